@@ -1,0 +1,74 @@
+// The layers of src/README.md. scripts/lint-layers fails when no module was seen.
+const layer = (name, from, to, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: to },
+});
+const machine = '^(node:)?(fs|fs/promises|child_process|net|http|https|dgram|os|tls|dns|readline|worker_threads)$';
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    layer('model-imports-nothing', '^src/model/', '^src/(?!model/)', 'The model is what everything else is about.'),
+    layer(
+      'planner-is-pure',
+      '^src/planner/',
+      '^src/(?!(planner|model)/)',
+      'The planner knows no backend and no machine.',
+    ),
+    layer('delta-is-pure', '^src/delta/', '^src/(?!delta/)'),
+    layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
+    layer('backends-sit-on-the-plan', '^src/backends/', '^src/(?!(backends|planner|model|delta|host|telemetry)/)'),
+    {
+      name: 'backends-do-not-know-each-other',
+      severity: 'error',
+      from: { path: '^src/backends/([^/]+)/' },
+      to: { path: '^src/backends/[^/]+/', pathNot: '^src/backends/$1/' },
+    },
+    {
+      name: 'backends-reach-host-in-drivers',
+      severity: 'error',
+      comment: 'Of a backend, driver, cleanup and drift alone touch the machine.',
+      from: { path: '^src/backends/', pathNot: '^src/backends/([^/]+/(driver|cleanup|drift)[^/]*|registry)\\.ts$' },
+      to: { path: '^src/host/' },
+    },
+    layer('host-is-the-bottom', '^src/host/', '^src/(?!(host|model)/)'),
+    layer('telemetry-is-the-bottom', '^src/telemetry/', '^src/(?!(telemetry|model)/)'),
+    layer('config-reads-through-host', '^src/config/', '^src/(?!(config|model|planner|host|telemetry)/)'),
+    layer('servers-answer', '^src/servers/', '^src/(?!(servers|model|planner|telemetry|host)/)'),
+    layer(
+      'reconciler-decides-when',
+      '^src/reconciler/',
+      '^src/(?!(reconciler|backends|planner|model|delta|telemetry|host)/)',
+    ),
+    {
+      name: 'machine-built-ins-in-host-and-servers',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(host|servers)/' },
+      to: { path: machine },
+    },
+    { name: 'src-knows-no-tests', severity: 'error', from: { path: '^(src|bin)/' }, to: { path: '^(test|scripts)/' } },
+    {
+      name: 'no-development-packages-in-src',
+      severity: 'error',
+      from: { path: '^(src|bin)/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+  },
+};

@@ -1,0 +1,34 @@
+// One CJS bundle runs: dist/vipwire.cjs, with the netlink addon's prebuilt file for each architecture beside it.
+import { build } from 'esbuild';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+rmSync('dist', { recursive: true, force: true });
+mkdirSync('dist');
+await build({
+  entryPoints: ['bin/vipwire.ts'],
+  outfile: 'dist/vipwire.cjs',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  banner: { js: '#!/usr/bin/env node' },
+  define: { VIPWIRE_VERSION: JSON.stringify(version) },
+  sourcemap: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+  plugins: [
+    {
+      // The addon looks for prebuilds/ one folder above its own module; in the bundle that is dist/ itself.
+      name: 'netlink-prebuilds',
+      setup(b) {
+        b.onLoad({ filter: /netlink\/dist\/raw\.js$/ }, ({ path }) => ({
+          contents: readFileSync(path, 'utf8').replace("(__dirname + '/..')", '(__dirname)'),
+        }));
+      },
+    },
+  ],
+});
+chmodSync('dist/vipwire.cjs', 0o755);
+for (const arch of ['linux-x64', 'linux-arm64'])
+  cpSync(`node_modules/netlink/prebuilds/${arch}`, `dist/prebuilds/${arch}`, { recursive: true });

@@ -1,0 +1,137 @@
+/** IP families, addresses and CIDRs. Every address in the model is canonical text: what inet_ntop prints. */
+
+export type Family = 'IPv4' | 'IPv6';
+export const families: readonly Family[] = ['IPv4', 'IPv6'];
+
+export interface Cidr {
+  readonly family: Family;
+  /** Network address, canonical, host bits zero. */
+  readonly address: string;
+  /** 0-32 or 0-128. */
+  readonly prefix: number;
+}
+
+/** Canonical families have a colon only in IPv6. */
+export function familyOf(canonicalAddress: string): Family {
+  return canonicalAddress.includes(':') ? 'IPv6' : 'IPv4';
+}
+
+export function addressWidth(family: Family): 32 | 128 {
+  return family === 'IPv4' ? 32 : 128;
+}
+
+function parseIPv4(text: string): bigint | undefined {
+  const octets = text.split('.');
+  if (octets.length !== 4) return undefined;
+  let value = 0n;
+  for (const octet of octets) {
+    // Leading zeros are decimal, as Kubernetes' ParseIPSloppy reads them.
+    if (!/^\d{1,10}$/.test(octet) || Number(octet) > 255) return undefined;
+    value = (value << 8n) | BigInt(Number(octet));
+  }
+  return value;
+}
+
+function parseIPv6(text: string): bigint | undefined {
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const groupsOf = (half: string): bigint[] | undefined => {
+    if (half === '') return [];
+    const groups: bigint[] = [];
+    const parts = half.split(':');
+    for (const [i, part] of parts.entries()) {
+      if (part.includes('.')) {
+        const v4 = i === parts.length - 1 ? parseIPv4(part) : undefined;
+        if (v4 === undefined) return undefined;
+        groups.push(v4 >> 16n, v4 & 0xffffn);
+      } else {
+        if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+        groups.push(BigInt(`0x${part}`));
+      }
+    }
+    return groups;
+  };
+  const head = groupsOf(halves[0] ?? '');
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? '') : [];
+  if (!head || !tail) return undefined;
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  const groups = [...head, ...Array<bigint>(missing).fill(0n), ...tail];
+  return groups.reduce((value, group) => (value << 16n) | group, 0n);
+}
+
+function formatIPv6(value: bigint): string {
+  const groups: number[] = [];
+  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn));
+  // RFC 5952: the first longest run of at least two zero groups is shortened.
+  let best = { start: -1, length: 1 };
+  for (let i = 0; i < 8; i++) {
+    let length = 0;
+    while (i + length < 8 && groups[i + length] === 0) length++;
+    if (length > best.length) best = { start: i, length };
+    if (length > 0) i += length - 1;
+  }
+  const hex = groups.map((group) => group.toString(16));
+  if (best.start < 0) return hex.join(':');
+  return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
+}
+
+/** The bits of a canonical address. */
+export function addressBits(canonicalAddress: string): bigint {
+  const bits = familyOf(canonicalAddress) === 'IPv4' ? parseIPv4(canonicalAddress) : parseIPv6(canonicalAddress);
+  if (bits === undefined) throw new TypeError(`not a canonical address: ${canonicalAddress}`);
+  return bits;
+}
+
+export function formatAddress(family: Family, bits: bigint): string {
+  if (family === 'IPv6') return formatIPv6(bits);
+  return [24n, 16n, 8n, 0n].map((shift) => ((bits >> shift) & 0xffn).toString()).join('.');
+}
+
+/**
+ * Canonical text of an address, or undefined where it is none. IPv4-mapped IPv6 (`::ffff:1.2.3.4`) is its IPv4 address,
+ * as Go's net.IP sees it.
+ */
+export function parseAddress(text: string): string | undefined {
+  if (!text.includes(':')) {
+    const bits = parseIPv4(text);
+    return bits === undefined ? undefined : formatAddress('IPv4', bits);
+  }
+  const bits = parseIPv6(text);
+  if (bits === undefined) return undefined;
+  return bits >> 32n === 0xffffn ? formatAddress('IPv4', bits & 0xffffffffn) : formatIPv6(bits);
+}
+
+/** `10.0.0.0/8`, host bits cleared; undefined where it is no CIDR. A bare address is none. */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf('/');
+  const address = slash < 0 ? undefined : parseAddress(text.slice(0, slash));
+  const prefixText = text.slice(slash + 1);
+  if (address === undefined || !/^\d{1,3}$/.test(prefixText)) return undefined;
+  const family = familyOf(address);
+  const prefix = Number(prefixText);
+  const width = addressWidth(family);
+  if (prefix > width) return undefined;
+  const shift = BigInt(width - prefix);
+  return { family, address: formatAddress(family, (addressBits(address) >> shift) << shift), prefix };
+}
+
+export function formatCidr(cidr: Cidr): string {
+  return `${cidr.address}/${cidr.prefix}`;
+}
+
+export function cidrContains(cidr: Cidr, canonicalAddress: string): boolean {
+  if (familyOf(canonicalAddress) !== cidr.family) return false;
+  const shift = BigInt(addressWidth(cidr.family) - cidr.prefix);
+  return addressBits(canonicalAddress) >> shift === addressBits(cidr.address) >> shift;
+}
+
+/** `10.0.0.1:80`, `[fd00::1]:80`. */
+export function joinHostPort(canonicalAddress: string, port: number): string {
+  return familyOf(canonicalAddress) === 'IPv6' ? `[${canonicalAddress}]:${port}` : `${canonicalAddress}:${port}`;
+}
+
+/** 127.0.0.0/8 or ::1. */
+export function isLoopback(canonicalAddress: string): boolean {
+  return canonicalAddress === '::1' || canonicalAddress.startsWith('127.');
+}
