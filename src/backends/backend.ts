@@ -1,8 +1,4 @@
-import type { Plan, ServicePlan } from '../planner/plan';
-import type { ServiceKey } from '../model/cluster';
-
-/** Services whose plan changed: the new plan, or undefined where the Service is gone. */
-export type PlanChanges = ReadonlyMap<ServiceKey, ServicePlan | undefined>;
+import type { Plan, PlanChanges } from '../planner/plan';
 
 /** What one batch writes, for logs and metrics. */
 export interface BatchSize {

@@ -109,6 +109,14 @@ export interface Plan {
   readonly services: ReadonlyMap<ServiceKey, ServicePlan>;
 }
 
+/** Services whose plan changed: the new plan, or undefined where the Service is gone. */
+export type PlanChanges = ReadonlyMap<ServiceKey, ServicePlan | undefined>;
+
+/** A Plan that its owner keeps up to date; everyone else sees a Plan. */
+export interface MutablePlan extends Plan {
+  readonly services: Map<ServiceKey, ServicePlan>;
+}
+
 /** kube-proxy's name of a service port: `ns/name`, or `ns/name:port` where the port has a name. */
 export function servicePortName(port: Pick<ServicePortPlan, 'service' | 'portName'>): string {
   return port.portName === '' ? port.service : `${port.service}:${port.portName}`;

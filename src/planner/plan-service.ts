@@ -1,0 +1,167 @@
+import type { Family } from '../model/address';
+import { cidrContains, familyOf, parseCidr } from '../model/address';
+import type { EndpointSlice, Service, ServicePort, TrafficPolicy } from '../model/cluster';
+import { serviceKey } from '../model/cluster';
+import type { ChosenEndpoints } from './choose-endpoints';
+import { chooseEndpoints } from './choose-endpoints';
+import type { Candidate } from './merge-slices';
+import { mergeSlices, portMatch } from './merge-slices';
+import type { Frontend, Masquerade, NodeSettings, PlanEndpoint, ServicePlan, ServicePortPlan, Verdict } from './plan';
+
+/** What all of a Service's ports have in common in one family. */
+interface Scope {
+  readonly service: Service;
+  readonly family: Family;
+  readonly settings: NodeSettings;
+  readonly clusterIP: string;
+  readonly externalIPs: readonly string[];
+  readonly loadBalancerIPs: readonly string[];
+  readonly sourceRanges: Pick<Frontend, 'sourceRanges' | 'sourceRangesHaveNode'>;
+}
+
+const noRanges = {};
+const noCandidates: readonly Candidate[] = [];
+const noEndpoints: readonly PlanEndpoint[] = [];
+const noTexts: readonly string[] = [];
+const reject: Verdict = { kind: 'reject', why: 'no endpoints' };
+const drop: Verdict = { kind: 'drop', why: 'no local endpoints' };
+const forwardToCluster: Verdict = { kind: 'forward', endpoints: 'cluster' };
+const forwardToLocal: Verdict = { kind: 'forward', endpoints: 'local' };
+
+function planSourceRanges(service: Service, family: Family, nodeIP: string | undefined): Scope['sourceRanges'] {
+  const sourceRanges = service.sourceRanges.filter((range) => familyOf(range) === family).sort();
+  if (sourceRanges.length === 0) return noRanges;
+  const sourceRangesHaveNode =
+    nodeIP !== undefined &&
+    sourceRanges.some((range) => {
+      const cidr = parseCidr(range);
+      return cidr !== undefined && cidrContains(cidr, nodeIP);
+    });
+  return { sourceRanges, sourceRangesHaveNode };
+}
+
+/** REJECT tells that nobody could serve, DROP that others could: a load balancer then tries another node. */
+function planVerdict(policy: TrafficPolicy, chosen: ChosenEndpoints): Verdict {
+  if (!chosen.hasAny) return reject;
+  if (policy === 'Cluster') return forwardToCluster;
+  return chosen.local.length > 0 ? forwardToLocal : drop;
+}
+
+function clusterIPMasquerade({ settings, family }: Scope): Masquerade {
+  if (settings.masqueradeAll) return 'always';
+  return settings.localDetector[family].kind === 'none' ? 'never' : 'not-local-pods';
+}
+
+/** Sorted by kind and address. An address that has two kinds keeps the first: the dispatch knows it once. */
+function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints): Frontend[] {
+  const { service, clusterIP } = scope;
+  const frontends: Frontend[] = [];
+  const seen = new Set<string>([clusterIP]);
+  frontends.push({
+    kind: 'ClusterIP',
+    address: clusterIP,
+    port: port.port,
+    verdict: planVerdict(service.internalTrafficPolicy, chosen),
+    masquerade: clusterIPMasquerade(scope),
+    localSourcesToCluster: false,
+  });
+  const policy = service.externalTrafficPolicy;
+  const external = {
+    verdict: planVerdict(policy, chosen),
+    masquerade: policy === 'Local' ? ('never' as const) : ('always' as const),
+    localSourcesToCluster: policy === 'Local' && chosen.cluster.length > 0,
+  };
+  for (const address of scope.externalIPs) {
+    if (seen.has(address)) continue;
+    seen.add(address);
+    frontends.push({ kind: 'ExternalIP', address, port: port.port, ...external });
+  }
+  for (const address of scope.loadBalancerIPs) {
+    if (seen.has(address)) continue;
+    seen.add(address);
+    frontends.push({ kind: 'LoadBalancer', address, port: port.port, ...external, ...scope.sourceRanges });
+  }
+  if (port.nodePort !== 0) frontends.push({ kind: 'NodePort', address: '', port: port.nodePort, ...external });
+  return frontends;
+}
+
+function planEndpoints(candidates: readonly Candidate[]): readonly PlanEndpoint[] {
+  return candidates.length === 0 ? noEndpoints : candidates.map((candidate) => candidate.planned);
+}
+
+function sameCandidates(a: readonly Candidate[], b: readonly Candidate[]): boolean {
+  return a.length === b.length && a.every((candidate, i) => candidate === b[i]);
+}
+
+function planPort(port: ServicePort, scope: Scope, candidates: readonly Candidate[]): ServicePortPlan {
+  const { service, settings } = scope;
+  const internalLocal = service.internalTrafficPolicy === 'Local';
+  const externalLocal = service.externalTrafficPolicy === 'Local';
+  const hasExternals = port.nodePort !== 0 || scope.externalIPs.length > 0 || scope.loadBalancerIPs.length > 0;
+  const chosen = chooseEndpoints(
+    candidates,
+    { cluster: !internalLocal || hasExternals, local: internalLocal || (externalLocal && hasExternals) },
+    settings,
+  );
+  const noLocal = chosen.hasAny && chosen.local.length === 0;
+  const clusterEndpoints = planEndpoints(chosen.cluster);
+  return {
+    service: serviceKey(service.namespace, service.name),
+    namespace: service.namespace,
+    name: service.name,
+    portName: port.name,
+    protocol: port.protocol,
+    frontends: planFrontends(port, scope, chosen),
+    clusterEndpoints,
+    localEndpoints: sameCandidates(chosen.cluster, chosen.local) ? clusterEndpoints : planEndpoints(chosen.local),
+    servingEndpoints:
+      port.protocol === 'UDP'
+        ? candidates.filter(({ conditions }) => conditions.serving).map(({ text }) => text)
+        : noTexts,
+    affinitySeconds: service.affinitySeconds,
+    noLocalEndpoints: { internal: internalLocal && noLocal, external: externalLocal && noLocal },
+  };
+}
+
+/**
+ * What this node should do for one Service in one family; undefined where it does nothing: the Service is not proxied, or
+ * has no cluster IP of this family. `slices` are those that serve it, of any family and in any order.
+ */
+export function planService(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  family: Family,
+  settings: NodeSettings,
+): ServicePlan | undefined {
+  const clusterIP = service.clusterIPs[family];
+  if (service.notProxied !== undefined || clusterIP === undefined || service.ports.length === 0) return undefined;
+  const ofFamily = (addresses: readonly string[]): string[] =>
+    addresses.filter((address) => familyOf(address) === family).sort();
+  const scope: Scope = {
+    service,
+    family,
+    settings,
+    clusterIP,
+    externalIPs: ofFamily(service.externalIPs),
+    loadBalancerIPs: ofFamily(service.loadBalancerIPs),
+    sourceRanges: planSourceRanges(service, family, settings.nodeIPs[family]),
+  };
+  const merged = mergeSlices(slices, family, settings.nodeName);
+  const localReady = new Set<string>();
+  let endpointCount = 0;
+  const ports = service.ports.map((port) => {
+    const candidates = merged.get(portMatch(port.name, port.protocol)) ?? noCandidates;
+    endpointCount += candidates.length;
+    for (const { planned, conditions } of candidates) {
+      if (planned.isLocal && conditions.ready) localReady.add(planned.address);
+    }
+    return planPort(port, scope, candidates);
+  });
+  return {
+    key: serviceKey(service.namespace, service.name),
+    ports,
+    healthCheckNodePort: service.healthCheckNodePort,
+    localReadyEndpoints: localReady.size,
+    endpointCount,
+  };
+}
