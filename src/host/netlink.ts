@@ -1,0 +1,244 @@
+/** Requests and dumps over a netlink socket, through the raw socket of the `netlink` addon. */
+import type { RawNetlinkSocket } from 'netlink/dist/raw';
+import { getSystemErrorName } from 'node:util';
+
+/** The addon has no prebuilt file for this machine, or the kernel has no such netlink protocol. */
+export class NetlinkUnavailableError extends Error {
+  override readonly name = 'NetlinkUnavailableError';
+}
+
+/** The kernel refused a request, or did not answer it. */
+export class NetlinkError extends Error {
+  override readonly name = 'NetlinkError';
+  constructor(
+    /** errno's name, as `ENOENT`; `ETIMEDOUT` where no answer came. */
+    readonly code: string,
+    request: number,
+  ) {
+    super(`netlink request 0x${request.toString(16)}: ${code}`);
+  }
+}
+
+export interface NetlinkMessage {
+  readonly type: number;
+  readonly flags: number;
+  /** After the netlink header; part of a receive buffer, so copy what is to be kept. */
+  readonly payload: Buffer;
+}
+
+export const netlinkProtocols = { route: 0, netfilter: 12 } as const;
+
+const flag = { request: 1, ack: 4, dumpInterrupted: 0x10, dump: 0x300 } as const;
+const control = { error: 2, done: 3 } as const;
+const headerBytes = 16;
+/** What the kernel fills at most in one part of a dump. */
+const receiveBytes = 32 * 1024;
+const sendBytes = 64 * 1024;
+/**
+ * A receive queue that overflows makes the addon abort the process, so the acks that may wait in it are few. Dumps cannot
+ * overflow it: the kernel waits for room.
+ */
+const mostInFlight = 128;
+const receiveQueueBytes = 4 << 20;
+const mostDumpAttempts = 5;
+
+interface Pending {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  readonly timeoutMs: number;
+  readonly onMessage: (message: NetlinkMessage) => void;
+  readonly resolve: (dump: { interrupted: boolean }) => void;
+  readonly reject: (error: unknown) => void;
+  timer?: NodeJS.Timeout;
+  interrupted: boolean;
+  /** What onMessage threw: the rest of the answer is still taken off the socket. */
+  failure?: { readonly error: unknown };
+}
+
+/**
+ * One socket for one purpose. Opened at the first request in the network namespace of that moment, opened again after an
+ * error of the socket itself, and never what keeps the process alive between requests.
+ */
+export class NetlinkSocket {
+  #raw: RawNetlinkSocket | undefined;
+  #opening: Promise<void> | undefined;
+  #sequence = 0;
+  readonly #waiting: Pending[] = [];
+  readonly #inFlight = new Map<number, Pending>();
+  #lastDump: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(readonly protocol: number) {}
+
+  /**
+   * Resolves at the kernel's ack with the messages that came before it. Requests made together travel together, and at
+   * most 128 at a time. Throws NetlinkError, or NetlinkUnavailableError.
+   */
+  async request(type: number, flags: number, payload: Uint8Array, timeoutMs = 5_000): Promise<NetlinkMessage[]> {
+    const answer: NetlinkMessage[] = [];
+    await this.#enqueue(type, flags | flag.ack, payload, timeoutMs, (message) => answer.push(message));
+    return answer;
+  }
+
+  /**
+   * Tells the messages of a dump as they come; one dump of a socket runs at a time. Resolves with `interrupted` where the
+   * kernel's table changed meanwhile, so that entries may be missing. Throws as request does, and what onMessage throws.
+   */
+  dump(
+    type: number,
+    payload: Uint8Array,
+    onMessage: (message: NetlinkMessage) => void,
+    timeoutMs = 30_000,
+  ): Promise<{ interrupted: boolean }> {
+    const dump = this.#lastDump.then(() => this.#enqueue(type, flag.dump, payload, timeoutMs, onMessage));
+    this.#lastDump = dump.catch(() => undefined);
+    return dump;
+  }
+
+  /** Every message of a dump, decoded; an interrupted dump is taken again, and the fifth is believed as it is. */
+  async dumpAll<T>(type: number, payload: Uint8Array, decode: (payload: Buffer) => T | undefined): Promise<T[]> {
+    for (let attempt = 1; ; attempt++) {
+      const all: T[] = [];
+      const { interrupted } = await this.dump(type, payload, (message) => {
+        const decoded = decode(message.payload);
+        if (decoded !== undefined) all.push(decoded);
+      });
+      if (!interrupted || attempt === mostDumpAttempts) return all;
+    }
+  }
+
+  /** Requests that have no answer yet fail with ECANCELED; later ones too. */
+  close(): void {
+    this.#closed = true;
+    this.#fail(this.#raw, 'ECANCELED');
+  }
+
+  async #enqueue(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+    timeoutMs: number,
+    onMessage: Pending['onMessage'],
+  ): Promise<{ interrupted: boolean }> {
+    if (!this.#closed && this.#raw === undefined)
+      await (this.#opening ??= this.#open().finally(() => (this.#opening = undefined)));
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(new NetlinkError('ECANCELED', type));
+        return;
+      }
+      const pending = { type, flags, payload, timeoutMs, onMessage, resolve, reject, interrupted: false };
+      if (this.#waiting.push(pending) === 1) queueMicrotask(() => this.#send());
+    });
+  }
+
+  async #open(): Promise<void> {
+    try {
+      const { RawNetlinkSocket } = await import('netlink/dist/raw');
+      const raw = new RawNetlinkSocket(this.protocol, {
+        messagePeeking: false,
+        msgBufferSize: receiveBytes,
+        recvBufferSize: receiveQueueBytes,
+        sendBufferSize: receiveQueueBytes,
+      });
+      // A listener that throws would abort the process.
+      raw.on('message', (datagram, { port }) => port === 0 && this.#receive(datagram));
+      raw.on('truncatedMessage', () => this.#fail(raw, 'EMSGSIZE'));
+      raw.on('error', ({ code }) => this.#fail(raw, code));
+      raw.unref();
+      if (this.#closed) raw.close();
+      else this.#raw = raw;
+    } catch (error) {
+      throw new NetlinkUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  /** Sends what may be sent, many messages a datagram. */
+  #send(): void {
+    const raw = this.#raw;
+    if (raw === undefined) {
+      for (const pending of this.#waiting.splice(0)) pending.reject(new NetlinkError('ENOTCONN', pending.type));
+      return;
+    }
+    while (this.#waiting.length > 0 && this.#inFlight.size < mostInFlight) {
+      const datagram: Uint8Array[] = [];
+      let bytes = 0;
+      if (this.#inFlight.size === 0) raw.ref();
+      while (this.#inFlight.size < mostInFlight && bytes < sendBytes) {
+        const pending = this.#waiting.shift();
+        if (pending === undefined) break;
+        const message = this.#encode(pending);
+        datagram.push(message);
+        bytes += message.length;
+      }
+      raw.send(datagram, undefined, (error) => {
+        if (error !== undefined) this.#fail(raw, error.code);
+      });
+    }
+  }
+
+  #encode(pending: Pending): Buffer {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const { type, flags, payload } = pending;
+    const message = Buffer.alloc((headerBytes + payload.length + 3) & ~3);
+    message.writeUInt32LE(headerBytes + payload.length, 0);
+    message.writeUInt16LE(type, 4);
+    message.writeUInt16LE(flags | flag.request, 6);
+    message.writeUInt32LE(this.#sequence, 8);
+    message.set(payload, headerBytes);
+    this.#inFlight.set(this.#sequence, pending);
+    // What a dump left half told cannot be told apart from the next one's answer but by a new socket.
+    pending.timer = setTimeout(() => this.#fail(this.#raw, 'ETIMEDOUT'), pending.timeoutMs);
+    return message;
+  }
+
+  #receive(datagram: Buffer): void {
+    for (let at = 0; at + headerBytes <= datagram.length; ) {
+      const length = datagram.readUInt32LE(at);
+      if (length < headerBytes || at + length > datagram.length) break;
+      const sequence = datagram.readUInt32LE(at + 8);
+      const pending = this.#inFlight.get(sequence);
+      if (pending !== undefined) {
+        const payload = datagram.subarray(at + headerBytes, at + length);
+        this.#take(sequence, pending, datagram.readUInt16LE(at + 4), datagram.readUInt16LE(at + 6), payload);
+      }
+      at += (length + 3) & ~3;
+    }
+  }
+
+  #take(sequence: number, pending: Pending, type: number, flags: number, payload: Buffer): void {
+    if ((flags & flag.dumpInterrupted) !== 0) pending.interrupted = true;
+    if (type !== control.error && type !== control.done) {
+      if (pending.failure !== undefined) return;
+      try {
+        pending.onMessage({ type, flags, payload });
+      } catch (error) {
+        pending.failure = { error };
+      }
+      return;
+    }
+    clearTimeout(pending.timer);
+    this.#inFlight.delete(sequence);
+    const errno = payload.length >= 4 ? payload.readInt32LE(0) : 0;
+    if (errno < 0) pending.reject(new NetlinkError(getSystemErrorName(errno), pending.type));
+    else if (pending.failure !== undefined) pending.reject(pending.failure.error);
+    else pending.resolve({ interrupted: pending.interrupted });
+    if (this.#inFlight.size === 0) this.#raw?.unref();
+    if (this.#waiting.length > 0) queueMicrotask(() => this.#send());
+  }
+
+  /** Drops the socket: what waits for an answer fails, and the next request opens another. */
+  #fail(raw: RawNetlinkSocket | undefined, code: string): void {
+    if (raw === undefined || raw !== this.#raw) return;
+    this.#raw = undefined;
+    const lost = [...this.#inFlight.values(), ...this.#waiting.splice(0)];
+    this.#inFlight.clear();
+    for (const pending of lost) {
+      clearTimeout(pending.timer);
+      pending.reject(new NetlinkError(code, pending.type));
+    }
+    // Not inside the addon's own callback, which goes on to use the socket.
+    setImmediate(() => raw.close());
+  }
+}

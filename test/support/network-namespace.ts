@@ -1,0 +1,43 @@
+/** Runs code of the project in a network namespace of its own, which jest's process cannot enter. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const modules = resolve(__dirname, '../../node_modules');
+
+/** describe, where the process may make network namespaces; elsewhere it says what is left out. */
+export function describeAsRoot(name: string, body: () => void): void {
+  if (process.getuid?.() === 0) {
+    describe(name, body);
+    return;
+  }
+  console.warn(`SKIPPED: ${name} needs root`);
+  describe.skip(name, body);
+}
+
+/**
+ * Bundles the guest (a TypeScript file), runs it under `unshare --net` with `lo` up, and returns the JSON that it prints.
+ * The namespace goes with the guest.
+ */
+export async function runInNetworkNamespace(guest: string, ...args: readonly string[]): Promise<unknown> {
+  const folder = await mkdtemp(join(tmpdir(), 'vipwire-guest-'));
+  try {
+    const bundle = join(folder, 'guest.cjs');
+    const options = ['--bundle', '--platform=node', '--format=cjs', '--log-level=warning', `--outfile=${bundle}`];
+    // The addon finds its prebuilt file by its own place, so it stays where it is.
+    const addon = ['--external:netlink', '--supported:dynamic-import=false'];
+    await run(join(modules, '.bin/esbuild'), [guest, ...options, ...addon]);
+    const script = 'ip link set lo up && exec "$@"';
+    const command = ['--net', '--', 'sh', '-c', script, 'sh', process.execPath, bundle, ...args];
+    const { stdout } = await run('unshare', command, {
+      env: { ...process.env, NODE_PATH: modules, NODE_OPTIONS: '' },
+      maxBuffer: 1 << 28,
+    });
+    return JSON.parse(stdout) as unknown;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
