@@ -20,28 +20,31 @@ export function addressWidth(family: Family): 32 | 128 {
   return family === 'IPv4' ? 32 : 128;
 }
 
+/** Longer texts are no addresses, and are not worth splitting. */
+const longestText = 64;
+
 function parseIPv4(text: string): bigint | undefined {
   const octets = text.split('.');
   if (octets.length !== 4) return undefined;
-  let value = 0n;
+  let value = 0;
   for (const octet of octets) {
     // Leading zeros are decimal, as Kubernetes' ParseIPSloppy reads them.
-    if (!/^\d{1,10}$/.test(octet) || Number(octet) > 255) return undefined;
-    value = (value << 8n) | BigInt(Number(octet));
+    if (!/^\d+$/.test(octet) || Number(octet) > 255) return undefined;
+    value = value * 256 + Number(octet);
   }
-  return value;
+  return BigInt(value);
 }
 
 function parseIPv6(text: string): bigint | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const groupsOf = (half: string): bigint[] | undefined => {
+  const groupsOf = (half: string, isLast: boolean): bigint[] | undefined => {
     if (half === '') return [];
     const groups: bigint[] = [];
     const parts = half.split(':');
     for (const [i, part] of parts.entries()) {
       if (part.includes('.')) {
-        const v4 = i === parts.length - 1 ? parseIPv4(part) : undefined;
+        const v4 = isLast && i === parts.length - 1 ? parseIPv4(part) : undefined;
         if (v4 === undefined) return undefined;
         groups.push(v4 >> 16n, v4 & 0xffffn);
       } else {
@@ -51,8 +54,8 @@ function parseIPv6(text: string): bigint | undefined {
     }
     return groups;
   };
-  const head = groupsOf(halves[0] ?? '');
-  const tail = halves.length === 2 ? groupsOf(halves[1] ?? '') : [];
+  const head = groupsOf(halves[0] ?? '', halves.length === 1);
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? '', true) : [];
   if (!head || !tail) return undefined;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
@@ -71,6 +74,8 @@ function formatIPv6(value: bigint): string {
     if (length > best.length) best = { start: i, length };
     if (length > 0) i += length - 1;
   }
+  // As inet_ntop, the C library writes IPv4-compatible addresses with dots.
+  if (best.start === 0 && best.length === 6) return `::${formatAddress('IPv4', value)}`;
   const hex = groups.map((group) => group.toString(16));
   if (best.start < 0) return hex.join(':');
   return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
@@ -85,35 +90,40 @@ export function addressBits(canonicalAddress: string): bigint {
 
 export function formatAddress(family: Family, bits: bigint): string {
   if (family === 'IPv6') return formatIPv6(bits);
-  return [24n, 16n, 8n, 0n].map((shift) => ((bits >> shift) & 0xffn).toString()).join('.');
+  const value = Number(bits & 0xffffffffn);
+  return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff].join('.');
 }
 
-/**
- * Canonical text of an address, or undefined where it is none. IPv4-mapped IPv6 (`::ffff:1.2.3.4`) is its IPv4 address,
- * as Go's net.IP sees it.
- */
+/** `::ffff:1.2.3.4` is its IPv4 address, as Go's net.IP sees it. */
+function isMappedIPv4(bits: bigint): boolean {
+  return bits >> 32n === 0xffffn;
+}
+
+/** Canonical text of an address, or undefined where it is none. IPv4-mapped IPv6 is IPv4. */
 export function parseAddress(text: string): string | undefined {
+  if (text.length > longestText) return undefined;
   if (!text.includes(':')) {
     const bits = parseIPv4(text);
     return bits === undefined ? undefined : formatAddress('IPv4', bits);
   }
   const bits = parseIPv6(text);
   if (bits === undefined) return undefined;
-  return bits >> 32n === 0xffffn ? formatAddress('IPv4', bits & 0xffffffffn) : formatIPv6(bits);
+  return formatAddress(isMappedIPv4(bits) ? 'IPv4' : 'IPv6', bits);
 }
 
 /** `10.0.0.0/8`, host bits cleared; undefined where it is no CIDR. A bare address is none. */
 export function parseCidr(text: string): Cidr | undefined {
-  const slash = text.indexOf('/');
-  const address = slash < 0 ? undefined : parseAddress(text.slice(0, slash));
-  const prefixText = text.slice(slash + 1);
-  if (address === undefined || !/^\d{1,3}$/.test(prefixText)) return undefined;
-  const family = familyOf(address);
+  const [, addressText = '', prefixText = ''] = /^([\d.:a-fA-F]{1,64})\/(\d{1,3})$/.exec(text) ?? [];
+  const family = familyOf(addressText);
+  const bits = family === 'IPv4' ? parseIPv4(addressText) : parseIPv6(addressText);
   const prefix = Number(prefixText);
-  const width = addressWidth(family);
-  if (prefix > width) return undefined;
-  const shift = BigInt(width - prefix);
-  return { family, address: formatAddress(family, (addressBits(address) >> shift) << shift), prefix };
+  if (bits === undefined || prefix > addressWidth(family)) return undefined;
+  const shift = BigInt(addressWidth(family) - prefix);
+  const network = (bits >> shift) << shift;
+  if (family === 'IPv6' && prefix >= 96 && isMappedIPv4(network)) {
+    return { family: 'IPv4', address: formatAddress('IPv4', network), prefix: prefix - 96 };
+  }
+  return { family, address: formatAddress(family, network), prefix };
 }
 
 export function formatCidr(cidr: Cidr): string {
