@@ -1,0 +1,137 @@
+import type { HttpResponse } from '../../host/http';
+import type { Credentials } from './credentials';
+
+/** Counts requests and watches, for metrics. */
+export interface KubernetesObserver {
+  watchStarted(resource: string): void;
+  watchEnded(resource: string, reason: string): void;
+  /** All objects of a resource are read anew. */
+  relisted(resource: string, reason: string): void;
+  /** code is the HTTP status, or client-go's `<error>` where no answer came. */
+  requestDone(code: string, method: string, host: string): void;
+}
+
+/** The API server said no: a Status object, in an answer or in a watch's ERROR event. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  constructor(
+    /** HTTP status, or the Status object's code. */
+    readonly status: number,
+    /** Status.reason, '' without one. */
+    readonly reason: string,
+    message: string,
+    /** Retry-After. */
+    readonly retryAfterMs?: number,
+  ) {
+    super(`${status}${message === '' ? '' : ` ${message}`}`);
+  }
+}
+
+/** The parts of a Status object; whatever else it was gives an empty reason and message. */
+export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: number): ApiError {
+  const { code, reason, message } = (typeof status === 'object' && status !== null ? status : {}) as Record<
+    string,
+    unknown
+  >;
+  return new ApiError(
+    typeof code === 'number' ? code : httpStatus,
+    typeof reason === 'string' ? reason : '',
+    typeof message === 'string' ? message : '',
+    retryAfterMs,
+  );
+}
+
+const maxErrorBytes = 64 * 1024;
+
+/** Retry-After in seconds; the form with a date is not used by API servers. */
+function retryAfterMs(response: HttpResponse): number | undefined {
+  const text = response.header('retry-after');
+  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+async function readError(response: HttpResponse, timeoutMs: number): Promise<ApiError> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    await response.read((chunk) => {
+      length += chunk.length;
+      if (length <= maxErrorBytes) chunks.push(chunk);
+    }, timeoutMs);
+  } catch {
+    // The status alone has to do.
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    body = { message: text.split('\n', 1)[0]?.slice(0, 200) };
+  }
+  return apiErrorOf(body, response.status, retryAfterMs(response));
+}
+
+export interface ApiClientOptions {
+  /** `vipwire/VERSION`. */
+  readonly userAgent: string;
+  readonly observer?: KubernetesObserver;
+  /** Longest silence before an answer's status line. Default 30 s. */
+  readonly responseTimeoutMs?: number;
+}
+
+/** GET requests to one API server with its credentials. */
+export class ApiClient {
+  readonly #responseTimeoutMs: number;
+  readonly #host: string;
+
+  constructor(
+    private readonly credentials: Credentials,
+    private readonly options: ApiClientOptions,
+  ) {
+    this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
+    this.#host = new URL(credentials.server).host;
+  }
+
+  get server(): string {
+    return this.credentials.server;
+  }
+
+  /**
+   * The answer, once its status is 200; its body is still to be read. Throws ApiError for any other status, and what
+   * node:http throws where no answer came. After a 401 the credentials are read anew and the request sent once more.
+   */
+  async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
+    let error = await this.#try(path, query, signal);
+    if (error instanceof ApiError && error.status === 401) {
+      this.credentials.renew();
+      error = await this.#try(path, query, signal);
+    }
+    if (error instanceof ApiError) throw error;
+    return error;
+  }
+
+  close(): void {
+    this.credentials.close();
+  }
+
+  async #try(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse | ApiError> {
+    const { connections, headers } = await this.credentials.access();
+    let code = '<error>';
+    try {
+      const response = await connections.get({
+        url: new URL(`${this.server}${path}?${new URLSearchParams(query).toString()}`),
+        // No gzip: reading 60 MB is quick on the way to a node, and unpacking it would cost start-up time on both sides.
+        headers: { accept: 'application/json', 'user-agent': this.options.userAgent, ...headers },
+        signal,
+        responseTimeoutMs: this.#responseTimeoutMs,
+      });
+      code = String(response.status);
+      return response.status === 200 ? response : await readError(response, this.#responseTimeoutMs);
+    } finally {
+      this.options.observer?.requestDone(code, 'GET', this.#host);
+    }
+  }
+}

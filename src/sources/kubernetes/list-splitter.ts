@@ -1,0 +1,94 @@
+const quote = 0x22;
+const comma = 0x2c;
+const backslash = 0x5c;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const itemsKey = '"items"';
+
+/**
+ * Cuts the JSON text of a Kubernetes list into the texts of its items while it arrives, so that never more than one item
+ * is parsed: a list is 100 MB and more where the server ignores `limit`. Only brackets and strings are looked at; whether
+ * an item is JSON is for JSON.parse to say.
+ */
+export class ListSplitter {
+  /** Bytes of the item at hand, or of what is around the items. */
+  #pieces: Buffer[] = [];
+  readonly #envelope: Buffer[] = [];
+  /** Open brackets. The list is at depth 1, `items` at 2, what is in an item at 3 and deeper. */
+  #depth = 0;
+  #inItems = false;
+  #inString = false;
+  #escaped = false;
+  /** The latest string at depth 1, quotes included and cut to the length of itemsKey: the key of what opens next. */
+  #key = '';
+
+  constructor(private readonly onItem: (text: string) => void) {}
+
+  push(chunk: Buffer): void {
+    let depth = this.#depth;
+    /** Where bytes that nobody has taken yet start. */
+    let from = 0;
+    let i = 0;
+    if (this.#inString) i = this.#skipString(chunk, 0, depth);
+    while (i < chunk.length) {
+      const byte = chunk[i++] as number;
+      if (byte === quote) {
+        if (depth === 1) this.#key = '"';
+        i = this.#skipString(chunk, i, depth);
+      } else if (byte === openBrace || byte === openBracket) {
+        depth++;
+        if (this.#inItems && depth === 3) {
+          this.#envelope.push(...this.#take(chunk, from, i - 1));
+          from = i - 1;
+        } else if (depth === 2 && byte === openBracket && this.#key === itemsKey) {
+          this.#inItems = true;
+        }
+      } else if (byte === closeBrace || byte === closeBracket) {
+        depth--;
+        if (this.#inItems && depth === 2) {
+          this.onItem(Buffer.concat(this.#take(chunk, from, i)).toString('utf8'));
+          from = i;
+        } else if (depth === 1) this.#inItems = false;
+      } else if (byte === comma && this.#inItems && depth === 2) {
+        from = i;
+      }
+    }
+    this.#depth = depth;
+    if (from < chunk.length) this.#pieces.push(from === 0 ? chunk : chunk.subarray(from));
+  }
+
+  /** What is around the items, an empty list in their place. Throws SyntaxError where the text was cut short or no JSON. */
+  end(): unknown {
+    return JSON.parse(Buffer.concat([...this.#envelope, ...this.#pieces]).toString('utf8'));
+  }
+
+  /** Where the string ends whose inside starts at i; it may go on in the next chunk. */
+  #skipString(chunk: Buffer, i: number, depth: number): number {
+    const start = i;
+    let escaped = this.#escaped;
+    let closed = false;
+    while (i < chunk.length && !closed) {
+      const byte = chunk[i++];
+      if (escaped) escaped = false;
+      else if (byte === backslash) escaped = true;
+      else if (byte === quote) closed = true;
+    }
+    this.#escaped = escaped;
+    this.#inString = !closed;
+    if (depth === 1)
+      this.#key = (this.#key + chunk.toString('latin1', start, Math.min(i, start + itemsKey.length))).slice(
+        0,
+        itemsKey.length,
+      );
+    return i;
+  }
+
+  #take(chunk: Buffer, from: number, to: number): Buffer[] {
+    const taken = this.#pieces;
+    this.#pieces = [];
+    if (to > from) taken.push(chunk.subarray(from, to));
+    return taken;
+  }
+}

@@ -1,0 +1,85 @@
+// By its own path: the package's index brings every API class, and none of them is used.
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
+import type { HttpAgent, TlsSettings } from '../../host/http';
+import type { Kubeconfig } from './kubeconfig';
+
+/** What an exec plugin, an auth provider or a proxy adds to a request. */
+export interface PluginAccess {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: TlsSettings;
+  /** Set where the kubeconfig names a proxy. */
+  readonly agent?: HttpAgent;
+}
+
+/** What KubeConfig fills in, of https.RequestOptions. */
+interface AppliedOptions {
+  headers?: Record<string, unknown>;
+  cert?: string | Buffer;
+  key?: string | Buffer;
+  agent?: HttpAgent;
+}
+
+function pluginName({ plugin }: Kubeconfig): string {
+  if (plugin === undefined) return 'kubeconfig';
+  return 'exec' in plugin
+    ? `exec plugin ${String(plugin.exec['command'])}`
+    : `auth provider ${String(plugin['auth-provider']['name'])}`;
+}
+
+/** client-node runs exec plugins without this variable, and some of them then refuse to answer (KEP-541). */
+function execInfo(config: Kubeconfig, apiVersion: unknown): string {
+  const cluster = { server: config.server, 'insecure-skip-tls-verify': config.insecure === true };
+  return JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { cluster, interactive: false } });
+}
+
+function userOf(config: Kubeconfig): object {
+  const { plugin } = config;
+  if (plugin === undefined || !('exec' in plugin)) return plugin ?? {};
+  const written = Array.isArray(plugin.exec['env']) ? (plugin.exec['env'] as unknown[]) : [];
+  const env = [...written, { name: 'KUBERNETES_EXEC_INFO', value: execInfo(config, plugin.exec['apiVersion']) }];
+  return { exec: { ...plugin.exec, env } };
+}
+
+function base64(pem: string | undefined): string | undefined {
+  return pem === undefined ? undefined : Buffer.from(pem).toString('base64');
+}
+
+/** Runs the plugin. Rejects when it fails. */
+export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<PluginAccess> {
+  const cluster = {
+    server: config.server,
+    'certificate-authority-data': base64(tls.ca),
+    // KubeConfig refuses plain http, where there is nothing to verify, unless told not to verify.
+    'insecure-skip-tls-verify': config.insecure === true || config.server.startsWith('http:'),
+    'tls-server-name': config.tlsServerName,
+    'proxy-url': config.proxyUrl,
+  };
+  const user = { ...userOf(config), 'client-certificate-data': base64(tls.cert), 'client-key-data': base64(tls.key) };
+  const kubeConfig = new KubeConfig();
+  kubeConfig.loadFromString(
+    JSON.stringify({
+      clusters: [{ name: 'it', cluster }],
+      users: [{ name: 'it', user }],
+      contexts: [{ name: 'it', context: { cluster: 'it', user: 'it' } }],
+      'current-context': 'it',
+    }),
+  );
+  const request: AppliedOptions = {};
+  try {
+    await kubeConfig.applyToHTTPSOptions(request as never);
+  } catch (error) {
+    const text = error instanceof Error ? error.message.trim() : String(error);
+    throw new Error(
+      `${pluginName(config)}: ${text === '' ? 'failed and said nothing' : (text.split('\n', 1)[0] ?? '')}`,
+    );
+  }
+  const authorization = request.headers?.['Authorization'];
+  return {
+    headers: typeof authorization === 'string' ? { authorization } : {},
+    tls: {
+      ...(request.cert === undefined ? {} : { cert: request.cert.toString() }),
+      ...(request.key === undefined ? {} : { key: request.key.toString() }),
+    },
+    ...(config.proxyUrl === undefined || request.agent === undefined ? {} : { agent: request.agent }),
+  };
+}
