@@ -1,0 +1,238 @@
+/** Settings to the configuration in effect: defaults, checks, internal units. */
+import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
+import type { Cidr, Family } from '../model/address';
+import type { BindAddress, DetectLocal, ProxyConfiguration, ProxyMode } from './configuration';
+import { fields } from './fields';
+import type { FieldPath, Settings } from './fields';
+import { formatDuration } from './duration';
+import { isRecord, splitList } from './value-kinds';
+
+const defaultHealthzPort = 10256;
+const defaultMetricsPort = 10249;
+
+export interface CompletedConfiguration {
+  /** Only to be used where there are no problems. */
+  readonly configuration: ProxyConfiguration;
+  /** What a user has to mend, one sentence each, starting with the name of the field or flag. */
+  readonly problems: readonly string[];
+}
+
+/** Says what a user got wrong; each method gives back a value to go on with. */
+class Checks {
+  readonly problems: string[] = [];
+  constructor(
+    readonly settings: Settings,
+    readonly nameOf: (path: FieldPath) => string,
+  ) {}
+
+  problem(path: FieldPath, what: string): void {
+    this.problems.push(`${this.nameOf(path)}: ${what}`);
+  }
+
+  value<P extends FieldPath>(path: P): NonNullable<Settings[P]> {
+    return (this.settings[path] ?? fields[path].initial) as NonNullable<Settings[P]>;
+  }
+
+  within(path: 'iptables.masqueradeBit' | 'oomScoreAdj', lowest: number, highest: number): number {
+    const value = this.value(path);
+    if (value < lowest || value > highest) this.problem(path, `${value} is not within ${lowest} to ${highest}`);
+    return value;
+  }
+
+  notNegative(path: FieldPath): void {
+    const value = this.value(path) as number;
+    if (value >= 0) return;
+    const shown = fields[path].kind.expects.startsWith('a duration') ? formatDuration(value) : String(value);
+    this.problem(path, `${shown} is negative`);
+  }
+
+  positive(path: 'iptables.syncPeriod' | 'configSyncPeriod'): number {
+    const value = this.value(path);
+    if (value <= 0) this.problem(path, `${formatDuration(value)} is not more than 0`);
+    return value;
+  }
+
+  /** A bare address gets the port. */
+  bindAddress(path: 'healthzBindAddress' | 'metricsBindAddress', given: string, port: number): BindAddress {
+    const bare = parseAddress(given);
+    if (bare !== undefined) return { address: bare, port };
+    const parts = /^(?:\[(.*)\]|([^:]*)):(.*)$/.exec(given);
+    const address = parseAddress(parts?.[1] ?? parts?.[2] ?? '');
+    const portText = parts?.[3] ?? '';
+    const number = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
+    if (parts === null || address === undefined) {
+      this.problem(path, `"${given}" is no IP address with a port, such as 0.0.0.0:${port} or [::]:${port}`);
+    } else if (number < 1 || number > 65535) {
+      this.problem(path, `"${portText}" is no port: it is a number from 1 to 65535`);
+    }
+    return { address: address ?? '0.0.0.0', port: number };
+  }
+}
+
+function completeMode(checks: Checks): ProxyMode {
+  const mode = checks.value('mode');
+  if (mode === 'ipvs' || mode === 'nftables') {
+    checks.problem('mode', `${mode} is not there yet in this version of vipwire: iptables is`);
+  } else if (mode === 'userspace') {
+    checks.problem('mode', 'userspace is gone from kube-proxy since 1.26: use iptables');
+  } else if (mode !== 'iptables') {
+    checks.problem('mode', `there is no mode "${mode}": use iptables`);
+  }
+  return 'iptables';
+}
+
+/** One CIDR, or one of each family. */
+function completeClusterCidrs(checks: Checks): DetectLocal {
+  const texts = splitList(checks.value('clusterCIDR'));
+  const cidrs = texts.map(parseCidr);
+  const bad = texts.filter((_, i) => cidrs[i] === undefined);
+  const [first, second] = cidrs.filter((cidr): cidr is Cidr => cidr !== undefined);
+  if (bad.length > 0) {
+    checks.problem('clusterCIDR', `"${bad.join('", "')}" is no CIDR such as 10.244.0.0/16`);
+  } else if (texts.length > 2 || (second !== undefined && second.family === first?.family)) {
+    checks.problem('clusterCIDR', `"${texts.join(',')}" has more than one CIDR of a family`);
+  }
+  const byFamily: Partial<Record<Family, string>> = {};
+  for (const cidr of cidrs) if (cidr !== undefined) byFamily[cidr.family] ??= formatCidr(cidr);
+  return { kind: 'ClusterCIDR', cidrs: byFamily };
+}
+
+function completeDetectLocal(checks: Checks): DetectLocal {
+  const mode = checks.value('detectLocalMode');
+  const needed = (path: 'detectLocal.bridgeInterface' | 'detectLocal.interfaceNamePrefix'): string => {
+    const value = checks.value(path);
+    if (value === '') checks.problem(path, `is needed with detectLocalMode ${mode}`);
+    return value;
+  };
+  switch (mode) {
+    case 'ClusterCIDR':
+      return completeClusterCidrs(checks);
+    case 'NodeCIDR':
+      return { kind: 'NodeCIDR' };
+    case 'BridgeInterface':
+      return { kind: 'BridgeInterface', name: needed('detectLocal.bridgeInterface') };
+    case 'InterfaceNamePrefix':
+      return { kind: 'InterfaceNamePrefix', prefix: needed('detectLocal.interfaceNamePrefix') };
+    default:
+      checks.problem(
+        'detectLocalMode',
+        `there is no mode "${mode}": use ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix`,
+      );
+      return { kind: 'NodeCIDR' };
+  }
+}
+
+function completeNodePortAddresses(checks: Checks): readonly string[] {
+  const texts = checks.value('nodePortAddresses');
+  if (texts.length === 1 && texts[0] === 'primary') return texts;
+  return texts.flatMap((text) => {
+    const cidr = parseCidr(text);
+    if (cidr !== undefined) return [formatCidr(cidr)];
+    const why = text === 'primary' ? 'primary stands alone or not at all' : `"${text}" is no CIDR such as 10.0.0.0/8`;
+    checks.problem('nodePortAddresses', why);
+    return [];
+  });
+}
+
+function completeServers(
+  checks: Checks,
+): Pick<ProxyConfiguration, 'bindAddress' | 'healthzBindAddress' | 'metricsBindAddress' | 'bindAddressHardFail'> {
+  const given = checks.value('bindAddress');
+  const bindAddress = parseAddress(given);
+  if (bindAddress === undefined) checks.problem('bindAddress', `"${given}" is no IP address`);
+  const v6 = bindAddress !== undefined && familyOf(bindAddress) === 'IPv6';
+  const { healthzBindAddress: healthz, metricsBindAddress: metrics } = checks.settings;
+  const metricsText = metrics ?? (v6 ? '::1' : '127.0.0.1');
+  if (metricsText === '') checks.problem('metricsBindAddress', 'the metrics server cannot be turned off');
+  return {
+    bindAddress: bindAddress ?? '0.0.0.0',
+    healthzBindAddress:
+      healthz === ''
+        ? undefined
+        : checks.bindAddress('healthzBindAddress', healthz ?? (v6 ? '::' : '0.0.0.0'), defaultHealthzPort),
+    metricsBindAddress: checks.bindAddress('metricsBindAddress', metricsText || '127.0.0.1', defaultMetricsPort),
+    bindAddressHardFail: checks.value('bindAddressHardFail'),
+  };
+}
+
+const lockedOn = ['MultiCIDRServiceAllocator', 'NFTablesProxyMode', 'PreferSameTrafficDistribution'];
+
+/** Gates that are set to what they always are, or that vipwire acts on. */
+export function isKnownGate(name: string): boolean {
+  return name === 'AllowServiceExternalIPs' || name === 'WatchListClient' || lockedOn.includes(name);
+}
+
+function completeGates(checks: Checks): boolean {
+  const gates: Readonly<Record<string, boolean>> = checks.value('featureGates');
+  for (const name of lockedOn) {
+    if (gates[name] === false) checks.problem('featureGates', `${name} is locked to true`);
+  }
+  return gates['AllowServiceExternalIPs'] ?? true;
+}
+
+function completeLogging(checks: Checks): ProxyConfiguration['logging'] {
+  checks.notNegative('logging.verbosity');
+  const format = checks.value('logging.format');
+  if (format !== 'text' && format !== 'json') checks.problem('logging.format', `"${format}" is neither text nor json`);
+  const vmodule = checks.settings['logging.vmodule'];
+  if (format === 'json' && vmodule !== undefined) checks.problem('logging.vmodule', 'goes with the text format alone');
+  return { verbosity: checks.value('logging.verbosity'), format: format === 'json' ? 'json' : 'text' };
+}
+
+/** Fields without effect yet are checked all the same, so that a file which passes here passes later. */
+function checkOthers(checks: Checks): void {
+  checks.positive('configSyncPeriod');
+  checks.within('oomScoreAdj', -1000, 1000);
+  checks.notNegative('clientConnection.burst');
+  checks.notNegative('conntrack.maxPerCore');
+  checks.notNegative('conntrack.min');
+  checks.notNegative('conntrack.tcpEstablishedTimeout');
+  checks.notNegative('conntrack.tcpCloseWaitTimeout');
+  checks.notNegative('conntrack.udpTimeout');
+  checks.notNegative('conntrack.udpStreamTimeout');
+}
+
+/**
+ * Joins settings with kube-proxy's v1alpha1 defaults and checks the result by its rules.
+ * @param master URL of --master, which no field has.
+ * @param nameOf what the user calls a field: its path, or the flag that set it.
+ */
+export function completeConfiguration(
+  settings: Settings,
+  master = '',
+  nameOf: (path: FieldPath) => string = (path) => path,
+): CompletedConfiguration {
+  const checks = new Checks(settings, nameOf);
+  const mode = completeMode(checks);
+  const syncPeriodMs = checks.positive('iptables.syncPeriod');
+  const minSyncPeriodMs = checks.value('iptables.minSyncPeriod');
+  checks.notNegative('iptables.minSyncPeriod');
+  if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
+    const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
+    checks.problem('iptables.minSyncPeriod', `${least} is more than ${nameOf('iptables.syncPeriod')}, ${most}`);
+  }
+  const configuration: ProxyConfiguration = {
+    mode,
+    kubeconfig: checks.value('clientConnection.kubeconfig'),
+    master,
+    hostnameOverride: checks.value('hostnameOverride'),
+    ...completeServers(checks),
+    masqueradeBit: checks.within('iptables.masqueradeBit', 0, 31),
+    masqueradeAll: checks.value('iptables.masqueradeAll'),
+    localhostNodePorts: checks.value('iptables.localhostNodePorts'),
+    syncPeriodMs,
+    minSyncPeriodMs,
+    detectLocal: completeDetectLocal(checks),
+    nodePortAddresses: completeNodePortAddresses(checks),
+    allowServiceExternalIPs: completeGates(checks),
+    logging: completeLogging(checks),
+  };
+  checkOthers(checks);
+  return { configuration, problems: checks.problems };
+}
+
+/** Gates that are set and mean nothing to vipwire. */
+export function gatesWithoutEffect(settings: Settings): readonly string[] {
+  const gates: unknown = settings.featureGates;
+  return isRecord(gates) ? Object.keys(gates).filter((name) => !isKnownGate(name)) : [];
+}

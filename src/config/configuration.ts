@@ -1,0 +1,46 @@
+import type { Family } from '../model/address';
+
+export type ProxyMode = 'iptables';
+
+export interface BindAddress {
+  /** Canonical. A wildcard (`0.0.0.0`, `::`) means every address of both families. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** How this node's pods are told from other sources (detectLocalMode with the fields that it needs). */
+export type DetectLocal =
+  | { readonly kind: 'ClusterCIDR'; readonly cidrs: Readonly<Partial<Record<Family, string>>> }
+  | { readonly kind: 'NodeCIDR' }
+  | { readonly kind: 'BridgeInterface'; readonly name: string }
+  | { readonly kind: 'InterfaceNamePrefix'; readonly prefix: string };
+
+/** The configuration in effect: file, flags and defaults joined, checked, in internal units. */
+export interface ProxyConfiguration {
+  readonly mode: ProxyMode;
+  /** Path; '' where the in-cluster credentials (or --master alone) serve. */
+  readonly kubeconfig: string;
+  /** URL that overrides the kubeconfig's server; ''. */
+  readonly master: string;
+  /** As given: see chooseNodeName. */
+  readonly hostnameOverride: string;
+  /** Never bound: it stands for this node's address, and decides its primary family, unless it is a wildcard. Canonical. */
+  readonly bindAddress: string;
+  /** undefined: no such server. */
+  readonly healthzBindAddress: BindAddress | undefined;
+  readonly metricsBindAddress: BindAddress;
+  /** Exit where a server cannot listen, instead of trying again. */
+  readonly bindAddressHardFail: boolean;
+  /** 0-31. */
+  readonly masqueradeBit: number;
+  readonly masqueradeAll: boolean;
+  readonly localhostNodePorts: boolean;
+  readonly syncPeriodMs: number;
+  readonly minSyncPeriodMs: number;
+  readonly detectLocal: DetectLocal;
+  /** Canonical CIDRs, or `primary` alone; empty: every address of the node. */
+  readonly nodePortAddresses: readonly string[];
+  /** Gate AllowServiceExternalIPs: false leaves spec.externalIPs of every Service out. */
+  readonly allowServiceExternalIPs: boolean;
+  readonly logging: { readonly verbosity: number; readonly format: 'text' | 'json' };
+}

@@ -1,0 +1,38 @@
+/** Go's duration texts: `1h30m`, `100ms`, `1.5s`, `-2s`, `0`. */
+
+const unitMs: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3, // U+00B5, micro sign
+  μs: 1e-3, // U+03BC, Greek mu
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+
+/** Milliseconds, possibly a fraction; undefined where the text is no duration. Every number but a lone 0 needs its unit. */
+export function parseDuration(text: string): number | undefined {
+  const signed = /^[-+]/.test(text);
+  const sign = text.startsWith('-') ? -1 : 1;
+  const unsigned = signed ? text.slice(1) : text;
+  if (unsigned === '0') return 0;
+  let total = 0;
+  part.lastIndex = 0;
+  while (part.lastIndex < unsigned.length) {
+    const match = part.exec(unsigned);
+    if (match === null) return undefined;
+    total += Number(match[1]) * (unitMs[match[2] ?? ''] ?? Number.NaN);
+  }
+  return unsigned === '' ? undefined : sign * total;
+}
+
+/** The text that parseDuration reads back: `1h30m`, `0s`. */
+export function formatDuration(ms: number): string {
+  if (ms < 0) return `-${formatDuration(-ms)}`;
+  if (ms % 1000 !== 0) return `${ms}ms`;
+  const [hours, minutes, seconds] = [Math.floor(ms / 3_600_000), Math.floor(ms / 60_000) % 60, (ms / 1000) % 60];
+  const text = `${hours > 0 ? `${hours}h` : ''}${minutes > 0 ? `${minutes}m` : ''}${seconds > 0 ? `${seconds}s` : ''}`;
+  return text === '' ? '0s' : text;
+}

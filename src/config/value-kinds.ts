@@ -1,0 +1,129 @@
+/** The kinds of value that a field or a flag takes: how each is read from a flag's text and from a document. */
+import { formatDuration, parseDuration } from './duration';
+
+export interface ValueKind<T> {
+  /** `want <this>`. */
+  readonly expects: string;
+  /** What stands for the value in a help text. */
+  readonly placeholder: string;
+  /** From a flag; undefined where the text is no such value. */
+  parse(text: string): T | undefined;
+  /** From a YAML or JSON document's plain value; undefined where it is of another type. */
+  decode(value: unknown): T | undefined;
+  /** A repeated flag adds to what is there; other kinds take the last. */
+  join?(earlier: T, later: T): T;
+  print(value: T): string;
+}
+
+const truths = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
+const lies = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
+
+/** Go's ParseBool. */
+export function parseBool(text: string): boolean | undefined {
+  if (truths.has(text)) return true;
+  return lies.has(text) ? false : undefined;
+}
+
+/** Decimal, 0x, 0o or 0b, within 32 bits. */
+function parseWhole(text: string): number | undefined {
+  const digits = /^([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|\d+)$/.exec(text);
+  if (digits === null) return undefined;
+  return whole(Number(digits[2]) * (digits[1] === '-' ? -1 : 1));
+}
+
+function whole(value: unknown): number | undefined {
+  const fits = Number.isInteger(value) && Math.abs(value as number) <= 0x7fffffff;
+  return fits ? (value as number) : undefined;
+}
+
+/** Items of `a,b,c`; none of an empty text. */
+export function splitList(text: string): readonly string[] {
+  return text.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
+}
+
+export const bool: ValueKind<boolean> = {
+  expects: 'true or false',
+  placeholder: '',
+  parse: parseBool,
+  decode: (value) => (typeof value === 'boolean' ? value : undefined),
+  print: String,
+};
+
+export const integer: ValueKind<number> = {
+  expects: 'a whole number',
+  placeholder: 'N',
+  parse: parseWhole,
+  decode: whole,
+  print: String,
+};
+
+export const decimal: ValueKind<number> = {
+  expects: 'a number',
+  placeholder: 'N',
+  parse: (text) => (/^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text) ? Number(text) : undefined),
+  decode: (value) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined),
+  print: String,
+};
+
+export const text: ValueKind<string> = {
+  expects: 'text',
+  placeholder: 'TEXT',
+  parse: (value) => value,
+  decode: (value) => (typeof value === 'string' ? value : undefined),
+  print: (value) => value,
+};
+
+/** Milliseconds. */
+export const duration: ValueKind<number> = {
+  expects: 'a duration such as 30s, 1h30m or 100ms',
+  placeholder: 'DURATION',
+  parse: parseDuration,
+  decode: (value) => (typeof value === 'string' ? parseDuration(value) : undefined),
+  print: formatDuration,
+};
+
+export const list: ValueKind<readonly string[]> = {
+  expects: 'a list of texts',
+  placeholder: 'A,B',
+  parse: splitList,
+  decode: (value) => (Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined),
+  join: (earlier, later) => [...earlier, ...later],
+  print: (value) => value.join(','),
+};
+
+/** Feature gates: `A=true,B=false`. */
+export const switches: ValueKind<Readonly<Record<string, boolean>>> = {
+  expects: 'names with true or false, such as A=true,B=false',
+  placeholder: 'A=true,B=false',
+  parse: (value) => {
+    const pairs = splitList(value).map((item): [string, boolean | undefined] => {
+      const equals = item.indexOf('=');
+      return [item.slice(0, Math.max(equals, 0)), parseBool(item.slice(equals + 1))];
+    });
+    return pairs.every((pair): pair is [string, boolean] => pair[0] !== '' && pair[1] !== undefined)
+      ? Object.fromEntries(pairs)
+      : undefined;
+  },
+  decode: (value) =>
+    isRecord(value) && Object.values(value).every((item) => typeof item === 'boolean')
+      ? (value as Record<string, boolean>)
+      : undefined,
+  join: (earlier, later) => ({ ...earlier, ...later }),
+  print: (value) =>
+    Object.entries(value)
+      .map(([name, on]) => `${name}=${String(on)}`)
+      .join(','),
+};
+
+/** Anything: for fields whose value nobody reads. */
+export const anything: ValueKind<unknown> = {
+  expects: 'anything',
+  placeholder: 'VALUE',
+  parse: (value) => value,
+  decode: (value) => value,
+  print: String,
+};
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,164 @@
+import { completeConfiguration } from '../../src/config/complete';
+import type { Settings } from '../../src/config/fields';
+import { chooseNodeName } from '../../src/config/node-name';
+
+const complete = (settings: Settings) => {
+  const { configuration, problems } = completeConfiguration(settings);
+  expect(problems).toEqual([]);
+  return configuration;
+};
+
+test("nothing set is kube-proxy's defaults", () => {
+  expect(complete({})).toEqual({
+    mode: 'iptables',
+    kubeconfig: '',
+    master: '',
+    hostnameOverride: '',
+    bindAddress: '0.0.0.0',
+    healthzBindAddress: { address: '0.0.0.0', port: 10256 },
+    metricsBindAddress: { address: '127.0.0.1', port: 10249 },
+    bindAddressHardFail: false,
+    masqueradeBit: 14,
+    masqueradeAll: false,
+    localhostNodePorts: true,
+    syncPeriodMs: 30_000,
+    minSyncPeriodMs: 1000,
+    detectLocal: { kind: 'ClusterCIDR', cidrs: {} },
+    nodePortAddresses: [],
+    allowServiceExternalIPs: true,
+    logging: { verbosity: 0, format: 'text' },
+  });
+});
+
+describe('settings become internal units', () => {
+  test.each<[string, Settings, object]>([
+    ['a bare healthz address', { healthzBindAddress: '::1' }, { healthzBindAddress: { address: '::1', port: 10256 } }],
+    ['an IPv6 address', { healthzBindAddress: '[::]:9' }, { healthzBindAddress: { address: '::', port: 9 } }],
+    ['no healthz', { healthzBindAddress: '' }, { healthzBindAddress: undefined }],
+    ['a bare metrics address', metrics('0.0.0.0'), { metricsBindAddress: { address: '0.0.0.0', port: 10249 } }],
+    ['a metrics address', metrics('10.0.0.1:1'), { metricsBindAddress: { address: '10.0.0.1', port: 1 } }],
+    [
+      'an IPv6 bind address moves the others',
+      { bindAddress: 'FD00:0::1' },
+      {
+        bindAddress: 'fd00::1',
+        healthzBindAddress: { address: '::', port: 10256 },
+        metricsBindAddress: { address: '::1', port: 10249 },
+      },
+    ],
+    ['one cluster CIDR', { clusterCIDR: '10.244.1.0/16' }, cidrs({ IPv4: '10.244.0.0/16' })],
+    [
+      'a cluster CIDR a family',
+      { clusterCIDR: 'fd44::/16, 10.244.0.0/16' },
+      cidrs({ IPv4: '10.244.0.0/16', IPv6: 'fd44::/16' }),
+    ],
+    [
+      'cluster CIDRs are not looked at in another mode',
+      { detectLocalMode: 'NodeCIDR', clusterCIDR: 'x' },
+      { detectLocal: { kind: 'NodeCIDR' } },
+    ],
+    [
+      'a bridge',
+      { detectLocalMode: 'BridgeInterface', 'detectLocal.bridgeInterface': 'cni0' },
+      { detectLocal: { kind: 'BridgeInterface', name: 'cni0' } },
+    ],
+    [
+      'a prefix',
+      { detectLocalMode: 'InterfaceNamePrefix', 'detectLocal.interfaceNamePrefix': 'veth' },
+      { detectLocal: { kind: 'InterfaceNamePrefix', prefix: 'veth' } },
+    ],
+    ['node-port addresses', { nodePortAddresses: ['10.1.2.3/8'] }, { nodePortAddresses: ['10.0.0.0/8'] }],
+    ['primary', { nodePortAddresses: ['primary'] }, { nodePortAddresses: ['primary'] }],
+    ['external IPs off', { featureGates: { AllowServiceExternalIPs: false } }, { allowServiceExternalIPs: false }],
+    ['bit 0', { 'iptables.masqueradeBit': 0 }, { masqueradeBit: 0 }],
+    ['no pause between syncs', { 'iptables.minSyncPeriod': 0 }, { minSyncPeriodMs: 0 }],
+  ])('%s', (_, settings, part) => {
+    expect(complete(settings)).toMatchObject(part);
+  });
+});
+
+function metrics(metricsBindAddress: string): Settings {
+  return { metricsBindAddress };
+}
+function cidrs(byFamily: object): object {
+  return { detectLocal: { kind: 'ClusterCIDR', cidrs: byFamily } };
+}
+
+describe('a broken rule is one sentence that names the field', () => {
+  test.each<[Settings, string]>([
+    [{ mode: 'ipvs' }, 'mode: ipvs is not there yet in this version of vipwire: iptables is'],
+    [{ mode: 'nftables' }, 'mode: nftables is not there yet in this version of vipwire: iptables is'],
+    [{ mode: 'userspace' }, 'mode: userspace is gone from kube-proxy since 1.26: use iptables'],
+    [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": use iptables'],
+    [{ bindAddress: 'node-1' }, 'bindAddress: "node-1" is no IP address'],
+    [
+      { healthzBindAddress: 'localhost:10256' },
+      'healthzBindAddress: "localhost:10256" is no IP address with a port, such as 0.0.0.0:10256 or [::]:10256',
+    ],
+    [{ healthzBindAddress: '0.0.0.0:0' }, 'healthzBindAddress: "0" is no port: it is a number from 1 to 65535'],
+    [{ healthzBindAddress: '0.0.0.0:65536' }, 'healthzBindAddress: "65536" is no port: it is a number from 1 to 65535'],
+    [metrics(''), 'metricsBindAddress: the metrics server cannot be turned off'],
+    [{ 'iptables.masqueradeBit': 32 }, 'iptables.masqueradeBit: 32 is not within 0 to 31'],
+    [{ 'iptables.masqueradeBit': -1 }, 'iptables.masqueradeBit: -1 is not within 0 to 31'],
+    [{ 'iptables.syncPeriod': -1000 }, 'iptables.syncPeriod: -1s is not more than 0'],
+    [{ 'iptables.minSyncPeriod': -1000 }, 'iptables.minSyncPeriod: -1s is negative'],
+    [{ 'iptables.minSyncPeriod': 60_000 }, 'iptables.minSyncPeriod: 1m is more than iptables.syncPeriod, 30s'],
+    [{ configSyncPeriod: -1 }, 'configSyncPeriod: -1ms is not more than 0'],
+    [{ oomScoreAdj: -1001 }, 'oomScoreAdj: -1001 is not within -1000 to 1000'],
+    [{ 'clientConnection.burst': -1 }, 'clientConnection.burst: -1 is negative'],
+    [{ 'conntrack.min': -1 }, 'conntrack.min: -1 is negative'],
+    [{ 'conntrack.udpTimeout': -1000 }, 'conntrack.udpTimeout: -1s is negative'],
+    [
+      { detectLocalMode: 'Guess' },
+      'detectLocalMode: there is no mode "Guess": use ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix',
+    ],
+    [
+      { detectLocalMode: 'BridgeInterface' },
+      'detectLocal.bridgeInterface: is needed with detectLocalMode BridgeInterface',
+    ],
+    [
+      { detectLocalMode: 'InterfaceNamePrefix' },
+      'detectLocal.interfaceNamePrefix: is needed with detectLocalMode InterfaceNamePrefix',
+    ],
+    [{ clusterCIDR: '10.0.0.1' }, 'clusterCIDR: "10.0.0.1" is no CIDR such as 10.244.0.0/16'],
+    [
+      { clusterCIDR: '10.0.0.0/8,11.0.0.0/8' },
+      'clusterCIDR: "10.0.0.0/8,11.0.0.0/8" has more than one CIDR of a family',
+    ],
+    [
+      { clusterCIDR: '10.0.0.0/8,fd00::/8,11.0.0.0/8' },
+      'clusterCIDR: "10.0.0.0/8,fd00::/8,11.0.0.0/8" has more than one CIDR of a family',
+    ],
+    [{ nodePortAddresses: ['10.0.0.1'] }, 'nodePortAddresses: "10.0.0.1" is no CIDR such as 10.0.0.0/8'],
+    [{ nodePortAddresses: ['primary', '::/0'] }, 'nodePortAddresses: primary stands alone or not at all'],
+    [{ featureGates: { NFTablesProxyMode: false } }, 'featureGates: NFTablesProxyMode is locked to true'],
+    [{ 'logging.format': 'xml' }, 'logging.format: "xml" is neither text nor json'],
+    [{ 'logging.verbosity': -1 }, 'logging.verbosity: -1 is negative'],
+    [
+      { 'logging.format': 'json', 'logging.vmodule': [{ filePattern: 'a', verbosity: 1 }] },
+      'logging.vmodule: goes with the text format alone',
+    ],
+  ])('%j', (settings, problem) => {
+    expect(completeConfiguration(settings).problems).toEqual([problem]);
+  });
+
+  test('and all of them are told', () => {
+    const settings: Settings = { mode: 'userspace', bindAddress: 'x', oomScoreAdj: 2000 };
+    expect(completeConfiguration(settings).problems).toHaveLength(3);
+  });
+});
+
+test.each([
+  ['', 'Host-1', 'host-1'],
+  ['', 'host\n', 'host'],
+  [' Node-A ', 'host', 'node-a'],
+])('override %j on host %j is node %s', (override, host, name) => {
+  expect(chooseNodeName(override, host)).toBe(name);
+});
+
+test.each([
+  ['  ', 'host'],
+  ['', ''],
+])('override %j on host %j is refused', (override, host) => {
+  expect(() => chooseNodeName(override, host)).toThrow('this node has no name: set --hostname-override');
+});

@@ -1,0 +1,146 @@
+import { effectiveConfiguration } from '../../src/config/effective';
+import type { FlagSettings } from '../../src/config/effective';
+
+const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
+const noFlags: FlagSettings = { configFile: '', master: '', settings: {}, names: {}, precedence: 'file' };
+
+/** The file is `c.yaml`. */
+function effective(flags: Partial<FlagSettings>, body?: string, mayBreakRules = false) {
+  const files = new Map(body === undefined ? [] : [['c.yaml', head + body]]);
+  const readFile = (path: string): Promise<string> => {
+    const text = files.get(path);
+    return text === undefined ? Promise.reject(new Error(`${path}: no such file`)) : Promise.resolve(text);
+  };
+  const configFile = body === undefined ? '' : 'c.yaml';
+  return effectiveConfiguration({ ...noFlags, configFile, ...flags }, readFile, mayBreakRules);
+}
+
+test('flags alone', async () => {
+  const { configuration, warnings } = await effective({ master: 'http://a', settings: { clusterCIDR: '10.0.0.0/8' } });
+  expect(configuration).toMatchObject({ master: 'http://a', detectLocal: { cidrs: { IPv4: '10.0.0.0/8' } } });
+  expect(warnings).toEqual([]);
+});
+
+test("the file is the daemon's word on all but the host name and the log", async () => {
+  const { configuration, warnings } = await effective(
+    {
+      master: 'http://a',
+      settings: { hostnameOverride: 'n', 'logging.verbosity': 5, clusterCIDR: '11.0.0.0/8', bindAddress: '::' },
+      names: { hostnameOverride: '--hostname-override', clusterCIDR: '--cluster-cidr', bindAddress: '--bind-address' },
+    },
+    'hostnameOverride: m\nclusterCIDR: 10.0.0.0/8\nlogging: {verbosity: 1, format: json}\n',
+  );
+  expect(configuration).toMatchObject({
+    hostnameOverride: 'n',
+    master: 'http://a',
+    bindAddress: '0.0.0.0',
+    detectLocal: { cidrs: { IPv4: '10.0.0.0/8' } },
+    logging: { verbosity: 5, format: 'json' },
+  });
+  expect(warnings).toEqual(['ignored, because --config says all that these would: --cluster-cidr, --bind-address']);
+});
+
+test('flags win over the file where a command says so', async () => {
+  const { configuration, warnings } = await effective(
+    { precedence: 'flags', settings: { clusterCIDR: '11.0.0.0/8' } },
+    'clusterCIDR: 10.0.0.0/8\niptables: {masqueradeAll: true}',
+  );
+  expect(configuration).toMatchObject({ masqueradeAll: true, detectLocal: { cidrs: { IPv4: '11.0.0.0/8' } } });
+  expect(warnings).toEqual([]);
+});
+
+test('what has no effect yet is named in one warning', async () => {
+  const body = `
+conntrack: {maxPerCore: 0, min: 4096, tcpBeLiberal: true}
+oomScoreAdj: -998
+ipvs: {scheduler: lc, excludeCIDRs: [10.0.0.0/8]}
+logging: {vmodule: [{filePattern: x, verbosity: 9}]}
+featureGates: {AllowServiceExternalIPs: true, NFTablesProxyMode: true, ComponentFlagz: false}
+iptables: {masqueradeBit: 7}
+`;
+  expect((await effective({}, body)).warnings).toEqual([
+    'accepted, but without effect yet: ipvs.scheduler, ipvs.excludeCIDRs, oomScoreAdj, conntrack.min, conntrack.tcpBeLiberal, logging.vmodule, featureGates ComponentFlagz',
+  ]);
+});
+
+test('what restates a default, or turns off what vipwire does not do, is no matter for a warning', async () => {
+  const body = `
+conntrack: {maxPerCore: 0, min: 131072, tcpEstablishedTimeout: 24h0m0s, tcpCloseWaitTimeout: 0s}
+oomScoreAdj: -999
+ipvs: {syncPeriod: 30s, excludeCIDRs: []}
+clientConnection: {qps: 50, burst: 100, contentType: application/json}
+`;
+  expect((await effective({}, body)).warnings).toEqual([]);
+});
+
+test("kubeadm's file is taken without a word", async () => {
+  const { configuration, warnings } = await effective({ settings: { hostnameOverride: 'n' } }, kubeadm);
+  expect(warnings).toEqual([]);
+  expect(configuration).toMatchObject({
+    kubeconfig: '/var/lib/kube-proxy/kubeconfig.conf',
+    mode: 'iptables',
+    masqueradeBit: 14,
+    localhostNodePorts: true,
+    syncPeriodMs: 30_000,
+    minSyncPeriodMs: 1000,
+    healthzBindAddress: { address: '0.0.0.0', port: 10256 },
+    detectLocal: { kind: 'ClusterCIDR', cidrs: { IPv4: '10.244.0.0/16' } },
+  });
+});
+
+describe('a mistake is one line', () => {
+  test.each<[string, Partial<FlagSettings>, string | undefined, string]>([
+    [
+      'of the file',
+      {},
+      'mode: ipvs\noomScoreAdj: 5000',
+      'c.yaml: mode: ipvs is not there yet in this version of vipwire: iptables is; oomScoreAdj: 5000 is not within -1000 to 1000',
+    ],
+    [
+      'of a flag, by its name',
+      { settings: { clusterCIDR: 'x' }, names: { clusterCIDR: '--cluster-cidr' } },
+      undefined,
+      '--cluster-cidr: "x" is no CIDR such as 10.244.0.0/16',
+    ],
+    ['of a path', { configFile: 'd.yaml' }, '', '--config: d.yaml: no such file'],
+  ])('%s', async (_, flags, body, message) => {
+    await expect(effective(flags, body)).rejects.toMatchObject({ name: 'UserError', message });
+  });
+
+  test('that a clean-up does not mind', async () => {
+    const { configuration } = await effective({}, 'mode: ipvs\nlogging: {verbosity: 4}', true);
+    expect(configuration.logging.verbosity).toBe(4);
+  });
+});
+
+const kubeadm = `
+bindAddress: 0.0.0.0
+bindAddressHardFail: false
+clientConnection: {acceptContentTypes: "", burst: 0, contentType: "", kubeconfig: /var/lib/kube-proxy/kubeconfig.conf, qps: 0}
+clusterCIDR: 10.244.0.0/16
+configSyncPeriod: 0s
+conntrack:
+  maxPerCore: null
+  min: null
+  tcpBeLiberal: null
+  tcpCloseWaitTimeout: null
+  tcpEstablishedTimeout: null
+  udpStreamTimeout: 0s
+  udpTimeout: 0s
+detectLocal: {bridgeInterface: "", interfaceNamePrefix: ""}
+detectLocalMode: ""
+enableProfiling: false
+healthzBindAddress: ""
+hostnameOverride: ""
+iptables: {localhostNodePorts: null, masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
+ipvs: {excludeCIDRs: null, minSyncPeriod: 0s, scheduler: "", strictARP: false, syncPeriod: 0s, tcpFinTimeout: 0s, tcpTimeout: 0s, udpTimeout: 0s}
+logging: {flushFrequency: 0, options: {json: {infoBufferSize: "0"}, text: {infoBufferSize: "0"}}, verbosity: 0}
+metricsBindAddress: ""
+mode: ""
+nftables: {masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
+nodePortAddresses: null
+oomScoreAdj: null
+portRange: ""
+showHiddenMetricsForVersion: ""
+winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: "", rootHnsEndpointName: "", sourceVip: ""}
+`;
