@@ -1,7 +1,6 @@
 /** Settings to the configuration in effect: defaults, checks, internal units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
-import type { Cidr, Family } from '../model/address';
-import type { BindAddress, DetectLocal, ProxyConfiguration, ProxyMode } from './configuration';
+import type { BindAddress, DetectLocalMode, ProxyConfiguration, ProxyMode } from './configuration';
 import { fields } from './fields';
 import type { FieldPath, Settings } from './fields';
 import { formatDuration } from './duration';
@@ -82,44 +81,44 @@ function completeMode(checks: Checks): ProxyMode {
 }
 
 /** One CIDR, or one of each family. */
-function completeClusterCidrs(checks: Checks): DetectLocal {
+function completeClusterCidrs(checks: Checks): readonly string[] {
   const texts = splitList(checks.value('clusterCIDR'));
-  const cidrs = texts.map(parseCidr);
-  const bad = texts.filter((_, i) => cidrs[i] === undefined);
-  const [first, second] = cidrs.filter((cidr): cidr is Cidr => cidr !== undefined);
-  if (bad.length > 0) {
+  const cidrs = texts.flatMap((text) => parseCidr(text) ?? []);
+  if (cidrs.length < texts.length) {
+    const bad = texts.filter((text) => parseCidr(text) === undefined);
     checks.problem('clusterCIDR', `"${bad.join('", "')}" is no CIDR such as 10.244.0.0/16`);
-  } else if (texts.length > 2 || (second !== undefined && second.family === first?.family)) {
+  } else if (new Set(cidrs.map((cidr) => cidr.family)).size < cidrs.length) {
     checks.problem('clusterCIDR', `"${texts.join(',')}" has more than one CIDR of a family`);
   }
-  const byFamily: Partial<Record<Family, string>> = {};
-  for (const cidr of cidrs) if (cidr !== undefined) byFamily[cidr.family] ??= formatCidr(cidr);
-  return { kind: 'ClusterCIDR', cidrs: byFamily };
+  return cidrs.map(formatCidr);
 }
 
-function completeDetectLocal(checks: Checks): DetectLocal {
-  const mode = checks.value('detectLocalMode');
-  const needed = (path: 'detectLocal.bridgeInterface' | 'detectLocal.interfaceNamePrefix'): string => {
-    const value = checks.value(path);
-    if (value === '') checks.problem(path, `is needed with detectLocalMode ${mode}`);
-    return value;
-  };
-  switch (mode) {
-    case 'ClusterCIDR':
-      return completeClusterCidrs(checks);
-    case 'NodeCIDR':
-      return { kind: 'NodeCIDR' };
-    case 'BridgeInterface':
-      return { kind: 'BridgeInterface', name: needed('detectLocal.bridgeInterface') };
-    case 'InterfaceNamePrefix':
-      return { kind: 'InterfaceNamePrefix', prefix: needed('detectLocal.interfaceNamePrefix') };
-    default:
-      checks.problem(
-        'detectLocalMode',
-        `there is no mode "${mode}": use ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix`,
-      );
-      return { kind: 'NodeCIDR' };
+function isDetectLocalMode(text: string): text is DetectLocalMode {
+  return ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'].includes(text);
+}
+
+function completeDetectLocal(
+  checks: Checks,
+): Pick<ProxyConfiguration, 'detectLocalMode' | 'clusterCIDRs' | 'bridgeInterface' | 'interfaceNamePrefix'> {
+  const mode: string = checks.value('detectLocalMode');
+  const bridgeInterface = checks.value('detectLocal.bridgeInterface');
+  const interfaceNamePrefix = checks.value('detectLocal.interfaceNamePrefix');
+  if (mode === 'BridgeInterface' && bridgeInterface === '') {
+    checks.problem('detectLocal.bridgeInterface', `is needed with detectLocalMode ${mode}`);
   }
+  if (mode === 'InterfaceNamePrefix' && interfaceNamePrefix === '') {
+    checks.problem('detectLocal.interfaceNamePrefix', `is needed with detectLocalMode ${mode}`);
+  }
+  if (!isDetectLocalMode(mode)) {
+    const known = 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix';
+    checks.problem('detectLocalMode', `there is no mode "${mode}": use ${known}`);
+  }
+  return {
+    detectLocalMode: isDetectLocalMode(mode) ? mode : 'ClusterCIDR',
+    clusterCIDRs: mode === 'ClusterCIDR' ? completeClusterCidrs(checks) : [],
+    bridgeInterface,
+    interfaceNamePrefix,
+  };
 }
 
 function completeNodePortAddresses(checks: Checks): readonly string[] {
@@ -222,7 +221,7 @@ export function completeConfiguration(
     localhostNodePorts: checks.value('iptables.localhostNodePorts'),
     syncPeriodMs,
     minSyncPeriodMs,
-    detectLocal: completeDetectLocal(checks),
+    ...completeDetectLocal(checks),
     nodePortAddresses: completeNodePortAddresses(checks),
     allowServiceExternalIPs: completeGates(checks),
     logging: completeLogging(checks),

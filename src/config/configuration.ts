@@ -1,5 +1,3 @@
-import type { Family } from '../model/address';
-
 export type ProxyMode = 'iptables';
 
 export interface BindAddress {
@@ -8,12 +6,7 @@ export interface BindAddress {
   readonly port: number;
 }
 
-/** How this node's pods are told from other sources (detectLocalMode with the fields that it needs). */
-export type DetectLocal =
-  | { readonly kind: 'ClusterCIDR'; readonly cidrs: Readonly<Partial<Record<Family, string>>> }
-  | { readonly kind: 'NodeCIDR' }
-  | { readonly kind: 'BridgeInterface'; readonly name: string }
-  | { readonly kind: 'InterfaceNamePrefix'; readonly prefix: string };
+export type DetectLocalMode = 'ClusterCIDR' | 'NodeCIDR' | 'BridgeInterface' | 'InterfaceNamePrefix';
 
 /** The configuration in effect: file, flags and defaults joined, checked, in internal units. */
 export interface ProxyConfiguration {
@@ -37,7 +30,14 @@ export interface ProxyConfiguration {
   readonly localhostNodePorts: boolean;
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
-  readonly detectLocal: DetectLocal;
+  /** How this node's pods are told from other sources. */
+  readonly detectLocalMode: DetectLocalMode;
+  /** Canonical, one of a family at most; empty in another mode than ClusterCIDR. */
+  readonly clusterCIDRs: readonly string[];
+  /** Not empty in mode BridgeInterface. */
+  readonly bridgeInterface: string;
+  /** Not empty in mode InterfaceNamePrefix. */
+  readonly interfaceNamePrefix: string;
   /** Canonical CIDRs, or `primary` alone; empty: every address of the node. */
   readonly nodePortAddresses: readonly string[];
   /** Gate AllowServiceExternalIPs: false leaves spec.externalIPs of every Service out. */

@@ -74,7 +74,8 @@ class Decoder {
     const node = isAlias(valueNode) ? valueNode.resolve(this.document) : valueNode;
     const value: unknown = node === undefined || node === null ? null : node.toJS(this.document);
     if (Object.hasOwn(fields, path)) this.set(path as FieldPath, value, valueNode);
-    else if (!fieldPaths.some((known) => known.startsWith(`${path}.`))) this.warn(key, `unknown field ${path} is ignored`);
+    else if (!fieldPaths.some((known) => known.startsWith(`${path}.`)))
+      this.warn(key, `unknown field ${path} is ignored`);
     else if (isMap(node)) this.walk(node, `${path}.`);
     else if (value !== null) throw this.error(valueNode, `${path}: want fields, found ${show(value)}`);
   }

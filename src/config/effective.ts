@@ -17,6 +17,8 @@ export interface FlagSettings {
   readonly names: Readonly<Partial<Record<FieldPath, string>>>;
   /** Whose word counts where a file is given: the daemon keeps kube-proxy's rule, one-shot commands let flags win. */
   readonly precedence: 'file' | 'flags';
+  /** Broken rules are left alone: a clean-up must not fail over a configuration that it does not use. */
+  readonly mayBreakRules: boolean;
 }
 
 export interface EffectiveConfiguration {
@@ -37,12 +39,10 @@ function pick(settings: Settings, wanted: (path: FieldPath) => boolean): Setting
 /**
  * The configuration that flags ask for. Throws UserError, one line, for a file that cannot be read or decoded and for
  * values that break a rule, all of them at once.
- * @param mayBreakRules what is wrong is left alone: a clean-up must not fail over a configuration that it does not use.
  */
 export async function effectiveConfiguration(
   flags: FlagSettings,
   readFile: (path: string) => Promise<string>,
-  mayBreakRules = false,
 ): Promise<EffectiveConfiguration> {
   const warnings: string[] = [];
   let settings = flags.settings;
@@ -61,7 +61,7 @@ export async function effectiveConfiguration(
   }
   const nameOf = (path: FieldPath): string => (path in flagsThatCount ? (flags.names[path] ?? path) : path);
   const { configuration, problems } = completeConfiguration(settings, flags.master, nameOf);
-  if (problems.length > 0 && !mayBreakRules) {
+  if (problems.length > 0 && !flags.mayBreakRules) {
     const where = flags.configFile === '' ? '' : `${flags.configFile}: `;
     throw new UserError(`${where}${problems.join('; ')}`);
   }

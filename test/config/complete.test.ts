@@ -23,7 +23,10 @@ test("nothing set is kube-proxy's defaults", () => {
     localhostNodePorts: true,
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
-    detectLocal: { kind: 'ClusterCIDR', cidrs: {} },
+    detectLocalMode: 'ClusterCIDR',
+    clusterCIDRs: [],
+    bridgeInterface: '',
+    interfaceNamePrefix: '',
     nodePortAddresses: [],
     allowServiceExternalIPs: true,
     logging: { verbosity: 0, format: 'text' },
@@ -46,26 +49,26 @@ describe('settings become internal units', () => {
         metricsBindAddress: { address: '::1', port: 10249 },
       },
     ],
-    ['one cluster CIDR', { clusterCIDR: '10.244.1.0/16' }, cidrs({ IPv4: '10.244.0.0/16' })],
+    ['one cluster CIDR', { clusterCIDR: '10.244.1.0/16' }, { clusterCIDRs: ['10.244.0.0/16'] }],
     [
       'a cluster CIDR a family',
       { clusterCIDR: 'fd44::/16, 10.244.0.0/16' },
-      cidrs({ IPv4: '10.244.0.0/16', IPv6: 'fd44::/16' }),
+      { clusterCIDRs: ['fd44::/16', '10.244.0.0/16'] },
     ],
     [
       'cluster CIDRs are not looked at in another mode',
       { detectLocalMode: 'NodeCIDR', clusterCIDR: 'x' },
-      { detectLocal: { kind: 'NodeCIDR' } },
+      { detectLocalMode: 'NodeCIDR', clusterCIDRs: [] },
     ],
     [
       'a bridge',
       { detectLocalMode: 'BridgeInterface', 'detectLocal.bridgeInterface': 'cni0' },
-      { detectLocal: { kind: 'BridgeInterface', name: 'cni0' } },
+      { detectLocalMode: 'BridgeInterface', bridgeInterface: 'cni0' },
     ],
     [
       'a prefix',
       { detectLocalMode: 'InterfaceNamePrefix', 'detectLocal.interfaceNamePrefix': 'veth' },
-      { detectLocal: { kind: 'InterfaceNamePrefix', prefix: 'veth' } },
+      { detectLocalMode: 'InterfaceNamePrefix', interfaceNamePrefix: 'veth' },
     ],
     ['node-port addresses', { nodePortAddresses: ['10.1.2.3/8'] }, { nodePortAddresses: ['10.0.0.0/8'] }],
     ['primary', { nodePortAddresses: ['primary'] }, { nodePortAddresses: ['primary'] }],
@@ -79,9 +82,6 @@ describe('settings become internal units', () => {
 
 function metrics(metricsBindAddress: string): Settings {
   return { metricsBindAddress };
-}
-function cidrs(byFamily: object): object {
-  return { detectLocal: { kind: 'ClusterCIDR', cidrs: byFamily } };
 }
 
 describe('a broken rule is one sentence that names the field', () => {

@@ -2,22 +2,29 @@ import { effectiveConfiguration } from '../../src/config/effective';
 import type { FlagSettings } from '../../src/config/effective';
 
 const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
-const noFlags: FlagSettings = { configFile: '', master: '', settings: {}, names: {}, precedence: 'file' };
+const noFlags: FlagSettings = {
+  configFile: '',
+  master: '',
+  settings: {},
+  names: {},
+  precedence: 'file',
+  mayBreakRules: false,
+};
 
 /** The file is `c.yaml`. */
-function effective(flags: Partial<FlagSettings>, body?: string, mayBreakRules = false) {
+function effective(flags: Partial<FlagSettings>, body?: string) {
   const files = new Map(body === undefined ? [] : [['c.yaml', head + body]]);
   const readFile = (path: string): Promise<string> => {
     const text = files.get(path);
     return text === undefined ? Promise.reject(new Error(`${path}: no such file`)) : Promise.resolve(text);
   };
   const configFile = body === undefined ? '' : 'c.yaml';
-  return effectiveConfiguration({ ...noFlags, configFile, ...flags }, readFile, mayBreakRules);
+  return effectiveConfiguration({ ...noFlags, configFile, ...flags }, readFile);
 }
 
 test('flags alone', async () => {
   const { configuration, warnings } = await effective({ master: 'http://a', settings: { clusterCIDR: '10.0.0.0/8' } });
-  expect(configuration).toMatchObject({ master: 'http://a', detectLocal: { cidrs: { IPv4: '10.0.0.0/8' } } });
+  expect(configuration).toMatchObject({ master: 'http://a', clusterCIDRs: ['10.0.0.0/8'] });
   expect(warnings).toEqual([]);
 });
 
@@ -34,7 +41,7 @@ test("the file is the daemon's word on all but the host name and the log", async
     hostnameOverride: 'n',
     master: 'http://a',
     bindAddress: '0.0.0.0',
-    detectLocal: { cidrs: { IPv4: '10.0.0.0/8' } },
+    clusterCIDRs: ['10.0.0.0/8'],
     logging: { verbosity: 5, format: 'json' },
   });
   expect(warnings).toEqual(['ignored, because --config says all that these would: --cluster-cidr, --bind-address']);
@@ -45,7 +52,7 @@ test('flags win over the file where a command says so', async () => {
     { precedence: 'flags', settings: { clusterCIDR: '11.0.0.0/8' } },
     'clusterCIDR: 10.0.0.0/8\niptables: {masqueradeAll: true}',
   );
-  expect(configuration).toMatchObject({ masqueradeAll: true, detectLocal: { cidrs: { IPv4: '11.0.0.0/8' } } });
+  expect(configuration).toMatchObject({ masqueradeAll: true, clusterCIDRs: ['11.0.0.0/8'] });
   expect(warnings).toEqual([]);
 });
 
@@ -84,7 +91,7 @@ test("kubeadm's file is taken without a word", async () => {
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
     healthzBindAddress: { address: '0.0.0.0', port: 10256 },
-    detectLocal: { kind: 'ClusterCIDR', cidrs: { IPv4: '10.244.0.0/16' } },
+    clusterCIDRs: ['10.244.0.0/16'],
   });
 });
 
@@ -108,7 +115,7 @@ describe('a mistake is one line', () => {
   });
 
   test('that a clean-up does not mind', async () => {
-    const { configuration } = await effective({}, 'mode: ipvs\nlogging: {verbosity: 4}', true);
+    const { configuration } = await effective({ mayBreakRules: true }, 'mode: ipvs\nlogging: {verbosity: 4}');
     expect(configuration.logging.verbosity).toBe(4);
   });
 });
