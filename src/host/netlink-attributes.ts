@@ -19,17 +19,18 @@ export function encodeNested(type: number, ...attributes: readonly Uint8Array[])
   return encodeAttribute(type | nestedFlag, Buffer.concat(attributes));
 }
 
-/** Calls onAttribute with the value's place in `message` for each attribute between start and end. */
-export function eachAttribute(
-  message: Buffer,
-  start: number,
-  end: number,
-  onAttribute: (type: number, start: number, end: number) => void,
-): void {
+/** Where the value of the first attribute of the type starts, in attributes between start and end; -1 without one. */
+export function findAttribute(message: Buffer, start: number, end: number, type: number): number {
   for (let at = start; at + headerBytes <= end; ) {
     const length = message.readUInt16LE(at);
-    if (length < headerBytes || at + length > end) return;
-    onAttribute(message.readUInt16LE(at + 2) & typeMask, at + headerBytes, at + length);
+    if (length < headerBytes || at + length > end) return -1;
+    if ((message.readUInt16LE(at + 2) & typeMask) === type) return at + headerBytes;
     at += padded(length);
   }
+  return -1;
+}
+
+/** Where the value that starts here ends. */
+export function attributeEnd(message: Buffer, valueStart: number): number {
+  return valueStart - headerBytes + message.readUInt16LE(valueStart - headerBytes);
 }

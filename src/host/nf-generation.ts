@@ -1,6 +1,6 @@
 /** The generation of a network namespace's nf_tables rules: the cheap way to learn that somebody wrote. */
 import { NetlinkSocket, netlinkProtocols } from './netlink';
-import { eachAttribute } from './netlink-attributes';
+import { findAttribute } from './netlink-attributes';
 
 const getGeneration = (10 << 8) | 16; // NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
 const generationId = 1; // NFTA_GEN_ID
@@ -16,14 +16,10 @@ export class NfGeneration {
   /** A 32-bit number that wraps past 0. Throws NetlinkError, or NetlinkUnavailableError where the addon cannot load. */
   async readGeneration(): Promise<number> {
     const answer = await this.#socket.request(getGeneration, 0, Buffer.alloc(nfgenmsgBytes));
-    const payload = answer[0]?.payload;
-    let id: number | undefined;
-    if (payload !== undefined)
-      eachAttribute(payload, nfgenmsgBytes, payload.length, (type, start) => {
-        if (type === generationId) id = payload.readUInt32BE(start);
-      });
-    if (id === undefined) throw new TypeError('nf_tables told no generation');
-    return id;
+    const payload = answer[0]?.payload ?? Buffer.alloc(0);
+    const at = findAttribute(payload, nfgenmsgBytes, payload.length, generationId);
+    if (at < 0) throw new TypeError('nf_tables told no generation');
+    return payload.readUInt32BE(at);
   }
 
   close(): void {
