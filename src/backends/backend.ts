@@ -1,30 +1,35 @@
 import type { Plan, PlanChanges } from '../planner/plan';
 
-/** What one batch writes, for logs and metrics. */
+/** What a batch writes, for logs and metrics. */
 export interface BatchSize {
   readonly rules: number;
   readonly bytes: number;
+  /** Calls of the tool, each right by itself. */
+  readonly steps: number;
 }
 
 /**
- * The seam. A backend says a Plan in its own words (render), compares with the kernel (diff), and writes the difference
- * (apply). Everything but read and apply is pure. `diff(render(plan), read())` after apply is empty.
+ * The seam: one backend for one IP family. It says the Plan in its own words (render), compares with what the kernel was seen to
+ * hold (diff), shows (print) and writes (apply) the difference. render, diff and print touch nothing outside the
+ * process. Read by a fresh process after apply, diff is empty.
+ *
+ * It never retries. After apply threw, what the kernel holds is unknown: read comes before the next diff.
  */
-export interface Backend<Desired, Observed, Batch> {
-  /** From nothing. The same plan gives the same bytes, whatever the order of its services. */
-  render(plan: Plan): Desired;
-  /** The same Desired as render(plan) would give, from an older one, at the cost of the services that changed. */
-  renderChanges(desired: Desired, plan: Plan, changes: PlanChanges): Desired;
-  /** What to write so that the kernel holds Desired; undefined where it does. */
-  diff(desired: Desired, observed: Observed): Batch | undefined;
-  /** What a dry run shows and a golden file holds. */
+export interface Backend<Batch> {
+  /** From nothing. The same Plan gives the same bytes, whatever the order of its services. */
+  render(plan: Plan): void;
+  /** What render would give for this Plan, at the cost of the services that changed since the last one. */
+  renderChanges(plan: Plan, changes: PlanChanges): void;
+  /** What is to be written, at the cost of what differs; undefined: nothing. */
+  diff(): Batch | undefined;
   print(batch: Batch): string;
   size(batch: Batch): BatchSize;
-  /** What the kernel holds of ours. */
-  read(): Promise<Observed>;
-  /**
-   * Writes the batch in steps that are each right by themselves and returns what the kernel holds then. Throws at the
-   * first step that fails; what the kernel holds is then unknown until the next read.
-   */
-  apply(batch: Batch, observed: Observed): Promise<Observed>;
+  /** Looks at what the kernel holds of ours, and of other proxies that this one takes over from. */
+  read(): Promise<void>;
+  /** In steps that are each right by themselves; with the signal aborted it ends after the step in hand. */
+  apply(batch: Batch, signal?: AbortSignal): Promise<void>;
+  /** Goes on as if the batch had been applied: dry runs. */
+  assumeApplied(batch: Batch): void;
+  /** Rules in force, by table. */
+  ruleCounts(): ReadonlyMap<string, number>;
 }

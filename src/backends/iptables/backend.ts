@@ -1,0 +1,123 @@
+import type { Family } from '../../model/address';
+import type { Plan, PlanChanges } from '../../planner/plan';
+import type { Backend, BatchSize } from '../backend';
+import { type IptablesSettings, type Jump, type TableName, tableNames } from './fixed-chains';
+import { type SavedTables, sharedChain } from './parse-save';
+import { RuleSet } from './rule-set';
+import { chainsPerCall, planSteps, printStep, type Step } from './steps';
+import type { Variant } from './variant';
+
+/** What of the machine this backend needs: a driver, or nothing but memory in a dry run. */
+export interface IptablesTables {
+  readonly variant: Variant;
+  /** Throws where the tables cannot be read. */
+  save(): Promise<SavedTables>;
+  /** One call of iptables-restore --noflush: all of a table's part or nothing. */
+  restore(input: string): Promise<void>;
+  /** Cheap: whether no table was flushed. */
+  canariesStand(): Promise<boolean>;
+}
+
+export class IptablesBackend implements Backend<readonly Step[]> {
+  readonly rules: RuleSet;
+  private missingJumps: readonly Jump[] = [];
+  private seenJumps: readonly Jump[] = [];
+
+  constructor(
+    readonly family: Family,
+    settings: IptablesSettings,
+    private readonly tables: IptablesTables,
+  ) {
+    this.rules = new RuleSet(family, settings);
+  }
+
+  render(plan: Plan): void {
+    this.rules.render(plan);
+    this.compareJumps();
+  }
+
+  renderChanges(plan: Plan, changes: PlanChanges): void {
+    this.rules.renderChanges(plan, changes);
+  }
+
+  diff(): readonly Step[] | undefined {
+    if (this.missingJumps.length === 0 && tableNames.every((table) => this.rules.tables[table].inSync))
+      return undefined;
+    return planSteps(this.rules, this.missingJumps, chainsPerCall[this.tables.variant]);
+  }
+
+  print(steps: readonly Step[]): string {
+    return steps.map(printStep).join('');
+  }
+
+  size(steps: readonly Step[]): BatchSize {
+    let rules = 0;
+    let bytes = 0;
+    for (const { tables } of steps)
+      for (const { chains, deletions, jumps } of tables) {
+        rules += jumps.length;
+        for (const [chain, lines] of chains) {
+          rules += countLines(lines);
+          bytes += lines.length + chain.length + 10;
+        }
+        for (const { rule } of jumps) bytes += rule.length + 16;
+        for (const chain of deletions) bytes += 2 * chain.length + 14;
+      }
+    return { rules, bytes, steps: steps.length };
+  }
+
+  async read(): Promise<void> {
+    const saved = await this.tables.save();
+    for (const table of tableNames) this.rules.tables[table].replaceObserved(saved.chains[table]);
+    this.seenJumps = saved.jumps;
+    this.compareJumps();
+  }
+
+  async apply(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
+    for (const step of steps) {
+      if (signal?.aborted === true) return;
+      await this.tables.restore(printStep(step));
+      this.stepApplied(step);
+    }
+  }
+
+  assumeApplied(steps: readonly Step[]): void {
+    for (const step of steps) this.stepApplied(step);
+  }
+
+  ruleCounts(): ReadonlyMap<TableName, number> {
+    return new Map(
+      tableNames.map((table) => {
+        let rules = this.rules.jumps.filter((jump) => jump.table === table).length;
+        for (const [, lines] of this.rules.tables[table].desiredEntries()) rules += countLines(lines);
+        return [table, rules];
+      }),
+    );
+  }
+
+  private stepApplied(step: Step): void {
+    for (const { table, chains, deletions, jumps } of step.tables) {
+      const tracker = this.rules.tables[table];
+      for (const [chain, lines] of chains) tracker.setObserved(chain, lines);
+      for (const chain of deletions) tracker.setObserved(chain, undefined);
+      this.seenJumps = [...this.seenJumps, ...jumps];
+    }
+    this.compareJumps();
+  }
+
+  private compareJumps(): void {
+    const key = ({ table, from, rule }: Jump): string => `${table} ${from} ${rule}`;
+    const seen = new Set(this.seenJumps.map(key));
+    this.missingJumps = this.rules.jumps.filter((jump) => !seen.has(key(jump)));
+    // The chain that the kubelet shares is left where it stands when nothing here needs it any more.
+    const { filter } = this.rules.tables;
+    if (filter.getDesired(sharedChain) === undefined) filter.setObserved(sharedChain, undefined);
+  }
+}
+
+function countLines(lines: string): number {
+  if (lines === '') return 0;
+  let count = 1;
+  for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) count++;
+  return count;
+}

@@ -1,0 +1,123 @@
+/** iptables-save and iptables-restore, of one variant and family. */
+import type { Family } from '../../model/address';
+import { CommandError, type RunCommand } from '../../host/command';
+import type { Logger } from '../../telemetry/log';
+import type { IptablesTables } from './backend';
+import { canaryRule, tableNames } from './fixed-chains';
+import { type SavedTables, SaveParser } from './parse-save';
+import { chooseVariant, parseVersion, type Variant, variants } from './variant';
+
+/** Seconds for which the tools wait for /run/xtables.lock. */
+const lockSeconds = 5;
+
+type Tool = 'iptables' | 'iptables-save' | 'iptables-restore';
+
+/** `ip6tables-nft-save`: full names, since what the short ones stand for differs from machine to machine. */
+function toolName(tool: Tool, variant: Variant, family: Family): string {
+  const name = tool.replace('iptables', `iptables-${variant}`);
+  return family === 'IPv4' ? name : name.replace('iptables', 'ip6tables');
+}
+
+/** Puts a command under the lock that orphaned writes hold. */
+export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
+
+export class IptablesDriver implements IptablesTables {
+  constructor(
+    readonly family: Family,
+    readonly variant: Variant,
+    private readonly run: RunCommand,
+    private readonly withLock: WithLock,
+  ) {}
+
+  save(): Promise<SavedTables> {
+    return save(this.run, this.withLock, this.variant, this.family);
+  }
+
+  async restore(input: string): Promise<void> {
+    const tool = toolName('iptables-restore', this.variant, this.family);
+    const { file, args } = this.withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
+    try {
+      await this.run(file, args, { input });
+    } catch (error) {
+      throw error instanceof CommandError ? explainLine(error, tool, input) : error;
+    }
+  }
+
+  async canariesStand(): Promise<boolean> {
+    const input = tableNames.map((table) => `*${table}\n-C KUBE-PROXY-CANARY ${canaryRule}\nCOMMIT\n`).join('');
+    // The nft variant looks at a rule only when it commits; the legacy one would write the table back.
+    const args = this.variant === 'nft' ? ['--noflush'] : ['--noflush', '--test', '--wait', lockSeconds.toString()];
+    try {
+      await this.run(toolName('iptables-restore', this.variant, this.family), args, { input });
+      return true;
+    } catch (error) {
+      // A lock that was not to be had (exit 4) says nothing about rules.
+      if (error instanceof CommandError) return error.exitCode === 4;
+      throw error;
+    }
+  }
+}
+
+/** The tool names a line of its input: show that line. */
+function explainLine(error: CommandError, tool: string, input: string): Error {
+  const at = /line:? (\d+)/.exec(error.stderr)?.[1];
+  const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
+  const stderr = line === undefined ? error.stderr : `${error.stderr.trim().split('\n')[0] ?? ''} (${line})`;
+  return new CommandError(tool, error.exitCode, stderr, error.durationMs, error.notFound);
+}
+
+async function save(run: RunCommand, withLock: WithLock, variant: Variant, family: Family): Promise<SavedTables> {
+  const parser = new SaveParser();
+  const { file, args } = withLock(toolName('iptables-save', variant, family), []);
+  await run(file, args, { onLine: parser.line });
+  return parser.result();
+}
+
+/**
+ * The variant to use on this machine, or undefined where neither works. Reads both; the tables of the other one, should they hold
+ * rules of a proxy too, are warned of: they apply as well.
+ */
+export async function detectVariant(run: RunCommand, withLock: WithLock, log: Logger): Promise<Variant | undefined> {
+  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, withLock, variant)));
+  const plain = await run('iptables', ['--version']).then(
+    ({ stdout }) => parseVersion(stdout)?.variant,
+    () => undefined,
+  );
+  const chosen = chooseVariant({ nft, legacy }, plain);
+  const other = chosen === 'nft' ? legacy : nft;
+  if (other !== undefined && other.chains.nat.size > 0)
+    log.warn(
+      { variant: chosen, otherChains: other.chains.nat.size },
+      'the other iptables variant holds rules of a service proxy too; both apply: clean one up (vipwire cleanup --iptables-variant)',
+    );
+  return chosen;
+}
+
+/** undefined where the tools are missing or do not work. Asking the legacy tools for a table would load it into the kernel. */
+async function readUsable(run: RunCommand, withLock: WithLock, variant: Variant): Promise<SavedTables | undefined> {
+  if (variant === 'nft' && !(await isFamilyUsable(run, variant, 'IPv4'))) return undefined;
+  try {
+    return await save(run, withLock, variant, 'IPv4');
+  } catch (error) {
+    if (error instanceof CommandError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the family's nat table can be used: kube-proxy asks the same. */
+export async function isFamilyUsable(run: RunCommand, variant: Variant, family: Family): Promise<boolean> {
+  try {
+    await run(toolName('iptables', variant, family), [
+      '--wait',
+      lockSeconds.toString(),
+      '-t',
+      'nat',
+      '-S',
+      'POSTROUTING',
+    ]);
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+/** Chains and jumps that do not depend on Services: kube-proxy's, in its words, but for the hairpin rules. */
+import type { Family } from '../../model/address';
+import type { Chains } from './service-chains';
+
+export type TableName = 'nat' | 'filter' | 'mangle';
+export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
+
+export interface IptablesSettings {
+  /** 1 << masqueradeBit. */
+  readonly masqueradeMark: number;
+  /** nf_conntrack_tcp_be_liberal is off: INVALID packets would be answered with a reset, and are dropped instead. */
+  readonly dropInvalid: boolean;
+}
+
+/** A jump from a built-in chain, inserted at its top where it is missing. */
+export interface Jump {
+  readonly table: TableName;
+  readonly from: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
+  readonly rule: string;
+}
+
+const comment = (text: string): string => `-m comment --comment "${text}"`;
+const newOnly = '-m conntrack --ctstate NEW';
+
+/** Never reached; where it is gone, somebody flushed the table. */
+export const canaryRule = `${comment('a table without this rule was flushed')} -j RETURN`;
+const canary = [canaryRule];
+
+/** In the order of insertion: the last one ends on top. */
+export function renderJumps(localhostNodePorts: boolean): readonly Jump[] {
+  const jump = (table: TableName, from: Jump['from'], match: string, to: string): Jump => ({
+    table,
+    from,
+    rule: `${match}${match === '' ? '' : ' '}-j ${to}`,
+  });
+  const portals = comment('kubernetes service portals');
+  const outside = `${newOnly} ${comment('kubernetes externally-visible service portals')}`;
+  const firewall = `${newOnly} ${comment('kubernetes load balancer firewall')}`;
+  return [
+    jump('filter', 'INPUT', outside, 'KUBE-EXTERNAL-SERVICES'),
+    jump('filter', 'FORWARD', outside, 'KUBE-EXTERNAL-SERVICES'),
+    jump('filter', 'INPUT', comment('kubernetes health check service ports'), 'KUBE-NODEPORTS'),
+    jump('filter', 'FORWARD', `${newOnly} ${portals}`, 'KUBE-SERVICES'),
+    jump('filter', 'OUTPUT', `${newOnly} ${portals}`, 'KUBE-SERVICES'),
+    jump('filter', 'FORWARD', comment('kubernetes forwarding rules'), 'KUBE-FORWARD'),
+    ...(['INPUT', 'OUTPUT', 'FORWARD'] as const).map((from) => jump('filter', from, firewall, 'KUBE-PROXY-FIREWALL')),
+    jump('nat', 'OUTPUT', portals, 'KUBE-SERVICES'),
+    jump('nat', 'PREROUTING', portals, 'KUBE-SERVICES'),
+    jump('nat', 'POSTROUTING', comment('kubernetes postrouting rules'), 'KUBE-POSTROUTING'),
+    ...(localhostNodePorts
+      ? (['INPUT', 'OUTPUT'] as const).map((from) => jump('filter', from, '', 'KUBE-FIREWALL'))
+      : []),
+  ];
+}
+
+/**
+ * A packet whose source is its destination once it was DNATed: a pod that reached itself through a VIP. One classic BPF program
+ * answers for every endpoint, here and elsewhere; `-m bpf` reads from the IP header on.
+ */
+export function matchHairpin(family: Family): string {
+  const program =
+    family === 'IPv4'
+      ? '6,32 0 0 12,7 0 0 0,32 0 0 16,29 0 1 0,6 0 0 1,6 0 0 0'
+      : // A word of the source into X, a word of the destination against it, four times.
+        `${4 * 4 + 2},${[0, 1, 2, 3]
+          .map((word) => `32 0 0 ${8 + 4 * word},7 0 0 0,32 0 0 ${24 + 4 * word},29 0 ${1 + 4 * (3 - word)} 0`)
+          .join(',')},6 0 0 1,6 0 0 0`;
+  return `-m conntrack --ctstate DNAT -m bpf --bytecode "${program}"`;
+}
+
+export function renderNatBase(family: Family, { masqueradeMark }: IptablesSettings): Chains {
+  const mark = `0x${masqueradeMark.toString(16)}`;
+  return new Map([
+    ['KUBE-MARK-MASQ', [`-j MARK --set-xmark ${mark}/${mark}`]],
+    [
+      'KUBE-POSTROUTING',
+      [
+        `${matchHairpin(family)} -j MARK --set-xmark ${mark}/${mark}`,
+        `-m mark ! --mark ${mark}/${mark} -j RETURN`,
+        // Cleared before MASQUERADE: a packet that comes by again (through a tunnel, say) must not be masqueraded twice.
+        `-j MARK --set-xmark ${mark}/0x0`,
+        `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,
+      ],
+    ],
+    ['KUBE-PROXY-CANARY', canary],
+  ]);
+}
+
+export function renderFilterBase(
+  family: Family,
+  { masqueradeMark, dropInvalid }: IptablesSettings,
+  localhostNodePorts: boolean,
+): Chains {
+  const mark = `0x${masqueradeMark.toString(16)}`;
+  const chains: Chains = new Map();
+  chains.set('KUBE-FORWARD', [
+    ...(dropInvalid ? ['-m conntrack --ctstate INVALID -j DROP'] : []),
+    `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
+    `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    // Marked in postrouting only, so not by the rule above.
+    `${matchHairpin(family)} -j ACCEPT`,
+  ]);
+  // route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule.
+  if (localhostNodePorts)
+    chains.set('KUBE-FIREWALL', [
+      `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${comment('block incoming localnet connections')} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP`,
+    ]);
+  chains.set('KUBE-PROXY-CANARY', canary);
+  return chains;
+}
+
+export function renderMangleBase(): Chains {
+  return new Map([['KUBE-PROXY-CANARY', canary]]);
+}
+
+/** kube-proxy's fixed chains that are rewritten or removed as ours. KUBE-FIREWALL is shared with the kubelet. */
+export const fixedChains: Readonly<Record<TableName, readonly string[]>> = {
+  nat: ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ', 'KUBE-PROXY-CANARY'],
+  filter: [
+    'KUBE-SERVICES',
+    'KUBE-EXTERNAL-SERVICES',
+    'KUBE-NODEPORTS',
+    'KUBE-FORWARD',
+    'KUBE-PROXY-FIREWALL',
+    'KUBE-PROXY-CANARY',
+  ],
+  mangle: ['KUBE-PROXY-CANARY'],
+};

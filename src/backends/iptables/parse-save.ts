@@ -1,0 +1,85 @@
+/** What iptables-save prints, cut down to what is ours. */
+import { type Jump, type TableName, tableNames } from './fixed-chains';
+import { isOurChain } from './steps';
+
+export interface SavedTables {
+  /** Chain -> its `-A` lines, joined by newlines. Chains that are ours or kube-proxy's alone. */
+  readonly chains: Readonly<Record<TableName, Map<string, string>>>;
+  /** Rules of built-in chains that jump to one of these. */
+  readonly jumps: readonly Jump[];
+  /** Those of these chains that chains of others jump to. */
+  readonly usedByOthers: ReadonlySet<string>;
+  /** Rules of others, in all tables. */
+  readonly foreignRules: number;
+  /** Chains that the kubelet makes: where they are, it runs with this variant. */
+  readonly kubeletChains: number;
+}
+
+/** Reads line by line, so that a large table is never in memory as one text. */
+export class SaveParser {
+  private readonly lines: Readonly<Record<TableName, Map<string, string[]>>> = {
+    nat: new Map(),
+    filter: new Map(),
+    mangle: new Map(),
+  };
+  private readonly jumps: Jump[] = [];
+  private table: TableName | undefined;
+  private readonly usedByOthers = new Set<string>();
+  private foreignRules = 0;
+  private kubeletChains = 0;
+
+  readonly line = (line: string): void => {
+    const first = line.charAt(0);
+    if (first === '-') this.rule(line);
+    else if (first === ':') this.chain(line.slice(1, line.indexOf(' ')));
+    else if (first === '*') this.table = tableNames.find((table) => table === line.slice(1));
+  };
+
+  result(): SavedTables {
+    const chains = {
+      nat: new Map<string, string>(),
+      filter: new Map<string, string>(),
+      mangle: new Map<string, string>(),
+    };
+    for (const table of tableNames)
+      for (const [chain, lines] of this.lines[table]) chains[table].set(chain, lines.join('\n'));
+    return {
+      chains,
+      jumps: this.jumps,
+      usedByOthers: this.usedByOthers,
+      foreignRules: this.foreignRules,
+      kubeletChains: this.kubeletChains,
+    };
+  }
+
+  private chain(name: string): void {
+    if (name === 'KUBE-IPTABLES-HINT' || name === 'KUBE-KUBELET-CANARY') this.kubeletChains++;
+    if (this.table !== undefined && isOurs(this.table, name)) this.lines[this.table].set(name, []);
+  }
+
+  private rule(line: string): void {
+    const end = line.indexOf(' ', 3);
+    const chain = line.slice(3, end);
+    const ours = this.table === undefined ? undefined : this.lines[this.table].get(chain);
+    if (ours !== undefined) {
+      // Of a chain that the kubelet shares only our own rule matters.
+      if (chain !== sharedChain || line.includes('"block incoming localnet connections"')) ours.push(line);
+      return;
+    }
+    const target = / -j (KUBE-\S+)$/.exec(line)?.[1];
+    if (this.table === undefined || target === undefined || !this.lines[this.table].has(target)) this.foreignRules++;
+    else if (isBuiltIn(chain)) this.jumps.push({ table: this.table, from: chain, rule: line.slice(end + 1) });
+    else this.usedByOthers.add(target);
+  }
+}
+
+function isBuiltIn(chain: string): chain is Jump['from'] {
+  return /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.test(chain);
+}
+
+/** kube-proxy and the kubelet both write it; it is never removed. */
+export const sharedChain = 'KUBE-FIREWALL';
+
+function isOurs(table: TableName, chain: string): boolean {
+  return isOurChain(table, chain) || (table === 'filter' && chain === sharedChain);
+}

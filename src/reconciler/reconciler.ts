@@ -1,0 +1,227 @@
+/**
+ * The loop of one IP family: takes what changed, plans it, and has the backend write the difference. It alone retries.
+ *
+ * State, not history: a round that fails loses nothing, since the next one compares what is desired with what the kernel
+ * is then seen to hold.
+ */
+import type PQueue from 'p-queue';
+import type { Backend, BatchSize } from '../backends/backend';
+import type { Clock } from '../host/clock';
+import type { Family } from '../model/address';
+import type { ClusterState, ServiceKey } from '../model/cluster';
+import type { MutablePlan, NodeSettings, Plan, ServicePlan } from '../planner/plan';
+import { applyPlanChanges, planChanges } from '../planner/plan-changes';
+import { planCluster } from '../planner/plan-cluster';
+import { planNextRound, type ScheduleSettings } from './schedule';
+import type { SyncReport } from './sync-report';
+
+export interface ReconcilerOptions<Batch> {
+  readonly family: Family;
+  readonly backend: Backend<Batch>;
+  readonly state: ClusterState;
+  readonly settings: () => NodeSettings;
+  /** Rounds of all families go through one queue: transactions that overlap make each other's tools start over. */
+  readonly queue: PQueue;
+  readonly clock: Clock;
+  readonly schedule: ScheduleSettings;
+  readonly onSynced: (report: SyncReport) => void;
+  readonly onFailed: (failure: SyncFailure) => void;
+  /** Something is to be done: from here on an update is pending. */
+  readonly onQueued: () => void;
+  /** Sees each batch before it is written. */
+  readonly onBatch?: (text: () => string) => void;
+  /** Batches are shown to onBatch and written nowhere. */
+  readonly dryRun?: boolean;
+}
+
+export interface SyncFailure {
+  readonly family: Family;
+  readonly error: unknown;
+  readonly full: boolean;
+  readonly durationMs: number;
+  readonly failures: number;
+}
+
+/** What a full round does beyond the changes: read the kernel anew, plan everything anew. */
+type FullReason = 'start' | 'retry' | 'settings' | 'drift';
+
+export class Reconciler<Batch> {
+  private plan: MutablePlan | undefined;
+  private readonly changed = new Set<ServiceKey>();
+  /** Plans at the last successful round, of services that changed since. */
+  private before = new Map<ServiceKey, ServicePlan | undefined>();
+  private reasons = new Set<FullReason>(['start']);
+  /** Something came since the last round began. */
+  private hasWork = false;
+  private started = false;
+  private hasRead = false;
+  private lastEndedMs: number | undefined;
+  private failures = 0;
+  private timer: { readonly abort: AbortController } | undefined;
+  private running = false;
+  private readonly stopping = new AbortController();
+
+  constructor(private readonly options: ReconcilerOptions<Batch>) {}
+
+  /** The Plan in force or on its way; undefined before the first round. */
+  get currentPlan(): Plan | undefined {
+    return this.plan;
+  }
+
+  /** Looks at the kernel while the source still lists, so that the first round need not. Errors are left to that round. */
+  async readAhead(): Promise<void> {
+    try {
+      await this.options.queue.add(() => this.options.backend.read());
+      this.hasRead = true;
+    } catch {
+      this.hasRead = false;
+    }
+  }
+
+  /** The source is in sync: rounds may begin. */
+  start(): void {
+    this.started = true;
+    this.queued();
+  }
+
+  servicesChanged(keys: Iterable<ServiceKey>): void {
+    for (const key of keys) this.changed.add(key);
+    this.queued();
+  }
+
+  /** NodeSettings are others now: everything is planned anew. */
+  settingsChanged(): void {
+    this.demand('settings');
+  }
+
+  /** Somebody else may have written: everything is compared with the kernel. */
+  checkKernel(): void {
+    this.demand('drift');
+  }
+
+  /** Ends after the call in hand. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.timer?.abort.abort();
+    await this.options.queue.onIdle();
+  }
+
+  private demand(reason: FullReason): void {
+    this.reasons.add(reason);
+    this.queued();
+  }
+
+  private queued(): void {
+    if (!this.started || this.stopping.signal.aborted) return;
+    this.hasWork = true;
+    this.options.onQueued();
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.running) return;
+    this.timer?.abort.abort();
+    this.timer = undefined;
+    const { clock, schedule } = this.options;
+    const waitMs = planNextRound(
+      { lastEndedMs: this.lastEndedMs, failures: this.failures, hasWork: this.hasWork },
+      schedule,
+      clock.now(),
+    );
+    if (waitMs === undefined) return;
+    const abort = new AbortController();
+    this.timer = { abort };
+    const begin = (): void => {
+      if (abort.signal.aborted || this.stopping.signal.aborted) return;
+      this.timer = undefined;
+      this.running = true;
+      void this.options.queue.add(() => this.round());
+    };
+    // Without a timer: what happened in this turn of the event loop is in the round all the same.
+    if (waitMs === 0) queueMicrotask(begin);
+    else void clock.sleep(waitMs, abort.signal).then(begin);
+  }
+
+  private async round(): Promise<void> {
+    const { clock, onSynced, onFailed, family } = this.options;
+    const startedMs = performance.now();
+    const reasons = this.reasons;
+    this.reasons = new Set();
+    this.hasWork = false;
+    const full = reasons.size > 0;
+    try {
+      if (!this.stopping.signal.aborted) {
+        const report = await this.sync(reasons);
+        this.failures = 0;
+        if (!this.stopping.signal.aborted) onSynced(report);
+      }
+    } catch (error) {
+      this.failures++;
+      for (const reason of reasons) this.reasons.add(reason);
+      this.reasons.add('retry');
+      onFailed({ family, error, full, durationMs: performance.now() - startedMs, failures: this.failures });
+    }
+    this.lastEndedMs = clock.now();
+    this.running = false;
+    if (!this.stopping.signal.aborted) this.schedule();
+  }
+
+  private async sync(reasons: ReadonlySet<FullReason>): Promise<SyncReport> {
+    const { backend, family, onBatch, dryRun } = this.options;
+    let kernelMs = 0;
+    const kernel = async (work: () => Promise<void>): Promise<void> => {
+      const from = performance.now();
+      await work();
+      kernelMs += performance.now() - from;
+    };
+    const startedMs = performance.now();
+    if ((reasons.has('start') && !this.hasRead) || reasons.has('retry') || reasons.has('drift'))
+      await kernel(() => backend.read());
+    const drifted = reasons.has('drift') && backend.diff() !== undefined;
+    this.replan(reasons.has('settings') || this.plan === undefined);
+    const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
+    const batch = backend.diff();
+    let size: BatchSize = { rules: 0, bytes: 0, steps: 0 };
+    if (batch !== undefined) {
+      size = backend.size(batch);
+      onBatch?.(() => backend.print(batch));
+      if (dryRun === true) backend.assumeApplied(batch);
+      else await kernel(() => backend.apply(batch, this.stopping.signal));
+    }
+    const report: SyncReport = {
+      family,
+      full: reasons.size > 0,
+      reason: [...reasons].join(' '),
+      before: this.before,
+      after,
+      ...size,
+      ownMs: performance.now() - startedMs - kernelMs,
+      kernelMs,
+      drifted,
+    };
+    this.before = new Map();
+    return report;
+  }
+
+  private replan(everything: boolean): void {
+    const { backend, state, family, settings } = this.options;
+    if (everything || this.plan === undefined) {
+      const old = this.plan;
+      this.changed.clear();
+      this.plan = planCluster(state, family, settings());
+      for (const key of new Set([...(old?.services.keys() ?? []), ...this.plan.services.keys()]))
+        this.remember(key, old?.services.get(key));
+      backend.render(this.plan);
+      return;
+    }
+    const changes = planChanges(this.plan, state, this.changed);
+    this.changed.clear();
+    for (const key of changes.keys()) this.remember(key, this.plan.services.get(key));
+    applyPlanChanges(this.plan, changes);
+    if (changes.size > 0) backend.renderChanges(this.plan, changes);
+  }
+
+  private remember(key: ServiceKey, plan: ServicePlan | undefined): void {
+    if (!this.before.has(key)) this.before.set(key, plan);
+  }
+}
