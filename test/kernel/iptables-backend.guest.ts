@@ -1,0 +1,68 @@
+/** The backend against the real tables of a fresh namespace: what it wrote is what a fresh one would write. */
+import { IptablesBackend } from '../../src/backends/iptables/backend';
+import { cleanUp } from '../../src/backends/iptables/cleanup';
+import { IptablesDriver } from '../../src/backends/iptables/driver';
+import type { Variant } from '../../src/backends/iptables/variant';
+import { runCommand } from '../../src/host/command';
+import type { Family } from '../../src/model/address';
+import type { LocalDetector } from '../../src/planner/plan';
+import { everyKind, plan } from '../support/plans';
+
+const settings = { masqueradeMark: 0x4000, dropInvalid: true };
+const detectors: readonly LocalDetector[] = [
+  { kind: 'none' },
+  { kind: 'interface', name: 'cbr0' },
+  { kind: 'interface-prefix', prefix: 'veth' },
+];
+
+async function main(): Promise<unknown> {
+  const [family, variant] = process.argv.slice(2) as [Family, Variant];
+  const driver = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
+  const backend = new IptablesBackend(family, settings, driver);
+  const services = everyKind(family);
+  await backend.read();
+  backend.render(plan(family, services));
+  const steps = backend.diff() ?? [];
+  await backend.apply(steps);
+
+  const again: string[] = [];
+  const compareAfresh = async (over: Parameters<typeof plan>[2] = {}): Promise<void> => {
+    const fresh = new IptablesBackend(family, settings, driver);
+    fresh.render(plan(family, services, over));
+    await fresh.read();
+    again.push(fresh.print(fresh.diff() ?? []));
+  };
+  await compareAfresh();
+  const canaries = [await driver.canariesStand()];
+
+  // Other settings: other words of the same rules, over the old ones.
+  for (const detector of detectors) {
+    const over = {
+      localDetector: { IPv4: detector, IPv6: detector },
+      localhostNodePorts: false,
+      masqueradeAll: detector.kind === 'none',
+      nodePortAddresses: {
+        IPv4: { kind: 'some', addresses: ['192.168.88.10', '192.168.99.10'] },
+        IPv6: { kind: 'some', addresses: ['fd88::10'] },
+      },
+    } as const;
+    backend.render(plan(family, services, over));
+    await backend.apply(backend.diff() ?? []);
+    await compareAfresh(over);
+  }
+
+  const iptables = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`;
+  await runCommand(iptables, ['-t', 'nat', '-F']);
+  canaries.push(await driver.canariesStand());
+  await runCommand(iptables, ['-t', 'nat', '-A', 'POSTROUTING', '-j', 'RETURN']);
+  await cleanUp(driver, family);
+  const left = await runCommand(`${iptables}-save`, []);
+  return {
+    steps: steps.length,
+    again,
+    canaries,
+    left: left.stdout.split('\n').filter((line) => /^-A|^:KUBE/.test(line)),
+  };
+}
+
+void main().then((result) => process.stdout.write(JSON.stringify(result)));
