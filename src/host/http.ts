@@ -137,11 +137,17 @@ export class HttpConnections {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = send(url, { agent: this.#agent, headers, signal });
     const response = new Promise<HttpResponse>((resolve, reject) => {
+      // A timer of its own: node:http's timeout begins when the socket is connected, and the kernel tries for two minutes.
+      const timer = setTimeout(() => request.destroy(new HttpSilenceError(responseTimeoutMs)), responseTimeoutMs);
       request.on('socket', (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
-      request.on('error', (error) => reject(causeOf(error)));
-      request.on('response', (message) => resolve(new HttpResponse(request, message)));
-      request.setTimeout(responseTimeoutMs);
-      request.on('timeout', () => request.destroy(new HttpSilenceError(responseTimeoutMs)));
+      request.on('error', (error) => {
+        clearTimeout(timer);
+        reject(causeOf(error));
+      });
+      request.on('response', (message) => {
+        clearTimeout(timer);
+        resolve(new HttpResponse(request, message));
+      });
       request.end();
     });
     return { response, reusedSocket: () => request.reusedSocket };

@@ -66,7 +66,7 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
   );
   const request: AppliedOptions = {};
   try {
-    await kubeConfig.applyToHTTPSOptions(request as never);
+    await kubeConfig.applyToHTTPSOptions(request);
   } catch (error) {
     const text = error instanceof Error ? error.message.trim() : String(error);
     throw new Error(

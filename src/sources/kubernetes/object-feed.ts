@@ -1,0 +1,91 @@
+import type { ClusterChange, ClusterWarning } from '../../model/cluster';
+import { KnownObjects } from './known-objects';
+import type { Resource } from './resources';
+import type { ObjectMeta } from './watch-event';
+
+/** Where changes go: the sink's part that every object needs. */
+export interface ChangeSink {
+  apply(changes: readonly ClusterChange[]): void;
+  warn(warning: ClusterWarning): void;
+}
+
+/** Between reflector and sink, for one resource: decodes objects, leaves out what is known, and batches what came together. */
+export class ObjectFeed {
+  readonly #known = new KnownObjects();
+  /** Keys that the list in hand has named; undefined where there is none, or nothing to compare it with. */
+  #listed: Set<string> | undefined;
+  #batch: ClusterChange[] = [];
+
+  constructor(
+    private readonly resource: Resource,
+    private readonly sink: ChangeSink,
+  ) {}
+
+  /** All objects are about to be named anew. A list that was not ended is forgotten. */
+  beginList(): void {
+    this.#listed = this.#known.size === 0 ? undefined : new Set();
+  }
+
+  listed(meta: ObjectMeta, object: unknown): void {
+    if (this.#isNameless(meta)) return;
+    const key = keyOf(meta);
+    this.#listed?.add(key);
+    if (this.#known.list(key, meta.resourceVersion)) this.#decode(meta, object);
+  }
+
+  /** What was known and was not named is gone. */
+  endList(): void {
+    if (this.#listed !== undefined) {
+      for (const key of this.#known.keys()) {
+        if (this.#listed.has(key)) continue;
+        this.#known.forget(key);
+        const slash = key.indexOf('/');
+        this.#push([this.resource.deletion(key.slice(0, slash), key.slice(slash + 1))]);
+      }
+    }
+    this.#listed = undefined;
+    this.flush();
+  }
+
+  set(meta: ObjectMeta, object: unknown): void {
+    if (this.#isNameless(meta)) return;
+    if (this.#known.set(keyOf(meta), meta.resourceVersion)) this.#decode(meta, object);
+  }
+
+  delete(meta: ObjectMeta): void {
+    if (this.#isNameless(meta)) return;
+    const key = keyOf(meta);
+    this.#listed?.delete(key);
+    if (this.#known.delete(key, meta.resourceVersion)) this.#push([this.resource.deletion(meta.namespace, meta.name)]);
+  }
+
+  flush(): void {
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.sink.apply(batch);
+  }
+
+  /** An object that says nothing of use, now, is as good as gone. */
+  #decode(meta: ObjectMeta, object: unknown): void {
+    const changes = this.resource.decode(object, (warning) => this.sink.warn(warning));
+    this.#push(changes ?? [this.resource.deletion(meta.namespace, meta.name)]);
+  }
+
+  #push(changes: readonly ClusterChange[]): void {
+    // Everything that one read of the socket brought goes in one batch, as soon as it is decoded.
+    if (this.#batch.length === 0) queueMicrotask(() => this.flush());
+    this.#batch.push(...changes);
+  }
+
+  #isNameless({ namespace, name }: ObjectMeta): boolean {
+    if (name !== '' && (namespace !== '' || this.resource.kind === 'Node')) return false;
+    const object = `${this.resource.kind} ${namespace === '' ? '?' : namespace}/${name === '' ? '?' : name}`;
+    this.sink.warn({ object, kind: 'no-name', message: 'without a name or namespace; ignored' });
+    return true;
+  }
+}
+
+function keyOf(meta: ObjectMeta): string {
+  return `${meta.namespace}/${meta.name}`;
+}
