@@ -1,0 +1,45 @@
+/** Words to write a scenario's probes in. */
+import type { Place } from '../support/lab/topology';
+import type { CheckedProbe, ProbeResult } from './scenario';
+
+/** All connections are answered, by exactly these pods (`a:8080`), who saw exactly these sources where they are given. */
+export function reaches(backends: readonly string[], sources?: readonly string[]): ProbeResult {
+  return { outcome: 'ok', backends, ...(sources === undefined ? {} : { sources }) };
+}
+
+export const refused: ProbeResult = { outcome: 'refused' };
+/** Dropped: no answer at all. */
+export const silent: ProbeResult = { outcome: 'timeout' };
+/** No one serves it, whichever way the client learns of it. */
+export const unanswered: ProbeResult = { outcome: ['refused', 'timeout', 'error:EHOSTUNREACH'] };
+
+interface More {
+  readonly count?: number;
+  readonly sport?: number;
+  readonly src?: string;
+}
+
+/** So many that missing one of three pods is one in a million. */
+function countFor(result: ProbeResult): number {
+  if (result.outcome !== 'ok') return 2;
+  return result.backends?.length === 1 ? 8 : 40;
+}
+
+export function tcp(from: Place, to: string, port: number, result: ProbeResult, more: More = {}): CheckedProbe {
+  const probe = { from, to, port, proto: 'tcp' as const, count: countFor(result), ...more };
+  return { probe, expectation: { kind: 'wanted', result } };
+}
+
+export function udp(from: Place, to: string, port: number, result: ProbeResult, more: More = {}): CheckedProbe {
+  const probe = { from, to, port, proto: 'udp' as const, count: countFor(result), ...more };
+  return { probe, expectation: { kind: 'wanted', result } };
+}
+
+/** A GET whose answer has this status and, where given, these keys in its JSON. */
+export function http(from: Place, url: string, status: number, json?: Readonly<Record<string, unknown>>): CheckedProbe {
+  const result = { status, ...(json === undefined ? {} : { json }) };
+  return {
+    probe: { from, http: url, ...(json === undefined ? {} : { json: Object.keys(json) }) },
+    expectation: { kind: 'wanted', result },
+  };
+}

@@ -1,0 +1,141 @@
+/** A service proxy at work on the lab's node: its configuration, its process, and when it has caught up. */
+import type { ChildProcess } from 'node:child_process';
+import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { endProcess, type Lab } from './lab';
+
+export type IptablesVariant = 'nft' | 'legacy';
+
+export interface ProxyOptions {
+  /** Of the process; `--config=FILE --hostname-override=node` follow. */
+  readonly command: readonly string[];
+  /** Fields of KubeProxyConfiguration, over those of the lab. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly variant?: IptablesVariant;
+  /** The machine's 127.0.0.1:port on which an API server listens. */
+  readonly apiPort: number;
+  /** Multiplies waiting times on a slow machine. */
+  readonly slow?: number;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function mergeFields(base: Json, over: Json): Json {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = merged[key];
+    merged[key] = isObject(below) && isObject(value) ? mergeFields(below, value) : value;
+  }
+  return merged;
+}
+
+const innerApiPort = 8001;
+const periods = { minSyncPeriod: '100ms', syncPeriod: '30s' };
+
+function proxyConfig(kubeconfig: string): Json {
+  return {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    clientConnection: { kubeconfig, contentType: 'application/json', acceptContentTypes: 'application/json' },
+    clusterCIDR: '10.244.0.0/16,fd44::/16',
+    healthzBindAddress: '0.0.0.0:10256',
+    metricsBindAddress: '127.0.0.1:10249',
+    iptables: periods,
+    ipvs: periods,
+    nftables: periods,
+    // nf_conntrack_max is the whole machine's.
+    conntrack: { maxPerCore: 0 },
+  };
+}
+
+const kubeconfig = {
+  apiVersion: 'v1',
+  kind: 'Config',
+  'current-context': 'lab',
+  contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'proxy' } }],
+  clusters: [{ name: 'lab', cluster: { server: `http://127.0.0.1:${innerApiPort}` } }],
+  users: [{ name: 'proxy', user: {} }],
+};
+
+/** Values of a metric by its labels' text. */
+function metricValues(metrics: string, name: string): Map<string, number> {
+  const lines = metrics.matchAll(new RegExp(`^${name}({[^}]*})? (\\S+)`, 'gm'));
+  return new Map([...lines].map(([, labels, value]) => [labels ?? '', Number(value)]));
+}
+
+export class ProxiedNode {
+  private child: ChildProcess | undefined;
+  private readonly configFile: string;
+  private readonly logFile: string;
+
+  constructor(
+    private readonly lab: Lab,
+    private readonly options: ProxyOptions,
+  ) {
+    this.configFile = join(lab.directory, 'config.json');
+    this.logFile = join(lab.directory, 'proxy.log');
+  }
+
+  /** Makes the API server reachable from the node, and starts the proxy. */
+  async start(): Promise<void> {
+    const kubeconfigFile = join(this.lab.directory, 'kubeconfig');
+    writeFileSync(kubeconfigFile, JSON.stringify(kubeconfig));
+    const config = mergeFields(proxyConfig(kubeconfigFile), this.options.config);
+    writeFileSync(this.configFile, JSON.stringify(config));
+    await this.lab.expose('node', innerApiPort, this.options.apiPort);
+    this.startProxy();
+  }
+
+  startProxy(): void {
+    const [file = '', ...args] = this.options.command;
+    const { variant } = this.options;
+    const log = openSync(this.logFile, 'a');
+    this.child = this.lab.spawn('node', file, [...args, `--config=${this.configFile}`, '--hostname-override=node'], {
+      stdio: ['ignore', log, log],
+      env: variant === undefined ? {} : { VIPWIRE_IPTABLES: variant },
+    });
+    closeSync(log);
+  }
+
+  async stopProxy(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.child !== undefined) await endProcess(this.child, signal);
+    this.child = undefined;
+  }
+
+  log(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+
+  /** `exit 2`, or undefined while the proxy runs. */
+  private get ended(): string | undefined {
+    const { exitCode, signalCode } = this.child ?? { exitCode: null, signalCode: null };
+    return signalCode ?? (exitCode === null ? undefined : `exit ${exitCode}`);
+  }
+
+  /** Kernel: what was true of the cluster at sinceMs (since the epoch) is in force, by kube-proxy's metrics of its syncs. */
+  async caughtUp(sinceMs: number, quietMs = 250): Promise<void> {
+    const slow = this.options.slow ?? 1;
+    const deadline = Date.now() + 20_000 * slow;
+    // What changes nothing for this node may be no reason for a sync.
+    const unconcernedAt = Date.now() + 1500 * slow;
+    let before = '';
+    let quietSince = Date.now();
+    while (Date.now() < deadline) {
+      if (this.ended !== undefined) throw new Error(`the proxy ended (${this.ended}):\n${this.log().slice(-2000)}`);
+      const { body } = await this.lab.http('node', 'http://127.0.0.1:10249/metrics');
+      const queued = metricValues(body, 'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds');
+      const done = metricValues(body, 'kubeproxy_sync_proxy_rules_last_timestamp_seconds');
+      const idle = done.size > 0 && [...queued].every(([labels, at]) => (done.get(labels) ?? 0) >= at);
+      const concerned = [...queued.values()].some((at) => at * 1000 >= sinceMs);
+      const now = JSON.stringify([[...queued], [...done]]);
+      if (now !== before || !idle || !(concerned || Date.now() > unconcernedAt)) quietSince = Date.now();
+      else if (Date.now() - quietSince >= quietMs * slow) return;
+      before = now;
+      await sleep(50);
+    }
+    throw new Error(`no sync within ${20 * slow} s:\n${this.log().slice(-2000)}`);
+  }
+}
