@@ -1,0 +1,117 @@
+import { familyOf, parseAddress } from '../../model/address';
+import type { EndpointSlice, SliceEndpoint, SlicePort } from '../../model/cluster';
+import type { Fields, Warn, WarnOf } from './decode-fields';
+import {
+  decodeIdentity,
+  fieldsOf,
+  isLabel,
+  isPort,
+  isSubdomain,
+  listOf,
+  protocolOf,
+  quote,
+  quotePort,
+  share,
+  shareList,
+  textOf,
+} from './decode-fields';
+
+const serviceNameLabel = 'kubernetes.io/service-name';
+/** On slices and Endpoints of Services that no proxy serves. */
+export const headlessLabel = 'service.kubernetes.io/headless';
+const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
+
+/** A trigger time in milliseconds since the epoch, to be spread into a slice. */
+export function decodeTriggerTime(annotations: Fields): Pick<EndpointSlice, 'lastChangeTriggerMs'> {
+  const ms = Date.parse(textOf(annotations[triggerAnnotation]));
+  return Number.isNaN(ms) ? {} : { lastChangeTriggerMs: ms };
+}
+
+/** `Kind/name`; joined, for a concatenated string would keep its parts alive. */
+export function decodeTarget(value: unknown): string {
+  const { kind, name } = fieldsOf(value);
+  const isFit = /^[A-Za-z]{1,63}$/.test(textOf(kind)) && isSubdomain(textOf(name));
+  return isFit ? [kind, name].join('/') : '';
+}
+
+export function decodeNodeName(value: unknown): string {
+  const name = textOf(value);
+  return isSubdomain(name) ? share(name) : '';
+}
+
+/** '' is the name of an unnamed port; `unnamed` stands for a name that is absent, undefined for a port that is none then. */
+export function decodeSlicePorts(values: readonly unknown[], unnamed: '' | undefined, warn: WarnOf): SlicePort[] {
+  return values.flatMap((value) => {
+    const fields = fieldsOf(value);
+    const name = fields.name ?? unnamed;
+    const protocol = protocolOf(fields.protocol);
+    const isNamed = typeof name === 'string' && (name === '' || isLabel(name));
+    if (isNamed && protocol !== undefined && isPort(fields.port)) return { name, protocol, port: fields.port };
+    warn('bad-port', `${quotePort(fields)} is unusable and left out`);
+    return [];
+  });
+}
+
+function decodeHints(values: unknown): readonly string[] {
+  return shareList(
+    listOf(values)
+      .map((hint) => textOf(fieldsOf(hint).name))
+      .filter((name) => name !== ''),
+  );
+}
+
+/** `serving` that is absent is true, whatever `ready` says (kube-proxy). */
+function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: WarnOf): SliceEndpoint | undefined {
+  const fields = fieldsOf(value);
+  const text = listOf(fields.addresses)[0];
+  if (text === undefined) return undefined;
+  const address = parseAddress(textOf(text));
+  if (address === undefined || familyOf(address) !== family) {
+    warn('bad-address', `endpoint ${quote(text)} is no ${family} address and left out`);
+    return undefined;
+  }
+  const conditions = fieldsOf(fields.conditions);
+  const hints = fieldsOf(fields.hints);
+  return {
+    address,
+    ready: conditions.ready !== false,
+    serving: conditions.serving !== false,
+    terminating: conditions.terminating === true,
+    nodeName: decodeNodeName(fields.nodeName),
+    zone: share(textOf(fields.zone)),
+    zoneHints: decodeHints(hints.forZones),
+    nodeHints: decodeHints(hints.forNodes),
+    target: decodeTarget(fields.targetRef),
+  };
+}
+
+/**
+ * A discovery.k8s.io/v1 EndpointSlice. What is unusable of it is warned about and left out; undefined where none of it is
+ * used: without a Service, of a headless one, or of host names.
+ */
+export function decodeEndpointSlice(object: unknown, warn: Warn): EndpointSlice | undefined {
+  const identity = decodeIdentity(object, 'EndpointSlice', isSubdomain, warn);
+  if (identity === undefined || headlessLabel in identity.labels) return undefined;
+  const fields = fieldsOf(object);
+  const family = fields.addressType;
+  if (family !== 'IPv4' && family !== 'IPv6') {
+    if (family !== 'FQDN') identity.warn('bad-address-type', `addressType ${quote(family)} is unknown: ignored`);
+    return undefined;
+  }
+  const serviceName = textOf(identity.labels[serviceNameLabel]);
+  if (!isLabel(serviceName)) {
+    identity.warn('no-service-name', `its label ${serviceNameLabel} names no Service: ignored`);
+    return undefined;
+  }
+  return {
+    kind: 'EndpointSlice',
+    source: 'EndpointSlice',
+    namespace: identity.namespace,
+    name: identity.name,
+    serviceName,
+    family,
+    ports: decodeSlicePorts(listOf(fields.ports), undefined, identity.warn),
+    endpoints: listOf(fields.endpoints).flatMap((value) => decodeEndpoint(value, family, identity.warn) ?? []),
+    ...decodeTriggerTime(identity.annotations),
+  };
+}
