@@ -76,7 +76,7 @@ export const text: ValueKind<string> = {
 /** Milliseconds. */
 export const duration: ValueKind<number> = {
   expects: 'a duration such as 30s, 1h30m or 100ms',
-  placeholder: 'DURATION',
+  placeholder: 'TIME',
   parse: parseDuration,
   decode: (value) => (typeof value === 'string' ? parseDuration(value) : undefined),
   print: formatDuration,

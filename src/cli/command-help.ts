@@ -1,0 +1,107 @@
+/** Commands and their help texts, made of the flag table. */
+import { Command, Option } from 'commander';
+import type { Help } from 'commander';
+import { cleanupFlags, renderFlags, runFlags } from './flags';
+import type { Flag } from './flags';
+
+export type CommandName = 'run' | 'render' | 'cleanup';
+
+interface CommandSpec {
+  readonly usage: string;
+  readonly about: string;
+  readonly flags: readonly Flag[];
+  readonly examples: readonly string[];
+}
+
+export const commands: Readonly<Record<CommandName, CommandSpec>> = {
+  run: {
+    usage: '[run] [flags]',
+    about: 'Program the kernel of this node so that its Services work, and keep it so.',
+    flags: runFlags,
+    examples: [
+      'vipwire --config=/var/lib/kube-proxy/config.conf --hostname-override=node-1',
+      'vipwire --kubeconfig ~/.kube/config --cluster-cidr 10.244.0.0/16 --dry-run',
+      'vipwire --manifests ./services/ --watch',
+    ],
+  },
+  render: {
+    usage: 'render [flags] [PATH...]',
+    about: 'Print the rules of a node, touching nothing, and exit. Needs no root.',
+    flags: renderFlags,
+    examples: [
+      'kubectl get svc,endpointslices,nodes -A -o yaml | vipwire render -f - --node node-1',
+      'vipwire render --kubeconfig ~/.kube/config --output summary',
+    ],
+  },
+  cleanup: {
+    usage: 'cleanup [flags]',
+    about: "Remove vipwire's rules and those of kube-proxy's iptables mode, and nothing else.",
+    flags: cleanupFlags,
+    examples: [],
+  },
+};
+
+/** Terms that are longer than this stand on a line of their own. */
+const termWidth = 33;
+
+function termOf(flag: Flag): string {
+  const short = flag.short === undefined || flag.short === flag.name ? '' : `-${flag.short}, `;
+  const dashes = flag.short === flag.name ? '-' : '--';
+  return `${short}${dashes}${flag.name}${flag.placeholder === '' ? '' : ` ${flag.placeholder}`}`;
+}
+
+/** A commander command that reads normalizeArguments' form: every flag takes a value, and collects those of its repetitions. */
+export function buildCommand(name: CommandName, columns: number): Command {
+  const { usage, about, flags, examples } = commands[name];
+  const command = new Command('vipwire').usage(usage).description(about).helpOption(false).argument('[PATH...]');
+  const terms = new Map<string, string>();
+  for (const flag of flags) {
+    const option = new Option(`--${flag.name} <value>`, flag.help).helpGroup(`${flag.group}:`);
+    option.argParser<readonly string[]>((value, earlier) => [
+      ...((earlier as readonly string[] | undefined) ?? []),
+      value,
+    ]);
+    terms.set(flag.name, termOf(flag));
+    command.addOption(option);
+  }
+  command.configureHelp({
+    helpWidth: Math.min(Math.max(columns, 60), 120),
+    optionTerm: (option) => terms.get(option.name()) ?? option.flags,
+    optionDescription: (option) => option.description,
+    visibleArguments: () => [],
+    padWidth: () => termWidth,
+    formatItem,
+  });
+  if (examples.length > 0)
+    command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
+  return command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: () => undefined });
+}
+
+function formatItem(term: string, width: number, description: string, helper: Help): string {
+  const indent = ' '.repeat(width + 4);
+  const lines = helper.boxWrap(description, (helper.helpWidth ?? 80) - indent.length).split('\n');
+  const start = term.length > width ? `  ${term}\n${indent}` : `  ${term.padEnd(width)}  `;
+  return start + lines.join(`\n${indent}`);
+}
+
+export function printHelp(name: CommandName, columns: number): string {
+  const command = buildCommand(name, columns);
+  let out = '';
+  command.configureOutput({ writeOut: (text) => (out += text) }).outputHelp();
+  return `${out.trimEnd()}\n`;
+}
+
+export function printOverview(): string {
+  return `vipwire: a Linux service proxy for Kubernetes, in the place of kube-proxy
+
+Usage: vipwire [COMMAND] [flags]
+
+Commands:
+${Object.entries(commands)
+  .map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`)
+  .join('\n')}
+
+Without a command, vipwire runs: kube-proxy's flags and configuration file are its own.
+Flags of a command: vipwire run --help, vipwire render --help, vipwire cleanup --help
+`;
+}

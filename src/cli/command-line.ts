@@ -1,0 +1,141 @@
+/** The command line to what was asked for. */
+import type { FlagSettings } from '../config/effective';
+import { families } from '../model/address';
+import type { Family } from '../model/address';
+import { UserError } from '../model/user-error';
+import { commands, printHelp, printOverview } from './command-help';
+import type { CommandName } from './command-help';
+import { asksForHelp } from './flag-grammar';
+import { GivenFlags } from './given-flags';
+
+/** That of package.json. */
+export const version = '0.1.0';
+
+export type IptablesVariant = 'nft' | 'legacy' | 'auto';
+export type RenderOutput = 'rules' | 'json' | 'summary';
+
+export interface RunInvocation {
+  readonly kind: 'run';
+  readonly flags: FlagSettings;
+  /** Files and folders in the place of an API server; empty: an API server. */
+  readonly manifests: readonly string[];
+  /** Follow changes of the manifests. */
+  readonly watch: boolean;
+  readonly dryRun: boolean;
+  readonly iptablesVariant: IptablesVariant;
+}
+
+export interface RenderInvocation {
+  readonly kind: 'render';
+  readonly flags: FlagSettings;
+  /** Files and folders, `-` is standard input; empty: an API server. */
+  readonly files: readonly string[];
+  /** '': not said. */
+  readonly node: string;
+  readonly output: RenderOutput;
+  readonly families: readonly Family[];
+}
+
+export interface CleanupInvocation {
+  readonly kind: 'cleanup';
+  readonly flags: FlagSettings;
+  readonly iptablesVariant: IptablesVariant;
+}
+
+export type Invocation =
+  | RunInvocation
+  | RenderInvocation
+  | CleanupInvocation
+  | { readonly kind: 'help' | 'version'; readonly text: string };
+
+/** What of the process the command line is read with. */
+export interface Surroundings {
+  /** process.env: VIPWIRE_IPTABLES. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Width of the terminal, for help texts. */
+  readonly columns?: number | undefined;
+}
+
+/**
+ * Reads the arguments after `vipwire`. Without a command it is `run`, with kube-proxy's flags and grammar. Throws
+ * UserError, one line, for what it does not understand.
+ */
+export function parseCommandLine(argv: readonly string[], surroundings: Surroundings = {}): Invocation {
+  const columns = surroundings.columns ?? 80;
+  const [first = '', second = ''] = argv;
+  if (first === 'help') return { kind: 'help', text: printHelpOn(second, columns) };
+  if (argv.length === 1 && asksForHelp(argv)) return { kind: 'help', text: printOverview() };
+  const name = isCommandName(first) ? first : 'run';
+  const args = isCommandName(first) ? argv.slice(1) : argv;
+  if (asksForHelp(args)) return { kind: 'help', text: printHelp(name, columns) };
+  const given = new GivenFlags(name, args);
+  if (given.has('version') && given.text('version') !== 'false')
+    return { kind: 'version', text: `vipwire ${version}\n` };
+  if (name !== 'render') given.refusePaths();
+  const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
+  if (name === 'render') return interpretRender(given);
+  if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
+  return interpretRun(given, variant);
+}
+
+function isCommandName(text: string): text is CommandName {
+  return Object.hasOwn(commands, text);
+}
+
+function printHelpOn(name: string, columns: number): string {
+  if (name === '') return printOverview();
+  if (!isCommandName(name)) throw new UserError(`there is no command "${name}": use run, render or cleanup`);
+  return printHelp(name, columns);
+}
+
+function interpretRun(given: GivenFlags, variant: string): RunInvocation {
+  for (const name of ['init-only', 'write-config-to']) {
+    if (given.on(name) || given.text(name) !== '')
+      throw new UserError(`--${name} is not there yet in this version of vipwire`);
+  }
+  const manifests = given.list('manifests');
+  const watch = given.on('watch');
+  if (watch && manifests.length === 0)
+    throw new UserError('--watch goes with --manifests: an API server is always followed');
+  return {
+    kind: 'run',
+    flags: given.configuration('file', false),
+    manifests,
+    watch,
+    dryRun: given.on('dry-run'),
+    iptablesVariant: chooseVariant(given, variant),
+  };
+}
+
+function interpretCleanup(given: GivenFlags, variant: string): CleanupInvocation {
+  return {
+    kind: 'cleanup',
+    flags: given.configuration('file', true),
+    iptablesVariant: chooseVariant(given, variant),
+  };
+}
+
+function interpretRender(given: GivenFlags): RenderInvocation {
+  return {
+    kind: 'render',
+    flags: given.configuration('flags', false),
+    files: [...given.list('filename'), ...given.paths],
+    node: given.text('node').trim(),
+    output: given.choice('output', ['rules', 'json', 'summary'], 'rules'),
+    families: chooseFamilies(given),
+  };
+}
+
+function chooseFamilies(given: GivenFlags): readonly Family[] {
+  const text = given.choice('ip-family', ['IPv4', 'IPv6', 'dual', 'ipv4', 'ipv6', '4', '6'], 'dual');
+  return text === 'dual' ? families : [text.endsWith('4') ? 'IPv4' : 'IPv6'];
+}
+
+/** The flag, else the environment, else auto. */
+function chooseVariant(given: GivenFlags, environment: string): IptablesVariant {
+  const variants: readonly IptablesVariant[] = ['nft', 'legacy', 'auto'];
+  if (given.has('iptables-variant') || environment === '') return given.choice('iptables-variant', variants, 'auto');
+  const found = variants.find((variant) => variant === environment);
+  if (found === undefined) throw new UserError(`VIPWIRE_IPTABLES: "${environment}" is none of ${variants.join(', ')}`);
+  return found;
+}

@@ -1,0 +1,121 @@
+import { CommanderError } from 'commander';
+import type { FlagSettings } from '../config/effective';
+import type { FieldPath, Settings } from '../config/fields';
+import { text } from '../config/value-kinds';
+import { UserError } from '../model/user-error';
+import { buildCommand, commands } from './command-help';
+import type { CommandName } from './command-help';
+import { normalizeArguments } from './flag-grammar';
+import type { Flag } from './flags';
+
+/** The flags and paths that somebody gave to a command, typed by the flag table. Every method throws UserError. */
+export class GivenFlags {
+  readonly paths: readonly string[];
+  private readonly values = new Map<string, unknown>();
+  private readonly flags: readonly Flag[];
+
+  constructor(
+    private readonly name: CommandName,
+    argv: readonly string[],
+  ) {
+    this.flags = commands[name].flags;
+    const command = buildCommand(name, 80);
+    try {
+      command.parse(normalizeArguments(argv, this.flags), { from: 'user' });
+    } catch (error) {
+      throw error instanceof CommanderError ? new UserError(inPlainWords(error)) : error;
+    }
+    this.paths = command.args;
+    for (const option of command.options) {
+      const flag = this.flags.find((each) => each.name === option.name());
+      const texts = command.getOptionValue(option.attributeName()) as readonly string[] | undefined;
+      if (flag !== undefined && texts !== undefined) this.values.set(flag.name, parseTexts(flag, texts));
+    }
+  }
+
+  has(name: string): boolean {
+    return this.values.has(name);
+  }
+
+  on(name: string): boolean {
+    return this.values.get(name) === true;
+  }
+
+  text(name: string): string {
+    return (this.values.get(name) as string | undefined) ?? '';
+  }
+
+  list(name: string): readonly string[] {
+    return (this.values.get(name) as readonly string[] | undefined) ?? [];
+  }
+
+  choice<T extends string>(name: string, choices: readonly T[], initial: T): T {
+    if (!this.has(name)) return initial;
+    const found = choices.find((choice) => choice === this.text(name));
+    if (found === undefined) throw new UserError(`--${name}: "${this.text(name)}" is none of ${choices.join(', ')}`);
+    return found;
+  }
+
+  refusePaths(): void {
+    const [path] = this.paths;
+    if (path === undefined) return;
+    const hint = Object.hasOwn(commands, path)
+      ? `: the command comes first, as in vipwire ${path} --help`
+      : this.has('manifests')
+        ? ': give every path a --manifests of its own, or put commas between them'
+        : `: vipwire ${this.name} takes flags alone`;
+    throw new UserError(`unexpected argument "${path}"${hint}`);
+  }
+
+  /** What the flags say about the configuration. */
+  configuration(precedence: FlagSettings['precedence'], mayBreakRules: boolean): FlagSettings {
+    const settings: Partial<Record<FieldPath, unknown>> = {};
+    const names: Partial<Record<FieldPath, string>> = {};
+    for (const { name, field, kind } of this.flags) {
+      const value = this.values.get(name);
+      // An empty text is nothing said, as in kube-proxy.
+      if (field === undefined || value === undefined || (kind === text && value === '')) continue;
+      settings[field] = value;
+      names[field] = `--${name}`;
+    }
+    this.applyPort('healthz-port', 'healthzBindAddress', '0.0.0.0', settings, names);
+    this.applyPort('metrics-port', 'metricsBindAddress', '127.0.0.1', settings, names);
+    const texts = { configFile: this.text('config'), master: this.text('master') };
+    return { ...texts, settings: settings as Settings, names, precedence, mayBreakRules };
+  }
+
+  /** The deprecated flags: 0 is no server, another port counts where the address has none. */
+  private applyPort(
+    flag: 'healthz-port' | 'metrics-port',
+    field: 'healthzBindAddress' | 'metricsBindAddress',
+    anyAddress: string,
+    settings: Partial<Record<FieldPath, unknown>>,
+    names: Partial<Record<FieldPath, string>>,
+  ): void {
+    const port = this.values.get(flag) as number | undefined;
+    if (port === undefined) return;
+    const address = (settings[field] as string | undefined) ?? anyAddress;
+    const hasPort = /^\[.*\]:|^[^:]*:[^:]*$/.test(address);
+    if (port !== 0 && hasPort) return;
+    settings[field] = port === 0 ? '' : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+    names[field] = `--${flag}`;
+  }
+}
+
+function parseTexts(flag: Flag, texts: readonly string[]): unknown {
+  const [first, ...others] = texts.map((given) => {
+    const value = flag.kind.parse(given);
+    if (value === undefined) throw new UserError(`--${flag.name}: want ${flag.kind.expects}, found "${given}"`);
+    return value;
+  });
+  return others.reduce((joined, value) => flag.kind.join?.(joined, value) ?? value, first);
+}
+
+/** commander's message as one line, in kube-proxy's words. */
+function inPlainWords(error: CommanderError): string {
+  const missing = /option '(\S+) <value>' argument missing/.exec(error.message);
+  if (missing !== null) return `flag ${missing[1] ?? ''} needs a value`;
+  const [what = '', hint] = error.message.replace(/^error: /, '').split('\n');
+  const near = hint === undefined ? '' : `: ${hint.replace(/^\(Did you mean /, 'did you mean ').replace(/\)$/, '')}`;
+  return what.replace("unknown option '", 'unknown flag ').replace(/'$/, '') + near;
+}
