@@ -48,6 +48,7 @@ type FullReason = 'start' | 'retry' | 'settings' | 'drift';
 export class Reconciler<Batch> {
   private plan: MutablePlan | undefined;
   private readonly changed = new Set<ServiceKey>();
+  private triggers = new Map<ServiceKey, readonly number[]>();
   /** Plans at the last successful round, of services that changed since. */
   private before = new Map<ServiceKey, ServicePlan | undefined>();
   private reasons = new Set<FullReason>(['start']);
@@ -84,8 +85,10 @@ export class Reconciler<Batch> {
     this.queued();
   }
 
-  servicesChanged(keys: Iterable<ServiceKey>): void {
+  /** Trigger times: when the changes behind this were made, milliseconds since the epoch. */
+  servicesChanged(keys: Iterable<ServiceKey>, triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>): void {
     for (const key of keys) this.changed.add(key);
+    for (const [key, times] of triggerTimesMs) this.triggers.set(key, [...(this.triggers.get(key) ?? []), ...times]);
     this.queued();
   }
 
@@ -178,6 +181,7 @@ export class Reconciler<Batch> {
     if ((reasons.has('start') && !this.hasRead) || reasons.has('retry') || reasons.has('drift'))
       await kernel(() => backend.read());
     const drifted = reasons.has('drift') && backend.diff() !== undefined;
+    const triggers = new Map(this.triggers);
     this.replan(reasons.has('settings') || this.plan === undefined);
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
     const batch = backend.diff();
@@ -188,8 +192,11 @@ export class Reconciler<Batch> {
       if (dryRun === true) backend.assumeApplied(batch);
       else await kernel(() => backend.apply(batch, this.stopping.signal));
     }
+    const triggerTimesMs = [...triggers].flatMap(([key, times]) => (after.has(key) ? times : []));
+    for (const [key, times] of triggers) if (this.triggers.get(key) === times) this.triggers.delete(key);
     const report: SyncReport = {
       family,
+      triggerTimesMs,
       full: reasons.size > 0,
       reason: [...reasons].join(' '),
       before: this.before,

@@ -12,6 +12,8 @@ export interface SyncReport {
   /** Services whose plan changed: what they were at the last successful round, and what they are. */
   readonly before: ReadonlyMap<ServiceKey, ServicePlan | undefined>;
   readonly after: ReadonlyMap<ServiceKey, ServicePlan | undefined>;
+  /** Of the changes that this round brought into force: when they were made, milliseconds since the epoch. */
+  readonly triggerTimesMs: readonly number[];
   /** Written; all 0 where the kernel already held what it should. */
   readonly rules: number;
   readonly bytes: number;

@@ -1,0 +1,80 @@
+/**
+ * Whether somebody else wrote to our tables. In the nft variant every transaction moves the ruleset's generation on, and asking for
+ * it costs microseconds; CNIs write often, so a foreign one leads to a read that is rationed, and meanwhile to a look
+ * at the canary rules, which costs milliseconds and sees a flush. The legacy variant has the canaries, and a full read now
+ * and then.
+ */
+import type { Clock } from '../../host/clock';
+
+export interface DriftOptions {
+  readonly clock: Clock;
+  /** The nft variant's ruleset generation; undefined in the legacy variant, or where netlink is not to be had. */
+  readonly readGeneration?: () => Promise<number>;
+  /** Whether no table of any family was flushed. */
+  readonly canariesStand: () => Promise<boolean>;
+  /** Full reads where nothing tells of single edits. */
+  readonly fullCheckMs: number;
+  /** A read is rationed to this share of the time. */
+  readonly readShare: number;
+}
+
+/** 2^32 generations wrap around. */
+const wrap = 2 ** 32;
+
+export class DriftWatch {
+  private expected: number | undefined;
+  private foreign = false;
+  private lastReadEndedMs: number;
+  private nextReadMs: number;
+
+  constructor(private readonly options: DriftOptions) {
+    this.lastReadEndedMs = options.clock.now();
+    this.nextReadMs = this.lastReadEndedMs;
+  }
+
+  /** Before the first read. */
+  async start(): Promise<void> {
+    this.expected = await this.options.readGeneration?.();
+  }
+
+  /** Around each write of ours, which makes so many transactions. */
+  async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
+    const { readGeneration } = this.options;
+    if (readGeneration === undefined) return await write();
+    const before = await readGeneration();
+    if (before !== this.expected) this.foreign = true;
+    await write();
+    const after = await readGeneration();
+    if ((after - before + wrap) % wrap !== transactions) this.foreign = true;
+    this.expected = after;
+  }
+
+  /** Around each full read of ours: what it costs decides when the next one may be. */
+  async ownRead<T>(read: () => Promise<T>): Promise<T> {
+    const { clock, readShare } = this.options;
+    const startedMs = clock.now();
+    const result = await read();
+    this.lastReadEndedMs = clock.now();
+    this.nextReadMs = this.lastReadEndedMs + (this.lastReadEndedMs - startedMs) * (1 / readShare - 1);
+    return result;
+  }
+
+  /** Whether the tables of all families should be read and compared now. To be asked every second or so. */
+  async shouldRead(): Promise<boolean> {
+    const { clock, readGeneration, canariesStand, fullCheckMs } = this.options;
+    if (readGeneration !== undefined) {
+      const generation = await readGeneration();
+      if (generation !== this.expected) this.foreign = true;
+      this.expected = generation;
+      if (!this.foreign) return false;
+      if (clock.now() < this.nextReadMs && (await canariesStand())) {
+        // The look at the canaries may count as a transaction.
+        this.expected = await readGeneration();
+        return false;
+      }
+      this.foreign = false;
+      return true;
+    }
+    return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
+  }
+}
