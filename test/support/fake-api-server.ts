@@ -1,0 +1,318 @@
+/**
+ * An API server in memory, over real HTTP or HTTPS: list with pages and selectors, watch, WatchList, bookmarks, and the
+ * faults that a client must live with. Objects are kept as the text that is sent, so that tens of thousands are served as
+ * fast as sockets take them. PUT and DELETE of single objects work over HTTP too, for writers in another process.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { FakeBody, refuse, statusText, writeJoined } from './fake-api-body';
+import type { FailureMatch, FakeFailure, FakeFaults, FakeRequest, PlannedFailure } from './fake-api-faults';
+import { switchedFailure, takeFailure } from './fake-api-faults';
+import type { FakeObject, FakeResource, Selects, StoredEvent } from './fake-api-store';
+import { apiVersionOf, eventLine, FakeApiStore, kindOf, parseSelectors, pathOf } from './fake-api-store';
+import type { TestCertificates } from './test-certificates';
+
+export interface FakeApiServerOptions {
+  readonly certificates?: TestCertificates;
+  /** Also asks clients for a certificate and refuses those without (401). */
+  readonly clientCertificates?: boolean;
+  /** Default 60,000. */
+  readonly bookmarkMs?: number;
+  /** Default: any free one. */
+  readonly port?: number;
+}
+
+interface Watch {
+  readonly resource: FakeResource;
+  readonly selects: Selects;
+  readonly bookmarks: boolean;
+  readonly body: FakeBody;
+}
+
+export class FakeApiServer {
+  readonly store = new FakeApiStore();
+  readonly faults: FakeFaults = {};
+  /** Every request, in order of arrival. */
+  readonly requests: FakeRequest[] = [];
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #watches = new Set<Watch>();
+  readonly #failures: PlannedFailure[] = [];
+  #port = 0;
+  readonly #bookmarks: NodeJS.Timeout;
+
+  private constructor(private readonly options: FakeApiServerOptions) {
+    const serve: RequestListener = (request, response) => {
+      this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
+    };
+    const { certificates, clientCertificates = false } = options;
+    this.#server =
+      certificates === undefined
+        ? createServer(serve)
+        : createTlsServer(
+            { ...certificates.server, ca: certificates.ca, requestCert: clientCertificates, rejectUnauthorized: false },
+            serve,
+          );
+    this.#server.keepAliveTimeout = 60_000;
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+    this.#bookmarks = setInterval(() => this.bookmark(), options.bookmarkMs ?? 60_000).unref();
+  }
+
+  static async start(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
+    const server = new FakeApiServer(options);
+    await server.#listen(options.port ?? 0);
+    return server;
+  }
+
+  get url(): string {
+    return `${this.options.certificates === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`;
+  }
+
+  /** Text of a kubeconfig for this server; `user` goes in as it is (`{ token: 'x' }`, `{ exec: ... }`). */
+  kubeconfig(user: Readonly<Record<string, unknown>> = {}): string {
+    const ca = this.options.certificates?.ca;
+    const authority = ca === undefined ? {} : { 'certificate-authority-data': Buffer.from(ca).toString('base64') };
+    return JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'fake', cluster: { server: this.url, ...authority } }],
+      users: [{ name: 'fake', user }],
+      contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'fake' } }],
+      'current-context': 'fake',
+    });
+  }
+
+  put(...objects: readonly FakeObject[]): void {
+    for (const object of objects) {
+      const { resource, event } = this.store.put(object);
+      this.#tell(resource, event);
+    }
+  }
+
+  /** key: `namespace/name`, or a node's name. */
+  delete(resource: FakeResource, key: string): void {
+    const event = this.store.delete(resource, key);
+    if (event !== undefined) this.#tell(resource, event);
+  }
+
+  /** The next requests that match fail so. */
+  failNext(match: FailureMatch, failure: FakeFailure): void {
+    this.#failures.push({ match, failure, times: match.times ?? 1 });
+  }
+
+  /** Watches that are open now. */
+  watches(resource?: FakeResource): number {
+    return this.#open(resource).length;
+  }
+
+  bookmark(resource?: FakeResource): void {
+    for (const watch of this.#open(resource))
+      if (watch.bookmarks) watch.body.write(this.#bookmarkLine(watch.resource, false));
+  }
+
+  /** Sends this text into open watches, as it is. */
+  sendRaw(resource: FakeResource, text: string): void {
+    for (const { body } of this.#open(resource)) body.write(text);
+  }
+
+  /** Sends an ERROR event into open watches and ends them. */
+  sendError(status: number, reason: string, resource?: FakeResource): void {
+    for (const { body } of this.#open(resource)) {
+      body.write(`{"type":"ERROR","object":${statusText(status, reason, reason)}}\n`);
+      body.end();
+    }
+  }
+
+  /** Ends open watches in good order. */
+  endWatches(resource?: FakeResource): void {
+    for (const { body } of this.#open(resource)) body.end();
+  }
+
+  /** Destroys open watches' connections. */
+  cutWatches(resource?: FakeResource): void {
+    for (const { body } of this.#open(resource)) body.response.socket?.destroy();
+  }
+
+  /** Open watches stay open and say nothing any more: half-open, as far as a client can tell. */
+  freezeWatches(resource?: FakeResource): void {
+    for (const { body } of this.#open(resource)) body.frozen = true;
+  }
+
+  /** Closes the port and all connections; objects stay. */
+  async goAway(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** Listens again, on the same port. */
+  async comeBack(): Promise<void> {
+    await this.#listen(this.#port);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#bookmarks);
+    await this.goAway();
+  }
+
+  async #listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', resolve);
+    });
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  #open(resource: FakeResource | undefined): Watch[] {
+    return [...this.#watches].filter((watch) => resource === undefined || watch.resource === resource);
+  }
+
+  #tell(resource: FakeResource, event: StoredEvent): void {
+    for (const watch of this.#watches) {
+      if (watch.resource !== resource) continue;
+      const line = eventLine(event, watch.selects);
+      if (line !== undefined) watch.body.write(line);
+    }
+  }
+
+  #bookmarkLine(resource: FakeResource, initialEventsEnd: boolean): string {
+    const annotations = initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
+    const metadata = { resourceVersion: String(this.store.version), ...annotations };
+    const object = { kind: kindOf[resource], apiVersion: apiVersionOf(resource), metadata };
+    return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(incoming.url ?? '/', this.url);
+    const { resource, key } = parsePath(url.pathname);
+    const query = Object.fromEntries(url.searchParams);
+    const verb =
+      key === undefined ? (query['watch'] === undefined ? 'list' : 'watch') : verbOf(incoming.method ?? 'GET');
+    const { headers, method = 'GET', socket } = incoming;
+    const certified = (socket as { authorized?: boolean }).authorized === true;
+    const port = socket.remotePort ?? 0;
+    const request: FakeRequest = { method, verb, resource, query, headers, port, certified };
+    this.requests.push(request);
+    const failure =
+      takeFailure(this.#failures, request) ??
+      switchedFailure(this.faults, this.options.clientCertificates === true, request);
+    if (failure?.kind === 'silence') return;
+    if (failure?.kind === 'reset') {
+      socket.destroy();
+      return;
+    }
+    if (resource === undefined || failure?.kind === 'status') {
+      refuse(response, failure?.kind === 'status' ? failure : { status: 404, message: 'page not found' });
+      return;
+    }
+    response.setHeader('content-type', 'application/json');
+    const body = new FakeBody(response, this.faults.slow, failure?.kind === 'cut' ? failure.afterBytes : undefined);
+    if (failure?.kind === 'silent-body') {
+      response.flushHeaders();
+      body.frozen = true;
+    }
+    if (key !== undefined) return this.#serveObject(request, resource, key, incoming, response);
+    const selects = parseSelectors(query['labelSelector'] ?? '', query['fieldSelector'] ?? '');
+    if (verb === 'watch') this.#serveWatch(request, resource, selects, body);
+    else this.#serveList(query, resource, selects, body);
+  }
+
+  #serveWatch(request: FakeRequest, resource: FakeResource, selects: Selects, body: FakeBody): void {
+    const { query } = request;
+    const from = query['resourceVersion'] ?? '';
+    const watchList = query['sendInitialEvents'] === 'true' && this.faults.ignoreWatchList !== true;
+    const expired = from !== '' && !watchList && Number(from) < this.store.compacted;
+    if (expired && this.faults.goneAsStatus === true) {
+      refuse(body.response, { status: 410, reason: 'Expired', message: 'too old resource version' });
+      return;
+    }
+    const { response } = body;
+    response.flushHeaders();
+    if (expired) {
+      body.write(`{"type":"ERROR","object":${statusText(410, 'Expired', 'too old resource version')}}\n`);
+      body.end();
+      return;
+    }
+    const watch: Watch = { resource, selects, body, bookmarks: query['allowWatchBookmarks'] === 'true' };
+    this.#watches.add(watch);
+    const timer = setTimeout(() => body.end(), Number(query['timeoutSeconds'] ?? 3600) * 1000).unref();
+    response.on('close', () => {
+      clearTimeout(timer);
+      this.#watches.delete(watch);
+    });
+    if (watchList || from === '') {
+      writeJoined(
+        body,
+        this.store.list(resource, selects).map(({ json }) => `{"type":"ADDED","object":${json}}\n`),
+      );
+    } else {
+      const lines = this.store.eventsAfter(resource, Number(from)).map((event) => eventLine(event, selects));
+      writeJoined(
+        body,
+        lines.filter((line) => line !== undefined),
+      );
+    }
+    if (watchList) body.write(this.#bookmarkLine(resource, true));
+  }
+
+  #serveList(query: FakeRequest['query'], resource: FakeResource, selects: Selects, body: FakeBody): void {
+    const after = Buffer.from(query['continue'] ?? '', 'base64url').toString();
+    const limit = this.faults.ignoreLimit === true ? Infinity : Number(query['limit'] ?? Infinity);
+    const left = this.store.list(resource, selects).filter(({ key }) => key > after);
+    const page = left.slice(0, limit);
+    const last = page.length < left.length ? page.at(-1) : undefined;
+    const token = last === undefined ? {} : { continue: Buffer.from(last.key).toString('base64url') };
+    const metadata = JSON.stringify({ resourceVersion: String(this.store.version), ...token });
+    body.write(
+      `{"kind":"${kindOf[resource]}List","apiVersion":"${apiVersionOf(resource)}","metadata":${metadata},"items":[`,
+    );
+    writeJoined(
+      body,
+      page.map(({ json }, i) => (i === 0 ? json : `,${json}`)),
+    );
+    body.write(']}\n');
+    body.end();
+  }
+
+  async #serveObject(
+    request: FakeRequest,
+    resource: FakeResource,
+    key: string,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (request.verb === 'put') {
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
+      this.put(JSON.parse(Buffer.concat(chunks).toString()) as FakeObject);
+    } else if (request.verb === 'delete') {
+      this.delete(resource, key);
+      response.end(statusText(200, 'Deleted', ''));
+      return;
+    }
+    const stored = this.store.get(resource, key);
+    if (stored === undefined) refuse(response, { status: 404, reason: 'NotFound', message: `${key} not found` });
+    else response.end(stored.json);
+  }
+}
+
+/** `/api/v1/services`, `/api/v1/nodes/N`, `/api/v1/namespaces/NS/services/N` and the same of other groups. */
+function parsePath(path: string): { readonly resource: FakeResource | undefined; readonly key?: string } {
+  for (const [resource, whole] of Object.entries(pathOf) as [FakeResource, string][]) {
+    if (path === whole) return { resource };
+    if (resource === 'nodes' && path.startsWith(`${whole}/`)) return { resource, key: path.slice(whole.length + 1) };
+    const [, namespace, name] =
+      new RegExp(`^${whole.replace(resource, '')}namespaces/([^/]+)/${resource}/([^/]+)$`).exec(path) ?? [];
+    if (namespace !== undefined && name !== undefined) return { resource, key: `${namespace}/${name}` };
+  }
+  return { resource: undefined };
+}
+
+function verbOf(method: string): 'get' | 'put' | 'delete' {
+  return method === 'PUT' ? 'put' : method === 'DELETE' ? 'delete' : 'get';
+}
