@@ -160,9 +160,9 @@ export class DispatchTree {
       onPath.set(name, () => this.rulesOf(span));
       const all = span.high - span.low <= leafSize + wanted.length;
       for (const branch of this.chainBranches(span)) {
-        const within = wanted.filter((key) => key.startsWith(branch.digitPrefix));
+        const within = all ? wanted : wanted.filter((key) => key.startsWith(branch.digitPrefix));
         const child = this.chainName(branch.prefix);
-        if (all || within.length > 0) visit(child, branch, all ? wanted : within);
+        if (within.length > 0) visit(child, branch, within);
         else beside.set(child, () => this.rulesOf(branch));
       }
     };

@@ -18,7 +18,7 @@ function toolName(tool: Tool, variant: Variant, family: Family): string {
   return family === 'IPv4' ? name : name.replace('iptables', 'ip6tables');
 }
 
-/** Puts a command under the lock that orphaned writes hold. */
+/** Puts a write under the lock that it goes on holding when its process is killed. */
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
 
 export class IptablesDriver implements IptablesTables {
@@ -30,7 +30,7 @@ export class IptablesDriver implements IptablesTables {
   ) {}
 
   save(): Promise<SavedTables> {
-    return save(this.run, this.withLock, this.variant, this.family);
+    return save(this.run, this.variant, this.family);
   }
 
   async restore(input: string): Promise<void> {
@@ -66,10 +66,9 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
   return new CommandError(tool, error.exitCode, stderr, error.durationMs, error.notFound);
 }
 
-async function save(run: RunCommand, withLock: WithLock, variant: Variant, family: Family): Promise<SavedTables> {
+async function save(run: RunCommand, variant: Variant, family: Family): Promise<SavedTables> {
   const parser = new SaveParser();
-  const { file, args } = withLock(toolName('iptables-save', variant, family), []);
-  await run(file, args, { onLine: parser.line });
+  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line });
   return parser.result();
 }
 
@@ -77,8 +76,8 @@ async function save(run: RunCommand, withLock: WithLock, variant: Variant, famil
  * The variant to use on this machine, or undefined where neither works. Reads both; the tables of the other one, should they hold
  * rules of a proxy too, are warned of: they apply as well.
  */
-export async function detectVariant(run: RunCommand, withLock: WithLock, log: Logger): Promise<Variant | undefined> {
-  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, withLock, variant)));
+export async function detectVariant(run: RunCommand, log: Logger): Promise<Variant | undefined> {
+  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, variant)));
   const plain = await run('iptables', ['--version']).then(
     ({ stdout }) => parseVersion(stdout)?.variant,
     () => undefined,
@@ -94,10 +93,10 @@ export async function detectVariant(run: RunCommand, withLock: WithLock, log: Lo
 }
 
 /** undefined where the tools are missing or do not work. Asking the legacy tools for a table would load it into the kernel. */
-async function readUsable(run: RunCommand, withLock: WithLock, variant: Variant): Promise<SavedTables | undefined> {
+async function readUsable(run: RunCommand, variant: Variant): Promise<SavedTables | undefined> {
   if (variant === 'nft' && !(await isFamilyUsable(run, variant, 'IPv4'))) return undefined;
   try {
-    return await save(run, withLock, variant, 'IPv4');
+    return await save(run, variant, 'IPv4');
   } catch (error) {
     if (error instanceof CommandError) return undefined;
     throw error;

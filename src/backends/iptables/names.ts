@@ -2,7 +2,7 @@
  * Chain names. Those that operators know stay kube-proxy's, hashes included. Every other chain of ours has one of the prefixes
  * that kube-proxy collects in nat, so that a rollback leaves nothing that holds on to a chain that it wants to delete.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { joinHostPort } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
 import { type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
@@ -23,7 +23,7 @@ const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /** The first 16 characters of the base32 of a SHA-256: 80 bits. */
 export function hash16(text: string): string {
-  const bytes = createHash('sha256').update(text).digest();
+  const bytes = hash('sha256', text, 'buffer');
   let out = '';
   for (let i = 0; i < 16; i++) {
     const bit = i * 5;

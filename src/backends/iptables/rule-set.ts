@@ -15,7 +15,7 @@ import {
   renderNatBase,
   tableNames,
 } from './fixed-chains';
-import { isForwarded, renderServiceChains, serviceChainNames } from './service-chains';
+import { isForwarded, renderServiceChains, type ServiceChainNames, serviceChainNames } from './service-chains';
 
 /** Where dispatch rules go. Each is a tree of its own. */
 const roots = {
@@ -111,18 +111,18 @@ export class RuleSet {
     const names: string[] = [];
     const entries: Entries = new Map();
     for (const port of service.ports) {
-      const chains = renderServiceChains(port, this.family, plan.settings.localDetector[this.family]);
+      const chainNames = serviceChainNames(port);
+      const chains = renderServiceChains(port, chainNames, this.family, plan.settings.localDetector[this.family]);
       names.push(...chains.keys());
       this.set('nat', chains);
-      for (const frontend of port.frontends) this.addEntries(entries, port, frontend);
+      for (const frontend of port.frontends) this.addEntries(entries, port, chainNames, frontend);
     }
     if (service.healthCheckNodePort !== 0)
       collect(entries, new Map([['health check ports', [healthCheckEntry(service.key, service.healthCheckNodePort)]]]));
     return { chains: names, entries };
   }
 
-  private addEntries(entries: Entries, port: ServicePortPlan, frontend: Frontend): void {
-    const names = serviceChainNames(port);
+  private addEntries(entries: Entries, port: ServicePortPlan, names: ServiceChainNames, frontend: Frontend): void {
     const name = servicePortName(port);
     const external = frontend.kind !== 'ClusterIP';
     const { verdict } = frontend;

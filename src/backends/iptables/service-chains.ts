@@ -53,9 +53,13 @@ export function matchLocalPods(detector: LocalDetector, isLocal: boolean): strin
   }
 }
 
-export function renderServiceChains(port: ServicePortPlan, family: Family, detector: LocalDetector): Chains {
+export function renderServiceChains(
+  port: ServicePortPlan,
+  names: ServiceChainNames,
+  family: Family,
+  detector: LocalDetector,
+): Chains {
   const chains: Chains = new Map();
-  const names = serviceChainNames(port);
   const clusterIP = port.frontends.find((frontend) => frontend.kind === 'ClusterIP');
   const external = port.frontends.filter((frontend) => frontend.kind !== 'ClusterIP' && isForwarded(frontend));
   const uses = (list: 'cluster' | 'local'): boolean =>
