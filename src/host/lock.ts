@@ -1,0 +1,38 @@
+/**
+ * The write lock: what one process writes to the kernel, and what another reads of it. A tool that was started by a process
+ * which was then killed goes on writing; it holds the lock until it ends, and who starts next waits for it.
+ *
+ * Never the tools' own lock (/run/xtables.lock): legacy iptables takes that itself, and would wait for its own parent.
+ */
+import { CommandError, type RunCommand } from './command';
+
+/**
+ * The command that runs `file` with the lock held, after whoever holds it now. flock (util-linux) becomes the tool: signals,
+ * exit code and output are the tool's, and the kernel drops the lock when its last process ends, however it does.
+ */
+export function lockedCommand(
+  lockFile: string,
+  file: string,
+  args: readonly string[],
+): { readonly file: string; readonly args: readonly string[] } {
+  return { file: 'flock', args: ['--exclusive', '--no-fork', lockFile, file, ...args] };
+}
+
+/**
+ * Whether lockedCommand works here: flock is there (util-linux's, not busybox's) and the file can be made. Where not, go
+ * without: in a container whose processes end with it, no tool outlives its process.
+ */
+export async function lockAvailable(run: RunCommand, lockFile: string): Promise<boolean> {
+  try {
+    await run('flock', ['--nonblock', '--conflict-exit-code', '0', '--no-fork', lockFile, 'true']);
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError) return false;
+    throw error;
+  }
+}
+
+/** Returns when nobody holds the lock: before the first read of what the kernel holds. Throws CommandError after timeoutMs. */
+export async function waitForLock(run: RunCommand, lockFile: string, timeoutMs: number): Promise<void> {
+  await run('flock', ['--exclusive', '--timeout', String(timeoutMs / 1_000), '--no-fork', lockFile, 'true']);
+}
