@@ -125,10 +125,3 @@ export const nodes: readonly ClusterObject[] = (
     status: { addresses: [...internal, { type: 'Hostname', address: name }] },
   };
 });
-
-export const serviceCidr = {
-  kind: 'ServiceCIDR',
-  apiVersion: 'networking.k8s.io/v1',
-  metadata: { name: 'kubernetes' },
-  spec: { cidrs: ['10.96.0.0/16', 'fd96::/108'] },
-} satisfies ClusterObject & Record<string, unknown>;

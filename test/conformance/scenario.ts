@@ -2,6 +2,7 @@
  * The conformance table: what the cluster says, step by step, and what packets must then experience. Backends share it;
  * test/kernel runs it on a real kernel.
  */
+import type { FakeFaults } from '../support/fake-api-faults';
 import type { Answer } from '../support/prober';
 import type { Place } from '../support/lab/topology';
 
@@ -71,6 +72,8 @@ export interface Scenario {
   readonly about: string;
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Of the API server. */
+  readonly faults?: FakeFaults;
   readonly steps: readonly Step[];
 }
 

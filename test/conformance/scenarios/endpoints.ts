@@ -1,9 +1,25 @@
 import { reaches, refused, silent, tcp, udp, unanswered } from '../checks';
 import { service, slice } from '../objects';
-import type { Scenario } from '../scenario';
+import type { ClusterObject, Scenario } from '../scenario';
 
 const vip = '10.96.0.10';
 const node4 = '192.168.88.10';
+/** Subsets of an Endpoints object of default/web. */
+function endpoints(ready: readonly string[], notReady: readonly string[] = []): ClusterObject {
+  const list = (ips: readonly string[]): { ip: string }[] => ips.map((ip) => ({ ip }));
+  const subset = {
+    addresses: list(ready),
+    notReadyAddresses: list(notReady),
+    ports: [{ port: 8080, protocol: 'TCP' }],
+  };
+  return {
+    kind: 'Endpoints',
+    apiVersion: 'v1',
+    metadata: { name: 'web', namespace: 'default' },
+    subsets: [subset],
+  } as ClusterObject;
+}
+
 const draining = { ready: false, serving: true, terminating: true };
 
 export const endpointScenarios: readonly Scenario[] = [
@@ -185,6 +201,19 @@ export const endpointScenarios: readonly Scenario[] = [
         ],
         probes: [tcp('c', vip, 80, reaches(['a:8080', 'a:9376', 'd:9376'], ['10.244.1.4']))],
       },
+    ],
+  },
+  {
+    name: 'endpoints-objects',
+    about: 'Endpoints objects serve where the API server has no discovery.k8s.io.',
+    faults: { lackDiscovery: true },
+    steps: [
+      {
+        objects: [service(), endpoints(['10.244.1.2', '10.244.2.2'], ['10.244.1.3'])],
+        probes: [tcp('c', vip, 80, reaches(['a:8080', 'd:8080'], ['10.244.1.4']))],
+      },
+      { objects: [service(), endpoints(['10.244.1.3'])], probes: [tcp('c', vip, 80, reaches(['b:8080']))] },
+      { objects: [service()], probes: [tcp('c', vip, 80, refused)] },
     ],
   },
   {

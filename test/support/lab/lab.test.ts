@@ -5,6 +5,9 @@ import { describeAsRoot } from '../network-namespace';
 import { Lab } from './lab';
 import { addresses, crowd, places } from './topology';
 
+// A busy machine takes its time to start sixteen processes.
+jest.setTimeout(30_000);
+
 describeAsRoot('Lab', () => {
   let lab: Lab;
   beforeAll(async () => {

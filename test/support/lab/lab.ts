@@ -39,7 +39,7 @@ export class Lab {
   private readonly children = new Set<ChildProcess>();
   private readonly servers = new Set<Server>();
   private starting: Promise<void> | undefined;
-  private stopped = false;
+  private stopping: Promise<void> | undefined;
 
   constructor(prefix = `vwlab${process.pid}-${++labsMade}`) {
     this.prefix = prefix;
@@ -57,12 +57,13 @@ export class Lab {
   }
 
   private async build(): Promise<void> {
+    this.refuseIfStopped();
     await sweep(ownerIsDead);
     await sweepNamespaces((prefix) => prefix === this.prefix);
     const script = join(this.directory, 'station.cjs');
     bundleStation(script);
     await runCommand('ip', ['-batch', '-'], { input: `${printNamespaces(this.prefix)}\n` });
-    if (this.stopped) return;
+    this.refuseIfStopped();
     const net = runCommand('ip', ['netns', 'exec', `${this.prefix}-net`, 'sh', '-c', printSetup('net')]);
     for (const place of places) {
       const ports: readonly number[] = place === 'node' ? [nodeEchoPort] : echoPorts;
@@ -85,12 +86,20 @@ export class Lab {
     await Promise.all(probes);
   }
 
+  private refuseIfStopped(): void {
+    if (this.stopping !== undefined) throw new Error(`${this.prefix} was stopped`);
+  }
+
   /** Ends every process, and removes every namespace and file; may be called at any time, and again. */
-  async stop(): Promise<void> {
-    this.stopped = true;
-    for (const server of this.servers) server.close();
+  stop(): Promise<void> {
+    this.stopping ??= this.remove();
+    return this.stopping;
+  }
+
+  private async remove(): Promise<void> {
     const stopStations = (): Promise<unknown> =>
       Promise.all([...this.stations.values()].map((station) => station.stop()));
+    for (const server of this.servers) server.close();
     await stopStations();
     // What start was about to make must be there to be removed.
     await this.starting?.catch(() => undefined);

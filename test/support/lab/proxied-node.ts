@@ -7,18 +7,6 @@ import { endProcess, type Lab } from './lab';
 
 export type IptablesVariant = 'nft' | 'legacy';
 
-export interface ProxyOptions {
-  /** Of the process; `--config=FILE --hostname-override=node` follow. */
-  readonly command: readonly string[];
-  /** Fields of KubeProxyConfiguration, over those of the lab. */
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly variant?: IptablesVariant;
-  /** The machine's 127.0.0.1:port on which an API server listens. */
-  readonly apiPort: number;
-  /** Multiplies waiting times on a slow machine. */
-  readonly slow?: number;
-}
-
 type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -35,22 +23,6 @@ function mergeFields(base: Json, over: Json): Json {
 const innerApiPort = 8001;
 const periods = { minSyncPeriod: '100ms', syncPeriod: '30s' };
 
-function proxyConfig(kubeconfig: string): Json {
-  return {
-    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
-    kind: 'KubeProxyConfiguration',
-    clientConnection: { kubeconfig, contentType: 'application/json', acceptContentTypes: 'application/json' },
-    clusterCIDR: '10.244.0.0/16,fd44::/16',
-    healthzBindAddress: '0.0.0.0:10256',
-    metricsBindAddress: '127.0.0.1:10249',
-    iptables: periods,
-    ipvs: periods,
-    nftables: periods,
-    // nf_conntrack_max is the whole machine's.
-    conntrack: { maxPerCore: 0 },
-  };
-}
-
 const kubeconfig = {
   apiVersion: 'v1',
   kind: 'Config',
@@ -60,47 +32,72 @@ const kubeconfig = {
   users: [{ name: 'proxy', user: {} }],
 };
 
+/**
+ * Makes the machine's 127.0.0.1:apiPort the node's API server and writes a KubeProxyConfiguration for it, with the
+ * fields given over those of the lab. Returns the arguments that a proxy on the node takes.
+ */
+export async function configureProxy(lab: Lab, apiPort: number, fields: Json = {}): Promise<string[]> {
+  const kubeconfigFile = join(lab.directory, 'kubeconfig');
+  const configFile = join(lab.directory, 'config.json');
+  const config = {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    clientConnection: {
+      kubeconfig: kubeconfigFile,
+      contentType: 'application/json',
+      acceptContentTypes: 'application/json',
+    },
+    clusterCIDR: '10.244.0.0/16,fd44::/16',
+    iptables: periods,
+    ipvs: periods,
+    nftables: periods,
+    // nf_conntrack_max is the whole machine's.
+    conntrack: { maxPerCore: 0 },
+  };
+  writeFileSync(kubeconfigFile, JSON.stringify(kubeconfig));
+  writeFileSync(configFile, JSON.stringify(mergeFields(config, fields)));
+  await lab.expose('node', innerApiPort, apiPort);
+  return [`--config=${configFile}`, '--hostname-override=node'];
+}
+
 /** Values of a metric by its labels' text. */
 function metricValues(metrics: string, name: string): Map<string, number> {
   const lines = metrics.matchAll(new RegExp(`^${name}({[^}]*})? (\\S+)`, 'gm'));
   return new Map([...lines].map(([, labels, value]) => [labels ?? '', Number(value)]));
 }
 
+export interface ProxyOptions {
+  readonly command: readonly string[];
+  readonly variant?: IptablesVariant;
+  /** Multiplies waiting times on a slow machine. */
+  readonly slow?: number;
+}
+
+/** The process may be stopped and started again; what it prints goes to one file. */
 export class ProxiedNode {
   private child: ChildProcess | undefined;
-  private readonly configFile: string;
   private readonly logFile: string;
 
   constructor(
     private readonly lab: Lab,
     private readonly options: ProxyOptions,
   ) {
-    this.configFile = join(lab.directory, 'config.json');
     this.logFile = join(lab.directory, 'proxy.log');
   }
 
-  /** Makes the API server reachable from the node, and starts the proxy. */
-  async start(): Promise<void> {
-    const kubeconfigFile = join(this.lab.directory, 'kubeconfig');
-    writeFileSync(kubeconfigFile, JSON.stringify(kubeconfig));
-    const config = mergeFields(proxyConfig(kubeconfigFile), this.options.config);
-    writeFileSync(this.configFile, JSON.stringify(config));
-    await this.lab.expose('node', innerApiPort, this.options.apiPort);
-    this.startProxy();
-  }
-
-  startProxy(): void {
+  start(): void {
     const [file = '', ...args] = this.options.command;
     const { variant } = this.options;
     const log = openSync(this.logFile, 'a');
-    this.child = this.lab.spawn('node', file, [...args, `--config=${this.configFile}`, '--hostname-override=node'], {
+    this.child = this.lab.spawn('node', file, args, {
       stdio: ['ignore', log, log],
       env: variant === undefined ? {} : { VIPWIRE_IPTABLES: variant },
     });
     closeSync(log);
   }
 
-  async stopProxy(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  /** Waits for its end. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.child !== undefined) await endProcess(this.child, signal);
     this.child = undefined;
   }
@@ -115,7 +112,7 @@ export class ProxiedNode {
     return signalCode ?? (exitCode === null ? undefined : `exit ${exitCode}`);
   }
 
-  /** Kernel: what was true of the cluster at sinceMs (since the epoch) is in force, by kube-proxy's metrics of its syncs. */
+  /** What the cluster said at sinceMs (since the epoch) is in force, by kube-proxy's metrics of its syncs. */
   async caughtUp(sinceMs: number, quietMs = 250): Promise<void> {
     const slow = this.options.slow ?? 1;
     const deadline = Date.now() + 20_000 * slow;

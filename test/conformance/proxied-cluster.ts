@@ -1,0 +1,107 @@
+/** A lab, an API server for it, and a service proxy on its node that follows it. */
+import type { FakeFaults } from '../support/fake-api-faults';
+import { FakeApiServer } from '../support/fake-api-server';
+import type { FakeResource } from '../support/fake-api-store';
+import { Lab } from '../support/lab/lab';
+import { configureProxy, type IptablesVariant, ProxiedNode } from '../support/lab/proxied-node';
+import { nodes } from './objects';
+import type { ClusterObject, Mode } from './scenario';
+
+export interface ClusterOptions {
+  readonly mode: Mode;
+  readonly variant?: IptablesVariant;
+  /** The proxy's command line; `--config=FILE --hostname-override=node` follow. */
+  readonly command: readonly string[];
+  /** Fields of KubeProxyConfiguration. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Of the API server. */
+  readonly faults?: FakeFaults;
+  /** Multiplies waiting times on a slow machine. */
+  readonly slow?: number;
+}
+
+const resources: Readonly<Record<string, FakeResource | undefined>> = {
+  Service: 'services',
+  EndpointSlice: 'endpointslices',
+  Endpoints: 'endpoints',
+  Node: 'nodes',
+};
+
+export class ProxiedCluster {
+  readonly lab = new Lab();
+  private server: FakeApiServer | undefined;
+  private proxy: ProxiedNode | undefined;
+  /** What the API server was told, by kind and name. */
+  private told = new Map<string, { readonly object: ClusterObject; readonly text: string }>();
+
+  constructor(private readonly options: ClusterOptions) {}
+
+  /** Resolves when the proxy has these objects, beside the nodes, in force. Call stop whether it resolves or not. */
+  async start(objects: readonly ClusterObject[]): Promise<void> {
+    const { command, mode, config, faults, ...rest } = this.options;
+    this.server = await FakeApiServer.start();
+    Object.assign(this.server.faults, faults);
+    this.tell(objects);
+    await this.lab.start();
+    const args = await configureProxy(this.lab, Number(new URL(this.server.url).port), { mode, ...config });
+    this.proxy = new ProxiedNode(this.lab, { ...rest, command: [...command, ...args] });
+    const sinceMs = Date.now();
+    this.proxy.start();
+    await this.proxy.caughtUp(sinceMs);
+  }
+
+  /** Only what differs is an event. */
+  private tell(objects: readonly ClusterObject[]): void {
+    const before = this.told;
+    this.told = new Map();
+    for (const object of [...nodes, ...objects]) {
+      const { name, namespace = 'default' } = object.metadata;
+      const key = `${object.kind} ${namespace}/${name}`;
+      const text = JSON.stringify(object);
+      this.told.set(key, { object, text });
+      if (before.get(key)?.text !== text) this.api.put({ ...object });
+    }
+    for (const [key, { object }] of before) {
+      const { name, namespace = 'default' } = object.metadata;
+      const resource = resources[object.kind];
+      if (resource !== undefined && !this.told.has(key)) this.api.delete(resource, `${namespace}/${name}`);
+    }
+  }
+
+  /** For faults, and for what tell cannot say. */
+  get api(): FakeApiServer {
+    if (this.server === undefined) throw new Error('the cluster has not been started');
+    return this.server;
+  }
+
+  private get running(): ProxiedNode {
+    if (this.proxy === undefined) throw new Error('the cluster has not been started');
+    return this.proxy;
+  }
+
+  /** These objects, beside the nodes, are the cluster from now on; resolves when they are in force. */
+  async apply(objects: readonly ClusterObject[]): Promise<void> {
+    const sinceMs = Date.now();
+    this.tell(objects);
+    await this.running.caughtUp(sinceMs);
+  }
+
+  /** Stops the proxy, changes the cluster while it is away, starts it, and waits until all is in force. */
+  async restart(objects?: readonly ClusterObject[], signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.running.stop(signal);
+    if (objects !== undefined) this.tell(objects);
+    const sinceMs = Date.now();
+    this.running.start();
+    await this.running.caughtUp(sinceMs);
+  }
+
+  /** What the proxy printed. */
+  log(): string {
+    return this.running.log();
+  }
+
+  async stop(): Promise<void> {
+    await this.lab.stop();
+    await this.server?.stop();
+  }
+}

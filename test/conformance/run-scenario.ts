@@ -1,0 +1,119 @@
+/** One scenario on a real kernel, in a lab of its own. */
+import type { Lab, LabConnection } from '../support/lab/lab';
+import type { IptablesVariant } from '../support/lab/proxied-node';
+import { type ClusterOptions, ProxiedCluster } from './proxied-cluster';
+import {
+  type CheckedProbe,
+  meets,
+  printProbe,
+  type Probe,
+  type ProbeResult,
+  type Scenario,
+  type Step,
+  summarizeAnswers,
+} from './scenario';
+
+interface Running {
+  readonly lab: Lab;
+  readonly slow: number;
+  readonly held: Map<string, LabConnection>;
+}
+
+async function hold(probe: Extract<Probe, { hold: string }>, { lab, held, slow }: Running): Promise<ProbeResult> {
+  const { from, to, port } = probe;
+  const connection = await lab.hold(from, { to, port, timeoutMs: 2000 * slow });
+  held.set(probe.hold, connection);
+  return { outcome: connection.answer.outcome };
+}
+
+async function askHeld(name: string, { held }: Running): Promise<ProbeResult> {
+  const connection = held.get(name);
+  if (connection?.answer.outcome !== 'ok') return { outcome: 'was never open' };
+  const { pod } = connection.answer;
+  const answer = await connection.ask();
+  return { outcome: answer.outcome === 'ok' && answer.pod !== pod ? `answered by ${answer.pod}` : answer.outcome };
+}
+
+async function get(probe: Extract<Probe, { http: string }>, { lab, slow }: Running): Promise<ProbeResult> {
+  const { status, body } = await lab.http(probe.from, probe.http, 3000 * slow);
+  if (probe.json === undefined) return { status };
+  let parsed: Record<string, unknown> = {};
+  try {
+    parsed = JSON.parse(body) as Record<string, unknown>;
+  } catch {
+    return { status, json: null };
+  }
+  return { status, json: Object.fromEntries(probe.json.map((key) => [key, parsed[key] ?? null])) };
+}
+
+async function runProbe(probe: Probe, running: Running): Promise<ProbeResult> {
+  if ('held' in probe) return askHeld(probe.held, running);
+  if ('hold' in probe) return hold(probe, running);
+  if ('http' in probe) return get(probe, running);
+  if ('ping' in probe) return { outcome: await running.lab.ping(probe.from, probe.ping) };
+  const { from, to, port, proto, count = 1, sport, src } = probe;
+  const answers = await running.lab.probe(from, {
+    to,
+    port,
+    count,
+    // Two that go unanswered wait side by side; a fixed source port is for one socket at a time.
+    parallel: count <= 2 && sport === undefined ? count : 1,
+    timeoutMs: 700 * running.slow,
+    ...(proto === undefined ? {} : { protocol: proto }),
+    ...(sport === undefined ? {} : { sourcePort: sport }),
+    ...(src === undefined ? {} : { sourceAddress: src }),
+  });
+  return summarizeAnswers(answers);
+}
+
+/** Probes of one source follow each other; those of different sources run side by side. */
+async function runProbes(probes: readonly CheckedProbe[], running: Running): Promise<string[]> {
+  const sourceOf = ({ probe }: CheckedProbe): string => ('from' in probe ? probe.from : '');
+  const differences = [...new Set(probes.map(sourceOf))].map(async (source) => {
+    const lines: string[] = [];
+    for (const { probe, expectation } of probes.filter((checked) => sourceOf(checked) === source)) {
+      const seen = await runProbe(probe, running);
+      if (meets(expectation, seen)) continue;
+      const { kind, result } = expectation;
+      lines.push(`${printProbe(probe)}: ${kind} ${JSON.stringify(result)}, here ${JSON.stringify(seen)}`);
+    }
+    return lines;
+  });
+  return (await Promise.all(differences)).flat();
+}
+
+async function runCommands(commands: readonly string[], { lab }: Running, variant: IptablesVariant): Promise<void> {
+  const tools = `IPTABLES="iptables-${variant} -w" IP6TABLES="ip6tables-${variant} -w"`;
+  for (const command of commands) await lab.run('node', 'sh', ['-c', `${tools}; ${command}`]);
+}
+
+async function enter(step: Step, first: boolean, cluster: ProxiedCluster): Promise<void> {
+  if (first) await cluster.start(step.objects ?? []);
+  else if (step.restart === true) await cluster.restart(step.objects);
+  else if (step.objects !== undefined) await cluster.apply(step.objects);
+}
+
+/**
+ * What differed, a line for each probe, with the end of the proxy's log after them; empty where all was as it should be.
+ * Throws where the scenario could not be run: the proxy ended, or never said that it had synced.
+ */
+export async function runScenario(
+  scenario: Scenario,
+  options: Omit<ClusterOptions, 'config' | 'faults'>,
+): Promise<string[]> {
+  const { slow = 1, variant = 'nft' } = options;
+  const { config, faults } = scenario;
+  const cluster = new ProxiedCluster({ ...options, ...(config && { config }), ...(faults && { faults }) });
+  const running: Running = { lab: cluster.lab, slow, held: new Map() };
+  try {
+    const differences: string[] = [];
+    for (const [n, step] of scenario.steps.entries()) {
+      await enter(step, n === 0, cluster);
+      await runCommands(step.run ?? [], running, variant);
+      differences.push(...(await runProbes(step.probes, running)).map((line) => `step ${n + 1}: ${line}`));
+    }
+    return differences.length === 0 ? [] : [...differences, cluster.log().slice(-3000)];
+  } finally {
+    await cluster.stop();
+  }
+}
