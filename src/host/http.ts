@@ -100,7 +100,8 @@ export class HttpResponse {
 
   #fail(error: Error): void {
     this.#failure ??= error;
-    this.request.destroy(error);
+    // Without the error: where the body's end came in the same read, the socket has nobody left to hear of it.
+    this.request.destroy();
   }
 }
 

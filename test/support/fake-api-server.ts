@@ -122,7 +122,7 @@ export class FakeApiServer {
 
   /** Sends an ERROR event into open watches and ends them. */
   sendError(status: number, reason: string, resource?: FakeResource): void {
-    for (const { body } of this.#open(resource)) {
+    for (const { body } of this.#forget(resource)) {
       body.write(`{"type":"ERROR","object":${statusText(status, reason, reason)}}\n`);
       body.end();
     }
@@ -130,12 +130,12 @@ export class FakeApiServer {
 
   /** Ends open watches in good order. */
   endWatches(resource?: FakeResource): void {
-    for (const { body } of this.#open(resource)) body.end();
+    for (const { body } of this.#forget(resource)) body.end();
   }
 
   /** Destroys open watches' connections. */
   cutWatches(resource?: FakeResource): void {
-    for (const { body } of this.#open(resource)) body.response.socket?.destroy();
+    for (const { body } of this.#forget(resource)) body.response.socket?.destroy();
   }
 
   /** Open watches stay open and say nothing any more: half-open, as far as a client can tell. */
@@ -170,6 +170,13 @@ export class FakeApiServer {
 
   #open(resource: FakeResource | undefined): Watch[] {
     return [...this.#watches].filter((watch) => resource === undefined || watch.resource === resource);
+  }
+
+  /** Those that are about to end hear nothing more, from now on. */
+  #forget(resource: FakeResource | undefined): Watch[] {
+    const forgotten = this.#open(resource);
+    for (const watch of forgotten) this.#watches.delete(watch);
+    return forgotten;
   }
 
   #tell(resource: FakeResource, event: StoredEvent): void {

@@ -1,5 +1,6 @@
 import type { HttpResponse } from '../../host/http';
 import type { Credentials } from './credentials';
+import { fieldsOf, textOf } from './decode-fields';
 
 /** Counts requests and watches, for metrics. */
 export interface KubernetesObserver {
@@ -29,16 +30,8 @@ export class ApiError extends Error {
 
 /** The parts of a Status object; whatever else it was gives an empty reason and message. */
 export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: number): ApiError {
-  const { code, reason, message } = (typeof status === 'object' && status !== null ? status : {}) as Record<
-    string,
-    unknown
-  >;
-  return new ApiError(
-    typeof code === 'number' ? code : httpStatus,
-    typeof reason === 'string' ? reason : '',
-    typeof message === 'string' ? message : '',
-    retryAfterMs,
-  );
+  const { code, reason, message } = fieldsOf(status);
+  return new ApiError(typeof code === 'number' ? code : httpStatus, textOf(reason), textOf(message), retryAfterMs);
 }
 
 const maxErrorBytes = 64 * 1024;

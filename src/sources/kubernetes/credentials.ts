@@ -44,14 +44,15 @@ function readOrExplain(path: string, what: string, readFile: CredentialOptions['
   try {
     return readFile(path);
   } catch (error) {
-    throw new UserError(`${what} ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    // `ENOENT: no such file or directory, open '/path'`: the path is said already.
+    throw new UserError(`${what} ${path}: ${(error as Error).message.replace(/, \w+ '.*'$/, '')}`);
   }
 }
 
 /** The Pod's own, by the variables and files that every Pod has. */
 function inCluster(environment: CredentialOptions['environment']): Kubeconfig {
-  const host = environment['KUBERNETES_SERVICE_HOST'] ?? '';
-  const port = environment['KUBERNETES_SERVICE_PORT'] ?? '';
+  const host = environment.KUBERNETES_SERVICE_HOST ?? '';
+  const port = environment.KUBERNETES_SERVICE_PORT ?? '';
   if (host === '' || port === '') {
     throw new UserError(
       'no API server: give --kubeconfig or --master, or run in a Pod (KUBERNETES_SERVICE_HOST and _PORT are not set)',

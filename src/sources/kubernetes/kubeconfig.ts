@@ -1,6 +1,8 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import { parse } from 'yaml';
 import { UserError } from '../../model/user-error';
+import type { Fields } from './decode-fields';
+import { fieldsOf } from './decode-fields';
 
 /** PEM text that the kubeconfig holds, or the file that does. */
 export type PemSource = { readonly text: string } | { readonly file: string };
@@ -26,13 +28,7 @@ export interface Kubeconfig {
   readonly plugin?: { readonly exec: Fields } | { readonly 'auth-provider': Fields };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
-}
-
-function textOf(fields: Fields, name: string): string | undefined {
+function filledText(fields: Fields, name: string): string | undefined {
   const value = fields[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
@@ -40,7 +36,7 @@ function textOf(fields: Fields, name: string): string | undefined {
 /** The entry of this name in one of the kubeconfig's lists: `{ name, <kind>: { ... } }`. */
 function entryOf(list: unknown, kind: string, name: string): Fields | undefined {
   if (!Array.isArray(list)) return undefined;
-  const entry = list.map(fieldsOf).find((item) => item['name'] === name);
+  const entry = list.map(fieldsOf).find((item) => item.name === name);
   return entry === undefined ? undefined : fieldsOf(entry[kind]);
 }
 
@@ -63,22 +59,21 @@ export function parseKubeconfig(text: string, path: string, serverOptional: bool
   } catch (error) {
     return fail(error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error));
   }
-  const contextName = textOf(document, 'current-context');
+  const contextName = filledText(document, 'current-context');
   if (contextName === undefined) return serverOptional ? { server: '' } : fail('no current-context');
-  const context = entryOf(document['contexts'], 'context', contextName) ?? fail(`no context ${contextName}`);
-  const clusterName = textOf(context, 'cluster') ?? '';
-  const cluster = entryOf(document['clusters'], 'cluster', clusterName) ?? fail(`no cluster ${clusterName}`);
-  const userName = textOf(context, 'user');
-  const user =
-    userName === undefined ? {} : (entryOf(document['users'], 'user', userName) ?? fail(`no user ${userName}`));
-  const server = textOf(cluster, 'server') ?? (serverOptional ? '' : fail(`cluster ${clusterName} has no server`));
+  const context = entryOf(document.contexts, 'context', contextName) ?? fail(`no context ${contextName}`);
+  const clusterName = filledText(context, 'cluster') ?? '';
+  const cluster = entryOf(document.clusters, 'cluster', clusterName) ?? fail(`no cluster ${clusterName}`);
+  const userName = filledText(context, 'user');
+  const user = userName === undefined ? {} : (entryOf(document.users, 'user', userName) ?? fail(`no user ${userName}`));
+  const server = filledText(cluster, 'server') ?? (serverOptional ? '' : fail(`cluster ${clusterName} has no server`));
 
   const fileOf = (fields: Fields, name: string): string | undefined => {
-    const file = textOf(fields, name);
+    const file = filledText(fields, name);
     return file === undefined || isAbsolute(file) ? file : join(dirname(path), file);
   };
   const pemOf = (fields: Fields, name: string): PemSource | undefined => {
-    const encoded = textOf(fields, `${name}-data`);
+    const encoded = filledText(fields, `${name}-data`);
     if (encoded !== undefined) return { text: Buffer.from(encoded, 'base64').toString('utf8') };
     const file = fileOf(fields, name);
     return file === undefined ? undefined : { file };
@@ -86,12 +81,12 @@ export function parseKubeconfig(text: string, path: string, serverOptional: bool
   return present<Kubeconfig>({
     server,
     ca: pemOf(cluster, 'certificate-authority'),
-    tlsServerName: textOf(cluster, 'tls-server-name'),
+    tlsServerName: filledText(cluster, 'tls-server-name'),
     insecure: cluster['insecure-skip-tls-verify'] === true ? true : undefined,
-    proxyUrl: textOf(cluster, 'proxy-url'),
+    proxyUrl: filledText(cluster, 'proxy-url'),
     cert: pemOf(user, 'client-certificate'),
     key: pemOf(user, 'client-key'),
-    token: textOf(user, 'token'),
+    token: filledText(user, 'token'),
     tokenFile: fileOf(user, 'tokenFile'),
     basic: basicOf(user),
     impersonate: impersonateOf(user),
@@ -100,21 +95,21 @@ export function parseKubeconfig(text: string, path: string, serverOptional: bool
 }
 
 function basicOf(user: Fields): Kubeconfig['basic'] {
-  const username = textOf(user, 'username');
-  return username === undefined ? undefined : { username, password: textOf(user, 'password') ?? '' };
+  const username = filledText(user, 'username');
+  return username === undefined ? undefined : { username, password: filledText(user, 'password') ?? '' };
 }
 
 function impersonateOf(user: Fields): Kubeconfig['impersonate'] {
-  const name = textOf(user, 'as');
+  const name = filledText(user, 'as');
   if (name === undefined) return undefined;
-  const uid = textOf(user, 'as-uid');
+  const uid = filledText(user, 'as-uid');
   return { 'impersonate-user': name, ...(uid === undefined ? {} : { 'impersonate-uid': uid }) };
 }
 
 function pluginOf(user: Fields, path: string): Kubeconfig['plugin'] {
-  if (user['exec'] !== undefined && user['exec'] !== null) {
-    const exec = fieldsOf(user['exec']);
-    const command = textOf(exec, 'command');
+  if (user.exec !== undefined && user.exec !== null) {
+    const exec = fieldsOf(user.exec);
+    const command = filledText(exec, 'command');
     // As client-go: a command with a slash in it is beside the kubeconfig, one without is found on PATH.
     if (command?.includes('/') !== true || isAbsolute(command)) return { exec };
     return { exec: { ...exec, command: join(dirname(path), command) } };

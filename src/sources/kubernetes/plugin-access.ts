@@ -22,8 +22,8 @@ interface AppliedOptions {
 function pluginName({ plugin }: Kubeconfig): string {
   if (plugin === undefined) return 'kubeconfig';
   return 'exec' in plugin
-    ? `exec plugin ${String(plugin.exec['command'])}`
-    : `auth provider ${String(plugin['auth-provider']['name'])}`;
+    ? `exec plugin ${String(plugin.exec.command)}`
+    : `auth provider ${String(plugin['auth-provider'].name)}`;
 }
 
 /** client-node runs exec plugins without this variable, and some of them then refuse to answer (KEP-541). */
@@ -35,8 +35,8 @@ function execInfo(config: Kubeconfig, apiVersion: unknown): string {
 function userOf(config: Kubeconfig): object {
   const { plugin } = config;
   if (plugin === undefined || !('exec' in plugin)) return plugin ?? {};
-  const written = Array.isArray(plugin.exec['env']) ? (plugin.exec['env'] as unknown[]) : [];
-  const env = [...written, { name: 'KUBERNETES_EXEC_INFO', value: execInfo(config, plugin.exec['apiVersion']) }];
+  const written = Array.isArray(plugin.exec.env) ? (plugin.exec.env as unknown[]) : [];
+  const env = [...written, { name: 'KUBERNETES_EXEC_INFO', value: execInfo(config, plugin.exec.apiVersion) }];
   return { exec: { ...plugin.exec, env } };
 }
 
@@ -73,7 +73,7 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
       `${pluginName(config)}: ${text === '' ? 'failed and said nothing' : (text.split('\n', 1)[0] ?? '')}`,
     );
   }
-  const authorization = request.headers?.['Authorization'];
+  const authorization = request.headers?.Authorization;
   return {
     headers: typeof authorization === 'string' ? { authorization } : {},
     tls: {

@@ -49,7 +49,7 @@ class BrokenWatch extends Error {
   override readonly name = 'BrokenWatch';
 }
 
-type ListReason = 'start' | 'expired' | 'watch-list-refused';
+type ListReason = 'start' | 'expired';
 
 function errorOf(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -178,7 +178,6 @@ export class Reflector {
   #refuseWatchList(): void {
     this.options.log.debug({ resource: this.resource.name }, 'API server knows no WatchList');
     this.#watchList = false;
-    if (this.#listReason === 'start') this.#listReason = 'watch-list-refused';
   }
 
   /** What there is, where a list is needed, and then what happens. Resolves when the next watch may follow at once. */

@@ -10,8 +10,8 @@ import { ObjectFeed } from './object-feed';
 import { Reachability } from './reachability';
 import type { ReflectorTiming } from './reflector';
 import { Reflector } from './reflector';
-import type { Decoders, Resource } from './resources';
-import { endpointSliceResource, endpointsResource, nodeResource, serviceResource } from './resources';
+import type { Resource } from './resources';
+import { endpoints, endpointSlices, nodeNamed, services } from './resources';
 
 export interface KubernetesTiming extends ReflectorTiming {
   /** How long the first word waits for this node. */
@@ -34,7 +34,6 @@ export const kubernetesTiming: KubernetesTiming = {
 
 export interface KubernetesSourceOptions {
   readonly credentials: Credentials;
-  readonly decoders: Decoders;
   /** '' where no node is to be watched. */
   readonly nodeName: string;
   /** `vipwire/VERSION`. */
@@ -69,19 +68,19 @@ export class KubernetesSource implements Source {
   }
 
   start(sink: ClusterSink): void {
-    const { decoders, nodeName } = this.options;
+    const { nodeName } = this.options;
     this.#unlisted.add('services').add('endpoints');
     if (nodeName !== '') this.#unlisted.add('node');
     const listed = (what: 'services' | 'endpoints' | 'node') => (): void => {
       if (this.#unlisted.delete(what) && this.#unlisted.size === 0) sink.synced();
     };
-    this.#reflect(sink, serviceResource(decoders), listed('services'));
-    this.#reflect(sink, endpointSliceResource(decoders), listed('endpoints'), () => {
+    this.#reflect(sink, services, listed('services'));
+    this.#reflect(sink, endpointSlices, listed('endpoints'), () => {
       this.options.log.info({ server: this.#client.server }, 'API server has no EndpointSlices; watching Endpoints');
-      this.#reflect(sink, endpointsResource(decoders), listed('endpoints'));
+      this.#reflect(sink, endpoints, listed('endpoints'));
     });
     if (nodeName === '') return;
-    this.#reflect(sink, nodeResource(decoders, nodeName), listed('node'));
+    this.#reflect(sink, nodeNamed(nodeName), listed('node'));
     void this.#clock.sleep(this.#timing.nodeWaitMs, this.#stop.signal).then(() => {
       if (!this.#stop.signal.aborted) listed('node')();
     });

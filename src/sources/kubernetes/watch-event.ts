@@ -1,5 +1,6 @@
 import { apiErrorOf } from './api-client';
 import type { ApiError } from './api-client';
+import { fieldsOf, textOf } from './decode-fields';
 
 export type WatchEvent =
   | { readonly kind: 'set' | 'delete'; readonly meta: ObjectMeta; readonly object: unknown }
@@ -16,23 +17,13 @@ export interface ObjectMeta {
   readonly resourceVersion: string;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
-}
-
 /** Missing or wrong fields are ''. */
 export function decodeMeta(object: unknown): ObjectMeta {
-  const metadata = fieldsOf(fieldsOf(object)['metadata']);
+  const metadata = fieldsOf(fieldsOf(object).metadata);
   return {
-    namespace: textOf(metadata['namespace']),
-    name: textOf(metadata['name']),
-    resourceVersion: textOf(metadata['resourceVersion']),
+    namespace: textOf(metadata.namespace),
+    name: textOf(metadata.name),
+    resourceVersion: textOf(metadata.resourceVersion),
   };
 }
 
@@ -46,7 +37,7 @@ export function parseWatchEvent(line: string): WatchEvent {
     case 'DELETED':
       return { kind: 'delete', meta: decodeMeta(object), object };
     case 'BOOKMARK': {
-      const annotations = fieldsOf(fieldsOf(fieldsOf(object)['metadata'])['annotations']);
+      const annotations = fieldsOf(fieldsOf(fieldsOf(object).metadata).annotations);
       const initialEventsEnd = annotations['k8s.io/initial-events-end'] === 'true';
       return { kind: 'bookmark', resourceVersion: decodeMeta(object).resourceVersion, initialEventsEnd };
     }
@@ -62,6 +53,6 @@ export function decodeListMeta(envelope: unknown): {
   readonly resourceVersion: string;
   readonly continueToken: string;
 } {
-  const metadata = fieldsOf(fieldsOf(envelope)['metadata']);
-  return { resourceVersion: textOf(metadata['resourceVersion']), continueToken: textOf(metadata['continue']) };
+  const metadata = fieldsOf(fieldsOf(envelope).metadata);
+  return { resourceVersion: textOf(metadata.resourceVersion), continueToken: textOf(metadata.continue) };
 }
