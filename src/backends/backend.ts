@@ -1,8 +1,12 @@
 import type { Plan, PlanChanges } from '../planner/plan';
 
+/** Rules (or what a backend has in their place) by table. */
+export type RuleCounts = Readonly<Record<string, number>>;
+
 /** What a batch writes, for logs and metrics. */
 export interface BatchSize {
-  readonly rules: number;
+  /** By table. */
+  readonly rules: RuleCounts;
   readonly bytes: number;
   /** Calls of the tool, each right by itself. */
   readonly steps: number;
@@ -30,6 +34,6 @@ export interface Backend<Batch> {
   apply(batch: Batch, signal?: AbortSignal): Promise<void>;
   /** Goes on as if the batch had been applied: dry runs. */
   assumeApplied(batch: Batch): void;
-  /** Rules in force, by table. */
-  ruleCounts(): ReadonlyMap<string, number>;
+  /** Rules that should be in force. Cheap: it is asked after every write. */
+  ruleCounts(): RuleCounts;
 }

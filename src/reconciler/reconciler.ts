@@ -5,7 +5,7 @@
  * is then seen to hold.
  */
 import type PQueue from 'p-queue';
-import type { Backend, BatchSize } from '../backends/backend';
+import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
 import type { ClusterState, ServiceKey } from '../model/cluster';
@@ -185,9 +185,8 @@ export class Reconciler<Batch> {
     this.replan(reasons.has('settings') || this.plan === undefined);
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
     const batch = backend.diff();
-    let size: BatchSize = { rules: 0, bytes: 0, steps: 0 };
+    const written = batch && backend.size(batch);
     if (batch !== undefined) {
-      size = backend.size(batch);
       onBatch?.(() => backend.print(batch));
       if (dryRun === true) backend.assumeApplied(batch);
       else await kernel(() => backend.apply(batch, this.stopping.signal));
@@ -201,7 +200,7 @@ export class Reconciler<Batch> {
       reason: [...reasons].join(' '),
       before: this.before,
       after,
-      ...size,
+      written,
       ownMs: performance.now() - startedMs - kernelMs,
       kernelMs,
       drifted,

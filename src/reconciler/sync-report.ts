@@ -1,3 +1,4 @@
+import type { BatchSize } from '../backends/backend';
 import type { Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import type { ServicePlan } from '../planner/plan';
@@ -14,10 +15,8 @@ export interface SyncReport {
   readonly after: ReadonlyMap<ServiceKey, ServicePlan | undefined>;
   /** Of the changes that this round brought into force: when they were made, milliseconds since the epoch. */
   readonly triggerTimesMs: readonly number[];
-  /** Written; all 0 where the kernel already held what it should. */
-  readonly rules: number;
-  readonly bytes: number;
-  readonly steps: number;
+  /** undefined where the kernel already held what it should. */
+  readonly written: BatchSize | undefined;
   /** Planning, rendering, diffing. */
   readonly ownMs: number;
   /** Reading from and writing to the kernel. */

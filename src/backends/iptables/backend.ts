@@ -3,7 +3,7 @@ import type { Plan, PlanChanges } from '../../planner/plan';
 import type { Backend, BatchSize } from '../backend';
 import { type IptablesSettings, type Jump, type TableName, tableNames } from './fixed-chains';
 import { type SavedTables, sharedChain } from './parse-save';
-import { RuleSet } from './rule-set';
+import { countLines, RuleSet } from './rule-set';
 import { chainsPerCall, planSteps, printStep, type Step } from './steps';
 import type { Variant } from './variant';
 
@@ -51,18 +51,17 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   size(steps: readonly Step[]): BatchSize {
-    let rules = 0;
+    const rules = { nat: 0, filter: 0, mangle: 0 };
     let bytes = 0;
-    for (const { tables } of steps)
-      for (const { chains, deletions, jumps } of tables) {
-        rules += jumps.length;
-        for (const [chain, lines] of chains) {
-          rules += countLines(lines);
-          bytes += lines.length + chain.length + 10;
-        }
-        for (const { rule } of jumps) bytes += rule.length + 16;
-        for (const chain of deletions) bytes += 2 * chain.length + 14;
+    for (const { table, chains, deletions, jumps } of steps.flatMap(({ tables }) => tables)) {
+      rules[table] += jumps.length;
+      for (const [chain, lines] of chains) {
+        rules[table] += countLines(lines);
+        bytes += lines.length + chain.length + 10;
       }
+      for (const { rule } of jumps) bytes += rule.length + 16;
+      for (const chain of deletions) bytes += 2 * chain.length + 14;
+    }
     return { rules, bytes, steps: steps.length };
   }
 
@@ -85,14 +84,10 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     for (const step of steps) this.stepApplied(step);
   }
 
-  ruleCounts(): ReadonlyMap<TableName, number> {
-    return new Map(
-      tableNames.map((table) => {
-        let rules = this.rules.jumps.filter((jump) => jump.table === table).length;
-        for (const [, lines] of this.rules.tables[table].desiredEntries()) rules += countLines(lines);
-        return [table, rules];
-      }),
-    );
+  ruleCounts(): Readonly<Record<TableName, number>> {
+    const counts = { ...this.rules.ruleCounts };
+    for (const { table } of this.rules.jumps) counts[table]++;
+    return counts;
   }
 
   private stepApplied(step: Step): void {
@@ -113,11 +108,4 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     const { filter } = this.rules.tables;
     if (filter.getDesired(sharedChain) === undefined) filter.setObserved(sharedChain, undefined);
   }
-}
-
-function countLines(lines: string): number {
-  if (lines === '') return 0;
-  let count = 1;
-  for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) count++;
-  return count;
 }

@@ -5,6 +5,7 @@
  * and then.
  */
 import type { Clock } from '../../host/clock';
+import type { IptablesTables } from './backend';
 
 export interface DriftOptions {
   readonly clock: Clock;
@@ -37,8 +38,18 @@ export class DriftWatch {
     this.expected = await this.options.readGeneration?.();
   }
 
+  /** The same tables, their reads and writes taken note of. */
+  watched(tables: IptablesTables): IptablesTables {
+    return {
+      variant: tables.variant,
+      save: () => this.ownRead(() => tables.save()),
+      restore: (input) => this.ownWrite(countTransactions(input), () => tables.restore(input)),
+      canariesStand: () => tables.canariesStand(),
+    };
+  }
+
   /** Around each write of ours, which makes so many transactions. */
-  async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
+  private async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
     const { readGeneration } = this.options;
     if (readGeneration === undefined) return await write();
     const before = await readGeneration();
@@ -50,7 +61,7 @@ export class DriftWatch {
   }
 
   /** Around each full read of ours: what it costs decides when the next one may be. */
-  async ownRead<T>(read: () => Promise<T>): Promise<T> {
+  private async ownRead<T>(read: () => Promise<T>): Promise<T> {
     const { clock, readShare } = this.options;
     const startedMs = clock.now();
     const result = await read();
@@ -77,4 +88,9 @@ export class DriftWatch {
     }
     return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
   }
+}
+
+/** One a COMMIT of iptables-nft-restore. */
+function countTransactions(input: string): number {
+  return input.match(/^COMMIT$/gm)?.length ?? 0;
 }

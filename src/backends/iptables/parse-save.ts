@@ -15,6 +15,14 @@ export interface SavedTables {
   readonly kubeletChains: number;
 }
 
+export const noRules: SavedTables = {
+  chains: { nat: new Map(), filter: new Map(), mangle: new Map() },
+  jumps: [],
+  usedByOthers: new Set(),
+  foreignRules: 0,
+  kubeletChains: 0,
+};
+
 /** Reads line by line, so that a large table is never in memory as one text. */
 export class SaveParser {
   private readonly lines: Readonly<Record<TableName, Map<string, string[]>>> = {

@@ -45,6 +45,8 @@ export class RuleSet {
     mangle: new DeltaTracker(),
   };
   jumps: readonly Jump[] = [];
+  /** Desired, without the jumps. */
+  readonly ruleCounts: Record<TableName, number> = { nat: 0, filter: 0, mangle: 0 };
   private readonly services = new Map<ServiceKey, RenderedService>();
   private trees: Readonly<Record<Root, DispatchTree>>;
 
@@ -57,7 +59,10 @@ export class RuleSet {
 
   /** From nothing: what the kernel was seen to hold stays known. */
   render(plan: Plan): void {
-    for (const table of tableNames) this.tables[table].clearDesired();
+    for (const table of tableNames) {
+      this.tables[table].clearDesired();
+      this.ruleCounts[table] = 0;
+    }
     this.services.clear();
     this.trees = this.newTrees();
     const localhost = this.family === 'IPv4' && plan.settings.localhostNodePorts;
@@ -86,7 +91,7 @@ export class RuleSet {
       for (const chain of rendered.chains) stale.delete(chain);
       collect(added, rendered.entries);
     }
-    for (const chain of stale) this.tables.nat.deleteDesired(chain);
+    for (const chain of stale) this.setChain('nat', chain, undefined);
     for (const root of rootNames) {
       const [gone, come] = [removed.get(root) ?? [], added.get(root) ?? []];
       if (sameEntries(gone, come)) continue;
@@ -155,15 +160,20 @@ export class RuleSet {
   }
 
   private set(table: TableName, chains: ReadonlyMap<string, readonly string[]>): void {
-    for (const [chain, rules] of chains) this.tables[table].setDesired(chain, chainText(chain, rules));
+    for (const [chain, rules] of chains) this.setChain(table, chain, rules);
+  }
+
+  private setChain(table: TableName, chain: string, rules: readonly string[] | undefined): void {
+    const tracker = this.tables[table];
+    this.ruleCounts[table] += (rules?.length ?? 0) - countLines(tracker.getDesired(chain) ?? '');
+    if (rules === undefined) tracker.deleteDesired(chain);
+    else tracker.setDesired(chain, chainText(chain, rules));
   }
 
   private setDispatch(root: Root, plan: Plan, changed: ChangedChains): void {
-    const tracker = this.tables[roots[root].table];
-    for (const [chain, rules] of changed) {
-      if (rules === undefined) tracker.deleteDesired(chain);
-      else tracker.setDesired(chain, chainText(chain, [...rules, ...this.lastRules(chain, roots[root].table, plan)]));
-    }
+    const { table } = roots[root];
+    for (const [chain, rules] of changed)
+      this.setChain(table, chain, rules && [...rules, ...this.lastRules(chain, table, plan)]);
   }
 
   /** What stands behind the dispatch by address: node ports, after every VIP. */
@@ -204,6 +214,13 @@ function healthCheckEntry(key: ServiceKey, port: number): DispatchEntry {
 
 function chainText(chain: string, rules: readonly string[]): string {
   return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
+}
+
+export function countLines(lines: string): number {
+  if (lines === '') return 0;
+  let count = 1;
+  for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) count++;
+  return count;
 }
 
 function collect(into: Entries, from: Entries | undefined): void {

@@ -1,0 +1,233 @@
+/** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
+import PQueue from 'p-queue';
+import type { Backend } from './backends/backend';
+import type { DriftWatch } from './backends/iptables/drift';
+import type { ProxyConfiguration } from './config/configuration';
+import type { Clock } from './host/clock';
+import type { Conntrack } from './host/conntrack';
+import { readInterfaceAddresses } from './host/interfaces';
+import type { Family } from './model/address';
+import type { ClusterChange, ClusterWarning, Node } from './model/cluster';
+import { ClusterStore } from './model/cluster-store';
+import { sameValue } from './model/same-value';
+import { type NodeConfig, planNodeSettings } from './planner/node-settings';
+import type { NodeSettings } from './planner/plan';
+import { Reconciler } from './reconciler/reconciler';
+import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
+import type { SyncReport } from './reconciler/sync-report';
+import type { ClusterSink, Source } from './sources/source';
+import type { AgentTelemetry } from './agent-telemetry';
+import type { Logger } from './telemetry/log';
+
+export interface AgentOptions<Batch> {
+  readonly configuration: ProxyConfiguration;
+  readonly nodeName: string;
+  readonly source: Source;
+  /** Of the families that this machine has. */
+  readonly backends: ReadonlyMap<Family, Backend<Batch>>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly telemetry: AgentTelemetry;
+  /** Neither in a dry run. */
+  readonly drift?: DriftWatch;
+  readonly conntrack?: Conntrack;
+  /** Dry run: what would be written. */
+  readonly showBatch?: (family: Family, text: string) => void;
+}
+
+const driftPollMs = 1000;
+const addressPollMs = 10_000;
+/** kube-proxy waits as long for the Node's podCIDRs in mode NodeCIDR. */
+const podCIDRWaitMs = 5 * 60_000;
+
+interface FamilyLoop {
+  readonly reconciler: Reconciler<unknown>;
+  readonly flows: StaleFlowCleaner | undefined;
+}
+
+export class Agent<Batch> implements ClusterSink {
+  private readonly store: ClusterStore;
+  private readonly loops = new Map<Family, FamilyLoop>();
+  private readonly stopping = new AbortController();
+  private settings: NodeSettings;
+  private hostAddresses: readonly string[] = [];
+  private warned = new Set<string>();
+  private isSynced = false;
+  private hasBegun = false;
+  /** Rejects where the daemon cannot go on. */
+  readonly failed: Promise<never>;
+  private fail!: (error: Error) => void;
+
+  constructor(private readonly options: AgentOptions<Batch>) {
+    this.store = new ClusterStore(options.clock.now());
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failed.catch(() => undefined);
+    this.settings = this.planSettings();
+    const queue = new PQueue({ concurrency: 1 });
+    for (const [family, backend] of options.backends) this.loops.set(family, this.makeLoop(family, backend, queue));
+  }
+
+  get state(): ClusterStore {
+    return this.store;
+  }
+
+  async start(): Promise<void> {
+    await this.readHostAddresses();
+    this.settings = this.planSettings();
+    await this.options.drift?.start();
+    // While the source lists.
+    for (const { reconciler } of this.loops.values()) void reconciler.readAhead();
+    this.options.source.start(this);
+    void this.every(addressPollMs, () => this.readHostAddresses());
+    if (this.options.drift !== undefined) void this.every(driftPollMs, () => this.lookForDrift());
+  }
+
+  /** Ends after the write in hand. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.options.source.stop();
+    await Promise.all([...this.loops.values()].map(({ reconciler }) => reconciler.stop()));
+    await Promise.all([...this.loops.values()].map(({ flows }) => flows?.stop()));
+    this.options.conntrack?.close();
+  }
+
+  apply(changes: readonly ClusterChange[]): void {
+    this.store.apply(changes);
+    this.options.telemetry.changed(changes);
+    if (this.isSynced) this.takeChanges();
+  }
+
+  warn({ object, kind, message }: ClusterWarning): void {
+    this.options.telemetry.warned(kind);
+    this.options.log.warn({ object, kind }, message);
+  }
+
+  synced(): void {
+    this.isSynced = true;
+    this.takeChanges();
+    if (!this.begin()) void this.waitForPodCIDRs();
+  }
+
+  private makeLoop(family: Family, backend: Backend<Batch>, queue: PQueue): FamilyLoop {
+    const { configuration, clock, telemetry, conntrack, log, showBatch } = this.options;
+    const flows =
+      conntrack === undefined
+        ? undefined
+        : new StaleFlowCleaner({
+            family,
+            conntrack,
+            nodeAddresses: () => new Set(this.hostAddresses),
+            log,
+            onCleaned: (of, count, ms) => telemetry.flowsDeleted(of, count, ms),
+          });
+    const reconciler = new Reconciler({
+      family,
+      backend,
+      state: this.store,
+      settings: () => this.settings,
+      queue,
+      clock,
+      schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
+      onQueued: () => telemetry.queued(family),
+      onFailed: (failure) => telemetry.failed(failure),
+      onSynced: (report) => this.roundEnded(report),
+      ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
+    });
+    return { reconciler: reconciler as Reconciler<unknown>, flows };
+  }
+
+  private roundEnded(report: SyncReport): void {
+    const loop = this.loops.get(report.family);
+    if (loop === undefined) return;
+    const { reconciler, flows } = loop;
+    const plan = reconciler.currentPlan;
+    const backend = this.options.backends.get(report.family);
+    if (plan !== undefined && backend !== undefined) this.options.telemetry.synced(report, plan, backend.ruleCounts());
+    flows?.synced(report, () => reconciler.currentPlan);
+  }
+
+  private takeChanges(): void {
+    const { services, nodes, triggerTimesMs } = this.store.takeChanged();
+    if (nodes) {
+      this.options.telemetry.nodeChanged(this.node());
+      this.resettle();
+      this.begin();
+    }
+    if (services.size > 0)
+      for (const { reconciler } of this.loops.values()) reconciler.servicesChanged(services, triggerTimesMs);
+  }
+
+  /** Starts the first round, where all that it needs is known. */
+  private begin(): boolean {
+    if (this.hasBegun) return true;
+    const needsPodCIDRs = this.options.configuration.detectLocalMode === 'NodeCIDR';
+    if (!this.isSynced || (needsPodCIDRs && (this.node()?.podCIDRs ?? []).length === 0)) return false;
+    this.hasBegun = true;
+    this.settings = this.planSettings();
+    for (const { reconciler } of this.loops.values()) reconciler.start();
+    return true;
+  }
+
+  private async waitForPodCIDRs(): Promise<void> {
+    const { clock, log, nodeName } = this.options;
+    log.info({ node: nodeName }, 'waiting for the Node to be given podCIDRs');
+    await clock.sleep(podCIDRWaitMs, this.stopping.signal);
+    if (!this.hasBegun && !this.stopping.signal.aborted)
+      this.fail(
+        new Error(
+          `Node ${nodeName} has no podCIDRs after ${podCIDRWaitMs / 60_000} minutes (detectLocalMode NodeCIDR)`,
+        ),
+      );
+  }
+
+  private node(): Node | undefined {
+    return this.store.nodes.get(this.options.nodeName);
+  }
+
+  private planSettings(): NodeSettings {
+    const { settings, warnings } = planNodeSettings(
+      { ...this.options.configuration, hostname: this.options.nodeName } satisfies NodeConfig,
+      this.node(),
+      this.hostAddresses,
+    );
+    for (const { kind, message } of warnings) {
+      if (this.warned.has(message)) continue;
+      this.warned.add(message);
+      this.options.telemetry.warned(kind);
+      this.options.log.warn({ kind }, message);
+    }
+    return settings;
+  }
+
+  /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
+  private resettle(): void {
+    const settings = this.planSettings();
+    if (sameValue(settings, this.settings)) return;
+    this.settings = settings;
+    if (this.hasBegun) for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
+  }
+
+  private async readHostAddresses(): Promise<void> {
+    this.hostAddresses = (await readInterfaceAddresses()).map(({ address }) => address);
+    if (this.hasBegun) this.resettle();
+  }
+
+  private async lookForDrift(): Promise<void> {
+    if (this.hasBegun && (await this.options.drift?.shouldRead()) === true)
+      for (const { reconciler } of this.loops.values()) reconciler.checkKernel();
+  }
+
+  private async every(periodMs: number, work: () => Promise<void>): Promise<void> {
+    const { clock, log } = this.options;
+    const { signal } = this.stopping;
+    for (;;) {
+      await clock.sleep(periodMs, signal);
+      if (signal.aborted) return;
+      await work().catch((error: unknown) =>
+        log.warn({ reason: (error as Error).message }, 'a check of this machine failed'),
+      );
+    }
+  }
+}

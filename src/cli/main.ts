@@ -1,0 +1,33 @@
+/** Starts what the command line asks for. A user's mistake is one line and exit 2. */
+import { UserError } from '../model/user-error';
+import { cleanup } from './cleanup';
+import { parseCommandLine } from './command-line';
+import { render } from './render';
+import { run } from './run';
+
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that goes away (`vipwire render | head`) is no error.
+  process.stdout.on('error', () => process.exit(0));
+  try {
+    const { env, stdout } = process;
+    const invocation = parseCommandLine(argv, { environment: env, columns: stdout.columns });
+    switch (invocation.kind) {
+      case 'help':
+      case 'version':
+        stdout.write(invocation.text);
+        return;
+      case 'run':
+        process.exitCode = await run(invocation);
+        return;
+      case 'render':
+        process.exitCode = await render(invocation);
+        return;
+      case 'cleanup':
+        process.exitCode = await cleanup(invocation);
+    }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    process.stderr.write(`vipwire: ${error.message}\n`);
+    process.exitCode = 2;
+  }
+}

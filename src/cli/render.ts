@@ -1,0 +1,119 @@
+/** Prints the whole rule set once: without root, without a kernel, on a laptop. */
+import { type IptablesTables, IptablesBackend } from '../backends/iptables/backend';
+import { printListing } from '../backends/iptables/print-listing';
+import type { ProxyConfiguration } from '../config/configuration';
+import { effectiveConfiguration } from '../config/effective';
+import { readStandardInput, readTextFile } from '../host/files';
+import type { Family } from '../model/address';
+import type { Node } from '../model/cluster';
+import { ClusterStore } from '../model/cluster-store';
+import { UserError } from '../model/user-error';
+import { sortedServices } from '../planner/describe';
+import { planNodeSettings } from '../planner/node-settings';
+import type { NodeSettings, Plan } from '../planner/plan';
+import { planCluster } from '../planner/plan-cluster';
+import { ManifestSource } from '../sources/manifests/manifest-source';
+import type { Source } from '../sources/source';
+import { createLogger } from '../telemetry/logger';
+import type { Logger } from '../telemetry/log';
+import type { RenderInvocation } from './command-line';
+import { version } from './command-line';
+import { iptablesSettings } from './iptables-settings';
+import { openKubernetes } from './source';
+import { printSummary } from './summary';
+
+const listWaitMs = 30_000;
+
+export async function render(invocation: RenderInvocation): Promise<number> {
+  const { configuration, warnings } = await effectiveConfiguration(invocation.flags, readTextFile);
+  const log = createLogger(configuration.logging);
+  for (const warning of warnings) log.warn(warning);
+  const source = await openSource(invocation, configuration, log);
+  const store = new ClusterStore(Date.now());
+  await listOnce(source, store, log);
+
+  const node = chooseNode(invocation.node || configuration.hostnameOverride, store, log);
+  const nodeName = node?.name ?? invocation.node;
+  const config = { ...configuration, hostname: nodeName };
+  // The addresses of this machine are not those of the node in question: its own by the API are all that is known.
+  const { settings, warnings: about } = planNodeSettings(config, node, node?.addresses ?? []);
+  for (const { kind, message } of about) log.warn({ kind }, message);
+  const plans = invocation.families.map((family) => planCluster(store, family, settings));
+  // A cluster of one family has nothing to say in the other.
+  const used = plans.filter((plan) => plan.services.size > 0);
+  process.stdout.write(print(invocation, configuration, used.length > 0 ? used : plans.slice(0, 1)));
+  return 0;
+}
+
+async function openSource(
+  invocation: RenderInvocation,
+  configuration: ProxyConfiguration,
+  log: Logger,
+): Promise<Source> {
+  if (invocation.files.length === 0) return openKubernetes(configuration, invocation.node, log);
+  const paths = invocation.files.filter((path) => path !== '-');
+  const texts = paths.length === invocation.files.length ? [] : [{ path: '-', text: await readStandardInput() }];
+  return ManifestSource.open({ paths, texts, watch: false });
+}
+
+async function listOnce(source: Source, store: ClusterStore, log: Logger): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(
+        () => reject(new UserError(`no list of Services from the API server in ${listWaitMs / 1000} s`)),
+        listWaitMs,
+      );
+      source.start({
+        apply: (changes) => store.apply(changes),
+        warn: ({ object, kind, message }) => log.warn({ object, kind }, message),
+        synced: resolve,
+      });
+    });
+  } finally {
+    clearTimeout(timer);
+    await source.stop();
+  }
+}
+
+/** The node that was named, or the only one given. */
+function chooseNode(name: string, store: ClusterStore, log: Logger): Node | undefined {
+  if (name !== '') {
+    const node = store.nodes.get(name);
+    if (node === undefined)
+      log.warn({ node: name }, 'no Node of that name was given: its zone, addresses and podCIDRs are unknown');
+    return node;
+  }
+  const [first, second] = store.nodes.values();
+  if (second === undefined && first !== undefined) return first;
+  const why = first === undefined ? 'no Node was given' : `${store.nodes.size} Nodes were given`;
+  log.warn(`${why}: these are the rules of a node that has no pods; --node NAME says whose rules to print`);
+  return undefined;
+}
+
+function print({ output }: RenderInvocation, configuration: ProxyConfiguration, plans: readonly Plan[]): string {
+  if (output === 'json') return `${JSON.stringify(plans.map(printablePlan), null, 2)}\n`;
+  if (output === 'summary') return plans.map((plan) => printSummary(plan)).join('\n');
+  return plans.map((plan) => printRules(plan, configuration)).join('\n');
+}
+
+function printablePlan(plan: Plan): { family: Family; settings: NodeSettings; services: unknown[] } {
+  return { family: plan.family, settings: plan.settings, services: sortedServices(plan) };
+}
+
+/** Nothing is read or written: a rule set in memory. */
+const noTables: IptablesTables = {
+  variant: 'nft',
+  save: () => Promise.reject(new Error('there are no tables')),
+  restore: () => Promise.reject(new Error('there are no tables')),
+  canariesStand: () => Promise.reject(new Error('there are no tables')),
+};
+
+function printRules(plan: Plan, configuration: ProxyConfiguration): string {
+  const backend = new IptablesBackend(plan.family, { ...iptablesSettings(configuration), dropInvalid: true }, noTables);
+  backend.render(plan);
+  const tool = plan.family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
+  const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
+  const title = `# vipwire ${version}, ${plan.family}, ${node}: input of ${tool} --noflush`;
+  return `${title}\n${printListing(backend.rules, plan)}`;
+}

@@ -1,0 +1,254 @@
+/** The daemon, and its dry run. */
+import { Agent } from '../agent';
+import { AgentTelemetry } from '../agent-telemetry';
+import { IptablesBackend, type IptablesTables } from '../backends/iptables/backend';
+import { DriftWatch } from '../backends/iptables/drift';
+import type { IptablesDriver } from '../backends/iptables/driver';
+import { noRules } from '../backends/iptables/parse-save';
+import type { ProxyConfiguration } from '../config/configuration';
+import { effectiveConfiguration } from '../config/effective';
+import { chooseNodeName } from '../config/node-name';
+import { systemClock } from '../host/clock';
+import { runCommand } from '../host/command';
+import { Conntrack } from '../host/conntrack';
+import { readTextFile } from '../host/files';
+import { hostName } from '../host/host-name';
+import { waitForLock } from '../host/lock';
+import { NetlinkUnavailableError } from '../host/netlink';
+import { NfGeneration } from '../host/nf-generation';
+import { readSysctl, writeSysctl } from '../host/sysctl';
+import { type Family, families } from '../model/address';
+import { UserError } from '../model/user-error';
+import { HealthzServer } from '../servers/healthz-server';
+import { MetricsServer } from '../servers/metrics-server';
+import { ProxyHealth } from '../servers/proxy-health';
+import { ServiceHealthServers } from '../servers/service-health-servers';
+import { ManifestSource } from '../sources/manifests/manifest-source';
+import type { KubernetesObserver } from '../sources/kubernetes/api-client';
+import type { Source } from '../sources/source';
+import type { Logger } from '../telemetry/log';
+import { createLogger } from '../telemetry/logger';
+import { ProxyMetrics } from '../telemetry/metrics';
+import { type RunInvocation, version } from './command-line';
+import { iptablesSettings } from './iptables-settings';
+import { openKubernetes } from './source';
+import { lockFile, openTables } from './tables';
+
+/** An orphaned write of a predecessor ends sooner. */
+const lockWaitMs = 60_000;
+const fullCheckMs = 30_000;
+/** Of the time at the most, for reading what CNIs may have changed. */
+const readShare = 0.1;
+
+/** 0 when told to stop, 1 where it could not go on. */
+export async function run(invocation: RunInvocation): Promise<number> {
+  const { configuration, warnings } = await effectiveConfiguration(invocation.flags, readTextFile);
+  const log = createLogger(configuration.logging);
+  for (const warning of warnings) log.warn(warning);
+  const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
+  log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
+
+  const metrics = new ProxyMetrics(version);
+  const source = await openSource(invocation, configuration, nodeName, log, metrics);
+  return invocation.dryRun
+    ? dryRun(invocation, configuration, nodeName, source, log, metrics)
+    : serve(invocation, configuration, nodeName, source, log, metrics);
+}
+
+async function openSource(
+  { manifests, watch }: RunInvocation,
+  configuration: ProxyConfiguration,
+  nodeName: string,
+  log: Logger,
+  metrics: ProxyMetrics,
+): Promise<Source> {
+  if (manifests.length > 0) return ManifestSource.open({ paths: manifests, watch });
+  const observer: KubernetesObserver = {
+    watchStarted: () => undefined,
+    watchEnded: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
+    relisted: (resource, reason) => metrics.relists.inc({ resource, reason }),
+    requestDone: () => undefined,
+  };
+  return openKubernetes(configuration, nodeName, log, observer);
+}
+
+async function serve(
+  { iptablesVariant }: RunInvocation,
+  configuration: ProxyConfiguration,
+  nodeName: string,
+  source: Source,
+  log: Logger,
+  metrics: ProxyMetrics,
+): Promise<number> {
+  const clock = systemClock;
+  const health = new ProxyHealth(2 * configuration.syncPeriodMs);
+  const servers = openServers(configuration, health, metrics, log);
+  await Promise.all(servers.map((server) => server.start()));
+  const drivers = await openTables(iptablesVariant, log);
+  await waitForLock(runCommand, lockFile, lockWaitMs).catch((error: unknown) => {
+    log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
+  });
+  await allowLocalhostNodePorts(configuration, log);
+  const dropInvalid = !(await isBeLiberal());
+  const generation = openGeneration(drivers, log);
+  const drift = new DriftWatch({
+    clock,
+    ...(generation && { readGeneration: () => generation.readGeneration() }),
+    canariesStand: async () =>
+      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
+    fullCheckMs,
+    readShare,
+  });
+  const settings = { ...iptablesSettings(configuration), dropInvalid };
+  const backends = new Map(
+    [...drivers].map(([family, driver]) => [family, new IptablesBackend(family, settings, drift.watched(driver))]),
+  );
+  for (const family of backends.keys()) health.updated(family, clock.now());
+  const telemetry = new AgentTelemetry({
+    backendName: 'iptables',
+    metrics,
+    log,
+    clock,
+    health,
+    openServiceHealth: (family, addresses) =>
+      new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
+  });
+  const conntrack = new Conntrack(runCommand);
+  const agent = new Agent({ configuration, nodeName, source, backends, clock, log, telemetry, drift, conntrack });
+  await agent.start();
+  const code = await untilToldToStop(agent.failed, log);
+  await agent.stop();
+  await Promise.all([telemetry.stop(), ...servers.map((server) => server.stop())]);
+  generation?.close();
+  log.info('stopped; the rules stay in force');
+  return code;
+}
+
+function openServers(
+  configuration: ProxyConfiguration,
+  health: ProxyHealth,
+  metrics: ProxyMetrics,
+  log: Logger,
+): (HealthzServer | MetricsServer)[] {
+  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail, mode } = configuration;
+  const clock = systemClock;
+  const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
+    (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
+  return [
+    new MetricsServer({ address: metricsBindAddress, hardFail, metrics, mode, clock, log }),
+    ...(healthzBindAddress === undefined
+      ? []
+      : [new HealthzServer({ address: healthzBindAddress, hardFail, health, onAnswer, clock, log })]),
+  ];
+}
+
+async function allowLocalhostNodePorts({ localhostNodePorts }: ProxyConfiguration, log: Logger): Promise<void> {
+  if (!localhostNodePorts) return;
+  try {
+    await writeSysctl('net/ipv4/conf/all/route_localnet', '1');
+  } catch (error) {
+    log.warn(
+      { reason: (error as Error).message },
+      'NodePorts will not answer on 127.0.0.1 (iptables.localhostNodePorts)',
+    );
+  }
+}
+
+async function isBeLiberal(): Promise<boolean> {
+  return readSysctl('net/netfilter/nf_conntrack_tcp_be_liberal').then(
+    (value) => value !== '0',
+    () => false,
+  );
+}
+
+/** undefined in the legacy variant, and where netlink is not to be had. */
+function openGeneration(drivers: ReadonlyMap<Family, IptablesDriver>, log: Logger): NfGeneration | undefined {
+  const [driver] = drivers.values();
+  if (driver?.variant !== 'nft') return undefined;
+  try {
+    return new NfGeneration();
+  } catch (error) {
+    if (!(error instanceof NetlinkUnavailableError)) throw error;
+    log.warn({ reason: error.message }, `foreign changes of single rules are seen every ${fullCheckMs / 1000} s`);
+    return undefined;
+  }
+}
+
+/** Batches on standard output. Where there is nothing to follow, it ends with the first. */
+async function dryRun(
+  { iptablesVariant, manifests, watch }: RunInvocation,
+  configuration: ProxyConfiguration,
+  nodeName: string,
+  source: Source,
+  log: Logger,
+  metrics: ProxyMetrics,
+): Promise<number> {
+  const clock = systemClock;
+  const tables = await openForReading(iptablesVariant, log);
+  const dropInvalid = !(await isBeLiberal());
+  const settings = { ...iptablesSettings(configuration), dropInvalid };
+  const backends = new Map(
+    [...tables].map(([family, readable]) => [family, new IptablesBackend(family, settings, readable)]),
+  );
+  const health = new ProxyHealth(2 * configuration.syncPeriodMs);
+  let waitingFor = backends.size;
+  let seenAll: (() => void) | undefined;
+  const once = new Promise<void>((resolve) => (seenAll = resolve));
+  const telemetry = new AgentTelemetry({
+    backendName: 'iptables',
+    metrics,
+    log,
+    clock,
+    health,
+    openServiceHealth: undefined,
+    onSynced: () => {
+      waitingFor--;
+      if (waitingFor === 0) seenAll?.();
+    },
+  });
+  const showBatch = (family: Family, text: string): void => {
+    const tool = family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
+    process.stdout.write(`# ${new Date().toISOString()} ${tool} --noflush\n${text}`);
+  };
+  const agent = new Agent({ configuration, nodeName, source, backends, clock, log, telemetry, showBatch });
+  await agent.start();
+  const follows = manifests.length === 0 || watch;
+  const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);
+  await agent.stop();
+  return code;
+}
+
+/** The kernel's tables where they may be read, else none. */
+async function openForReading(
+  wanted: RunInvocation['iptablesVariant'],
+  log: Logger,
+): Promise<ReadonlyMap<Family, IptablesTables>> {
+  try {
+    return await openTables(wanted, log);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    log.warn({ reason: error.message }, "this machine's rules cannot be read: compared with none");
+    const none: IptablesTables = {
+      variant: wanted === 'legacy' ? 'legacy' : 'nft',
+      save: () => Promise.resolve(noRules),
+      restore: () => Promise.reject(new Error('a dry run writes nothing')),
+      canariesStand: () => Promise.resolve(true),
+    };
+    return new Map(families.map((family) => [family, none]));
+  }
+}
+
+/** The exit code: 0 for SIGTERM and SIGINT, 1 where the agent gave up. */
+function untilToldToStop(failed: Promise<never>, log: Logger): Promise<number> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => {
+        log.info({ signal }, 'stopping');
+        resolve(0);
+      });
+    failed.catch((error: unknown) => {
+      log.error({ reason: (error as Error).message }, 'cannot go on');
+      resolve(1);
+    });
+  });
+}

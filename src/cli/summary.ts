@@ -1,0 +1,38 @@
+import { describeFrontend, sortedServices } from '../planner/describe';
+import type { Plan } from '../planner/plan';
+
+/** A row a frontend: Service, frontend, endpoints (of them here), who keeps its source address. */
+export function printSummary(plan: Plan): string {
+  const rows = [['SERVICE', 'PORT', 'FRONTEND', 'ENDPOINTS', 'HERE', 'MASQUERADE', 'AFFINITY']];
+  for (const service of sortedServices(plan))
+    for (const port of service.ports)
+      for (const frontend of port.frontends) {
+        const { verdict, masquerade } = frontend;
+        const list =
+          verdict.kind === 'forward' && verdict.endpoints === 'local' ? port.localEndpoints : port.clusterEndpoints;
+        rows.push([
+          service.key,
+          port.portName === '' ? '-' : port.portName,
+          describeFrontend(port, frontend),
+          list.length.toString(),
+          list.filter(({ isLocal }) => isLocal).length.toString(),
+          masquerade,
+          port.affinitySeconds === 0 ? '-' : `${port.affinitySeconds} s`,
+        ]);
+      }
+  const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
+  return `${plan.family}, ${node}: ${plan.services.size} services\n${alignColumns(rows)}`;
+}
+
+export function alignColumns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}

@@ -1,0 +1,5 @@
+import { hostname } from 'node:os';
+
+export function hostName(): string {
+  return hostname();
+}

@@ -1,0 +1,60 @@
+/** /healthz and /livez of the proxy, by default on port 10256. */
+import type { RequestListener } from 'node:http';
+import type { Clock } from '../host/clock';
+import type { Logger } from '../telemetry/log';
+import { PersistentServer, route } from './listener';
+import type { ListenAddress } from './listener';
+import type { ProxyHealth } from './proxy-health';
+
+export type Probe = 'healthz' | 'livez';
+
+export interface HealthzServerOptions {
+  readonly address: ListenAddress;
+  readonly hardFail: boolean;
+  readonly health: ProxyHealth;
+  /** Called with every answer, to count it. */
+  readonly onAnswer: (probe: Probe, code: '200' | '503') => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** RFC 3339 with nine digits of a second; Go's zero time where nothing happened. */
+export function formatTime(ms: number | undefined): string {
+  if (ms === undefined) return '0001-01-01T00:00:00Z';
+  const whole = new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19);
+  const nanoseconds = Math.floor((ms - Math.floor(ms / 1000) * 1000) * 1e6);
+  return `${whole}.${String(nanoseconds).padStart(9, '0')}Z`;
+}
+
+/** The body and code of a probe, fields in kube-proxy's order. `healthy` says nothing of the node's eligibility. */
+export function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 200 | 503; body: string } {
+  const { healthy, lastUpdatedMs, families } = health.health(nowMs);
+  const nodeEligible = health.nodeEligible();
+  const code = healthy && (probe === 'livez' || nodeEligible) ? 200 : 503;
+  const status = Object.entries(families).map(([family, each]) => [
+    family,
+    { lastUpdated: formatTime(each.lastUpdatedMs), healthy: each.healthy },
+  ]);
+  const body = {
+    lastUpdated: formatTime(code === 200 ? nowMs : lastUpdatedMs),
+    currentTime: formatTime(nowMs),
+    ...(probe === 'healthz' ? { nodeEligible } : {}),
+    healthy,
+    status: Object.fromEntries(status) as unknown,
+  };
+  return { code, body: JSON.stringify(body) };
+}
+
+export class HealthzServer extends PersistentServer {
+  constructor({ health, onAnswer, ...options }: HealthzServerOptions) {
+    const answer =
+      (probe: Probe): RequestListener =>
+      (_, response) => {
+        const { code, body } = printHealth(health, probe, options.clock.now());
+        onAnswer(probe, `${code}`);
+        response.writeHead(code, { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' });
+        response.end(body);
+      };
+    super({ ...options, name: 'healthz', answer: route({ '/healthz': answer('healthz'), '/livez': answer('livez') }) });
+  }
+}

@@ -1,0 +1,126 @@
+import type { TextFile, TextFiles } from '../../host/files';
+import { readTextFiles, watchPaths } from '../../host/files';
+import type { ClusterWarning } from '../../model/cluster';
+import { UserError } from '../../model/user-error';
+import type { ClusterSink, Source } from '../source';
+import type { ManifestObject } from './parse-manifests';
+import { parseManifests } from './parse-manifests';
+
+export interface ManifestOptions {
+  /** Files, and folders of *.yaml, *.yml and *.json files at any depth. */
+  readonly paths: readonly string[];
+  /** Read already (standard input); path is a name for messages. They come after the files. */
+  readonly texts?: readonly TextFile[];
+  /** Read the paths again when they change. */
+  readonly watch: boolean;
+}
+
+interface ParsedFile {
+  readonly text: string;
+  readonly objects: readonly ManifestObject[];
+}
+
+type Warn = (warning: ClusterWarning) => void;
+
+const endings = ['.yaml', '.yml', '.json'];
+
+/**
+ * The cluster as manifests tell it. Of an object in several files the last one counts, in the order of the paths and, in a
+ * folder, of the names.
+ */
+export class ManifestSource implements Source {
+  #files: ReadonlyMap<string, ParsedFile> = new Map();
+  #objects: ReadonlyMap<string, ManifestObject> = new Map();
+  #sink: ClusterSink | undefined;
+  #unreadable: ReadonlySet<string> = new Set();
+  #endWatch: (() => void) | undefined;
+  #reading: Promise<void> = Promise.resolve();
+
+  private constructor(
+    private readonly options: ManifestOptions,
+    private readonly first: TextFiles,
+  ) {}
+
+  /** Throws UserError where a path cannot be read: it is the user who named it. */
+  static async open(options: ManifestOptions): Promise<ManifestSource> {
+    const read = await readTextFiles(options.paths, endings);
+    const [failure] = read.failures;
+    if (failure !== undefined) {
+      const why = failure.code === 'ENOENT' ? 'no such file or folder' : failure.code;
+      throw new UserError(`cannot read manifests: ${failure.path}: ${why}`);
+    }
+    return new ManifestSource(options, read);
+  }
+
+  start(sink: ClusterSink): void {
+    this.#sink = sink;
+    this.#take(this.first);
+    sink.synced();
+    if (!this.options.watch) return;
+    this.#endWatch = watchPaths(this.options.paths, () => {
+      this.#reading = this.#reading.then(async () => {
+        this.#take(await readTextFiles(this.options.paths, endings));
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#endWatch?.();
+    this.#sink = undefined;
+    await this.#reading;
+  }
+
+  #take(read: TextFiles): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    const warn: Warn = (warning) => sink.warn(warning);
+    const before = this.#objects;
+    const files = this.#readFiles(read, warn);
+    this.#objects = this.#mergeFiles(files, warn);
+    this.#files = files;
+    const gone = [...before].filter(([id]) => !this.#objects.has(id)).map(([, { deletion }]) => deletion);
+    const changed = [...this.#objects].filter(([id, object]) => before.get(id) !== object);
+    const changes = [...gone, ...changed.flatMap(([, { sets }]) => sets)];
+    if (changes.length > 0) sink.apply(changes);
+  }
+
+  /** A file that is gone takes its objects along; one that is there and cannot be read keeps them. */
+  #readFiles(read: TextFiles, warn: Warn): Map<string, ParsedFile> {
+    const files = new Map<string, ParsedFile>();
+    for (const file of [...read.files, ...(this.options.texts ?? [])]) files.set(file.path, this.#parse(file, warn));
+    for (const { path, code } of read.failures) {
+      if (!this.#unreadable.has(path)) warn({ object: path, kind: 'unreadable', message: `cannot be read: ${code}` });
+      if (code === 'ENOENT') continue;
+      for (const [known, file] of this.#files) {
+        if (known === path || known.startsWith(`${path}/`)) files.set(known, file);
+      }
+    }
+    this.#unreadable = new Set(read.failures.map(({ path }) => path));
+    return files;
+  }
+
+  /** What the file says, or said before it had mistakes. A text is parsed, and warned about, once. */
+  #parse({ path, text }: TextFile, warn: Warn): ParsedFile {
+    const known = this.#files.get(path);
+    if (known?.text === text) return known;
+    const { errors, warnings, objects } = parseManifests(text, path);
+    for (const message of errors) warn({ object: path, kind: 'bad-manifest', message });
+    for (const warning of warnings) warn(warning);
+    return { text, objects: errors.length > 0 ? (known?.objects ?? []) : objects };
+  }
+
+  #mergeFiles(files: ReadonlyMap<string, ParsedFile>, warn: Warn): Map<string, ManifestObject> {
+    const objects = new Map<string, ManifestObject>();
+    for (const [path, file] of files) {
+      const isNew = this.#files.get(path) !== file;
+      for (const object of file.objects) {
+        if (isNew && objects.has(object.id)) {
+          const message = `is there more than once: the one in ${path} counts`;
+          warn({ object: object.id, kind: 'duplicate', message });
+        }
+        objects.set(object.id, object);
+      }
+    }
+    return objects;
+  }
+}
