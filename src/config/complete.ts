@@ -157,7 +157,7 @@ function completeServers(
 const lockedOn = ['MultiCIDRServiceAllocator', 'NFTablesProxyMode', 'PreferSameTrafficDistribution'];
 
 /** Gates that are set to what they always are, or that vipwire acts on. */
-export function isKnownGate(name: string): boolean {
+function isKnownGate(name: string): boolean {
   return name === 'AllowServiceExternalIPs' || name === 'WatchListClient' || lockedOn.includes(name);
 }
 

@@ -19,7 +19,7 @@ const truths = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const lies = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
 
 /** Go's ParseBool. */
-export function parseBool(text: string): boolean | undefined {
+function parseBool(text: string): boolean | undefined {
   if (truths.has(text)) return true;
   return lies.has(text) ? false : undefined;
 }

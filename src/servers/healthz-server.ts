@@ -27,7 +27,7 @@ export function formatTime(ms: number | undefined): string {
 }
 
 /** The body and code of a probe, fields in kube-proxy's order. `healthy` says nothing of the node's eligibility. */
-export function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 200 | 503; body: string } {
+function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 200 | 503; body: string } {
   const { healthy, lastUpdatedMs, families } = health.health(nowMs);
   const nodeEligible = health.nodeEligible();
   const code = healthy && (probe === 'livez' || nodeEligible) ? 200 : 503;

@@ -17,7 +17,7 @@ export interface ListenAddress {
  * Listens, or rejects with the system's error. Go takes a listen on a wildcard of either family as one on both, by an
  * IPv6 socket that is not IPv6 alone; so does Node where no host is named, and it falls back where there is no IPv6.
  */
-export function listen(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
+function listen(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
   const isWildcard = address === '0.0.0.0' || address === '::';
   return bind(answer, isWildcard ? { port } : { host: address, port });
 }
@@ -50,7 +50,7 @@ export function close(server: Server): Promise<void> {
 }
 
 /** Go's answer for a path that nobody serves. */
-export const notFound: RequestListener = (_, response) => {
+const notFound: RequestListener = (_, response) => {
   response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' });
   response.end('404 page not found\n');
 };
