@@ -9,7 +9,7 @@ import type { ValueKind } from './value-kinds';
  * What vipwire does with a field: acts on it; quietly has no use for it (it tunes something of kube-proxy's own making);
  * or accepts it and says that it is not acted on yet.
  */
-export type FieldUse = 'acts' | 'quiet' | 'later';
+type FieldUse = 'acts' | 'quiet' | 'later';
 
 export interface Field<T> {
   readonly kind: ValueKind<T>;

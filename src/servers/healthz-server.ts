@@ -6,7 +6,7 @@ import { PersistentServer, route } from './listener';
 import type { ListenAddress } from './listener';
 import type { ProxyHealth } from './proxy-health';
 
-export type Probe = 'healthz' | 'livez';
+type Probe = 'healthz' | 'livez';
 
 export interface HealthzServerOptions {
   readonly address: ListenAddress;

@@ -2,7 +2,7 @@ import { families } from '../model/address';
 import type { Family } from '../model/address';
 import type { Node } from '../model/cluster';
 
-export interface FamilyHealth {
+interface FamilyHealth {
   readonly lastUpdatedMs: number;
   readonly healthy: boolean;
 }
