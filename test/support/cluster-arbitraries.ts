@@ -74,7 +74,7 @@ const deletionArb: fc.Arbitrary<ClusterChange> = fc.oneof(
   fc.constantFrom('node', 'node2').map((name) => ({ op: 'delete', kind: 'Node', namespace: '', name }) as const),
 );
 
-export const changeArb: fc.Arbitrary<ClusterChange> = fc.oneof(
+const changeArb: fc.Arbitrary<ClusterChange> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.oneof(serviceArb, sliceArb, sliceArb, nodeArb).map((object) => ({ op: 'set', object }) as const),
