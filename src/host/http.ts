@@ -42,6 +42,7 @@ function causeOf(error: Error): Error {
 
 export class HttpResponse {
   #failure: Error | undefined;
+  #silenceMs = 0;
 
   constructor(
     private readonly request: ClientRequest,
@@ -49,6 +50,7 @@ export class HttpResponse {
   ) {
     // A response that fails while nobody reads it must not end the process; read() finds the failure here.
     message.on('error', (error) => (this.#failure ??= causeOf(error)));
+    request.on('timeout', () => this.#fail(new HttpSilenceError(this.#silenceMs)));
   }
 
   get status(): number {
@@ -88,9 +90,8 @@ export class HttpResponse {
 
   /** Changes the idle limit of a read in hand. */
   limitSilence(idleMs: number): void {
+    this.#silenceMs = idleMs;
     this.request.setTimeout(idleMs);
-    this.request.removeAllListeners('timeout');
-    this.request.on('timeout', () => this.#fail(new HttpSilenceError(idleMs)));
   }
 
   /** Gives the response up, and its connection. */

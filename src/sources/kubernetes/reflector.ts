@@ -9,6 +9,8 @@ import { Backoff } from './backoff';
 import { LineSplitter } from './line-splitter';
 import { ListSplitter } from './list-splitter';
 import type { ObjectFeed } from './object-feed';
+import type { Selectors } from './queries';
+import { listQuery, watchQuery } from './queries';
 import type { Reachability } from './reachability';
 import type { Resource } from './resources';
 import { decodeListMeta, decodeMeta, parseWatchEvent } from './watch-event';
@@ -187,7 +189,9 @@ export class Reflector {
     const initial = this.#listReason !== undefined;
     const seconds = Math.round(timing.watchSeconds * (1 + random()));
     const startedMs = clock.now();
-    const response = await client.get(this.resource.path, this.#watchQuery(seconds), this.#stop.signal);
+    const from = this.#latestOnly ? '' : this.#resourceVersion;
+    const query = watchQuery(this.#selectors(), from, initial, seconds);
+    const response = await client.get(this.resource.path, query, this.#stop.signal);
     if (!initial) reachability.succeeded(resource);
     observer?.watchStarted(resource);
     let failure: Error | undefined;
@@ -251,6 +255,8 @@ export class Reflector {
   async #list(): Promise<void> {
     const { client, timing } = this.options;
     this.feed.beginList();
+    // The first may be as old as the server's cache (0), later ones not older than what is known.
+    const from = this.#latestOnly ? '' : this.#resourceVersion === '' ? '0' : this.#resourceVersion;
     let continueToken = '';
     let resourceVersion = '';
     do {
@@ -259,7 +265,8 @@ export class Reflector {
         this.feed.listed(decodeMeta(object), object);
       });
       try {
-        const response = await client.get(this.resource.path, this.#listQuery(continueToken), this.#stop.signal);
+        const query = listQuery(this.#selectors(), from, continueToken, this.#unpaged ? undefined : timing.pageSize);
+        const response = await client.get(this.resource.path, query, this.#stop.signal);
         await response.read((chunk) => items.push(chunk), timing.listSilenceMs);
       } catch (error) {
         this.#unpaged ||= continueToken !== '' && error instanceof ApiError && error.status === 410;
@@ -285,33 +292,7 @@ export class Reflector {
     onListed();
   }
 
-  #selectors(): Record<string, string> {
-    const { labelSelector } = this.resource;
-    return {
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-      ...(this.#fieldSelector === undefined ? {} : { fieldSelector: this.#fieldSelector }),
-    };
-  }
-
-  #watchQuery(seconds: number): Record<string, string> {
-    const initial = this.#listReason !== undefined;
-    const resourceVersion = initial && this.#latestOnly ? '' : this.#resourceVersion;
-    return {
-      ...this.#selectors(),
-      watch: 'true',
-      allowWatchBookmarks: 'true',
-      timeoutSeconds: String(seconds),
-      ...(resourceVersion === '' ? {} : { resourceVersion }),
-      ...(initial ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' } : {}),
-    };
-  }
-
-  /** The first list may be as old as the server's cache (0), a later one not older than what is known. */
-  #listQuery(continueToken: string): Record<string, string> {
-    const limit: Record<string, string> = this.#unpaged ? {} : { limit: String(this.options.timing.pageSize) };
-    if (continueToken !== '') return { ...this.#selectors(), ...limit, continue: continueToken };
-    if (this.#latestOnly) return { ...this.#selectors(), ...limit };
-    const resourceVersion = this.#resourceVersion === '' ? '0' : this.#resourceVersion;
-    return { ...this.#selectors(), ...limit, resourceVersion, resourceVersionMatch: 'NotOlderThan' };
+  #selectors(): Selectors {
+    return { labelSelector: this.resource.labelSelector, fieldSelector: this.#fieldSelector };
   }
 }
