@@ -89,7 +89,7 @@ export class Agent<Batch> implements ClusterSink {
     this.stopping.abort();
     await this.options.source.stop();
     await Promise.all([...this.loops.values()].map(({ reconciler }) => reconciler.stop()));
-    await Promise.all([...this.loops.values()].map(({ flows }) => flows?.stop()));
+    for (const { flows } of this.loops.values()) await flows?.stop();
     this.options.conntrack?.close();
   }
 
@@ -135,7 +135,7 @@ export class Agent<Batch> implements ClusterSink {
       onSynced: (report) => this.roundEnded(report),
       ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
     });
-    return { reconciler: reconciler as Reconciler<unknown>, flows };
+    return { reconciler: reconciler, flows };
   }
 
   private roundEnded(report: SyncReport): void {

@@ -1,6 +1,34 @@
+import type { IptablesDriver } from '../backends/iptables/driver';
+import { type IptablesSettings, matchHairpin } from '../backends/iptables/fixed-chains';
 import type { ProxyConfiguration } from '../config/configuration';
+import { readSysctl } from '../host/sysctl';
+import type { Logger } from '../telemetry/log';
 
-export function iptablesSettings({ masqueradeBit }: ProxyConfiguration): { readonly masqueradeMark: number } {
+/** Of a machine that has everything. */
+export function usualSettings({ masqueradeBit }: ProxyConfiguration): IptablesSettings {
   // Unsigned: bit 31 is one too.
-  return { masqueradeMark: (1 << masqueradeBit) >>> 0 };
+  return { masqueradeMark: (1 << masqueradeBit) >>> 0, dropInvalid: true, hasBpf: true, hasRecent: true };
+}
+
+/** Of this machine, by what its sysctls say. */
+export async function localSettings(configuration: ProxyConfiguration): Promise<IptablesSettings> {
+  const beLiberal = await readSysctl('net/netfilter/nf_conntrack_tcp_be_liberal').catch(() => '0');
+  return { ...usualSettings(configuration), dropInvalid: beLiberal === '0' };
+}
+
+/** And by what its kernel takes. */
+export async function probedSettings(
+  driver: IptablesDriver,
+  configuration: ProxyConfiguration,
+  log: Logger,
+): Promise<IptablesSettings> {
+  const settings = await localSettings(configuration);
+  const { family } = driver;
+  const recent = '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe';
+  if (await driver.canMatch(`${matchHairpin(family)} ${recent}`)) return settings;
+  const hasBpf = await driver.canMatch(matchHairpin(family));
+  const hasRecent = await driver.canMatch(recent);
+  if (!hasBpf) log.info({ family }, 'the kernel has no xt_bpf: hairpin connections are told by a rule an endpoint');
+  if (!hasRecent) log.warn({ family }, 'the kernel has no xt_recent: sessionAffinity ClientIP has no effect');
+  return { ...settings, hasBpf, hasRecent };
 }

@@ -18,7 +18,7 @@ import { createLogger } from '../telemetry/logger';
 import type { Logger } from '../telemetry/log';
 import type { RenderInvocation } from './command-line';
 import { version } from './command-line';
-import { iptablesSettings } from './iptables-settings';
+import { usualSettings } from './iptables-settings';
 import { openKubernetes } from './source';
 import { printSummary } from './summary';
 
@@ -110,7 +110,7 @@ const noTables: IptablesTables = {
 };
 
 function printRules(plan: Plan, configuration: ProxyConfiguration): string {
-  const backend = new IptablesBackend(plan.family, { ...iptablesSettings(configuration), dropInvalid: true }, noTables);
+  const backend = new IptablesBackend(plan.family, usualSettings(configuration), noTables);
   backend.render(plan);
   const tool = plan.family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
   const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;

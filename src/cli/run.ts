@@ -16,7 +16,7 @@ import { hostName } from '../host/host-name';
 import { waitForLock } from '../host/lock';
 import { NetlinkUnavailableError } from '../host/netlink';
 import { NfGeneration } from '../host/nf-generation';
-import { readSysctl, writeSysctl } from '../host/sysctl';
+import { writeSysctl } from '../host/sysctl';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { HealthzServer } from '../servers/healthz-server';
@@ -30,7 +30,7 @@ import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
 import { type RunInvocation, version } from './command-line';
-import { iptablesSettings } from './iptables-settings';
+import { localSettings, probedSettings } from './iptables-settings';
 import { openKubernetes } from './source';
 import { lockFile, openTables } from './tables';
 
@@ -89,7 +89,6 @@ async function serve(
     log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
   });
   await allowLocalhostNodePorts(configuration, log);
-  const dropInvalid = !(await isBeLiberal());
   const generation = openGeneration(drivers, log);
   const drift = new DriftWatch({
     clock,
@@ -99,10 +98,11 @@ async function serve(
     fullCheckMs,
     readShare,
   });
-  const settings = { ...iptablesSettings(configuration), dropInvalid };
-  const backends = new Map(
-    [...drivers].map(([family, driver]) => [family, new IptablesBackend(family, settings, drift.watched(driver))]),
-  );
+  const backends = new Map<Family, IptablesBackend>();
+  for (const [family, driver] of drivers) {
+    const settings = await probedSettings(driver, configuration, log);
+    backends.set(family, new IptablesBackend(family, settings, drift.watched(driver)));
+  }
   for (const family of backends.keys()) health.updated(family, clock.now());
   const telemetry = new AgentTelemetry({
     backendName: 'iptables',
@@ -154,13 +154,6 @@ async function allowLocalhostNodePorts({ localhostNodePorts }: ProxyConfiguratio
   }
 }
 
-async function isBeLiberal(): Promise<boolean> {
-  return readSysctl('net/netfilter/nf_conntrack_tcp_be_liberal').then(
-    (value) => value !== '0',
-    () => false,
-  );
-}
-
 /** undefined in the legacy variant, and where netlink is not to be had. */
 function openGeneration(drivers: ReadonlyMap<Family, IptablesDriver>, log: Logger): NfGeneration | undefined {
   const [driver] = drivers.values();
@@ -185,8 +178,7 @@ async function dryRun(
 ): Promise<number> {
   const clock = systemClock;
   const tables = await openForReading(iptablesVariant, log);
-  const dropInvalid = !(await isBeLiberal());
-  const settings = { ...iptablesSettings(configuration), dropInvalid };
+  const settings = await localSettings(configuration);
   const backends = new Map(
     [...tables].map(([family, readable]) => [family, new IptablesBackend(family, settings, readable)]),
   );

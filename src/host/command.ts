@@ -47,7 +47,7 @@ export const runCommand: RunCommand = async (file, args, options = {}) => {
     cleanup: false,
     detached: true,
   });
-  if (options.onLine !== undefined) for await (const line of child) options.onLine(line as string);
+  if (options.onLine !== undefined) for await (const line of child) options.onLine(line);
   const result = await child;
   const durationMs = performance.now() - start;
   if (result.failed) {
@@ -55,5 +55,5 @@ export const runCommand: RunCommand = async (file, args, options = {}) => {
     const message = result.stderr === '' && !notFound ? (result.originalMessage ?? '') : result.stderr;
     throw new CommandError(file, result.exitCode, message, durationMs, notFound);
   }
-  return { stdout: options.onLine === undefined ? (result.stdout ?? '') : '', durationMs };
+  return { stdout: options.onLine === undefined ? result.stdout : '', durationMs };
 };

@@ -109,13 +109,17 @@ export class Reconciler<Batch> {
     await this.options.queue.onIdle();
   }
 
+  private isStopping(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
   private demand(reason: FullReason): void {
     this.reasons.add(reason);
     this.queued();
   }
 
   private queued(): void {
-    if (!this.started || this.stopping.signal.aborted) return;
+    if (!this.started || this.isStopping()) return;
     this.hasWork = true;
     this.options.onQueued();
     this.schedule();
@@ -135,7 +139,7 @@ export class Reconciler<Batch> {
     const abort = new AbortController();
     this.timer = { abort };
     const begin = (): void => {
-      if (abort.signal.aborted || this.stopping.signal.aborted) return;
+      if (abort.signal.aborted || this.isStopping()) return;
       this.timer = undefined;
       this.running = true;
       void this.options.queue.add(() => this.round());
@@ -153,10 +157,10 @@ export class Reconciler<Batch> {
     this.hasWork = false;
     const full = reasons.size > 0;
     try {
-      if (!this.stopping.signal.aborted) {
+      if (!this.isStopping()) {
         const report = await this.sync(reasons);
         this.failures = 0;
-        if (!this.stopping.signal.aborted) onSynced(report);
+        if (!this.isStopping()) onSynced(report);
       }
     } catch (error) {
       this.failures++;
@@ -166,7 +170,7 @@ export class Reconciler<Batch> {
     }
     this.lastEndedMs = clock.now();
     this.running = false;
-    if (!this.stopping.signal.aborted) this.schedule();
+    if (!this.isStopping()) this.schedule();
   }
 
   private async sync(reasons: ReadonlySet<FullReason>): Promise<SyncReport> {

@@ -8,7 +8,7 @@ import type { Family } from '../../src/model/address';
 import type { LocalDetector } from '../../src/planner/plan';
 import { everyKind, plan } from '../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true };
+const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true };
 const detectors: readonly LocalDetector[] = [
   { kind: 'none' },
   { kind: 'interface', name: 'cbr0' },
@@ -26,8 +26,8 @@ async function main(): Promise<unknown> {
   await backend.apply(steps);
 
   const again: string[] = [];
-  const compareAfresh = async (over: Parameters<typeof plan>[2] = {}): Promise<void> => {
-    const fresh = new IptablesBackend(family, settings, driver);
+  const compareAfresh = async (over: Parameters<typeof plan>[2] = {}, of = settings): Promise<void> => {
+    const fresh = new IptablesBackend(family, of, driver);
     fresh.render(plan(family, services, over));
     await fresh.read();
     again.push(fresh.print(fresh.diff() ?? []));
@@ -51,6 +51,18 @@ async function main(): Promise<unknown> {
     await compareAfresh(over);
   }
 
+  // A kernel that lacks what it takes for fewer rules.
+  const poor = { ...settings, hasBpf: false, hasRecent: false };
+  const without = new IptablesBackend(family, poor, driver);
+  without.render(plan(family, services));
+  await without.read();
+  await without.apply(without.diff() ?? []);
+  await compareAfresh({}, poor);
+  const canMatch = [
+    await driver.canMatch('-m recent --update --name KUBE-SEP-probe'),
+    await driver.canMatch('-m nonsense'),
+  ];
+
   const iptables = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`;
   await runCommand(iptables, ['-t', 'nat', '-F']);
   canaries.push(await driver.canariesStand());
@@ -60,6 +72,7 @@ async function main(): Promise<unknown> {
   return {
     steps: steps.length,
     again,
+    canMatch,
     canaries,
     left: left.stdout.split('\n').filter((line) => /^-A|^:KUBE/.test(line)),
   };

@@ -9,7 +9,8 @@ describeAsRoot('the iptables backend, in a network namespace', () => {
         const told = await runInNetworkNamespace(join(__dirname, 'iptables-backend.guest.ts'), family, variant);
         expect(told).toEqual({
           steps: 1,
-          again: ['', '', '', ''],
+          again: ['', '', '', '', ''],
+          canMatch: [true, false],
           canaries: [true, false],
           left: ['-A POSTROUTING -j RETURN'],
         });

@@ -1,5 +1,6 @@
 /** Tables in memory that take iptables-restore's text as the kernel would, all of a call or nothing. */
 import type { IptablesTables } from '../../src/backends/iptables/backend';
+import { ownTables } from '../../src/backends/iptables/fixed-chains';
 import { type SavedTables, SaveParser } from '../../src/backends/iptables/parse-save';
 import type { Variant } from '../../src/backends/iptables/variant';
 
@@ -48,7 +49,7 @@ export class FakeIptables implements IptablesTables {
 
   canariesStand(): Promise<boolean> {
     const stands = (table: Table): boolean => (table.get('KUBE-PROXY-CANARY')?.length ?? 0) > 0;
-    return Promise.resolve([...this.tables.values()].every(stands));
+    return Promise.resolve(ownTables.every((table) => stands(this.tables.get(table) ?? new Map<string, string[]>())));
   }
 
   /** As iptables-save. */

@@ -29,8 +29,8 @@ export interface DispatchEntry {
 
 export interface DispatchOptions {
   readonly family: Family;
-  /** Entries have addresses; otherwise they are ports alone. */
-  readonly byAddress: boolean;
+  /** `hairpin`: by the source address, and leaves match packets from an address to itself; protocol and port do not count. */
+  readonly by: 'destination' | 'port' | 'hairpin';
   /** The chain that the tree hangs from. */
   readonly root: string;
   /** Names of the chains below it: `KUBE-SVC-`, `KUBE-SVC-np-`. */
@@ -60,7 +60,7 @@ export class DispatchTree {
   private readonly addressDigits: number;
 
   constructor(private readonly options: DispatchOptions) {
-    this.addressDigits = options.byAddress ? addressWidth(options.family) / 4 : 0;
+    this.addressDigits = options.by === 'port' ? 0 : addressWidth(options.family) / 4;
   }
 
   /** Keys that are served. */
@@ -91,6 +91,7 @@ export class DispatchTree {
 
   private keyOf(entry: DispatchEntry): string {
     const address = this.addressDigits === 0 ? '' : addressBits(entry.address).toString(16);
+    if (this.options.by === 'hairpin') return address.padStart(this.addressDigits, '0');
     const port = entry.port.toString(16).padStart(4, '0');
     return address.padStart(this.addressDigits, '0') + protocolDigits[entry.protocol] + port;
   }
@@ -189,8 +190,10 @@ export class DispatchTree {
     return this.keys.slice(low, high).flatMap((key) => {
       const entry = this.claims.get(key)?.[0];
       if (entry === undefined) return [];
+      const host = `${entry.address}/${addressWidth(this.options.family)}`;
+      if (this.options.by === 'hairpin') return [`-s ${host} -d ${host} ${entry.action}`];
       const protocol = protocolName(entry.protocol);
-      const destination = entry.address === '' ? '' : `-d ${entry.address}/${addressWidth(this.options.family)} `;
+      const destination = entry.address === '' ? '' : `-d ${host} `;
       const comment = `-m comment --comment "${entry.comment}"`;
       return [`${destination}-p ${protocol} ${comment} -m ${protocol} --dport ${entry.port} ${entry.action}`];
     });
@@ -200,7 +203,8 @@ export class DispatchTree {
   private prefixMatch(prefix: string): string {
     const { address, bits, protocol, ports } = this.parsePrefix(prefix);
     // A match of everything is not a match: iptables-save would not print it.
-    const destination = address === undefined || bits === 0 ? '' : `-d ${address}/${bits} `;
+    const match = this.options.by === 'hairpin' ? '-s' : '-d';
+    const destination = address === undefined || bits === 0 ? '' : `${match} ${address}/${bits} `;
     if (protocol === undefined) return destination;
     const range = ports === undefined ? '' : `-m ${protocol} --dport ${portRange(ports, ':')} `;
     return `${destination}-p ${protocol} ${range}`;

@@ -3,7 +3,7 @@ import type { Family } from '../../model/address';
 import { CommandError, type RunCommand } from '../../host/command';
 import type { Logger } from '../../telemetry/log';
 import type { IptablesTables } from './backend';
-import { canaryRule, tableNames } from './fixed-chains';
+import { canaryRule, ownTables } from './fixed-chains';
 import { type SavedTables, SaveParser } from './parse-save';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
@@ -43,8 +43,22 @@ export class IptablesDriver implements IptablesTables {
     }
   }
 
+  /** Whether the kernel takes this match: tried in a chain that nothing leads to, and that goes at once. */
+  async canMatch(match: string): Promise<boolean> {
+    const chain = 'KUBE-SEP-probe';
+    const input = (lines: string): string => `*nat\n:${chain} - [0:0]\n${lines}\nCOMMIT\n`;
+    try {
+      await this.restore(input(`-A ${chain} ${match} -j RETURN`));
+      await this.restore(input(`-X ${chain}`));
+      return true;
+    } catch (error) {
+      if (error instanceof CommandError) return false;
+      throw error;
+    }
+  }
+
   async canariesStand(): Promise<boolean> {
-    const input = tableNames.map((table) => `*${table}\n-C KUBE-PROXY-CANARY ${canaryRule}\nCOMMIT\n`).join('');
+    const input = ownTables.map((table) => `*${table}\n-C KUBE-PROXY-CANARY ${canaryRule}\nCOMMIT\n`).join('');
     // The nft variant looks at a rule only when it commits; the legacy one would write the table back.
     const args = this.variant === 'nft' ? ['--noflush'] : ['--noflush', '--test', '--wait', lockSeconds.toString()];
     try {

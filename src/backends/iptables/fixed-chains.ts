@@ -10,7 +10,14 @@ export interface IptablesSettings {
   readonly masqueradeMark: number;
   /** nf_conntrack_tcp_be_liberal is off: INVALID packets would be answered with a reset, and are dropped instead. */
   readonly dropInvalid: boolean;
+  /** Whether the kernel has xt_bpf, which tells hairpin packets whatever the endpoints; else there is a rule an endpoint. */
+  readonly hasBpf: boolean;
+  /** Whether the kernel has xt_recent, which remembers clients; without it there is no session affinity. */
+  readonly hasRecent: boolean;
 }
+
+/** The tree of hairpin rules where there is no xt_bpf. */
+export const hairpinChain = 'KUBE-SEP-hairpin';
 
 /** A jump from a built-in chain, inserted at its top where it is missing. */
 export interface Jump {
@@ -25,6 +32,9 @@ const newOnly = '-m conntrack --ctstate NEW';
 /** Never reached; where it is gone, somebody flushed the table. */
 export const canaryRule = `${comment('a table without this rule was flushed')} -j RETURN`;
 const canary = [canaryRule];
+
+/** Tables in which we have rules; mangle has kube-proxy's canary alone, and that goes. */
+export const ownTables = ['nat', 'filter'] as const;
 
 /** In the order of insertion: the last one ends on top. */
 export function renderJumps(localhostNodePorts: boolean): readonly Jump[] {
@@ -68,14 +78,17 @@ export function matchHairpin(family: Family): string {
   return `-m conntrack --ctstate DNAT -m bpf --bytecode "${program}"`;
 }
 
-export function renderNatBase(family: Family, { masqueradeMark }: IptablesSettings): Chains {
+export function renderNatBase(family: Family, { masqueradeMark, hasBpf }: IptablesSettings): Chains {
   const mark = `0x${masqueradeMark.toString(16)}`;
+  const hairpin = hasBpf
+    ? `${matchHairpin(family)} -j MARK --set-xmark ${mark}/${mark}`
+    : `-m conntrack --ctstate DNAT -j ${hairpinChain}`;
   return new Map([
     ['KUBE-MARK-MASQ', [`-j MARK --set-xmark ${mark}/${mark}`]],
     [
       'KUBE-POSTROUTING',
       [
-        `${matchHairpin(family)} -j MARK --set-xmark ${mark}/${mark}`,
+        hairpin,
         `-m mark ! --mark ${mark}/${mark} -j RETURN`,
         // Cleared before MASQUERADE: a packet that comes by again (through a tunnel, say) must not be masqueraded twice.
         `-j MARK --set-xmark ${mark}/0x0`,
@@ -88,7 +101,7 @@ export function renderNatBase(family: Family, { masqueradeMark }: IptablesSettin
 
 export function renderFilterBase(
   family: Family,
-  { masqueradeMark, dropInvalid }: IptablesSettings,
+  { masqueradeMark, dropInvalid, hasBpf }: IptablesSettings,
   localhostNodePorts: boolean,
 ): Chains {
   const mark = `0x${masqueradeMark.toString(16)}`;
@@ -98,7 +111,7 @@ export function renderFilterBase(
     `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
     `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
     // Marked in postrouting only, so not by the rule above.
-    `${matchHairpin(family)} -j ACCEPT`,
+    ...(hasBpf ? [`${matchHairpin(family)} -j ACCEPT`] : []),
   ]);
   // route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule.
   if (localhostNodePorts)
@@ -107,10 +120,6 @@ export function renderFilterBase(
     ]);
   chains.set('KUBE-PROXY-CANARY', canary);
   return chains;
-}
-
-export function renderMangleBase(): Chains {
-  return new Map([['KUBE-PROXY-CANARY', canary]]);
 }
 
 /** kube-proxy's fixed chains that are rewritten or removed as ours. KUBE-FIREWALL is shared with the kubelet. */

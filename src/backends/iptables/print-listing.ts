@@ -5,7 +5,7 @@ import type { TableName } from './fixed-chains';
 import type { RuleSet } from './rule-set';
 
 export function printListing(rules: RuleSet, plan: Plan): string {
-  return [printNat(rules, plan), printTable(rules, 'filter'), printTable(rules, 'mangle')].join('');
+  return printNat(rules, plan) + printTable(rules, 'filter');
 }
 
 function printNat(rules: RuleSet, plan: Plan): string {

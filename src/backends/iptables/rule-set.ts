@@ -6,12 +6,12 @@ import type { Frontend, Plan, PlanChanges, ServicePlan, ServicePortPlan } from '
 import { servicePortName } from '../../planner/plan';
 import { type ChangedChains, type DispatchEntry, DispatchTree } from './dispatch-tree';
 import {
+  hairpinChain,
   type IptablesSettings,
   type Jump,
   type TableName,
   renderFilterBase,
   renderJumps,
-  renderMangleBase,
   renderNatBase,
   tableNames,
 } from './fixed-chains';
@@ -19,13 +19,14 @@ import { isForwarded, renderServiceChains, type ServiceChainNames, serviceChainN
 
 /** Where dispatch rules go. Each is a tree of its own. */
 const roots = {
-  'nat vips': { table: 'nat', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', byAddress: true },
-  'nat node ports': { table: 'nat', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-np-', byAddress: false },
-  'refused cluster IPs': { table: 'filter', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', byAddress: true },
-  'refused external IPs': { table: 'filter', root: 'KUBE-EXTERNAL-SERVICES', prefix: 'KUBE-EXT-', byAddress: true },
-  'refused node ports': { table: 'filter', root: 'KUBE-EXT-nodeports', prefix: 'KUBE-EXT-np-', byAddress: false },
-  'source ranges': { table: 'filter', root: 'KUBE-PROXY-FIREWALL', prefix: 'KUBE-FW-', byAddress: true },
-  'health check ports': { table: 'filter', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-hc-', byAddress: false },
+  'nat vips': { table: 'nat', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', by: 'destination' },
+  'nat node ports': { table: 'nat', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-np-', by: 'port' },
+  'refused cluster IPs': { table: 'filter', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', by: 'destination' },
+  'refused external IPs': { table: 'filter', root: 'KUBE-EXTERNAL-SERVICES', prefix: 'KUBE-EXT-', by: 'destination' },
+  'refused node ports': { table: 'filter', root: 'KUBE-EXT-nodeports', prefix: 'KUBE-EXT-np-', by: 'port' },
+  'source ranges': { table: 'filter', root: 'KUBE-PROXY-FIREWALL', prefix: 'KUBE-FW-', by: 'destination' },
+  'health check ports': { table: 'filter', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-hc-', by: 'port' },
+  hairpin: { table: 'nat', root: hairpinChain, prefix: 'KUBE-SEP-', by: 'hairpin' },
 } as const;
 type Root = keyof typeof roots;
 const rootNames = Object.keys(roots) as Root[];
@@ -69,8 +70,8 @@ export class RuleSet {
     this.jumps = renderJumps(localhost);
     this.set('nat', renderNatBase(this.family, this.settings));
     this.set('filter', renderFilterBase(this.family, this.settings, localhost));
-    this.set('mangle', renderMangleBase());
-    for (const root of rootNames) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));
+    for (const root of rootNames)
+      if (root !== 'hairpin' || !this.settings.hasBpf) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));
     this.renderChanges(plan, plan.services);
   }
 
@@ -115,16 +116,25 @@ export class RuleSet {
   private renderService(service: ServicePlan, plan: Plan): RenderedService {
     const names: string[] = [];
     const entries: Entries = new Map();
-    for (const port of service.ports) {
+    for (const planned of service.ports) {
+      const port = this.settings.hasRecent ? planned : { ...planned, affinitySeconds: 0 };
       const chainNames = serviceChainNames(port);
       const chains = renderServiceChains(port, chainNames, this.family, plan.settings.localDetector[this.family]);
       names.push(...chains.keys());
       this.set('nat', chains);
       for (const frontend of port.frontends) this.addEntries(entries, port, chainNames, frontend);
+      if (!this.settings.hasBpf) collect(entries, new Map([['hairpin', this.hairpinEntries(port)]]));
     }
     if (service.healthCheckNodePort !== 0)
       collect(entries, new Map([['health check ports', [healthCheckEntry(service.key, service.healthCheckNodePort)]]]));
     return { chains: names, entries };
+  }
+
+  private hairpinEntries(port: ServicePortPlan): DispatchEntry[] {
+    const addresses = new Set([...port.clusterEndpoints, ...port.localEndpoints].map(({ address }) => address));
+    const mark = `0x${this.settings.masqueradeMark.toString(16)}`;
+    const rest = { protocol: port.protocol, port: 0, owner: `${servicePortName(port)} ${port.protocol}`, comment: '' };
+    return [...addresses].map((address) => ({ ...rest, address, action: `-j MARK --set-xmark ${mark}/${mark}` }));
   }
 
   private addEntries(entries: Entries, port: ServicePortPlan, names: ServiceChainNames, frontend: Frontend): void {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import { type DispatchEntry, DispatchTree } from '../../../src/backends/iptables/dispatch-tree';
+import { type DispatchEntry, type DispatchOptions, DispatchTree } from '../../../src/backends/iptables/dispatch-tree';
 import { maxChainName } from '../../../src/backends/iptables/names';
-import { addressBits, cidrContains, parseCidr } from '../../../src/model/address';
+import { cidrContains, parseCidr } from '../../../src/model/address';
 
-const options = { family: 'IPv4', byAddress: true, root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-' } as const;
+const options: DispatchOptions = { family: 'IPv4', by: 'destination', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-' };
 
 function entry(
   address: string,
@@ -156,32 +156,36 @@ const anyEntry = fc
   })
   .map(({ address, port, protocol, owner }) => entry(address, port, owner, protocol));
 
-test.each([true, false])('any order and grouping of changes ends in the same chains (by address: %s)', (byAddress) => {
-  const by = { ...options, byAddress };
-  const identity = (e: DispatchEntry): string =>
-    `${byAddress ? addressBits(e.address) : ''} ${e.protocol} ${e.port} ${e.owner}`;
-  fc.assert(
-    fc.property(
-      fc.array(fc.array(fc.tuple(fc.boolean(), anyEntry), { maxLength: 60 }), { maxLength: 8 }),
-      (batches) => {
-        const tree = new DispatchTree(by);
-        const chains = new Map<string, readonly string[]>();
-        apply(chains, tree.update([], []));
-        const present = new Map<string, DispatchEntry>();
-        for (const batch of batches) {
-          const removed = new Map<string, DispatchEntry>();
-          const added = new Map<string, DispatchEntry>();
-          for (const [remove, e] of batch) {
-            const of = byAddress ? e : { ...e, address: '' };
-            (remove ? removed : added).set(identity(e), of);
+test.each(['destination', 'port', 'hairpin'] as const)(
+  'any order and grouping of changes ends in the same chains (by %s)',
+  (kind) => {
+    const by = { ...options, by: kind };
+    const byAddress = kind !== 'port';
+    const identity = ({ address, protocol, port, owner }: DispatchEntry): string =>
+      [...(byAddress ? [address] : []), ...(kind === 'hairpin' ? [] : [protocol, port]), owner].join(' ');
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.tuple(fc.boolean(), anyEntry), { maxLength: 60 }), { maxLength: 8 }),
+        (batches) => {
+          const tree = new DispatchTree(by);
+          const chains = new Map<string, readonly string[]>();
+          apply(chains, tree.update([], []));
+          const present = new Map<string, DispatchEntry>();
+          for (const batch of batches) {
+            const removed = new Map<string, DispatchEntry>();
+            const added = new Map<string, DispatchEntry>();
+            for (const [remove, e] of batch) {
+              const of = byAddress ? e : { ...e, address: '' };
+              (remove ? removed : added).set(identity(e), of);
+            }
+            for (const [key] of removed) present.delete(key);
+            for (const [key, e] of added) present.set(key, e);
+            apply(chains, tree.update([...removed.values()], [...added.values()]));
+            expect(new Map([...chains].sort())).toEqual(new Map([...fresh([...present.values()], by)].sort()));
           }
-          for (const [key] of removed) present.delete(key);
-          for (const [key, e] of added) present.set(key, e);
-          apply(chains, tree.update([...removed.values()], [...added.values()]));
-          expect(new Map([...chains].sort())).toEqual(new Map([...fresh([...present.values()], by)].sort()));
-        }
-      },
-    ),
-    { numRuns: 150 },
-  );
-});
+        },
+      ),
+      { numRuns: 150 },
+    );
+  },
+);
