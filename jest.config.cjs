@@ -1,11 +1,23 @@
 // Everything goes through swc, node_modules too: execa, p-queue and client-node are ESM only.
-module.exports = {
+const common = {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
   transform: {
     '^.+\\.(ts|m?js)$': ['@swc/jest', { jsc: { target: 'es2022' }, module: { type: 'commonjs' } }],
   },
   transformIgnorePatterns: [],
   // Of execa's: exported to `import` alone, where jest requires.
   moduleNameMapper: { '^unicorn-magic$': '<rootDir>/node_modules/unicorn-magic/node.js' },
+};
+/** Those that make network namespaces, and so need root. */
+const kernel = ['<rootDir>/test/kernel/**/*.test.ts', '<rootDir>/test/support/lab/*.test.ts'];
+
+module.exports = {
+  projects: [
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/test/**/*.test.ts', ...kernel.map((pattern) => `!${pattern}`)],
+    },
+    { ...common, displayName: 'kernel', testMatch: kernel },
+  ],
 };
