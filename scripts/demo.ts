@@ -10,11 +10,10 @@ import { planNodeSettings } from '../src/planner/node-settings';
 import { planCluster } from '../src/planner/plan-cluster';
 import { ManifestSource } from '../src/sources/manifests/manifest-source';
 import { Lab } from '../test/support/lab/lab';
-import { ProxiedNode } from '../test/support/lab/proxied-node';
+import { ProxiedNode, vipwire } from '../test/support/lab/proxied-node';
 import { asPlanned, type AskedRow, planRows, printCells, type Row, sources } from './demo/rows';
 import { type Group, printTable } from './demo/table';
 
-const vipwire = 'dist/vipwire.cjs';
 const clusterCIDRs = ['10.244.0.0/16', 'fd44::/16'];
 const connections = 60;
 
@@ -27,6 +26,7 @@ const nodeConfig = {
   nodePortAddresses: [],
   masqueradeAll: false,
   localhostNodePorts: true,
+  allowServiceExternalIPs: true,
   bindAddress: '',
 } as const;
 
@@ -94,7 +94,7 @@ async function demonstrate(lab: Lab, paths: readonly string[]): Promise<number> 
   await lab.start();
   const flags = ['--hostname-override=node', `--cluster-cidr=${clusterCIDRs.join(',')}`, '--conntrack-max-per-core=0'];
   const proxy = new ProxiedNode(lab, {
-    command: [process.execPath, vipwire, 'run', ...flags, '--manifests', ...paths],
+    command: [...vipwire, 'run', ...flags, '--manifests', ...paths],
   });
   process.stderr.write(`starting vipwire run --manifests ${paths.join(' ')}\n`);
   const sinceMs = Date.now();
@@ -121,12 +121,13 @@ async function demonstrate(lab: Lab, paths: readonly string[]): Promise<number> 
 }
 
 function renderInstead(paths: readonly string[]): number {
-  const args = [vipwire, 'render', ...paths.flatMap((path) => ['-f', path]), '--node', 'node'];
+  const args = ['render', ...paths.flatMap((path) => ['-f', path]), '--node', 'node'];
   process.stderr.write(
     `Not root: the demo makes network namespaces, which only root may. Instead, what vipwire would write on a node:\n` +
-      `  vipwire ${args.slice(1).join(' ')}\n\n`,
+      `  vipwire ${args.join(' ')}\n\n`,
   );
-  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
+  const [node = '', script = ''] = vipwire;
+  return spawnSync(node, [script, ...args], { stdio: 'inherit' }).status ?? 1;
 }
 
 async function main(args: readonly string[]): Promise<number> {

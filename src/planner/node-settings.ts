@@ -25,6 +25,7 @@ export interface NodeConfig {
   readonly nodePortAddresses: readonly string[];
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
+  readonly allowServiceExternalIPs: boolean;
   /** In the place of the Node's IP of its family; '' or a wildcard: none. */
   readonly bindAddress: string;
 }
@@ -164,6 +165,7 @@ export function planNodeSettings(
     nodeName: config.hostname.trim().toLowerCase(),
     zone: node?.zone ?? '',
     nodeIPs,
+    allowServiceExternalIPs: config.allowServiceExternalIPs,
     masqueradeAll: config.masqueradeAll,
     localDetector,
     nodePortAddresses: { IPv4: addressesOf('IPv4'), IPv6: addressesOf('IPv6') },

@@ -71,7 +71,7 @@ function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints)
     masquerade: policy === 'Local' ? ('never' as const) : ('always' as const),
     localSourcesToCluster: policy === 'Local' && chosen.cluster.length > 0,
   };
-  for (const address of scope.externalIPs) {
+  for (const address of scope.settings.allowServiceExternalIPs ? scope.externalIPs : noTexts) {
     if (seen.has(address)) continue;
     seen.add(address);
     frontends.push({ kind: 'ExternalIP', address, port: port.port, ...external });
@@ -97,6 +97,7 @@ function planPort(port: ServicePort, scope: Scope, candidates: readonly Candidat
   const { service, settings } = scope;
   const internalLocal = service.internalTrafficPolicy === 'Local';
   const externalLocal = service.externalTrafficPolicy === 'Local';
+  // External IPs count though the gate may leave them unanswered, as in kube-proxy.
   const hasExternals = port.nodePort !== 0 || scope.externalIPs.length > 0 || scope.loadBalancerIPs.length > 0;
   const chosen = chooseEndpoints(
     candidates,

@@ -100,6 +100,8 @@ export interface NodeSettings {
   readonly nodePortAddresses: Readonly<Record<Family, NodePortAddresses>>;
   /** IPv4 alone: NodePorts answer on 127.0.0.0/8. */
   readonly localhostNodePorts: boolean;
+  /** Gate AllowServiceExternalIPs: otherwise nobody answers on spec.externalIPs. */
+  readonly allowServiceExternalIPs: boolean;
 }
 
 export interface Plan {

@@ -13,6 +13,7 @@ const defaults: NodeConfig = {
   nodePortAddresses: [],
   masqueradeAll: false,
   localhostNodePorts: true,
+  allowServiceExternalIPs: true,
   bindAddress: '0.0.0.0',
 };
 const node = makeNode({
@@ -34,6 +35,7 @@ test('name, zone and IPs', () => {
     nodeIPs: { IPv4: '192.168.88.10', IPv6: 'fd88::10' },
     masqueradeAll: false,
     localhostNodePorts: true,
+    allowServiceExternalIPs: true,
   });
   const { settings } = planNodeSettings(defaults, undefined, hostAddresses);
   expect(settings).toMatchObject({ nodeName: 'node', zone: '', nodeIPs: {} });

@@ -55,6 +55,12 @@ describe('frontends', () => {
     ]);
   });
 
+  test('external IPs with the gate AllowServiceExternalIPs off', () => {
+    expect(lines({ externalIPs: ['198.51.100.1'] }, [makeSlice([here])], { allowServiceExternalIPs: false })).toEqual([
+      'ClusterIP 10.96.0.10:80 cluster never',
+    ]);
+  });
+
   test('externalTrafficPolicy Local with an endpoint here', () => {
     expect(lines({ ...everyKind, externalTrafficPolicy: 'Local' }, [makeSlice([here, there])])).toEqual([
       'ClusterIP 10.96.0.10:80 cluster never',

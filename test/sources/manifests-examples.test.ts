@@ -17,6 +17,7 @@ const config = {
   nodePortAddresses: [],
   masqueradeAll: false,
   localhostNodePorts: true,
+  allowServiceExternalIPs: true,
   bindAddress: '',
 } as const;
 const hosts: Readonly<Record<string, string>> = {

@@ -68,6 +68,7 @@ export function makeSettings(fields: Partial<NodeSettings> = {}): NodeSettings {
     localDetector: { IPv4: { kind: 'none' }, IPv6: { kind: 'none' } },
     nodePortAddresses: { IPv4: { kind: 'all' }, IPv6: { kind: 'all' } },
     localhostNodePorts: true,
+    allowServiceExternalIPs: true,
     ...fields,
   };
 }

@@ -18,6 +18,7 @@ export const settings: NodeSettings = {
   localDetector: { IPv4: { kind: 'cidr', cidr: '10.244.0.0/16' }, IPv6: { kind: 'cidr', cidr: 'fd44::/16' } },
   nodePortAddresses: { IPv4: { kind: 'all' }, IPv6: { kind: 'all' } },
   localhostNodePorts: true,
+  allowServiceExternalIPs: true,
 };
 
 export function endpoint(address: string, port = 8080, isLocal = false): PlanEndpoint {
