@@ -34,6 +34,9 @@ export class HttpSilenceError extends Error {
 /** The kernel asks a silent peer whether it is there: with libuv's ten probes a second apart, a dead one is known after 25 s. */
 const tcpKeepAliveMs = 15_000;
 
+/** Four SYNs. A new attempt finds a network that is back sooner than the kernel's next SYN, which is 8 s away. */
+const connectTimeoutMs = 10_000;
+
 /** Node tries all addresses of a name and then says nothing but that all failed: the first failure is the message. */
 function causeOf(error: Error): Error {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
@@ -139,9 +142,19 @@ export class HttpConnections {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = send(url, { agent: this.#agent, headers, signal });
     const response = new Promise<HttpResponse>((resolve, reject) => {
-      // A timer of its own: node:http's timeout begins when the socket is connected, and the kernel tries for two minutes.
-      const timer = setTimeout(() => request.destroy(new HttpSilenceError(responseTimeoutMs)), responseTimeoutMs);
-      request.on('socket', (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
+      // A timer of its own: node:http's begins when the socket is connected, and the kernel tries for two minutes.
+      let timer: NodeJS.Timeout;
+      const limit = (ms: number): void => {
+        clearTimeout(timer);
+        timer = setTimeout(() => request.destroy(new HttpSilenceError(ms)), ms);
+      };
+      limit(responseTimeoutMs);
+      request.on('socket', (socket) => {
+        socket.setKeepAlive(true, tcpKeepAliveMs);
+        if (!socket.connecting) return;
+        limit(Math.min(connectTimeoutMs, responseTimeoutMs));
+        socket.once('connect', () => limit(responseTimeoutMs));
+      });
       request.on('error', (error) => {
         clearTimeout(timer);
         reject(causeOf(error));
