@@ -1,0 +1,204 @@
+/** A cluster in use: connections are opened through its VIPs all the while, and whatever befalls one of them is told. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nodes, service, slice } from '../conformance/objects';
+import type { ClusterObject } from '../conformance/scenario';
+import { FakeApiServer } from './fake-api-server';
+import { Lab } from './lab/lab';
+import { configureProxy, type IptablesVariant, ProxiedNode, vipwire } from './lab/proxied-node';
+import { crowd, type Place } from './lab/topology';
+import { sortedRules } from './sorted-rules';
+
+/** default/web: 10.96.0.10:80 and NodePort 30080, pods a, b and d. default/self: 10.96.0.11:80, pod c alone. */
+export const busyObjects: readonly ClusterObject[] = [
+  service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] }),
+  slice(['a', 'b', 'd']),
+  service({ name: 'self', clusterIPs: ['10.96.0.11'] }),
+  slice(['c'], { service: 'self' }),
+];
+
+/** The n-th of the Services that nobody uses. */
+export function idleAddress(n: number): string {
+  return `10.96.${16 + (n >> 8)}.${n & 255}`;
+}
+
+/** Idle Services, each with its own endpoints of the crowd. */
+export function idleObjects(count: number, endpoints: number): ClusterObject[] {
+  return Array.from({ length: count }, (_, n) => idleService(n, endpoints)).flat();
+}
+
+export function idleService(n: number, endpoints: number, shift = 0): ClusterObject[] {
+  const name = `idle-${n.toString().padStart(5, '0')}`;
+  const addresses = Array.from({ length: endpoints }, (_, i) => crowd.address((n * endpoints + i + shift) % 1000));
+  return [
+    service({ name, clusterIPs: [idleAddress(n)] }),
+    slice(
+      addresses.map((address) => ['e', { address, ready: true }]),
+      { service: name },
+    ),
+  ];
+}
+
+export interface Client {
+  readonly from: Place;
+  readonly to: string;
+  readonly port: number;
+}
+
+export const throughVIP: Client = { from: 'b', to: '10.96.0.10', port: 80 };
+export const toItself: Client = { from: 'c', to: '10.96.0.11', port: 80 };
+export const throughNodePort: Client = { from: 'ext', to: '192.168.88.10', port: 30080 };
+export const everyClient: readonly Client[] = [throughVIP, toItself, throughNodePort];
+
+export interface BusyOptions {
+  readonly variant: IptablesVariant;
+  readonly clients?: readonly Client[];
+  readonly perSecond?: number;
+  /** Environment of the proxy. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Fields of KubeProxyConfiguration. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** The bundle's arguments before those of the lab. */
+  readonly arguments?: readonly string[];
+  readonly slow?: number;
+}
+
+/** A cold cache, a busy machine: what is answered at all counts, and a SYN sent twice is counted apart. */
+const patienceMs = 8000;
+
+/** Its node's proxy locks its writes with a file of the lab: others' slow tools are no concern of it. */
+const ownLock = 'mount --bind "$0" /run/vipwire.lock && exec "$@"';
+
+export class BusyCluster {
+  readonly lab = new Lab();
+  private server: FakeApiServer | undefined;
+  private node: ProxiedNode | undefined;
+
+  constructor(readonly options: BusyOptions) {}
+
+  get api(): FakeApiServer {
+    if (this.server === undefined) throw new Error('the cluster has not been set up');
+    return this.server;
+  }
+
+  get proxy(): ProxiedNode {
+    if (this.node === undefined) throw new Error('the cluster has not been set up');
+    return this.node;
+  }
+
+  /** All but the proxy. Call stop whether it resolves or not. */
+  async setUp(objects: readonly ClusterObject[] = busyObjects): Promise<void> {
+    const { variant, env = {}, config = {}, slow = 1 } = this.options;
+    this.server = await FakeApiServer.start();
+    this.put([...nodes, ...objects]);
+    await this.lab.start();
+    const port = Number(new URL(this.server.url).port);
+    const args = await configureProxy(this.lab, port, { mode: 'iptables', ...config });
+    const lock = join(this.lab.directory, 'write.lock');
+    await this.lab.run('node', 'touch', [lock, '/run/vipwire.lock']);
+    const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const command = ['sh', '-c', ownLock, lock, 'env', ...environment, ...vipwire, ...(this.options.arguments ?? [])];
+    this.node = new ProxiedNode(this.lab, { command: [...command, ...args], variant, slow });
+  }
+
+  put(objects: readonly ClusterObject[]): void {
+    this.api.put(...objects.map((object) => ({ ...object })));
+  }
+
+  /** Starts the proxy and waits until it has caught up. */
+  async startProxy(): Promise<void> {
+    const sinceMs = Date.now();
+    this.proxy.start();
+    await this.proxy.caughtUp(sinceMs);
+  }
+
+  /** These objects are in force when it resolves. */
+  async apply(objects: readonly ClusterObject[]): Promise<void> {
+    const sinceMs = Date.now();
+    this.put(objects);
+    await this.proxy.caughtUp(sinceMs);
+  }
+
+  async stop(): Promise<void> {
+    await this.lab.stop();
+    await this.server?.stop();
+  }
+
+  /** The node's iptables tool of the variant under test: `tool('-save')`. */
+  tool(kind: '' | '-save' | '-restore', variant = this.options.variant, family: 'IPv4' | 'IPv6' = 'IPv4'): string {
+    return `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}${kind}`;
+  }
+
+  iptables(...args: readonly string[]): Promise<unknown> {
+    return this.lab.run('node', this.tool(''), ['-w', '5', ...args]);
+  }
+
+  restore(input: string, ...args: readonly string[]): Promise<unknown> {
+    return this.lab.run('node', this.tool('-restore'), ['-w', '5', ...args], input);
+  }
+
+  /** Rules and chains of the node, in an order that says nothing of how they came. */
+  async rules(variant = this.options.variant, family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<string[]> {
+    const { stdout } = await this.lab.run('node', this.tool('-save', variant, family), []);
+    return sortedRules(stdout);
+  }
+
+  /** No table, as on a node that has just come up. */
+  async forgetRules(): Promise<void> {
+    for (const table of ['nat', 'filter', 'mangle']) {
+      await this.iptables('-t', table, '-F');
+      await this.iptables('-t', table, '-X');
+    }
+  }
+
+  /**
+   * Has the clients open connections and one connection each stay open while `work` is done. Returns what went wrong: a
+   * connection that was refused or not answered, a SYN that had to be sent again, a connection that broke.
+   */
+  async whileBusy(work: () => Promise<unknown>): Promise<string[]> {
+    const { clients = everyClient, perSecond = 200 } = this.options;
+    const watched = await Promise.all(clients.map((client) => this.watch(client, perSecond)));
+    const begunMs = Date.now();
+    await work();
+    // What came last is in use too.
+    await sleep(500);
+    const told = await Promise.all(watched.map((end) => end(begunMs)));
+    return told.flat();
+  }
+
+  private async watch(client: Client, perSecond: number): Promise<(begunMs: number) => Promise<string[]>> {
+    const { from, to, port } = client;
+    const name = `${from} -> ${to}:${port}`;
+    const target = { to, port, timeoutMs: patienceMs };
+    const held = await this.lab.hold(from, target);
+    const before = await this.synRetransmits(from);
+    const steady = await this.lab.steady(from, { ...target, perSecond });
+    return async (begunMs) => {
+      const { attempts, failures, longestPauseMs } = await steady.stop();
+      const answer = await held.ask();
+      await held.close();
+      const again = (await this.synRetransmits(from)) - before;
+      const wrong = failures.map(
+        ({ outcome, atMs, afterMs }) => `${name}: ${outcome} after ${Math.round(afterMs)} ms, at ${atMs - begunMs} ms`,
+      );
+      if (attempts === 0) wrong.push(`${name}: opened nothing`);
+      if (again > 0) wrong.push(`${name}: ${again} of ${attempts} SYNs sent again (paused ${longestPauseMs} ms)`);
+      if (answer.outcome !== 'ok') wrong.push(`${name}: the long connection: ${answer.outcome}`);
+      return wrong;
+    };
+  }
+
+  private async synRetransmits(place: Place): Promise<number> {
+    const { stdout } = await this.lab.run(place, 'cat', ['/proc/net/netstat']);
+    const [names = [], values = []] = stdout
+      .split('\n')
+      .filter((line) => line.startsWith('TcpExt:'))
+      .map((line) => line.split(' '));
+    return Number(values[names.indexOf('TCPSynRetrans')]);
+  }
+}
+
+/** Lines of the proxy's log with this text. */
+export function logLines(log: string, text: string): string[] {
+  return log.split('\n').filter((line) => line.includes(text));
+}

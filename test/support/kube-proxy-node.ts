@@ -1,0 +1,66 @@
+/** kube-proxy's part in a handover: what it does to the node of a busy cluster, call by call. */
+import { CommandError } from '../../src/host/command';
+import type { BusyCluster } from './busy-cluster';
+import { canaryTables, jumps, type KubeProxyService, printServiceChains, printSync } from './kube-proxy-rules';
+
+/** busyObjects in its eyes. */
+export const busyServices: readonly KubeProxyService[] = [
+  {
+    name: 'default/web',
+    clusterIP: '10.96.0.10',
+    port: 80,
+    nodePort: 30080,
+    endpoints: ['10.244.1.2:8080', '10.244.1.3:8080', '10.244.2.2:8080'],
+  },
+  { name: 'default/self', clusterIP: '10.96.0.11', port: 80, endpoints: ['10.244.1.4:8080'] },
+];
+
+/** Its first sync, whatever is on the node. Throws where kube-proxy would fail, and try the same again for ever. */
+export async function fullSync(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
+  for (const table of canaryTables) await ensureChain(cluster, table, 'KUBE-PROXY-CANARY');
+  for (const { table, from, rule, to } of jumps) {
+    await ensureChain(cluster, table, to);
+    const present = await succeeds(cluster.iptables('-t', table, '-C', from, ...rule));
+    if (!present) await cluster.iptables('-t', table, '-I', from, ...rule);
+  }
+  await restore(cluster, printSync(services, await savedNat(cluster)));
+}
+
+/** A later sync, after these Services changed or went. */
+export async function partialSync(
+  cluster: BusyCluster,
+  services: readonly KubeProxyService[],
+  changed: readonly KubeProxyService[],
+): Promise<void> {
+  await restore(cluster, printSync(services, await savedNat(cluster), changed));
+}
+
+/** A node on which it has long been at work, with a large cluster: written in smaller calls than its own, to save time. */
+export async function largeNode(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
+  for (const input of printServiceChains(services, 500)) await restore(cluster, input);
+  await fullSync(cluster, []);
+  await partialSync(cluster, services, []);
+}
+
+async function restore(cluster: BusyCluster, input: string): Promise<void> {
+  await cluster.restore(input, '--noflush', '--counters');
+}
+
+async function savedNat(cluster: BusyCluster): Promise<string> {
+  return (await cluster.lab.run('node', cluster.tool('-save'), ['-t', 'nat'])).stdout;
+}
+
+async function ensureChain(cluster: BusyCluster, table: string, chain: string): Promise<void> {
+  await succeeds(cluster.iptables('-t', table, '-N', chain));
+}
+
+/** Exit code 1 is an answer. */
+async function succeeds(call: Promise<unknown>): Promise<boolean> {
+  try {
+    await call;
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError && error.exitCode === 1) return false;
+    throw error;
+  }
+}
