@@ -19,7 +19,7 @@ export interface KubernetesTiming extends ReflectorTiming {
   readonly responseTimeoutMs: number;
 }
 
-export const kubernetesTiming: KubernetesTiming = {
+const kubernetesTiming: KubernetesTiming = {
   watchSeconds: 300,
   watchMarginMs: 30_000,
   bookmarkSilenceMs: 150_000,

@@ -19,9 +19,11 @@ let certificates: TestCertificates;
 const servers: FakeApiServer[] = [];
 const clients: ApiClient[] = [];
 
-beforeAll(() => {
+beforeAll(async () => {
   certificates = makeTestCertificates();
-});
+  // client-node is hundreds of files, which jest transforms when they are first met.
+  await import('../../../src/sources/kubernetes/plugin-access');
+}, 120_000);
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'vipwire-credentials-'));
 });

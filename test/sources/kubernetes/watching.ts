@@ -10,7 +10,7 @@ import type { Logger } from '../../../src/telemetry/log';
 import type { FakeApiServer } from '../../support/fake-api-server';
 import type { FakeObject } from '../../support/fake-api-store';
 
-export const shortTiming: Partial<KubernetesTiming> = {
+const shortTiming: Partial<KubernetesTiming> = {
   initialEventsSilenceMs: 200,
   shortWatchMs: 0,
   listSilenceMs: 300,
@@ -46,7 +46,7 @@ export async function until(what: () => boolean): Promise<void> {
   }
 }
 
-export function credentialsFor(server: FakeApiServer, options: Partial<CredentialOptions> = {}): CredentialOptions {
+function credentialsFor(server: FakeApiServer, options: Partial<CredentialOptions> = {}): CredentialOptions {
   return {
     kubeconfig: '/kubeconfig',
     master: '',
