@@ -1,0 +1,70 @@
+/** The outer end of the bench's API server, which runs on the node that asks it. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ApiReply, ApiRequest } from './api-requests';
+import { clusterCIDR } from './addresses';
+import type { ClusterSpec } from './cluster-objects';
+import { end, type NodeNumber, type Site } from './site';
+
+export class ApiProcess {
+  private constructor(
+    private readonly child: ChildProcess,
+    /** Of the proxy that is to follow this server. */
+    readonly configFile: string,
+  ) {}
+
+  /** Resolves when it holds the cluster. */
+  static async start(site: Site, bundle: string, spec: ClusterSpec): Promise<ApiProcess> {
+    const child = site.spawn(
+      `node${spec.network}`,
+      process.execPath,
+      [bundle],
+      ['ignore', 'inherit', 'inherit', 'ipc'],
+    );
+    await once(child, 'message');
+    const configFile = join(site.directory, `config-${spec.network}.json`);
+    const api = new ApiProcess(child, configFile);
+    const { port } = await api.ask({ kind: 'fill', spec });
+    const kubeconfig = join(site.directory, `kubeconfig-${spec.network}`);
+    writeFileSync(kubeconfig, printKubeconfig(port));
+    writeFileSync(configFile, printConfig(kubeconfig));
+    return api;
+  }
+
+  async ask(request: ApiRequest): Promise<ApiReply> {
+    this.child.send(request);
+    const [reply] = (await once(this.child, 'message')) as [ApiReply];
+    return reply;
+  }
+
+  stop(): Promise<void> {
+    return end(this.child, 'SIGKILL');
+  }
+}
+
+export const nodePlace = (network: NodeNumber): `node${NodeNumber}` => `node${network}`;
+
+function printKubeconfig(port: number): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'bench', cluster: { server: `http://127.0.0.1:${port}` } }],
+    users: [{ name: 'bench', user: {} }],
+    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
+    'current-context': 'bench',
+  });
+}
+
+function printConfig(kubeconfig: string): string {
+  return JSON.stringify({
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    mode: 'iptables',
+    clusterCIDR,
+    clientConnection: { kubeconfig },
+    // nf_conntrack_max is the whole machine's.
+    conntrack: { maxPerCore: 0 },
+  });
+}

@@ -1,0 +1,57 @@
+/** The API server of a bench, in a process of its own. Its parent tells it what to hold over IPC; it answers when it holds it. */
+import { FakeApiServer } from '../../test/support/fake-api-server';
+import type { FakeObject } from '../../test/support/fake-api-store';
+import { realPods } from './addresses';
+import {
+  bigSlices,
+  burstServices,
+  endpointsOf,
+  makeCluster,
+  makeSlice,
+  movingService,
+  serviceName,
+} from './cluster-objects';
+import type { ApiReply, ApiRequest } from './api-requests';
+import type { ClusterSpec } from './cluster-objects';
+
+let spec: ClusterSpec | undefined;
+
+function* changes(request: Exclude<ApiRequest, { kind: 'fill' }>, of: ClusterSpec): Generator<FakeObject> {
+  switch (request.kind) {
+    case 'move':
+      yield makeSlice(movingService, [realPods(of.network)[request.pod]]);
+      break;
+    case 'burst':
+      for (const service of burstServices(of, request.slices))
+        yield makeSlice(serviceName(service), endpointsOf(of, service, request.turn));
+
+      break;
+    case 'big': {
+      const [first] = bigSlices(of.bigService ?? 0, request.turn);
+      if (first !== undefined) yield first;
+    }
+  }
+}
+
+async function serve(): Promise<void> {
+  const server = await FakeApiServer.start();
+  const answer = (request: ApiRequest): ApiReply => {
+    let objects: FakeObject[];
+    if (request.kind === 'fill') {
+      spec = request.spec;
+      for (const object of makeCluster(spec)) server.put(object);
+      objects = [];
+    } else {
+      if (spec === undefined) throw new Error('nothing filled in yet');
+      // Made before, so that the write is all that happens between the first and the last.
+      objects = [...changes(request, spec)];
+    }
+    for (const object of objects) server.put(object);
+    return { atMs: Number(process.hrtime.bigint()) / 1e6, port: Number(new URL(server.url).port) };
+  };
+  process.on('message', (request: ApiRequest) => process.send?.(answer(request)));
+  process.on('disconnect', () => process.exit());
+  process.send?.({ atMs: 0, port: 0 } satisfies ApiReply);
+}
+
+void serve();

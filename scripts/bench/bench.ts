@@ -1,0 +1,102 @@
+/** What the measurements of one run share: sizes, the site, and how a proxy is put to work. */
+import type { Variant } from '../../src/backends/iptables/variant';
+import type { ApiProcess } from './api-process';
+import { nodePlace } from './api-process';
+import type { ClusterSpec } from './cluster-objects';
+import { Proxy } from './proxy';
+import type { Site } from './site';
+import { type Call, Recorder } from './tool-alone';
+
+export interface Sizes {
+  /** The cluster of latencies: services, ten endpoints each. */
+  readonly services: number;
+  /** The largest cluster. */
+  readonly largeServices: number;
+  readonly bigService: number;
+  readonly starts: number;
+  readonly moves: number;
+  readonly burstSlices: number;
+  readonly restMs: number;
+  readonly connects: number;
+}
+
+export const fullSizes: Sizes = {
+  services: 5000,
+  largeServices: 10_000,
+  bigService: 5000,
+  starts: 3,
+  moves: 50,
+  burstSlices: 200,
+  restMs: 30_000,
+  connects: 3000,
+};
+
+export const quickSizes: Sizes = {
+  services: 300,
+  largeServices: 600,
+  bigService: 500,
+  starts: 1,
+  moves: 5,
+  burstSlices: 20,
+  restMs: 3000,
+  connects: 500,
+};
+
+export interface Bench {
+  readonly site: Site;
+  readonly sizes: Sizes;
+  /** dist/vipwire.cjs, or a copy of it. */
+  readonly bundle: string;
+  /** The API server's program. */
+  readonly apiBundle: string;
+  readonly say: (text: string) => void;
+}
+
+/** minSyncPeriod of the configuration; a change after it goes out at once. */
+export const quietMs = 1100;
+
+export interface RecordedCalls {
+  readonly start: readonly Call[];
+  /** The moving Service's endpoint goes from its first pod to the second, and back. */
+  readonly move: readonly Call[];
+}
+
+export function startProxy(
+  { site, bundle }: Bench,
+  { network }: ClusterSpec,
+  api: ApiProcess,
+  variant: Variant,
+  path?: string,
+): Proxy {
+  const place = nodePlace(network);
+  return new Proxy({
+    site,
+    place,
+    bundle,
+    configFile: api.configFile,
+    variant,
+    ...(path === undefined ? {} : { path }),
+  });
+}
+
+/** Has the proxy start and follow two changes, which end where they began, with every call written down. Nothing here is timed. */
+export async function recordCalls(
+  bench: Bench,
+  spec: ClusterSpec,
+  api: ApiProcess,
+  variant: Variant,
+  changes: readonly Parameters<ApiProcess['ask']>[0][],
+): Promise<RecordedCalls> {
+  const recorder = new Recorder(bench.site, variant);
+  const proxy = startProxy(bench, spec, api, variant, recorder.path);
+  await proxy.started();
+  const start = recorder.calls();
+  for (const change of changes) {
+    await proxy.quiet(quietMs);
+    const before = proxy.syncs.length;
+    await api.ask(change);
+    await proxy.sync(before);
+  }
+  await proxy.stop();
+  return { start, move: recorder.calls().slice(start.length) };
+}

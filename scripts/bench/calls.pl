@@ -1,0 +1,23 @@
+#!/usr/bin/perl
+# The tool alone: calls.pl TOOL4 TOOL6 FILE... runs the family's tool with --noflush once for each FILE, named *.4 or *.6, as its standard
+# input. Prints a line of milliseconds, one a call, and a line with the milliseconds of CPU of all.
+use strict;
+use warnings;
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+
+my ($tool4, $tool6, @files) = @ARGV;
+my @took;
+for my $file (@files) {
+    my $began = clock_gettime(CLOCK_MONOTONIC);
+    my $child = fork() // die "fork: $!";
+    if ($child == 0) {
+        open(STDIN, '<', $file) or die "$file: $!";
+        exec($file =~ /6$/ ? $tool6 : $tool4, '--noflush', '--wait', '5');
+        die "exec: $!";
+    }
+    waitpid($child, 0);
+    die "$file: exit $?\n" if $?;
+    push @took, sprintf('%.3f', (clock_gettime(CLOCK_MONOTONIC) - $began) * 1000);
+}
+my (undef, undef, $user, $system) = times();
+print "@took\n", ($user + $system) * 1000, "\n";

@@ -1,0 +1,188 @@
+/** The table, in groups that share a cluster. */
+import type { Variant } from '../../src/backends/iptables/variant';
+import { ApiProcess } from './api-process';
+import { nodePlace } from './api-process';
+import { type Bench, quietMs, recordCalls, startProxy } from './bench';
+import type { ClusterSpec } from './cluster-objects';
+import { type Figure, median, percentile, printMs } from './figure';
+import { measureBurst, measureMoves, type MoveTimes } from './measure-change';
+import { measureFirstPacket } from './measure-first-packet';
+import { measureMemory } from './measure-memory';
+import { measureOwnWork } from './measure-own-work';
+import { measureStart } from './measure-start';
+import { flushRules, timeCalls, type ToolTime } from './tool-alone';
+
+export const groupNames = ['own-work', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
+export type GroupName = (typeof groupNames)[number];
+
+const targets = {
+  moveMs: { nft: 80, legacy: 400 },
+  moveCpuMs: 100,
+  ownCpuRatio: 2,
+  burstMs: 1500,
+  bigServiceMs: 300,
+} as const;
+const fewServices = 100;
+const bigChanges = 10;
+/** The tool alone is timed on a change and its reverse, so many times each. */
+const toolRepeats = 10;
+
+/** CPU of the proxy itself for a change in a small cluster, once that was measured. */
+let fewOwnMs: number | undefined;
+
+export async function measureGroup(name: GroupName, bench: Bench): Promise<Figure[]> {
+  switch (name) {
+    case 'own-work':
+      return measureOwnWork({ network: 1, services: bench.sizes.largeServices, endpoints: 10 });
+    case 'few':
+      return measureFew(bench);
+    case 'nft':
+    case 'legacy':
+      return measureMany(bench, name);
+    case 'memory':
+      return measureMemory(bench);
+    case 'first-packet':
+      return measureFirstPacket(bench);
+  }
+}
+
+const backAndForth = [
+  { kind: 'move', pod: 1 },
+  { kind: 'move', pod: 0 },
+] as const;
+
+async function repeatCalls(
+  bench: Bench,
+  spec: ClusterSpec,
+  variant: Variant,
+  calls: Parameters<typeof timeCalls>[3],
+): Promise<ToolTime> {
+  const repeated = Array.from({ length: toolRepeats }, () => calls).flat();
+  return timeCalls(bench.site, nodePlace(spec.network), variant, repeated);
+}
+
+async function measureMany(bench: Bench, variant: Variant): Promise<Figure[]> {
+  const { site, sizes } = bench;
+  const spec: ClusterSpec = { network: 1, services: sizes.services, endpoints: 10 };
+  const api = await ApiProcess.start(site, bench.apiBundle, spec);
+  const recorded = await recordCalls(bench, spec, api, variant, backAndForth);
+  const { figures, proxy } = await measureStart(bench, spec, api, variant, recorded);
+  const moves = await measureMoves(
+    bench,
+    spec,
+    api,
+    proxy,
+    variant === 'nft' ? sizes.moves : Math.ceil(sizes.moves / 2),
+  );
+  const bursts: number[] = [];
+  for (let turn = 1; turn <= Math.min(3, sizes.starts); turn++)
+    bursts.push(await measureBurst(bench, spec, api, proxy, variant, turn));
+  await proxy.stop();
+  const tool = await repeatCalls(bench, spec, variant, recorded.move);
+  await flushRules(site, nodePlace(spec.network), variant);
+  await api.stop();
+  const burst: Figure = {
+    what: `${sizes.burstSlices} slices change in a burst, ${spec.services} x ${spec.endpoints}, iptables-${variant}`,
+    toReach: variant === 'nft' ? `<= ${targets.burstMs / 1000} s after the last write` : '',
+    here: printMs(median(bursts)),
+    beside: '',
+    ...(variant === 'nft' ? { ok: median(bursts) <= targets.burstMs } : {}),
+    raw: bursts,
+  };
+  return [...figures, ...moveFigures(spec, variant, moves, tool), burst];
+}
+
+function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool: ToolTime): Figure[] {
+  const { latenciesMs, ownMs, childrenMs, idleMsPerSecond, failedProbes, probes } = moves;
+  const size = `${spec.services} x ${spec.endpoints}`;
+  const toolCpuMs = tool.cpuMs / tool.callsMs.length;
+  const [p50, p99, toolMs] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99), median(tool.callsMs)];
+  const few = fewOwnMs;
+  const isNft = variant === 'nft';
+  return [
+    {
+      what: `API write to a new connection at the new endpoint, ${size}, iptables-${variant}`,
+      toReach: `p50 <= ${targets.moveMs[variant]} ms`,
+      here: `p50 ${printMs(p50)}, p99 ${printMs(p99)}`,
+      beside: `the tool alone ${printMs(toolMs)}`,
+      ratio: p50 / toolMs,
+      ok: p50 <= targets.moveMs[variant],
+      raw: latenciesMs,
+    },
+    {
+      what: `  connections that failed meanwhile, of ${probes}`,
+      toReach: '0',
+      here: String(failedProbes),
+      beside: '',
+      ok: failedProbes === 0,
+      raw: [failedProbes],
+    },
+    {
+      what: `CPU of vipwire and its children for that change, iptables-${variant}`,
+      toReach: isNft ? `<= ${targets.moveCpuMs} ms` : '',
+      here: printMs(ownMs + childrenMs),
+      beside: `the tool alone ${printMs(toolCpuMs)}`,
+      ratio: (ownMs + childrenMs) / toolCpuMs,
+      ...(isNft ? { ok: ownMs + childrenMs <= targets.moveCpuMs } : {}),
+      raw: [ownMs, childrenMs],
+    },
+    {
+      what: `  of it without the restore, iptables-${variant}`,
+      toReach: isNft ? `<= ${targets.ownCpuRatio} x at ${fewServices} x 10` : '',
+      here: printMs(ownMs),
+      beside: few === undefined ? '' : `${fewServices} x 10 ${printMs(few)}`,
+      ...(few === undefined
+        ? {}
+        : { ratio: ownMs / few, ...(isNft ? { ok: ownMs <= targets.ownCpuRatio * few } : {}) }),
+      raw: [ownMs],
+    },
+    {
+      what: `  CPU in a second without changes, iptables-${variant}`,
+      toReach: '',
+      here: printMs(idleMsPerSecond),
+      beside: '',
+      raw: [idleMsPerSecond],
+    },
+  ];
+}
+
+/** A hundred Services and one with thousands of endpoints. */
+async function measureFew(bench: Bench): Promise<Figure[]> {
+  const { site, sizes } = bench;
+  const spec: ClusterSpec = { network: 1, services: fewServices, endpoints: 10, bigService: sizes.bigService };
+  const api = await ApiProcess.start(site, bench.apiBundle, spec);
+  const recorded = await recordCalls(bench, spec, api, 'nft', [
+    { kind: 'big', turn: 1 },
+    { kind: 'big', turn: 0 },
+  ]);
+  const proxy = startProxy(bench, spec, api, 'nft');
+  await proxy.started();
+  const moves = await measureMoves(bench, spec, api, proxy, Math.ceil(sizes.moves / 2));
+  fewOwnMs = moves.ownMs;
+  const took: number[] = [];
+  for (let turn = 1; turn <= bigChanges; turn++) {
+    await proxy.quiet(quietMs);
+    const before = proxy.syncs.length;
+    const { atMs } = await api.ask({ kind: 'big', turn });
+    took.push((await proxy.sync(before)).atMs - atMs);
+  }
+  await api.ask({ kind: 'big', turn: 0 });
+  await proxy.quiet(2 * quietMs);
+  await proxy.stop();
+  const tool = await repeatCalls(bench, spec, 'nft', recorded.move);
+  await flushRules(site, nodePlace(spec.network), 'nft');
+  await api.stop();
+  const bytes = Math.max(...recorded.move.map(({ text }) => text.length));
+  const ratio = median(took) / median(tool.callsMs);
+  return [
+    {
+      what: `one Service with ${sizes.bigService} endpoints, one of them changes`,
+      toReach: `<= ${targets.bigServiceMs} ms`,
+      here: `${printMs(median(took))} (max ${printMs(Math.max(...took))}, ${bytes} B)`,
+      beside: `the tool alone ${printMs(median(tool.callsMs))}`,
+      ratio,
+      ok: median(took) <= targets.bigServiceMs,
+      raw: took,
+    },
+  ];
+}

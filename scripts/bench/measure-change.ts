@@ -1,0 +1,143 @@
+/** One change on a quiet node: how soon it is in force, what it costs, and a burst of changes. */
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Variant } from '../../src/backends/iptables/variant';
+import { movingIP, realPods } from './addresses';
+import type { ApiProcess } from './api-process';
+import { nodePlace } from './api-process';
+import { type Bench, quietMs } from './bench';
+import { burstServices, type ClusterSpec, endpointsOf } from './cluster-objects';
+import { nowMs, type Proxy } from './proxy';
+import { end } from './site';
+import { saveRules } from './tool-alone';
+
+/** Milliseconds between two connections: 200 a second. */
+const probeMs = 5;
+const idleMs = 5000;
+/** Longer than a round and the wait before the next one. */
+const burstQuietMs = 2500;
+
+export interface MoveTimes {
+  /** From the write's answer to the end of the first connection that reached the new endpoint. */
+  readonly latenciesMs: readonly number[];
+  /** CPU of the proxy itself and of its children, for each move, with what it needs when nothing happens taken off. */
+  readonly ownMs: number;
+  readonly childrenMs: number;
+  /** CPU of both in a second in which nothing happens. */
+  readonly idleMsPerSecond: number;
+  readonly failedProbes: number;
+  readonly probes: number;
+}
+
+interface Probe {
+  readonly beganMs: number;
+  readonly endedMs: number;
+  readonly answer: string;
+}
+
+/** Opens connections to the moving Service until it is stopped. */
+class Prober {
+  private constructor(private readonly child: ReturnType<Bench['site']['spawn']>) {}
+
+  static async start({ site }: Bench, spec: ClusterSpec): Promise<Prober> {
+    const args = [resolve('scripts/bench/tcp.pl'), 'watch', movingIP(spec.network), '80', String(probeMs)];
+    const child = site.spawn('client', 'perl', args, ['ignore', 'pipe', 'inherit']);
+    if (child.stdout !== null) await once(child.stdout, 'data');
+    return new Prober(child);
+  }
+
+  async stop(): Promise<Probe[]> {
+    const { stdout } = this.child;
+    let text = '';
+    stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const closed = stdout === null ? undefined : once(stdout, 'close');
+    await end(this.child);
+    await closed;
+    const lines = text.split('\n').filter((line) => line !== '');
+    return lines.map((line): Probe => {
+      const [began, ended, answer = ''] = line.split(' ');
+      return { beganMs: Number(began), endedMs: Number(ended), answer };
+    });
+  }
+}
+
+/** The moving Service's endpoint goes back and forth, each time after a quiet second. */
+export async function measureMoves(
+  bench: Bench,
+  spec: ClusterSpec,
+  api: ApiProcess,
+  proxy: Proxy,
+  moves: number,
+): Promise<MoveTimes> {
+  await proxy.quiet(2 * quietMs);
+  const idle = await cpuWhile(proxy, () => sleep(Math.min(idleMs, moves * 1000)));
+  const prober = await Prober.start(bench, spec);
+  await sleep(300);
+  const writes: { readonly atMs: number; readonly pod: string }[] = [];
+  const busy = await cpuWhile(proxy, async () => {
+    for (let n = 1; n <= moves; n++) {
+      const pod = n % 2 === 1 ? 1 : 0;
+      const before = proxy.syncs.length;
+      const { atMs } = await api.ask({ kind: 'move', pod });
+      writes.push({ atMs, pod: realPods(spec.network)[pod] });
+      await proxy.sync(before);
+      // Off the beat of the probes.
+      await sleep(quietMs + ((n * 7) % 11));
+    }
+  });
+  const probes = await prober.stop();
+  const latenciesMs = writes.flatMap(({ atMs, pod }) => {
+    const first = probes.find((probe) => probe.endedMs >= atMs && probe.answer === pod);
+    return first === undefined ? [] : [first.endedMs - atMs];
+  });
+  if (latenciesMs.length < writes.length)
+    throw new Error(`${writes.length - latenciesMs.length} moves were never seen`);
+  const cost = (part: 'ownMs' | 'childrenMs'): number =>
+    Math.max(0, busy[part] - (idle[part] * busy.wallMs) / idle.wallMs) / moves;
+  return {
+    latenciesMs,
+    ownMs: cost('ownMs'),
+    childrenMs: cost('childrenMs'),
+    idleMsPerSecond: (1000 * (idle.ownMs + idle.childrenMs)) / idle.wallMs,
+    failedProbes: probes.filter(({ answer }) => answer === 'failed' || answer === 'closed').length,
+    probes: probes.length,
+  };
+}
+
+async function cpuWhile(
+  proxy: Proxy,
+  work: () => Promise<void>,
+): Promise<{ ownMs: number; childrenMs: number; wallMs: number }> {
+  const [before, startedMs] = [proxy.cpu(), nowMs()];
+  await work();
+  const after = proxy.cpu();
+  return {
+    ownMs: after.ownMs - before.ownMs,
+    childrenMs: after.childrenMs - before.childrenMs,
+    wallMs: nowMs() - startedMs,
+  };
+}
+
+/** Milliseconds from the last write's answer until all are in force; the kernel is asked at the end. */
+export async function measureBurst(
+  bench: Bench,
+  spec: ClusterSpec,
+  api: ApiProcess,
+  proxy: Proxy,
+  variant: Variant,
+  turn: number,
+): Promise<number> {
+  const slices = bench.sizes.burstSlices;
+  await proxy.quiet(quietMs);
+  const { atMs } = await api.ask({ kind: 'burst', slices, turn });
+  const last = await proxy.quiet(burstQuietMs);
+  if (last === undefined || last.atMs < atMs) throw new Error('no sync after the burst');
+  const rules = await saveRules(bench.site, nodePlace(spec.network), variant);
+  const present = new Set(Array.from(rules.matchAll(/--to-destination ([^:\s]+)/g), ([, address]) => address));
+  const missing = burstServices(spec, slices).flatMap((service) =>
+    endpointsOf(spec, service, turn).filter((address) => !present.has(address)),
+  );
+  if (missing.length > 0) throw new Error(`${missing.length} endpoints of the burst are not in force`);
+  return last.atMs - atMs;
+}

@@ -1,0 +1,43 @@
+/** Resident memory, some time after everything is in force. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiProcess } from './api-process';
+import { type Bench, startProxy } from './bench';
+import type { ClusterSpec } from './cluster-objects';
+import { type Figure, printMiB } from './figure';
+
+interface Memory {
+  readonly residentBytes: number;
+  readonly childrenPeakBytes: number;
+}
+
+async function residentAfterRest(bench: Bench, spec: ClusterSpec): Promise<Memory> {
+  const api = await ApiProcess.start(bench.site, bench.apiBundle, spec);
+  const proxy = startProxy(bench, spec, api, 'nft');
+  await proxy.watchChildren(proxy.started());
+  await sleep(bench.sizes.restMs);
+  const memory = { residentBytes: proxy.residentBytes(), childrenPeakBytes: proxy.childrenPeakBytes };
+  await proxy.stop();
+  await api.stop();
+  return memory;
+}
+
+/** The issue's megabytes are taken as 10^6 bytes, the stricter reading. */
+export async function measureMemory(bench: Bench): Promise<Figure[]> {
+  const clusters = [
+    { spec: { network: 1, services: bench.sizes.largeServices, endpoints: 10 }, limitMB: 220 },
+    { spec: { network: 2, services: 10, endpoints: 10 }, limitMB: 90 },
+  ] as const;
+  return Promise.all(
+    clusters.map(async ({ spec, limitMB }): Promise<Figure> => {
+      const { residentBytes, childrenPeakBytes } = await residentAfterRest(bench, spec);
+      return {
+        what: `resident memory, ${spec.services} x ${spec.endpoints}, ${bench.sizes.restMs / 1000} s after the sync`,
+        toReach: `<= ${limitMB} MB`,
+        here: `${Math.round(residentBytes / 1e6)} MB (${printMiB(residentBytes)})`,
+        beside: `peak of its children ${Math.round(childrenPeakBytes / 1e6)} MB`,
+        ok: residentBytes <= limitMB * 1e6,
+        raw: [residentBytes, childrenPeakBytes],
+      };
+    }),
+  );
+}

@@ -1,0 +1,80 @@
+/** From the start of the process to the rules in force, beside the tool alone on the same rules and on a plain text of them. */
+import type { Variant } from '../../src/backends/iptables/variant';
+import type { ApiProcess } from './api-process';
+import { nodePlace } from './api-process';
+import { type Bench, type RecordedCalls, startProxy } from './bench';
+import type { ClusterSpec } from './cluster-objects';
+import { type Figure, median, printMs } from './figure';
+import type { Proxy } from './proxy';
+import { printReference } from './reference-text';
+import { flushRules, saveRules, timeCalls } from './tool-alone';
+
+const targets = { nft: 3, legacy: 4 } as const;
+const referenceTarget = 1.3;
+
+/** The proxy of the last start goes on. */
+export async function measureStart(
+  bench: Bench,
+  spec: ClusterSpec,
+  api: ApiProcess,
+  variant: Variant,
+  { start: calls }: RecordedCalls,
+): Promise<{ figures: Figure[]; proxy: Proxy }> {
+  const { site, sizes } = bench;
+  const place = nodePlace(spec.network);
+  const reference = printReference(spec, variant === 'nft' ? 1000 : Number.POSITIVE_INFINITY);
+  const here: number[] = [];
+  const alone: number[] = [];
+  const referenceAlone: number[] = [];
+  let proxy: Proxy | undefined;
+  for (let run = 0; run < sizes.starts; run++) {
+    await proxy?.stop();
+    alone.push(sum((await timeCalls(site, 'fresh', variant, calls)).callsMs));
+    referenceAlone.push(sum((await timeCalls(site, 'fresh', variant, reference)).callsMs));
+    await flushRules(site, place, variant);
+    proxy = startProxy(bench, spec, api, variant);
+    here.push(await proxy.started());
+    bench.say(`start ${variant}: ${printMs(here.at(-1) ?? 0)}, tool alone ${printMs(alone.at(-1) ?? 0)}`);
+  }
+  if (proxy === undefined) throw new Error('no start');
+  await expectEndpoints(bench, spec, variant);
+  const size = `${spec.services} x ${spec.endpoints}`;
+  const ratio = median(here) / median(alone);
+  const referenceRatio = median(alone) / median(referenceAlone);
+  const bytes = calls.reduce((total, { text }) => total + text.length, 0);
+  return {
+    proxy,
+    figures: [
+      {
+        what: `${size}, process start to rules in force, iptables-${variant}`,
+        toReach: `<= ${targets[variant]} x the tool alone`,
+        here: printMs(median(here)),
+        beside: `the tool alone ${printMs(median(alone))} (${calls.length} calls, ${(bytes / 1e6).toFixed(1)} MB)`,
+        ratio,
+        ok: ratio <= targets[variant],
+        raw: here,
+      },
+      {
+        what: `the tool alone on these rules, iptables-${variant}`,
+        toReach: variant === 'nft' ? `<= ${referenceTarget} x a plain text` : '',
+        here: printMs(median(alone)),
+        beside: `a plain text ${printMs(median(referenceAlone))} (${reference.length} calls)`,
+        ratio: referenceRatio,
+        ...(variant === 'nft' ? { ok: referenceRatio <= referenceTarget } : {}),
+        raw: alone,
+      },
+    ],
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** What the proxy called in force must be there. */
+async function expectEndpoints({ site }: Bench, spec: ClusterSpec, variant: Variant): Promise<void> {
+  const rules = await saveRules(site, nodePlace(spec.network), variant);
+  const found = rules.split('\n').filter((rule) => rule.includes('--to-destination')).length;
+  const wanted = spec.services * spec.endpoints + 1;
+  if (found !== wanted) throw new Error(`iptables-${variant}-save shows ${found} endpoints, not ${wanted}`);
+}

@@ -1,0 +1,144 @@
+/** Network namespaces of a bench: nodes with a client and pods on wires, and the processes in them. All go with the site. */
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runCommand } from '../../src/host/command';
+import { clientAddress, nodeAddress, podGateway, realPods, vipNetworks } from './addresses';
+
+export type Place = 'node1' | 'node2' | 'pods' | 'client';
+export type NodeNumber = 1 | 2;
+const places: readonly Place[] = ['node1', 'node2', 'pods', 'client'];
+
+/** Names begin with the process that made them, so that another run can tell what a dead one left behind. */
+const prefixPattern = /^vwbench(\d+)-/;
+
+function printWires(prefix: string): string[] {
+  const wire = (network: NodeNumber, device: string, place: Place): string =>
+    `link add ${device} netns ${prefix}node${network} type veth peer name eth${network} netns ${prefix}${place}`;
+  return ([1, 2] as const).flatMap((network) => [wire(network, 'pods', 'pods'), wire(network, 'client', 'client')]);
+}
+
+function printPlace(place: Place): string[] {
+  const networks = [1, 2] as const;
+  switch (place) {
+    case 'node1':
+    case 'node2': {
+      const network = place === 'node1' ? 1 : 2;
+      return [
+        'link set pods up',
+        'link set client up',
+        `addr add ${podGateway(network)}/24 dev pods`,
+        `addr add ${nodeAddress(network)}/24 dev client`,
+        // A packet to a VIP that nobody serves must have somewhere to go, or no rule of the forward hook sees it.
+        `route add default via ${clientAddress(network)}`,
+      ];
+    }
+    case 'pods':
+      return networks.flatMap((network) => [
+        `link set eth${network} up`,
+        ...realPods(network).map((pod) => `addr add ${pod}/24 dev eth${network}`),
+        `route add ${clientAddress(network)}/32 via ${podGateway(network)}`,
+      ]);
+    case 'client':
+      return networks.flatMap((network) => [
+        `link set eth${network} up`,
+        `addr add ${clientAddress(network)}/24 dev eth${network}`,
+        ...vipNetworks(network).map((vips) => `route add ${vips} via ${nodeAddress(network)}`),
+      ]);
+  }
+}
+
+/** Routing, and answers to refused connections as fast as they are asked for; what is not this namespace's own to set stays. */
+function printSysctls(place: Place): string {
+  if (place === 'pods' || place === 'client') return ':';
+  const values = { 'net/ipv4/ip_forward': 1, 'net/ipv4/icmp_ratelimit': 0, 'net/ipv4/icmp_msgs_per_sec': 1_000_000 };
+  return Object.entries(values)
+    .map(([path, value]) => `echo ${value} > /proc/sys/${path} || :`)
+    .join('; ');
+}
+
+export class Site {
+  /** For files; goes with the site. */
+  readonly directory = mkdtempSync(join(tmpdir(), `vwbench${process.pid}-`));
+  private readonly prefix = `vwbench${process.pid}-`;
+  private readonly children = new Set<ChildProcess>();
+
+  async start(): Promise<void> {
+    await removeNamespaces((name) => {
+      const owner = prefixPattern.exec(name)?.[1];
+      return owner !== undefined && !existsSync(`/proc/${owner}`);
+    });
+    const batch = [...places.map((place) => `netns add ${this.prefix}${place}`), ...printWires(this.prefix)];
+    await runCommand('ip', ['-batch', '-'], { input: `${batch.join('\n')}\n` });
+    for (const place of places) {
+      const lines = ['link set lo up', ...printPlace(place)].join('\n');
+      await this.run(place, 'sh', ['-c', `{ ${printSysctls(place)}; } 2>/dev/null; ip -batch -`], `${lines}\n`);
+    }
+  }
+
+  /** Runs to the end; its standard output. Throws CommandError. */
+  async run(place: Place | 'fresh', file: string, args: readonly string[], input?: string): Promise<string> {
+    const [command = '', ...rest] = this.enter(place, file, args);
+    const { stdout } = await runCommand(command, rest, input === undefined ? {} : { input });
+    return stdout;
+  }
+
+  spawn(
+    place: Place,
+    file: string,
+    args: readonly string[],
+    stdio: StdioOptions,
+    env?: NodeJS.ProcessEnv,
+  ): ChildProcess {
+    const [command = '', ...rest] = this.enter(place, file, args);
+    const child = spawn(command, rest, { stdio, env: { ...process.env, NODE_OPTIONS: '', ...env } });
+    this.children.add(child);
+    child.once('exit', () => this.children.delete(child));
+    return child;
+  }
+
+  /** Everything is gone afterwards. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.children].map((child) => end(child, 'SIGKILL')));
+    await removeNamespaces((name) => name.startsWith(this.prefix));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /**
+   * The process becomes the command: its pid is the command's. /run is its own, so that no lock of anything else on this machine is
+   * waited for.
+   */
+  private enter(place: Place | 'fresh', file: string, args: readonly string[]): string[] {
+    const inside = ['sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', file, ...args];
+    return place === 'fresh'
+      ? ['unshare', '--net', '--mount', '--propagation', 'slave', '--', ...inside]
+      : ['ip', 'netns', 'exec', `${this.prefix}${place}`, ...inside];
+  }
+}
+
+/** Sends the signal and waits for the end; SIGKILL after 20 s. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  const impatience = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  await exited;
+  clearTimeout(impatience);
+}
+
+async function removeNamespaces(isOurs: (name: string) => boolean): Promise<void> {
+  const present = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+  for (const name of present.filter(isOurs)) {
+    const { stdout } = await runCommand('ip', ['netns', 'pids', name]);
+    for (const pid of stdout.split('\n').filter((line) => line !== '')) {
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+    }
+    await runCommand('ip', ['netns', 'del', name]);
+  }
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/perl
+# Both ends of measured connections. Perl is on every Debian, and its connect costs microseconds: Node's would hide the kernel's.
+#   serve PORT                            tells each client the address that it reached, until it is ended
+#   watch ADDRESS PORT INTERVAL_MS        a connection each interval; at SIGTERM: lines of "began ended answer", ms of CLOCK_MONOTONIC
+#   connect ROUNDS ADDRESS PORT ...       each target once a round; a line of microseconds a target
+use strict;
+use warnings;
+use Socket qw(:DEFAULT IPPROTO_TCP);
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC usleep);
+
+sub now { return clock_gettime(CLOCK_MONOTONIC) }
+
+# Reset on close: neither TIME_WAIT here nor a long life in conntrack.
+sub open_socket {
+    socket(my $socket, PF_INET, SOCK_STREAM, IPPROTO_TCP) or die "socket: $!";
+    setsockopt($socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) or die "linger: $!";
+    return $socket;
+}
+
+my ($command, @args) = @ARGV;
+if ($command eq 'serve') {
+    socket(my $server, PF_INET, SOCK_STREAM, IPPROTO_TCP) or die "socket: $!";
+    setsockopt($server, SOL_SOCKET, SO_REUSEADDR, 1);
+    bind($server, sockaddr_in($args[0], INADDR_ANY)) && listen($server, 4096) or die "listen: $!";
+    $SIG{PIPE} = 'IGNORE';
+    syswrite(STDOUT, "ready\n");
+    while (1) {
+        accept(my $client, $server) or next;
+        my $name = getsockname($client) or next;
+        syswrite($client, inet_ntoa((sockaddr_in($name))[1]));
+    }
+} elsif ($command eq 'watch') {
+    my ($address, $port, $interval) = @args;
+    my $to = sockaddr_in($port, inet_aton($address));
+    my ($ending, @lines) = (0);
+    $SIG{TERM} = sub { $ending = 1 };
+    syswrite(STDOUT, "ready\n");
+    my $next = now();
+    while (!$ending) {
+        my $socket = open_socket();
+        my $began = now();
+        my $answer = '';
+        if (connect($socket, $to)) { sysread($socket, $answer, 64); $answer ||= 'closed' }
+        else { $answer = 'failed' }
+        push @lines, sprintf("%.3f %.3f %s\n", $began * 1000, now() * 1000, $answer);
+        close($socket);
+        $next += $interval / 1000;
+        my $wait = $next - now();
+        if ($wait > 0) { usleep($wait * 1e6) } else { $next = now() }
+    }
+    print @lines;
+} elsif ($command eq 'connect') {
+    my ($rounds, %unused) = shift @args;
+    my @targets;
+    while (my ($address, $port) = splice(@args, 0, 2)) { push @targets, sockaddr_in($port, inet_aton($address)) }
+    my @times = map { [] } @targets;
+    for (1 .. $rounds) {
+        for my $i (0 .. $#targets) {
+            my $socket = open_socket();
+            my $began = now();
+            my $done = connect($socket, $targets[$i]);
+            my $took = now() - $began;
+            push @{ $times[$i] }, sprintf('%s%.1f', $done || $!{ECONNREFUSED} ? '' : '-', $took * 1e6);
+            close($socket);
+        }
+    }
+    print join(' ', @$_), "\n" for @times;
+} else {
+    die "unknown command\n";
+}
