@@ -59,7 +59,7 @@ export class AgentTelemetry {
     this.options.metrics.warnings.inc({ kind });
   }
 
-  nodeChanged(node: Node | undefined): void {
+  nodeChanged(node: Node): void {
     this.options.health.setNode(node);
   }
 

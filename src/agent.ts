@@ -37,6 +37,7 @@ export interface AgentOptions<Batch> {
 
 const driftPollMs = 1000;
 const addressPollMs = 10_000;
+const mostWarned = 1000;
 /** kube-proxy waits as long for the Node's podCIDRs in mode NodeCIDR. */
 const podCIDRWaitMs = 5 * 60_000;
 
@@ -101,6 +102,11 @@ export class Agent<Batch> implements ClusterSink {
 
   warn({ object, kind, message }: ClusterWarning): void {
     this.options.telemetry.warned(kind);
+    // Once an object and fault: a relist brings all of them again.
+    const line = `${object}: ${message}`;
+    if (this.warned.has(line)) return;
+    if (this.warned.size >= mostWarned) this.warned.clear();
+    this.warned.add(line);
     this.options.log.warn({ object, kind }, message);
   }
 
@@ -151,7 +157,9 @@ export class Agent<Batch> implements ClusterSink {
   private takeChanges(): void {
     const { services, nodes, triggerTimesMs } = this.store.takeChanged();
     if (nodes) {
-      this.options.telemetry.nodeChanged(this.node());
+      // A Node that is deleted stays what it was, as in kube-proxy.
+      const node = this.node();
+      if (node !== undefined) this.options.telemetry.nodeChanged(node);
       this.resettle();
       this.begin();
     }

@@ -7,7 +7,8 @@ import type { Logger } from '../telemetry/log';
 /** Of a machine that has everything. */
 export function usualSettings({ masqueradeBit }: ProxyConfiguration): IptablesSettings {
   // Unsigned: bit 31 is one too.
-  return { masqueradeMark: (1 << masqueradeBit) >>> 0, dropInvalid: true, hasBpf: true, hasRecent: true };
+  const masqueradeMark = (1 << masqueradeBit) >>> 0;
+  return { masqueradeMark, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 }
 
 /** Of this machine, by what its sysctls say. */
@@ -24,11 +25,17 @@ export async function probedSettings(
 ): Promise<IptablesSettings> {
   const settings = await localSettings(configuration);
   const { family } = driver;
+  const bpf = matchHairpin(family);
   const recent = '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe';
-  if (await driver.canMatch(`${matchHairpin(family)} ${recent}`)) return settings;
-  const hasBpf = await driver.canMatch(matchHairpin(family));
-  const hasRecent = await driver.canMatch(recent);
+  const sctp = '-p sctp -m sctp --dport 1';
+  if (await driver.canMatch(`${sctp} ${bpf} ${recent}`)) return settings;
+  const [hasBpf, hasRecent, hasSctp] = [
+    await driver.canMatch(bpf),
+    await driver.canMatch(recent),
+    await driver.canMatch(sctp),
+  ];
   if (!hasBpf) log.info({ family }, 'the kernel has no xt_bpf: hairpin connections are told by a rule an endpoint');
   if (!hasRecent) log.warn({ family }, 'the kernel has no xt_recent: sessionAffinity ClientIP has no effect');
-  return { ...settings, hasBpf, hasRecent };
+  if (!hasSctp) log.warn({ family }, 'the kernel has no xt_sctp: SCTP ports are not served');
+  return { ...settings, hasBpf, hasRecent, hasSctp };
 }

@@ -73,7 +73,7 @@ async function openSource(
 }
 
 async function serve(
-  { iptablesVariant }: RunInvocation,
+  { iptablesVariant, manifests }: RunInvocation,
   configuration: ProxyConfiguration,
   nodeName: string,
   source: Source,
@@ -82,6 +82,8 @@ async function serve(
 ): Promise<number> {
   const clock = systemClock;
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
+  // Manifests need not have a Node, and this one stays.
+  if (manifests.length > 0) health.setNode({ leaving: false });
   const servers = openServers(configuration, health, metrics, log);
   await Promise.all(servers.map((server) => server.start()));
   const drivers = await openTables(iptablesVariant, log);

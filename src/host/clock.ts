@@ -10,7 +10,10 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
-      if (signal?.aborted === true) { resolve(); return; }
+      if (signal?.aborted === true) {
+        resolve();
+        return;
+      }
       const done = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', done);

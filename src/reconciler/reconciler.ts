@@ -186,7 +186,8 @@ export class Reconciler<Batch> {
       await kernel(() => backend.read());
     const drifted = reasons.has('drift') && backend.diff() !== undefined;
     const triggers = new Map(this.triggers);
-    this.replan(reasons.has('settings') || this.plan === undefined);
+    // After a failure nothing that was worked out before is relied on.
+    this.replan(reasons.has('settings') || reasons.has('retry'));
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
     const batch = backend.diff();
     const written = batch && backend.size(batch);

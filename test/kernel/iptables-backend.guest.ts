@@ -8,7 +8,7 @@ import type { Family } from '../../src/model/address';
 import type { LocalDetector } from '../../src/planner/plan';
 import { everyKind, plan } from '../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true };
+const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 const detectors: readonly LocalDetector[] = [
   { kind: 'none' },
   { kind: 'interface', name: 'cbr0' },
@@ -52,7 +52,7 @@ async function main(): Promise<unknown> {
   }
 
   // A kernel that lacks what it takes for fewer rules.
-  const poor = { ...settings, hasBpf: false, hasRecent: false };
+  const poor = { ...settings, hasBpf: false, hasRecent: false, hasSctp: false };
   const without = new IptablesBackend(family, poor, driver);
   without.render(plan(family, services));
   await without.read();

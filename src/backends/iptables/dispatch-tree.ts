@@ -84,11 +84,6 @@ export class DispatchTree {
     return changed;
   }
 
-  /** Who claims each key that more than one owner claims; the first serves. */
-  contested(entry: DispatchEntry): readonly DispatchEntry[] {
-    return this.claims.get(this.keyOf(entry)) ?? [];
-  }
-
   private keyOf(entry: DispatchEntry): string {
     const address = this.addressDigits === 0 ? '' : addressBits(entry.address).toString(16);
     if (this.options.by === 'hairpin') return address.padStart(this.addressDigits, '0');

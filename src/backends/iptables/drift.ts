@@ -51,7 +51,10 @@ export class DriftWatch {
   /** Around each write of ours, which makes so many transactions. */
   private async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
     const { readGeneration } = this.options;
-    if (readGeneration === undefined) { await write(); return; }
+    if (readGeneration === undefined) {
+      await write();
+      return;
+    }
     const before = await readGeneration();
     if (before !== this.expected) this.foreign = true;
     await write();

@@ -14,6 +14,8 @@ export interface IptablesSettings {
   readonly hasBpf: boolean;
   /** Whether the kernel has xt_recent, which remembers clients; without it there is no session affinity. */
   readonly hasRecent: boolean;
+  /** Whether the kernel has xt_sctp; without it SCTP ports are left out, and the others work. */
+  readonly hasSctp: boolean;
 }
 
 /** The tree of hairpin rules where there is no xt_bpf. */

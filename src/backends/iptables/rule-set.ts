@@ -117,6 +117,7 @@ export class RuleSet {
     const names: string[] = [];
     const entries: Entries = new Map();
     for (const planned of service.ports) {
+      if (planned.protocol === 'SCTP' && !this.settings.hasSctp) continue;
       const port = this.settings.hasRecent ? planned : { ...planned, affinitySeconds: 0 };
       const chainNames = serviceChainNames(port);
       const chains = renderServiceChains(port, chainNames, this.family, plan.settings.localDetector[this.family]);

@@ -7,7 +7,7 @@ import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import { FakeIptables } from '../../support/fake-iptables';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true };
+const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 
 async function write(backend: IptablesBackend): Promise<string> {
   const steps = backend.diff() ?? [];
