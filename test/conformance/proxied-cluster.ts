@@ -4,6 +4,7 @@ import { FakeApiServer } from '../support/fake-api-server';
 import type { FakeResource } from '../support/fake-api-store';
 import { Lab } from '../support/lab/lab';
 import { configureProxy, type IptablesVariant, ProxiedNode } from '../support/lab/proxied-node';
+import { Canary } from './canary';
 import { nodes } from './objects';
 import type { ClusterObject, Mode } from './scenario';
 
@@ -27,14 +28,22 @@ const resources: Readonly<Record<string, FakeResource | undefined>> = {
   Node: 'nodes',
 };
 
+const nameOf = ({ metadata: { name, namespace = 'default' } }: ClusterObject): string => `${namespace}/${name}`;
+const keyOf = (object: ClusterObject): string => `${object.kind} ${nameOf(object)}`;
+
 export class ProxiedCluster {
   readonly lab = new Lab();
   private server: FakeApiServer | undefined;
   private proxy: ProxiedNode | undefined;
+  private objects: readonly ClusterObject[] = [];
+  private toldMs = 0;
   /** What the API server was told, by kind and name. */
   private told = new Map<string, { readonly object: ClusterObject; readonly text: string }>();
+  private readonly canary: Canary;
 
-  constructor(private readonly options: ClusterOptions) {}
+  constructor(private readonly options: ClusterOptions) {
+    this.canary = new Canary(options.faults?.lackDiscovery === true);
+  }
 
   /** Resolves when the proxy has these objects, beside the nodes, in force. Call stop whether it resolves or not. */
   async start(objects: readonly ClusterObject[]): Promise<void> {
@@ -45,27 +54,24 @@ export class ProxiedCluster {
     await this.lab.start();
     const args = await configureProxy(this.lab, Number(new URL(this.server.url).port), { mode, ...config });
     this.proxy = new ProxiedNode(this.lab, { ...rest, command: [...command, ...args] });
-    const sinceMs = Date.now();
     this.proxy.start();
-    await this.proxy.caughtUp(sinceMs);
+    await this.inForce();
   }
 
   /** Only what differs is an event. */
   private tell(objects: readonly ClusterObject[]): void {
+    this.objects = objects;
+    this.toldMs = Date.now();
     const before = this.told;
-    this.told = new Map();
-    for (const object of [...nodes, ...objects]) {
-      const { name, namespace = 'default' } = object.metadata;
-      const key = `${object.kind} ${namespace}/${name}`;
-      const text = JSON.stringify(object);
-      this.told.set(key, { object, text });
-      if (before.get(key)?.text !== text) this.api.put({ ...object });
-    }
+    this.told = new Map(
+      [...nodes, ...objects].map((object) => [keyOf(object), { object, text: JSON.stringify(object) }]),
+    );
+    for (const [key, { object, text }] of this.told) if (before.get(key)?.text !== text) this.api.put({ ...object });
     for (const [key, { object }] of before) {
-      const { name, namespace = 'default' } = object.metadata;
       const resource = resources[object.kind];
-      if (resource !== undefined && !this.told.has(key)) this.api.delete(resource, `${namespace}/${name}`);
+      if (resource !== undefined && !this.told.has(key)) this.api.delete(resource, nameOf(object));
     }
+    for (const object of this.canary.next()) this.api.put({ ...object });
   }
 
   /** For faults, and for what tell cannot say. */
@@ -81,17 +87,26 @@ export class ProxiedCluster {
 
   /** These objects, beside the nodes, are the cluster from now on; resolves when they are in force. */
   async apply(objects: readonly ClusterObject[]): Promise<void> {
-    const sinceMs = Date.now();
     this.tell(objects);
-    await this.running.caughtUp(sinceMs);
+    await this.inForce();
   }
 
   /** Stops the proxy, changes the cluster while it is away, starts it, and waits until all is in force. */
   async restart(objects?: readonly ClusterObject[], signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.running.stop(signal);
-    if (objects !== undefined) this.tell(objects);
-    const sinceMs = Date.now();
+    this.tell(objects ?? this.objects);
     this.running.start();
+    await this.inForce();
+  }
+
+  /** The canary is heard, and the sync that brought it has ended: removals and conntrack come late in one. */
+  private async inForce(): Promise<void> {
+    const deadlineMs = Date.now() + 30_000 * (this.options.slow ?? 1);
+    const sinceMs = this.toldMs;
+    if (!(await this.canary.sings(this.lab, () => Date.now() < deadlineMs && this.running.ended === undefined)))
+      throw new Error(
+        `what the cluster said never came into force (the proxy: ${this.running.ended ?? 'runs'}):\n${this.log().slice(-2000)}`,
+      );
     await this.running.caughtUp(sinceMs);
   }
 

@@ -58,7 +58,8 @@ async function runProbe(probe: Probe, running: Running): Promise<ProbeResult> {
     count,
     // Two that go unanswered wait side by side; a fixed source port is for one socket at a time.
     parallel: count <= 2 && sport === undefined ? count : 1,
-    timeoutMs: 700 * running.slow,
+    // A rejection that comes while connect() is still at work is lost on the client; the next SYN goes after a second.
+    timeoutMs: 1300 * running.slow,
     ...(proto === undefined ? {} : { protocol: proto }),
     ...(sport === undefined ? {} : { sourcePort: sport }),
     ...(src === undefined ? {} : { sourceAddress: src }),

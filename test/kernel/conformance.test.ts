@@ -1,11 +1,10 @@
-import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { ownScenarios } from '../conformance/own-scenarios';
 import { recordedScenarios } from '../conformance/recorded-scenarios';
 import { runScenario } from '../conformance/run-scenario';
+import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
-const command = [process.execPath, join('dist', 'vipwire.cjs')];
 /** Two labs side by side: what one waits for, the other uses. */
 const queue = new PQueue({ concurrency: 2 });
 
@@ -16,7 +15,9 @@ describeAsRoot('conformance, iptables', () => {
     test.concurrent.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
       '%s',
       async (_, scenario) => {
-        const differences = await queue.add(() => runScenario(scenario, { mode: 'iptables', variant, command }));
+        const differences = await queue.add(() =>
+          runScenario(scenario, { mode: 'iptables', variant, command: vipwire }),
+        );
         expect(differences).toEqual([]);
       },
       120_000,

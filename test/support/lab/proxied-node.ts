@@ -7,6 +7,9 @@ import { endProcess, type Lab } from './lab';
 
 export type IptablesVariant = 'nft' | 'legacy';
 
+/** The bundle under test, made by scripts/build.mjs. */
+export const vipwire: readonly string[] = [process.execPath, join('dist', 'vipwire.cjs')];
+
 type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -107,17 +110,18 @@ export class ProxiedNode {
   }
 
   /** `exit 2`, or undefined while the proxy runs. */
-  private get ended(): string | undefined {
+  get ended(): string | undefined {
     const { exitCode, signalCode } = this.child ?? { exitCode: null, signalCode: null };
     return signalCode ?? (exitCode === null ? undefined : `exit ${exitCode}`);
   }
 
-  /** What the cluster said at sinceMs (since the epoch) is in force, by kube-proxy's metrics of its syncs. */
-  async caughtUp(sinceMs: number, quietMs = 250): Promise<void> {
+  /**
+   * What the proxy learned of since sinceMs (of the epoch) is in force and no more comes for quietMs, by kube-proxy's metrics
+   * of its syncs.
+   */
+  async caughtUp(sinceMs: number, quietMs = 200): Promise<void> {
     const slow = this.options.slow ?? 1;
     const deadline = Date.now() + 20_000 * slow;
-    // What changes nothing for this node may be no reason for a sync.
-    const unconcernedAt = Date.now() + 1500 * slow;
     let before = '';
     let quietSince = Date.now();
     while (Date.now() < deadline) {
@@ -128,7 +132,7 @@ export class ProxiedNode {
       const idle = done.size > 0 && [...queued].every(([labels, at]) => (done.get(labels) ?? 0) >= at);
       const concerned = [...queued.values()].some((at) => at * 1000 >= sinceMs);
       const now = JSON.stringify([[...queued], [...done]]);
-      if (now !== before || !idle || !(concerned || Date.now() > unconcernedAt)) quietSince = Date.now();
+      if (now !== before || !idle || !concerned) quietSince = Date.now();
       else if (Date.now() - quietSince >= quietMs * slow) return;
       before = now;
       await sleep(50);

@@ -131,15 +131,29 @@ function printPlace(name: Namespace): string[] {
   return name === 'node' || name === 'node2' ? printNode(name) : printPod(name);
 }
 
+/**
+ * A router that forwards out of the device that a packet came in by would tell its sender of a shorter way, and then has
+ * used up its right to tell it of anything else for a second; rejections must not be lost to such limits.
+ */
+const routerSysctls = [
+  ['ipv4/ip_forward', 1],
+  ['ipv6/conf/all/forwarding', 1],
+  ['ipv4/conf/*/rp_filter', 0],
+  ['ipv4/conf/*/send_redirects', 0],
+  ['ipv4/icmp_ratelimit', 0],
+  ['ipv6/icmp/ratelimit', 0],
+] as const;
+
 /** Shell text that makes the namespace it runs in be the place: sysctls, addresses, routes. */
 export function printSetup(name: Namespace): string {
-  const set = (path: string, value: number): string => `for f in /proc/sys/net/${path}; do echo ${value} > $f; done`;
-  const router = name === 'node' || name === 'node2';
+  const sysctls = [
+    ['ipv6/conf/*/disable_ipv6', 0],
+    ['ipv6/conf/*/accept_dad', 0],
+    ...(name === 'node' || name === 'node2' ? routerSysctls : []),
+  ] as const;
   return [
     'set -e',
-    set('ipv6/conf/*/disable_ipv6', 0),
-    set('ipv6/conf/*/accept_dad', 0),
-    ...(router ? [set('ipv4/ip_forward', 1), set('ipv6/conf/all/forwarding', 1), set('ipv4/conf/*/rp_filter', 0)] : []),
+    ...sysctls.map(([path, value]) => `for f in /proc/sys/net/${path}; do echo ${value} > $f; done`),
     "ip -batch - <<'END'",
     'link set lo up',
     ...printPlace(name),
