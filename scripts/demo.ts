@@ -15,7 +15,7 @@ import { asPlanned, type AskedRow, planRows, printCells, type Row, sources } fro
 import { type Group, printTable } from './demo/table';
 
 const clusterCIDRs = ['10.244.0.0/16', 'fd44::/16'];
-const connections = 60;
+const connections = 100;
 
 const nodeConfig = {
   hostname: 'node',

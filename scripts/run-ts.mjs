@@ -1,6 +1,7 @@
 // Runs a TypeScript file of this repository, which Node 20 cannot by itself: node scripts/run-ts.mjs FILE.ts ARGS...
 import { build } from 'esbuild';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -8,13 +9,20 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const [file, ...args] = process.argv.slice(2);
 const entry = resolve(file);
 process.chdir(root);
-// Inside node_modules, so that packages are found from there and stay out of the bundle.
-const cache = join(root, 'node_modules', '.cache');
-mkdirSync(cache, { recursive: true });
-const folder = mkdtempSync(join(cache, 'run-ts-'));
-const outfile = join(folder, 'main.mjs');
 process.argv = [process.argv[0], entry, ...args];
+
+const folder = mkdtempSync(join(tmpdir(), `vipwire-run-ts-${process.pid}-`));
+const remove = () => rmSync(folder, { recursive: true, force: true });
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const leave = (signal) => {
+  remove();
+  process.exit(128 + constants.signals[signal]);
+};
+for (const signal of signals) process.on(signal, leave);
 try {
+  const outfile = join(folder, 'main.mjs');
+  // Packages stay out of the bundle and are found by this link.
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   await build({
     entryPoints: [entry],
     outfile,
@@ -25,8 +33,9 @@ try {
     packages: 'external',
     logLevel: 'warning',
   });
-  // The file starts its work when it is loaded, and is no longer needed then.
+  // The file starts its work when it is loaded, has its own way with signals, and is no longer needed then.
   await import(pathToFileURL(outfile).href);
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  for (const signal of signals) process.off(signal, leave);
+  remove();
 }

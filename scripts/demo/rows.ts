@@ -14,6 +14,8 @@ export interface Planned {
   readonly outcome: 'ok' | 'refused' | 'timeout';
   /** `pod:port`; all of them must be reached, or with affinity one. */
   readonly backends: readonly string[];
+  /** Why no one should answer. */
+  readonly why?: string;
 }
 
 export interface Row {
@@ -37,14 +39,15 @@ function placeOf(address: string): string {
 
 function planned(frontend: Frontend, port: ServicePortPlan, from: Source, family: Family): Planned {
   const { verdict, sourceRanges } = frontend;
-  if (verdict.kind === 'reject') return { outcome: 'refused', backends: [] };
+  if (verdict.kind === 'reject') return { outcome: 'refused', backends: [], why: verdict.why };
   const allowed = (range: string): boolean => {
     const cidr = parseCidr(range);
     return cidr !== undefined && cidrContains(cidr, addresses[from][family]);
   };
-  if (sourceRanges?.some(allowed) === false) return { outcome: 'timeout', backends: [] };
+  if (sourceRanges?.some(allowed) === false)
+    return { outcome: 'timeout', backends: [], why: 'not in its source ranges' };
   const all = frontend.localSourcesToCluster && from !== 'ext';
-  if (!all && verdict.kind === 'drop') return { outcome: 'timeout', backends: [] };
+  if (!all && verdict.kind === 'drop') return { outcome: 'timeout', backends: [], why: verdict.why };
   const local = !all && verdict.kind === 'forward' && verdict.endpoints === 'local';
   const list: readonly PlanEndpoint[] = local ? port.localEndpoints : port.clusterEndpoints;
   return { outcome: 'ok', backends: list.map((endpoint) => `${placeOf(endpoint.address)}:${endpoint.port}`).sort() };
@@ -97,7 +100,7 @@ export function printCells(row: AskedRow): string[] {
     `${joinHostPort(row.address, row.port)}/${row.protocol}`,
     placeNames[row.from],
     outcomes === 'timeout' ? 'no answer' : outcomes,
-    printShares(row.answers),
+    row.planned.why !== undefined && asPlanned(row) ? `(${row.planned.why})` : printShares(row.answers),
     seen.join(', '),
   ];
 }
