@@ -1,0 +1,70 @@
+/** Real rules of kube-proxy, and every moment of the way from them to ours, give what was recorded. */
+import { IptablesBackend } from '../../src/backends/iptables/backend';
+import { planSteps, printStep } from '../../src/backends/iptables/steps';
+import { families, type Family, familyOf } from '../../src/model/address';
+import { FakeIptables } from '../support/fake-iptables';
+import { readRecording, recordings } from '../support/kube-proxy-rules';
+import { printSetup } from '../support/lab/topology';
+import { TracedNode } from '../support/trace-iptables-node';
+import { parseTables } from '../support/trace-iptables-rules';
+import { PlannedCluster } from './planned-cluster';
+import { ProbeTracer } from './probe-tracer';
+import { recordedScenarios } from './recorded-scenarios';
+
+const scenarios = recordedScenarios('iptables');
+
+async function loadRecording(recording: string, family: Family): Promise<FakeIptables> {
+  const kernel = new FakeIptables();
+  await kernel.restore(readRecording(recording, family === 'IPv4' ? 'v4.rules' : 'v6.rules'));
+  return kernel;
+}
+
+/** Three chains a call: everything happens one after the other that ever could. */
+const chainsPerCall = 3;
+
+/** IPv6 was recorded where it has Services. */
+const cases = recordings.flatMap((recording) =>
+  families
+    .filter((family) => family === 'IPv4' || recording.startsWith('dual-stack'))
+    .map((family) => [recording, family] as const),
+);
+
+describe.each(cases)('%s, %s', (recording, family) => {
+  const [name, number] = recording.split('.');
+  const scenario = scenarios.find((one) => one.name === name);
+  const step = scenario?.steps[Number(number) - 1];
+  if (scenario === undefined || step?.objects === undefined) throw new Error(`no scenario for ${recording}`);
+  const { objects } = step;
+  const probes = step.probes.filter(({ probe }) => 'to' in probe && familyOf(probe.to) === family);
+  const node = new TracedNode(printSetup('node'));
+
+  const differencesIn = (kernel: FakeIptables): string[] => {
+    const tables = parseTables(kernel.print());
+    const tracer = new ProbeTracer(node);
+    return probes.flatMap((probe) => tracer.check(probe, () => tables) ?? []);
+  };
+
+  test("kube-proxy's rules", async () => {
+    expect(probes.length).toBeGreaterThan(0);
+    expect(differencesIn(await loadRecording(recording, family))).toEqual([]);
+  });
+
+  test('the way to ours', async () => {
+    const kernel = await loadRecording(recording, family);
+    const cluster = new PlannedCluster(scenario.config, node.ownAddresses);
+    cluster.apply(objects);
+    const backend = new IptablesBackend(family, cluster.backendSettings, kernel);
+    await backend.read();
+    backend.render(cluster.plans[family]);
+    const steps = planSteps(backend.rules, backend.rules.jumps, chainsPerCall);
+    const different = new Set<string>();
+    for (const one of steps) {
+      kernel.beforeCommit = () => differencesIn(kernel).forEach((line) => different.add(`${one.title}: ${line}`));
+      await kernel.restore(printStep(one));
+    }
+    expect([...different, ...differencesIn(kernel)]).toEqual([]);
+    expect(steps.length).toBeGreaterThan(1);
+    await backend.read();
+    expect(backend.diff()).toBeUndefined();
+  });
+});
