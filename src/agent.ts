@@ -19,20 +19,25 @@ import type { ClusterSink, Source } from './sources/source';
 import type { AgentTelemetry } from './agent-telemetry';
 import type { Logger } from './telemetry/log';
 
-export interface AgentOptions<Batch> {
+export interface AgentOptions {
   readonly configuration: ProxyConfiguration;
   readonly nodeName: string;
   readonly source: Source;
-  /** Of the families that this machine has. */
-  readonly backends: ReadonlyMap<Family, Backend<Batch>>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly telemetry: AgentTelemetry;
-  /** Neither in a dry run. */
-  readonly drift?: DriftWatch;
+  /** Not in a dry run. */
   readonly conntrack?: Conntrack;
   /** Dry run: what would be written. */
   readonly showBatch?: (family: Family, text: string) => void;
+}
+
+/** What is on this machine to write to. */
+export interface Machine {
+  /** Of the families that it has. */
+  readonly backends: ReadonlyMap<Family, Backend<unknown>>;
+  /** Not in a dry run. */
+  readonly drift?: DriftWatch;
 }
 
 const driftPollMs = 1000;
@@ -46,11 +51,13 @@ interface FamilyLoop {
   readonly flows: StaleFlowCleaner | undefined;
 }
 
-export class Agent<Batch> implements ClusterSink {
+export class Agent implements ClusterSink {
   private readonly store: ClusterStore;
+  private machine: Machine | undefined;
   private readonly loops = new Map<Family, FamilyLoop>();
   private readonly stopping = new AbortController();
-  private settings: NodeSettings;
+  /** undefined until the first round. */
+  private settings: NodeSettings | undefined;
   private hostAddresses: readonly string[] = [];
   private warned = new Set<string>();
   private isSynced = false;
@@ -59,30 +66,34 @@ export class Agent<Batch> implements ClusterSink {
   readonly failed: Promise<never>;
   private fail!: (error: Error) => void;
 
-  constructor(private readonly options: AgentOptions<Batch>) {
+  constructor(private readonly options: AgentOptions) {
     this.store = new ClusterStore(options.clock.now());
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
     this.failed.catch(() => undefined);
-    this.settings = this.planSettings();
-    const queue = new PQueue({ concurrency: 1 });
-    for (const [family, backend] of options.backends) this.loops.set(family, this.makeLoop(family, backend, queue));
   }
 
   get state(): ClusterStore {
     return this.store;
   }
 
-  async start(): Promise<void> {
-    await this.readHostAddresses();
-    this.settings = this.planSettings();
-    await this.options.drift?.start();
-    // While the source lists.
-    for (const { reconciler } of this.loops.values()) void reconciler.readAhead();
+  /** The source lists while the machine is looked at. Rejects where that fails. */
+  async start(openMachine: () => Promise<Machine>): Promise<void> {
     this.options.source.start(this);
+    await this.readHostAddresses();
+    const machine = await openMachine();
+    this.machine = machine;
+    await machine.drift?.start();
+    const queue = new PQueue({ concurrency: 1 });
+    for (const [family, backend] of machine.backends) {
+      const loop = this.makeLoop(family, backend, queue);
+      this.loops.set(family, loop);
+      void loop.reconciler.readAhead();
+    }
+    this.begin();
     void this.every(addressPollMs, () => this.readHostAddresses());
-    if (this.options.drift !== undefined) void this.every(driftPollMs, () => this.lookForDrift());
+    if (machine.drift !== undefined) void this.every(driftPollMs, () => this.lookForDrift());
   }
 
   /** Ends after the write in hand. */
@@ -113,10 +124,11 @@ export class Agent<Batch> implements ClusterSink {
   synced(): void {
     this.isSynced = true;
     this.takeChanges();
-    if (!this.begin()) void this.waitForPodCIDRs();
+    this.begin();
+    void this.waitForPodCIDRs();
   }
 
-  private makeLoop(family: Family, backend: Backend<Batch>, queue: PQueue): FamilyLoop {
+  private makeLoop(family: Family, backend: Backend<unknown>, queue: PQueue): FamilyLoop {
     const { configuration, clock, telemetry, conntrack, log, showBatch } = this.options;
     const flows =
       conntrack === undefined
@@ -132,7 +144,7 @@ export class Agent<Batch> implements ClusterSink {
       family,
       backend,
       state: this.store,
-      settings: () => this.settings,
+      settings: () => (this.settings ??= this.planSettings()),
       queue,
       clock,
       schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
@@ -149,7 +161,7 @@ export class Agent<Batch> implements ClusterSink {
     if (loop === undefined) return;
     const { reconciler, flows } = loop;
     const plan = reconciler.currentPlan;
-    const backend = this.options.backends.get(report.family);
+    const backend = this.machine?.backends.get(report.family);
     if (plan !== undefined && backend !== undefined) this.options.telemetry.synced(report, plan, backend.ruleCounts());
     flows?.synced(report, () => reconciler.currentPlan);
   }
@@ -168,21 +180,24 @@ export class Agent<Batch> implements ClusterSink {
   }
 
   /** Starts the first round, where all that it needs is known. */
-  private begin(): boolean {
-    if (this.hasBegun) return true;
-    const needsPodCIDRs = this.options.configuration.detectLocalMode === 'NodeCIDR';
-    if (!this.isSynced || (needsPodCIDRs && (this.node()?.podCIDRs ?? []).length === 0)) return false;
+  private begin(): void {
+    if (this.hasBegun) return;
+    if (this.machine === undefined || !this.isSynced || !this.hasPodCIDRs()) return;
     this.hasBegun = true;
-    this.settings = this.planSettings();
     for (const { reconciler } of this.loops.values()) reconciler.start();
-    return true;
+  }
+
+  /** In mode NodeCIDR nothing could be told about sources without them. */
+  private hasPodCIDRs(): boolean {
+    return this.options.configuration.detectLocalMode !== 'NodeCIDR' || (this.node()?.podCIDRs ?? []).length > 0;
   }
 
   private async waitForPodCIDRs(): Promise<void> {
     const { clock, log, nodeName } = this.options;
+    if (this.hasPodCIDRs()) return;
     log.info({ node: nodeName }, 'waiting for the Node to be given podCIDRs');
     await clock.sleep(podCIDRWaitMs, this.stopping.signal);
-    if (!this.hasBegun && !this.stopping.signal.aborted)
+    if (!this.hasPodCIDRs() && !this.stopping.signal.aborted)
       this.fail(
         new Error(
           `Node ${nodeName} has no podCIDRs after ${podCIDRWaitMs / 60_000} minutes (detectLocalMode NodeCIDR)`,
@@ -211,19 +226,20 @@ export class Agent<Batch> implements ClusterSink {
 
   /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
   private resettle(): void {
+    if (!this.hasBegun) return;
     const settings = this.planSettings();
     if (sameValue(settings, this.settings)) return;
     this.settings = settings;
-    if (this.hasBegun) for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
+    for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
   }
 
   private async readHostAddresses(): Promise<void> {
     this.hostAddresses = (await readInterfaceAddresses()).map(({ address }) => address);
-    if (this.hasBegun) this.resettle();
+    this.resettle();
   }
 
   private async lookForDrift(): Promise<void> {
-    if (this.hasBegun && (await this.options.drift?.shouldRead()) === true)
+    if (this.hasBegun && (await this.machine?.drift?.shouldRead()) === true)
       for (const { reconciler } of this.loops.values()) reconciler.checkKernel();
   }
 

@@ -1,5 +1,5 @@
 /** The daemon, and its dry run. */
-import { Agent } from '../agent';
+import { Agent, type Machine } from '../agent';
 import { AgentTelemetry } from '../agent-telemetry';
 import { IptablesBackend, type IptablesTables } from '../backends/iptables/backend';
 import { DriftWatch } from '../backends/iptables/drift';
@@ -86,26 +86,6 @@ async function serve(
   if (manifests.length > 0) health.setNode({ leaving: false });
   const servers = openServers(configuration, health, metrics, log);
   await Promise.all(servers.map((server) => server.start()));
-  const drivers = await openTables(iptablesVariant, log);
-  await waitForLock(runCommand, lockFile, lockWaitMs).catch((error: unknown) => {
-    log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
-  });
-  await allowLocalhostNodePorts(configuration, log);
-  const generation = openGeneration(drivers, log);
-  const drift = new DriftWatch({
-    clock,
-    ...(generation && { readGeneration: () => generation.readGeneration() }),
-    canariesStand: async () =>
-      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
-    fullCheckMs,
-    readShare,
-  });
-  const backends = new Map<Family, IptablesBackend>();
-  for (const [family, driver] of drivers) {
-    const settings = await probedSettings(driver, configuration, log);
-    backends.set(family, new IptablesBackend(family, settings, drift.watched(driver)));
-  }
-  for (const family of backends.keys()) health.updated(family, clock.now());
   const telemetry = new AgentTelemetry({
     backendName: 'iptables',
     metrics,
@@ -116,14 +96,46 @@ async function serve(
       new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
   });
   const conntrack = new Conntrack(runCommand);
-  const agent = new Agent({ configuration, nodeName, source, backends, clock, log, telemetry, drift, conntrack });
-  await agent.start();
-  const code = await untilToldToStop(agent.failed, log);
-  await agent.stop();
-  await Promise.all([telemetry.stop(), ...servers.map((server) => server.stop())]);
-  generation?.close();
+  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack });
+  let code: number;
+  try {
+    await agent.start(() => openMachine(iptablesVariant, configuration, health, log));
+    code = await untilToldToStop(agent.failed, log);
+  } finally {
+    await agent.stop();
+    await Promise.all([telemetry.stop(), ...servers.map((server) => server.stop())]);
+  }
   log.info('stopped; the rules stay in force');
   return code;
+}
+
+async function openMachine(
+  iptablesVariant: RunInvocation['iptablesVariant'],
+  configuration: ProxyConfiguration,
+  health: ProxyHealth,
+  log: Logger,
+): Promise<Machine> {
+  const drivers = await openTables(iptablesVariant, log);
+  await waitForLock(runCommand, lockFile, lockWaitMs).catch((error: unknown) => {
+    log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
+  });
+  await allowLocalhostNodePorts(configuration, log);
+  const generation = openGeneration(drivers, log);
+  const drift = new DriftWatch({
+    clock: systemClock,
+    ...(generation && { readGeneration: () => generation.readGeneration() }),
+    canariesStand: async () =>
+      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
+    fullCheckMs,
+    readShare,
+  });
+  const backends = new Map<Family, IptablesBackend>();
+  for (const [family, driver] of drivers) {
+    const settings = await probedSettings(driver, configuration, log);
+    backends.set(family, new IptablesBackend(family, settings, drift.watched(driver)));
+    health.updated(family, systemClock.now());
+  }
+  return { backends, drift };
 }
 
 function openServers(
@@ -204,8 +216,8 @@ async function dryRun(
     const tool = family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
     process.stdout.write(`# ${new Date().toISOString()} ${tool} --noflush\n${text}`);
   };
-  const agent = new Agent({ configuration, nodeName, source, backends, clock, log, telemetry, showBatch });
-  await agent.start();
+  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch });
+  await agent.start(() => Promise.resolve({ backends }));
   const follows = manifests.length === 0 || watch;
   const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);
   await agent.stop();
