@@ -1,9 +1,10 @@
 /** Resident memory, some time after everything is in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiProcess } from './api-process';
+import { ApiProcess, nodePlace } from './api-process';
 import { type Bench, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, printMiB } from './figure';
+import { flushRules } from './tool-alone';
 
 interface Memory {
   readonly residentBytes: number;
@@ -11,6 +12,8 @@ interface Memory {
 }
 
 async function residentAfterRest(bench: Bench, spec: ClusterSpec): Promise<Memory> {
+  const flush = (): Promise<void> => flushRules(bench.site, nodePlace(spec.network), 'nft');
+  await flush();
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec);
   const proxy = startProxy(bench, spec, api, 'nft');
   await proxy.watchChildren(proxy.started());
@@ -18,6 +21,7 @@ async function residentAfterRest(bench: Bench, spec: ClusterSpec): Promise<Memor
   const memory = { residentBytes: proxy.residentBytes(), childrenPeakBytes: proxy.childrenPeakBytes };
   await proxy.stop();
   await api.stop();
+  await flush();
   return memory;
 }
 

@@ -50,9 +50,12 @@ if ($command eq 'serve') {
     }
     print @lines;
 } elsif ($command eq 'connect') {
-    my ($rounds, %unused) = shift @args;
+    my $rounds = shift @args;
     my @targets;
-    while (my ($address, $port) = splice(@args, 0, 2)) { push @targets, sockaddr_in($port, inet_aton($address)) }
+    while (@args) {
+        my ($address, $port) = splice(@args, 0, 2);
+        push @targets, scalar sockaddr_in($port, inet_aton($address));
+    }
     my @times = map { [] } @targets;
     for (1 .. $rounds) {
         for my $i (0 .. $#targets) {

@@ -1,5 +1,5 @@
 /** iptables-restore without a proxy: the texts that the proxy gave it, and how long they take alone. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../../src/backends/iptables/variant';
 import type { Place, Site } from './site';
@@ -26,7 +26,7 @@ export class Recorder {
   constructor(
     site: Site,
     variant: Variant,
-    private readonly directory = join(site.directory, `recorded-${variant}`),
+    private readonly directory = mkdtempSync(join(site.directory, 'recorded-')),
   ) {
     this.path = join(directory, 'bin');
     mkdirSync(this.path, { recursive: true });
@@ -43,7 +43,7 @@ export class Recorder {
     }
   }
 
-  /** Writes, in the order in which they were made: looks at the canary rules are left out. */
+  /** Writes, in the order in which they were made: looks at canary rules and at what the kernel can do are left out. */
   calls(): Call[] {
     const files = readdirSync(this.directory).filter((name) => /^\d+\.[46]$/.test(name));
     return files
@@ -54,7 +54,7 @@ export class Recorder {
           text: readFileSync(join(this.directory, name), 'utf8'),
         }),
       )
-      .filter(({ text }) => !/^-C /m.test(text));
+      .filter(({ text }) => !/^-C |^:\S+-probe /m.test(text));
   }
 }
 
