@@ -10,7 +10,7 @@ import type {
   ServicePortPlan,
 } from '../../src/planner/plan';
 
-export const settings: NodeSettings = {
+const settings: NodeSettings = {
   nodeName: 'node',
   zone: '',
   nodeIPs: { IPv4: '192.168.88.10', IPv6: 'fd88::10' },

@@ -50,7 +50,7 @@ export function parseReply(text: string): Answer {
   return { outcome: 'ok', pod, port: Number(port), source, address };
 }
 
-export function failureOf(error: NodeJS.ErrnoException): Failure {
+function failureOf(error: NodeJS.ErrnoException): Failure {
   if (error.code === 'ECONNREFUSED') return { outcome: 'refused' };
   return error.code === 'ETIMEDOUT' ? { outcome: 'timeout' } : { outcome: `error:${error.code ?? error.message}` };
 }

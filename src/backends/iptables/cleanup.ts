@@ -22,7 +22,7 @@ export async function cleanUp(tables: IptablesTables, family: Family): Promise<C
 }
 
 /** Inputs of iptables-restore: jumps first, so that no packet meets half of a rule set; pure. */
-export function planCleanup(saved: SavedTables): string[] {
+function planCleanup(saved: SavedTables): string[] {
   const steps: string[] = [];
   for (const table of tableNames) {
     const chains = goneChains(saved, table);

@@ -39,7 +39,7 @@ export function isForwarded(frontend: Frontend): boolean {
 }
 
 /** The match of packets from this node's pods (or from all others); undefined where nobody can tell. */
-export function matchLocalPods(detector: LocalDetector, isLocal: boolean): string | undefined {
+function matchLocalPods(detector: LocalDetector, isLocal: boolean): string | undefined {
   const not = isLocal ? '' : '! ';
   switch (detector.kind) {
     case 'none':

@@ -43,7 +43,7 @@ const gateways = {
   node2: { IPv4: '10.244.2.1', IPv6: 'fd44:2::1', network4: '10.244.2.0/24', network6: 'fd44:2::/64' },
 } as const;
 
-export function namespaceNames(prefix: string): readonly string[] {
+function namespaceNames(prefix: string): readonly string[] {
   return namespaces.map((name) => `${prefix}-${name}`);
 }
 
