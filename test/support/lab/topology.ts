@@ -43,10 +43,6 @@ const gateways = {
   node2: { IPv4: '10.244.2.1', IPv6: 'fd44:2::1', network4: '10.244.2.0/24', network6: 'fd44:2::/64' },
 } as const;
 
-function namespaceNames(prefix: string): readonly string[] {
-  return namespaces.map((name) => `${prefix}-${name}`);
-}
-
 /** `ip -batch` text for the machine's own namespace: the namespaces, and the veth pairs straight into them. */
 export function printNamespaces(prefix: string): string {
   const pair = (outer: string, device: string, inner: string): string =>
