@@ -27,13 +27,17 @@ export function idleObjects(count: number, endpoints: number): ClusterObject[] {
   return Array.from({ length: count }, (_, n) => idleService(n, endpoints)).flat();
 }
 
+/** Addresses of its endpoints. */
+export function idlePods(n: number, endpoints: number, shift = 0): string[] {
+  return Array.from({ length: endpoints }, (_, i) => crowd.address((n * endpoints + i + shift) % 1000));
+}
+
 export function idleService(n: number, endpoints: number, shift = 0): ClusterObject[] {
   const name = `idle-${n.toString().padStart(5, '0')}`;
-  const addresses = Array.from({ length: endpoints }, (_, i) => crowd.address((n * endpoints + i + shift) % 1000));
   return [
     service({ name, clusterIPs: [idleAddress(n)] }),
     slice(
-      addresses.map((address) => ['e', { address, ready: true }]),
+      idlePods(n, endpoints, shift).map((address) => ['e', { address, ready: true }]),
       { service: name },
     ),
   ];
@@ -43,6 +47,8 @@ export interface Client {
   readonly from: Place;
   readonly to: string;
   readonly port: number;
+  /** Connections; default 200. */
+  readonly perSecond?: number;
 }
 
 export const throughVIP: Client = { from: 'b', to: '10.96.0.10', port: 80 };
@@ -53,9 +59,8 @@ export const everyClient: readonly Client[] = [throughVIP, toItself, throughNode
 export interface BusyOptions {
   readonly variant: IptablesVariant;
   readonly clients?: readonly Client[];
-  readonly perSecond?: number;
   /** Environment of the proxy. */
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: () => Readonly<Record<string, string>>;
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** The bundle's arguments before those of the lab. */
@@ -88,7 +93,7 @@ export class BusyCluster {
 
   /** All but the proxy. Call stop whether it resolves or not. */
   async setUp(objects: readonly ClusterObject[] = busyObjects): Promise<void> {
-    const { variant, env = {}, config = {}, slow = 1 } = this.options;
+    const { variant, env = () => ({}), config = {}, slow = 1 } = this.options;
     this.server = await FakeApiServer.start();
     this.put([...nodes, ...objects]);
     await this.lab.start();
@@ -96,7 +101,7 @@ export class BusyCluster {
     const args = await configureProxy(this.lab, port, { mode: 'iptables', ...config });
     const lock = join(this.lab.directory, 'write.lock');
     await this.lab.run('node', 'touch', [lock, '/run/vipwire.lock']);
-    const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
     const command = ['sh', '-c', ownLock, lock, 'env', ...environment, ...vipwire, ...(this.options.arguments ?? [])];
     this.node = new ProxiedNode(this.lab, { command: [...command, ...args], variant, slow });
   }
@@ -156,8 +161,8 @@ export class BusyCluster {
    * connection that was refused or not answered, a SYN that had to be sent again, a connection that broke.
    */
   async whileBusy(work: () => Promise<unknown>): Promise<string[]> {
-    const { clients = everyClient, perSecond = 200 } = this.options;
-    const watched = await Promise.all(clients.map((client) => this.watch(client, perSecond)));
+    const { clients = everyClient } = this.options;
+    const watched = await Promise.all(clients.map((client) => this.watch(client)));
     const begunMs = Date.now();
     await work();
     // What came last is in use too.
@@ -166,8 +171,8 @@ export class BusyCluster {
     return told.flat();
   }
 
-  private async watch(client: Client, perSecond: number): Promise<(begunMs: number) => Promise<string[]>> {
-    const { from, to, port } = client;
+  private async watch(client: Client): Promise<(begunMs: number) => Promise<string[]>> {
+    const { from, to, port, perSecond = 200 } = client;
     const name = `${from} -> ${to}:${port}`;
     const target = { to, port, timeoutMs: patienceMs };
     const held = await this.lab.hold(from, target);
@@ -178,11 +183,14 @@ export class BusyCluster {
       const answer = await held.ask();
       await held.close();
       const again = (await this.synRetransmits(from)) - before;
-      const wrong = failures.map(
-        ({ outcome, atMs, afterMs }) => `${name}: ${outcome} after ${Math.round(afterMs)} ms, at ${atMs - begunMs} ms`,
-      );
+      const wrong = [...new Set(failures.map(({ outcome }) => outcome))].map((outcome) => {
+        const begun = failures.filter((failure) => failure.outcome === outcome).map(({ atMs }) => atMs - begunMs);
+        const when = `${Math.min(...begun)} to ${Math.max(...begun)} ms`;
+        return `${name}: ${begun.length} of ${attempts} ${outcome}, begun at ${when}`;
+      });
       if (attempts === 0) wrong.push(`${name}: opened nothing`);
-      if (again > 0) wrong.push(`${name}: ${again} of ${attempts} SYNs sent again (paused ${longestPauseMs} ms)`);
+      if (again > 0)
+        wrong.push(`${name}: ${again} of ${attempts} SYNs sent again (held up for ${Math.round(longestPauseMs)} ms)`);
       if (answer.outcome !== 'ok') wrong.push(`${name}: the long connection: ${answer.outcome}`);
       return wrong;
     };

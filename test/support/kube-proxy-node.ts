@@ -17,13 +17,17 @@ export const busyServices: readonly KubeProxyService[] = [
 
 /** Its first sync, whatever is on the node. Throws where kube-proxy would fail, and try the same again for ever. */
 export async function fullSync(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
+  await ensureJumps(cluster);
+  await restore(cluster, printSync(services, await savedNat(cluster)));
+}
+
+async function ensureJumps(cluster: BusyCluster): Promise<void> {
   for (const table of canaryTables) await ensureChain(cluster, table, 'KUBE-PROXY-CANARY');
   for (const { table, from, rule, to } of jumps) {
     await ensureChain(cluster, table, to);
     const present = await succeeds(cluster.iptables('-t', table, '-C', from, ...rule));
     if (!present) await cluster.iptables('-t', table, '-I', from, ...rule);
   }
-  await restore(cluster, printSync(services, await savedNat(cluster)));
 }
 
 /** A later sync, after these Services changed or went. */
@@ -38,7 +42,7 @@ export async function partialSync(
 /** A node on which it has long been at work, with a large cluster: written in smaller calls than its own, to save time. */
 export async function largeNode(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
   for (const input of printServiceChains(services, 500)) await restore(cluster, input);
-  await fullSync(cluster, []);
+  await ensureJumps(cluster);
   await partialSync(cluster, services, []);
 }
 

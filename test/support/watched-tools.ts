@@ -1,0 +1,98 @@
+/**
+ * Stand-ins for the node's iptables tools, first on the proxy's PATH: they count the calls, and die, dawdle or fail where a test
+ * says so. In the end the real tool does the work.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { IptablesVariant } from './lab/proxied-node';
+
+/**
+ * How a process is killed at one of its writes, which goes on without it: `cut` before the tool has read its input, which may end
+ * anywhere; `whole` after that; `written` after it has written and before the process knows.
+ */
+export type Death = 'cut' | 'whole' | 'written';
+
+const real = '"$real" "$@"';
+const dawdle = 'echo $$ > orphan; kill -9 $PPID; sleep 0.7';
+const deaths: Readonly<Record<Death, string>> = {
+  cut: `${dawdle}; exec ${real}`,
+  whole: `cat > input; ${dawdle}; exec ${real} < input`,
+  written: `${real} || exit; ${dawdle}; exit 0`,
+};
+
+export class WatchedTools {
+  private readonly state: string;
+  private readonly bin: string;
+
+  constructor(directory: string, variant: IptablesVariant) {
+    this.state = join(directory, 'tools');
+    this.bin = join(this.state, 'bin');
+    mkdirSync(this.bin, { recursive: true });
+    for (const tool of [`iptables-${variant}-restore`, `iptables-${variant}-save`])
+      writeFileSync(join(this.bin, tool), this.script(tool), { mode: 0o755 });
+    this.obey('');
+  }
+
+  /** Of the proxy. */
+  get env(): Readonly<Record<string, string>> {
+    return { PATH: `${this.bin}:${process.env['PATH'] ?? ''}` };
+  }
+
+  /** A look at the canary rules goes through the same tool and is no write. */
+  private script(tool: string): string {
+    const kind = tool.endsWith('-save') ? 'reads' : 'writes';
+    const look = kind === 'reads' ? '' : `case "$*" in '--noflush --wait 5') ;; *) exec ${real} ;; esac`;
+    return [
+      '#!/bin/sh',
+      `real=$(PATH=\${PATH#*:} command -v ${tool})`,
+      `cd '${this.state}'`,
+      look,
+      `echo >> ${kind}`,
+      `n=$(wc -l < ${kind})`,
+      kind === 'writes' ? '. ./orders' : '',
+      `exec ${real}`,
+      '',
+    ].join('\n');
+  }
+
+  /** Shell text that each write runs before the real tool ("$real"); $n counts the writes since these orders. */
+  private obey(orders: string): void {
+    for (const file of ['reads', 'writes']) writeFileSync(join(this.state, file), '');
+    rmSync(join(this.state, 'orphan'), { force: true });
+    writeFileSync(join(this.state, 'orders'), `${orders}\n`);
+  }
+
+  /** From now on the tools do what they should. */
+  behave(): void {
+    this.obey('');
+  }
+
+  /** The n-th write from now on is the death of its process. */
+  kill(at: number, death: Death): void {
+    this.obey(`if [ $n = ${at} ]; then ${deaths[death]}; fi`);
+  }
+
+  /** The next writes fail, and write nothing; or the first of the tables that they are to write. */
+  fail(times: number, after: 'nothing' | 'first table' = 'nothing'): void {
+    const part = after === 'nothing' ? 'cat > /dev/null' : `sed '/^COMMIT/q' | ${real}`;
+    this.obey(`if [ $n -le ${times} ]; then ${part}; echo 'iptables-restore: out of order' >&2; exit 4; fi`);
+  }
+
+  /** Every write takes so long before it begins. */
+  slow(seconds: number): void {
+    this.obey(`sleep ${seconds}`);
+  }
+
+  /** Calls since the last orders. */
+  count(kind: 'reads' | 'writes'): number {
+    return readFileSync(join(this.state, kind), 'utf8').length;
+  }
+
+  /** The tool that outlived its process; undefined where none was killed. */
+  get orphan(): { readonly alive: boolean } | undefined {
+    const file = join(this.state, 'orphan');
+    if (!existsSync(file)) return undefined;
+    const pid = readFileSync(file, 'utf8').trim();
+    return { alive: pid !== '' && existsSync(`/proc/${pid}`) };
+  }
+}
