@@ -21,6 +21,8 @@ export interface AgentTelemetryOptions {
   /** undefined: health check node ports are not answered. */
   readonly openServiceHealth: ((family: Family, addresses: NodePortAddresses) => ServiceHealthServers) | undefined;
   readonly onSynced?: (family: Family) => void;
+  /** Nothing is written: log lines say so. */
+  readonly dryRun?: boolean;
 }
 
 /** Counts over the Plan, kept up to date from what each round changed. */
@@ -109,7 +111,8 @@ export class AgentTelemetry {
       kernelMs: Math.round(report.kernelMs),
       ...(report.reason === '' ? {} : { reason: report.reason }),
     };
-    if (written !== undefined || report.reason === 'start') log.info(line, 'synced');
+    if (written !== undefined || report.reason === 'start')
+      log.info(line, this.options.dryRun === true ? 'would sync' : 'synced');
     else log.debug(line, 'nothing to write');
     this.options.onSynced?.(family);
   }

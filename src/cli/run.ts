@@ -206,6 +206,7 @@ async function dryRun(
     log,
     clock,
     health,
+    dryRun: true,
     openServiceHealth: undefined,
     onSynced: () => {
       waitingFor--;

@@ -2,6 +2,7 @@
 import { DeltaTracker } from '../../delta/delta-tracker';
 import type { Family } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
+import { sortedServices } from '../../planner/describe';
 import type { Frontend, Plan, PlanChanges, ServicePlan, ServicePortPlan } from '../../planner/plan';
 import { servicePortName } from '../../planner/plan';
 import { type ChangedChains, type DispatchEntry, DispatchTree } from './dispatch-tree';
@@ -72,7 +73,7 @@ export class RuleSet {
     this.set('filter', renderFilterBase(this.family, this.settings, localhost));
     for (const root of rootNames)
       if (root !== 'hairpin' || !this.settings.hasBpf) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));
-    this.renderChanges(plan, plan.services);
+    this.renderChanges(plan, new Map(sortedServices(plan).map((service) => [service.key, service])));
   }
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
