@@ -5,7 +5,10 @@ import { nodePortScenarios } from './scenarios/node-ports';
 import { scaleScenarios } from './scenarios/scale';
 import { sourceScenarios } from './scenarios/sources';
 
-/** What the recorded scenarios leave out, with expectations from kube-proxy's rules; written for iptables mode. */
+/**
+ * What the recorded scenarios leave out, written for iptables mode. Their `about` names the file of kube-proxy (under
+ * pkg/proxy, or cmd/kube-proxy) whose rule it is.
+ */
 export const ownScenarios: readonly Scenario[] = [
   ...endpointScenarios,
   ...sourceScenarios,

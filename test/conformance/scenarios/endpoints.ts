@@ -25,7 +25,7 @@ const draining = { ready: false, serving: true, terminating: true };
 export const endpointScenarios: readonly Scenario[] = [
   {
     name: 'node-hints',
-    about: 'Hints by node come first, then hints by zone, then everyone (section 2, topologyMode).',
+    about: 'Hints by node come first, then hints by zone, then everyone (topology.go).',
     steps: [
       {
         objects: [
@@ -64,7 +64,7 @@ export const endpointScenarios: readonly Scenario[] = [
   },
   {
     name: 'hints-not-for-local',
-    about: 'Hints choose among the cluster list alone: a Local policy uses every pod of this node (section 2).',
+    about: 'Hints choose among the cluster list alone: a Local policy uses every pod of this node (topology.go).',
     steps: [
       {
         objects: [
@@ -89,7 +89,7 @@ export const endpointScenarios: readonly Scenario[] = [
   },
   {
     name: 'conditions-left-out',
-    about: 'ready and serving left out mean true, terminating left out means false (section 1.4, section 10: 2).',
+    about: 'ready and serving left out mean true, terminating left out means false (endpointslicecache.go).',
     steps: [
       {
         objects: [service(), slice([['a', { terminating: false }], ['b', { ready: false }], 'd'])],
@@ -124,7 +124,7 @@ export const endpointScenarios: readonly Scenario[] = [
   {
     name: 'terminating-local',
     about:
-      'Local falls back to pods of this node that drain, while the cluster list goes to the ready ones (section 2).',
+      'Local falls back to pods of this node that drain, while the cluster list goes to the ready ones (topology.go).',
     steps: [
       {
         objects: [
@@ -168,7 +168,7 @@ export const endpointScenarios: readonly Scenario[] = [
   {
     name: 'slices-merge',
     about:
-      'Slices of a Service are one list; a pod that lives beats its own dying entry; headless-labelled slices do not count (sections 1.1 and 1.4).',
+      'Slices of a Service are one list; a pod that lives beats its own dying entry; headless-labelled slices do not count (app/server.go, endpointslicecache.go).',
     steps: [
       {
         objects: [
@@ -191,7 +191,7 @@ export const endpointScenarios: readonly Scenario[] = [
   },
   {
     name: 'several-target-ports',
-    about: 'Pods of one Service may listen on different ports: each slice has its own (section 1.4).',
+    about: 'Pods of one Service may listen on different ports: each slice has its own (endpointslicecache.go).',
     steps: [
       {
         objects: [
@@ -233,7 +233,7 @@ export const endpointScenarios: readonly Scenario[] = [
   },
   {
     name: 'changes-while-away',
-    about: 'What changed while the proxy was away is right after its start: gone, moved and new (section 3.6).',
+    about: 'What changed while the proxy was away is right after its start: gone, moved and new (iptables/proxier.go).',
     steps: [
       {
         objects: [
@@ -262,7 +262,7 @@ export const endpointScenarios: readonly Scenario[] = [
   },
   {
     name: 'refused-in-both-families',
-    about: 'Nothing usable anywhere refuses, also over UDP and IPv6, by NodePort and load balancer (section 2.1).',
+    about: 'Nothing usable anywhere refuses, also over UDP and IPv6, by NodePort and load balancer (topology.go).',
     steps: [
       {
         objects: [

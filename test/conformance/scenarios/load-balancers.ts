@@ -22,7 +22,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   {
     name: 'loadbalancer-shared-address',
     about:
-      'Several Services share a load-balancer address by their ports; the ranges of one are not for the others (section 3.5).',
+      'Several Services share a load-balancer address by their ports; the ranges of one are not for the others (iptables/proxier.go).',
     steps: [
       {
         objects: [
@@ -73,7 +73,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   {
     name: 'source-ranges-node',
     about:
-      "Ranges with the node's own address let it in, also where the VIP is an address of the node (section 3.5, section 10: 28).",
+      "Ranges with the node's own address let it in, also where the VIP is an address of the node (iptables/proxier.go).",
     steps: [
       {
         objects: ranged([`${node4}/32`]),
@@ -87,8 +87,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   },
   {
     name: 'source-ranges-other-family',
-    about:
-      'Ranges of the other family alone leave this one open; so does one of /0 among others (section 1.3, section 10: 11).',
+    about: 'Ranges of the other family alone leave this one open; so does one of /0 among others (serviceport.go).',
     steps: [
       {
         objects: ranged(['fd00::/8']),
@@ -115,7 +114,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   {
     name: 'source-ranges-local-policy',
     about:
-      'Ranges and externalTrafficPolicy Local together: the source is kept, and pods of this node go to any pod (sections 2.2 and 3.5).',
+      'Ranges and externalTrafficPolicy Local together: the source is kept, and pods of this node go to any pod (iptables/proxier.go).',
     steps: [
       {
         objects: [
@@ -139,7 +138,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   },
   {
     name: 'loadbalancer-ip-mode-proxy',
-    about: 'An ingress address of ipMode Proxy is left to the load balancer (section 1.3, section 10: 12).',
+    about: 'An ingress address of ipMode Proxy is left to the load balancer (serviceport.go).',
     steps: [
       {
         objects: [
@@ -182,7 +181,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   {
     name: 'external-ip-of-the-node',
     about:
-      "An externalIP that is the node's own address: that port is the Service's, the others stay the node's (section 3.5).",
+      "An externalIP that is the node's own address: that port is the Service's, the others stay the node's (iptables/proxier.go).",
     steps: [
       {
         objects: [
@@ -201,8 +200,7 @@ export const loadBalancerScenarios: readonly Scenario[] = [
   },
   {
     name: 'external-ip-local',
-    about:
-      'externalTrafficPolicy Local counts for a ClusterIP Service that has externalIPs (section 1.3, section 10: 13).',
+    about: 'externalTrafficPolicy Local counts for a ClusterIP Service that has externalIPs (serviceport.go).',
     steps: [
       {
         objects: [

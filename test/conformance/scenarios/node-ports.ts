@@ -19,7 +19,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   {
     name: 'nodeport-everywhere',
     about:
-      'A NodePort answers on every address of the node, loopback included (section 2.5, section 3.2: localhostNodePorts).',
+      'A NodePort answers on every address of the node, loopback included (util/nodeport_addresses.go, iptables/proxier.go).',
     steps: [
       {
         objects: [dualNodePort, slice(['a']), slice(['a'], { family: 'IPv6' })],
@@ -37,7 +37,8 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-not-on-localhost',
-    about: 'localhostNodePorts false: the node itself still reaches NodePorts, on its other addresses (section 3.5).',
+    about:
+      'localhostNodePorts false: the node itself still reaches NodePorts, on its other addresses (iptables/proxier.go).',
     config: { iptables: { localhostNodePorts: false } },
     steps: [
       {
@@ -52,7 +53,8 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-addresses-cidr',
-    about: 'nodePortAddresses names networks; the family that it does not name stays open (section 2.5).',
+    about:
+      'nodePortAddresses names networks; the family that it does not name stays open (util/nodeport_addresses.go).',
     config: { nodePortAddresses: ['192.168.88.0/24'] },
     steps: [
       {
@@ -70,7 +72,8 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-addresses-primary',
-    about: 'nodePortAddresses primary: the addresses of the Node object alone, in both families (section 2.5).',
+    about:
+      'nodePortAddresses primary: the addresses of the Node object alone, in both families (util/nodeport_addresses.go).',
     config: { nodePortAddresses: ['primary'] },
     steps: [
       {
@@ -86,7 +89,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-two-protocols',
-    about: 'One port number over TCP and UDP, of one Service and of two, and each goes its own way (section 1.4).',
+    about: 'One port number over TCP and UDP, and each goes its own way (endpointslicecache.go).',
     steps: [
       {
         objects: [
@@ -112,7 +115,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-hairpin',
-    about: 'A pod that reaches itself by a NodePort gets an answer, under either policy (sections 2.2 and 3.5).',
+    about: 'A pod that reaches itself by a NodePort gets an answer, under either policy (iptables/proxier.go).',
     steps: [
       { objects: [nodePort, slice(['a'])], probes: [tcp('a', node4, 30080, reaches(['a:8080'], asNode))] },
       {
@@ -129,8 +132,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'nodeport-udp-moves',
-    about:
-      'A UDP flow through a NodePort leaves a pod that goes, and one that refused finds the first pod (section 6).',
+    about: 'A UDP flow through a NodePort leaves a pod that goes (conntrack/cleanup.go).',
     steps: [
       {
         objects: [
@@ -150,7 +152,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   },
   {
     name: 'health-check-behind-firewall',
-    about: 'The health check port is let in whatever the policy of INPUT (section 3.5, filter KUBE-NODEPORTS).',
+    about: 'The health check port is let in whatever the policy of INPUT (iptables/proxier.go).',
     steps: [
       {
         objects: [

@@ -9,8 +9,7 @@ const asNode = ['10.244.1.1'];
 export const sourceScenarios: readonly Scenario[] = [
   {
     name: 'hairpin-forward-drop',
-    about:
-      'Masqueraded traffic passes a FORWARD policy of DROP, the hairpin too (section 3.5, KUBE-FORWARD and KUBE-SEP).',
+    about: 'Masqueraded traffic passes a FORWARD policy of DROP, the hairpin too (iptables/proxier.go).',
     steps: [
       {
         objects: [
@@ -63,7 +62,7 @@ export const sourceScenarios: readonly Scenario[] = [
   },
   {
     name: 'local-by-interface-prefix',
-    about: 'detectLocalMode InterfaceNamePrefix: what comes in by veth* is a pod of this node (section 2.4).',
+    about: 'detectLocalMode InterfaceNamePrefix: what comes in by veth* is a pod of this node (util/localdetector.go).',
     config: { detectLocalMode: 'InterfaceNamePrefix', detectLocal: { interfaceNamePrefix: 'veth' } },
     steps: [
       {
@@ -86,7 +85,8 @@ export const sourceScenarios: readonly Scenario[] = [
   },
   {
     name: 'local-by-bridge',
-    about: 'detectLocalMode BridgeInterface: what comes in by that one device is a pod of this node (section 2.4).',
+    about:
+      'detectLocalMode BridgeInterface: what comes in by that one device is a pod of this node (util/localdetector.go).',
     config: { detectLocalMode: 'BridgeInterface', detectLocal: { bridgeInterface: 'vethc' } },
     steps: [
       {
@@ -101,7 +101,8 @@ export const sourceScenarios: readonly Scenario[] = [
   },
   {
     name: 'local-by-node-cidr',
-    about: "detectLocalMode NodeCIDR: the Node's podCIDRs, so that pods of other nodes are masqueraded (section 2.4).",
+    about:
+      "detectLocalMode NodeCIDR: the Node's podCIDRs, so that pods of other nodes are masqueraded (util/localdetector.go).",
     config: { detectLocalMode: 'NodeCIDR' },
     steps: [
       {
@@ -118,7 +119,7 @@ export const sourceScenarios: readonly Scenario[] = [
   {
     name: 'local-unknown',
     about:
-      'Without a cluster CIDR no one is known to be off the cluster: ClusterIP traffic keeps its source (sections 2.3 and 2.4).',
+      'Without a cluster CIDR no one is known to be off the cluster: ClusterIP traffic keeps its source (iptables/proxier.go, util/localdetector.go).',
     config: { clusterCIDR: '' },
     steps: [
       {
@@ -137,7 +138,7 @@ export const sourceScenarios: readonly Scenario[] = [
   },
   {
     name: 'masquerade-bit',
-    about: 'Another mark than 0x4000 masquerades as well (section 8.2, iptables.masqueradeBit).',
+    about: 'Another mark than 0x4000 masquerades as well (apis/config).',
     config: { iptables: { masqueradeBit: 20 } },
     steps: [
       {

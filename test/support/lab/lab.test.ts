@@ -8,6 +8,11 @@ import { addresses, crowd, places } from './topology';
 // A busy machine takes its time to start sixteen processes.
 jest.setTimeout(30_000);
 
+/** Debian's iputils-ping, which nothing but scenarios with pings needs. */
+const hasPing = existsSync('/usr/bin/ping') || existsSync('/bin/ping');
+if (!hasPing) console.warn('SKIPPED: Lab.ping needs ping');
+const testPing = hasPing ? test : test.skip;
+
 describeAsRoot('Lab', () => {
   let lab: Lab;
   beforeAll(async () => {
@@ -74,6 +79,12 @@ describeAsRoot('Lab', () => {
     expect(failures[0]).toMatchObject({ outcome: 'timeout' });
     expect(pods.d).toBe(attempts - failures.length);
     expect(latencyMs.p50).toBeLessThan(100);
+  });
+
+  testPing('a ping is answered, or not', async () => {
+    expect(await lab.ping('c', addresses.d.IPv4)).toBe('pong');
+    expect(await lab.ping('ext', addresses.e.IPv6)).toBe('pong');
+    expect(await lab.ping('c', '10.96.0.10')).toBe('silent');
   });
 
   test('a server of the test is reachable from inside', async () => {
