@@ -1,0 +1,55 @@
+import type { Clock } from '../../src/host/clock';
+
+interface Sleeper {
+  readonly atMs: number;
+  readonly wake: () => void;
+}
+
+/** Everything that needs no time has been done. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Time that passes when a test says so. */
+export class FakeClock implements Clock {
+  private ms = 1_000_000;
+  private sleepers = new Set<Sleeper>();
+
+  now(): number {
+    return this.ms;
+  }
+
+  /** Who waits, and for how long from now. */
+  get waitsMs(): readonly number[] {
+    return [...this.sleepers].map(({ atMs }) => atMs - this.ms).sort((a, b) => a - b);
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted === true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const sleeper: Sleeper = {
+        atMs: this.ms + ms,
+        wake: () => {
+          this.sleepers.delete(sleeper);
+          resolve();
+        },
+      };
+      this.sleepers.add(sleeper);
+      signal?.addEventListener('abort', sleeper.wake);
+    });
+  }
+
+  /** Wakes in order of time whoever is due, with all that follows from it. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.ms + ms;
+    await settle();
+    for (;;) {
+      const [next] = [...this.sleepers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
+      if (next === undefined) break;
+      this.ms = Math.max(this.ms, next.atMs);
+      next.wake();
+      await settle();
+    }
+    this.ms = endMs;
+  }
+}

@@ -1,0 +1,117 @@
+/** A reconciler over tables in memory, with time and failures in the test's hands. */
+import PQueue from 'p-queue';
+import { IptablesBackend, type IptablesTables } from '../../src/backends/iptables/backend';
+import type { Step } from '../../src/backends/iptables/steps';
+import type { ClusterChange } from '../../src/model/cluster';
+import { ClusterStore } from '../../src/model/cluster-store';
+import type { NodeSettings } from '../../src/planner/plan';
+import { planCluster } from '../../src/planner/plan-cluster';
+import { Reconciler, type SyncFailure } from '../../src/reconciler/reconciler';
+import type { SyncReport } from '../../src/reconciler/sync-report';
+import { makeSettings } from '../support/cluster-objects';
+import { FakeIptables } from '../support/fake-iptables';
+import { FakeClock } from './fake-clock';
+
+export const schedule = { minPeriodMs: 1000, maxRetryMs: 30_000 };
+const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+
+export interface LoopOptions {
+  readonly tables?: FakeIptables;
+  readonly store?: ClusterStore;
+  readonly clock?: FakeClock;
+  /** How long a write takes: what comes meanwhile comes during a round. */
+  readonly writeMs?: number;
+  readonly dryRun?: boolean;
+}
+
+export class Loop {
+  readonly tables: FakeIptables;
+  readonly store: ClusterStore;
+  readonly clock: FakeClock;
+  readonly backend: IptablesBackend;
+  readonly reconciler: Reconciler<readonly Step[]>;
+  readonly reports: SyncReport[] = [];
+  readonly failures: SyncFailure[] = [];
+  readonly batches: string[] = [];
+  settings: NodeSettings = makeSettings();
+  reads = 0;
+  queued = 0;
+
+  constructor({ tables, store, clock, writeMs = 0, dryRun = false }: LoopOptions = {}) {
+    this.tables = tables ?? new FakeIptables();
+    this.store = store ?? new ClusterStore(0);
+    this.clock = clock ?? new FakeClock();
+    this.backend = new IptablesBackend('IPv4', iptables, this.slowly(writeMs));
+    this.reconciler = new Reconciler({
+      family: 'IPv4',
+      backend: this.backend,
+      state: this.store,
+      settings: () => this.settings,
+      queue: new PQueue({ concurrency: 1 }),
+      clock: this.clock,
+      schedule,
+      dryRun,
+      onSynced: (report) => this.reports.push(report),
+      onFailed: (failure) => this.failures.push(failure),
+      onQueued: () => this.queued++,
+      onBatch: (text) => this.batches.push(text()),
+    });
+  }
+
+  /** Tells the store and the reconciler, as the agent does. */
+  change(...changes: readonly ClusterChange[]): void {
+    this.store.apply(changes);
+    const { services, triggerTimesMs } = this.store.takeChanged();
+    if (services.size > 0) this.reconciler.servicesChanged(services, triggerTimesMs);
+  }
+
+  set(...objects: readonly Extract<ClusterChange, { op: 'set' }>['object'][]): void {
+    this.change(...objects.map((object) => ({ op: 'set', object }) as const));
+  }
+
+  changeSettings(over: Partial<NodeSettings>): void {
+    this.settings = makeSettings(over);
+    this.reconciler.settingsChanged();
+  }
+
+  /** Starts, and lets the first round be done. */
+  async begin(): Promise<void> {
+    this.reconciler.start();
+    await this.clock.advance(schedule.minPeriodMs);
+  }
+
+  lastReport(): SyncReport {
+    const report = this.reports.at(-1);
+    if (report === undefined) throw new Error('no round was reported');
+    return report;
+  }
+
+  /** As iptables-save; the order of chains tells who came first. */
+  kernel(): string[] {
+    return this.tables.print().split('\n').sort();
+  }
+
+  /** What a process that starts on an empty machine writes for the cluster as it is now. */
+  async fresh(): Promise<string[]> {
+    const tables = new FakeIptables();
+    const backend = new IptablesBackend('IPv4', iptables, tables);
+    backend.render(planCluster(this.store, 'IPv4', this.settings));
+    await backend.apply(backend.diff() ?? []);
+    return tables.print().split('\n').sort();
+  }
+
+  private slowly(writeMs: number): IptablesTables {
+    return {
+      variant: this.tables.variant,
+      save: () => {
+        this.reads++;
+        return this.tables.save();
+      },
+      restore: async (input) => {
+        if (writeMs > 0) await this.clock.sleep(writeMs);
+        await this.tables.restore(input);
+      },
+      canariesStand: () => this.tables.canariesStand(),
+    };
+  }
+}
