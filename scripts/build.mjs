@@ -1,13 +1,13 @@
 // One CJS bundle runs: dist/vipwire.cjs, with the netlink addon's prebuilt file for each architecture beside it.
 import { build } from 'esbuild';
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-rmSync('dist', { recursive: true, force: true });
-mkdirSync('dist');
+// Made aside and then put in place: whoever runs the old one meanwhile goes on.
+const folder = mkdtempSync('.dist-');
 await build({
   entryPoints: ['bin/vipwire.ts'],
-  outfile: 'dist/vipwire.cjs',
+  outfile: `${folder}/vipwire.cjs`,
   bundle: true,
   platform: 'node',
   target: 'node20',
@@ -29,6 +29,9 @@ await build({
     },
   ],
 });
-chmodSync('dist/vipwire.cjs', 0o755);
+chmodSync(`${folder}/vipwire.cjs`, 0o755);
 for (const arch of ['linux-x64', 'linux-arm64'])
-  cpSync(`node_modules/netlink/prebuilds/${arch}`, `dist/prebuilds/${arch}`, { recursive: true });
+  cpSync(`node_modules/netlink/prebuilds/${arch}`, `${folder}/prebuilds/${arch}`, { recursive: true });
+chmodSync(folder, 0o755);
+rmSync('dist', { recursive: true, force: true });
+renameSync(folder, 'dist');
