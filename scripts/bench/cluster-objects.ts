@@ -9,7 +9,7 @@ export interface ClusterSpec {
   readonly services: number;
   /** A Service. */
   readonly endpoints: number;
-  /** The first Services, so many, also have a node port and a load balancer; the last ones, so many, have no endpoints. */
+  /** The first Services, so many, also have a node port and a load balancer; the last ones, so many, are UDP and have no endpoints. */
   readonly loadBalancers?: number;
   readonly empty?: number;
   /** Endpoints of one further Service, in slices of a hundred. */
@@ -61,9 +61,10 @@ interface ServiceTraits {
   readonly address: string;
   readonly nodePort?: number;
   readonly loadBalancer?: string;
+  readonly protocol?: 'TCP' | 'UDP';
 }
 
-export function makeService({ name, address, nodePort, loadBalancer }: ServiceTraits): FakeObject {
+export function makeService({ name, address, nodePort, loadBalancer, protocol = 'TCP' }: ServiceTraits): FakeObject {
   const labels = labelsOf(name);
   const external = nodePort !== undefined && loadBalancer !== undefined;
   const annotations = { 'meta.helm.sh/release-name': name, 'meta.helm.sh/release-namespace': namespace };
@@ -87,7 +88,7 @@ export function makeService({ name, address, nodePort, loadBalancer }: ServiceTr
             'f:internalTrafficPolicy': {},
             'f:ports': {
               '.': {},
-              'k:{"port":80,"protocol":"TCP"}': fieldsOfKeys(['name', 'port', 'protocol', 'targetPort']),
+              [`k:{"port":80,"protocol":"${protocol}"}`]: fieldsOfKeys(['name', 'port', 'protocol', 'targetPort']),
             },
             'f:selector': {},
             'f:sessionAffinity': {},
@@ -97,7 +98,7 @@ export function makeService({ name, address, nodePort, loadBalancer }: ServiceTr
       ],
     },
     spec: {
-      ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 'http', ...(external ? { nodePort } : {}) }],
+      ports: [{ name: 'http', protocol, port: 80, targetPort: 'http', ...(external ? { nodePort } : {}) }],
       selector: { app: name, 'app.kubernetes.io/instance': `${name}-production` },
       clusterIP: address,
       clusterIPs: [address],
@@ -221,8 +222,9 @@ export function* makeCluster(spec: ClusterSpec): Generator<FakeObject> {
   for (let i = 0; i < services; i++) {
     const name = serviceName(i);
     const external = i < loadBalancers ? { nodePort: nodePort(i), loadBalancer: loadBalancerIP(network, i) } : {};
-    yield makeService({ name, address: clusterIP(network, i), ...external });
-    if (i < services - empty) yield makeSlice(name, endpointsOf(spec, i));
+    const isEmpty = i >= services - empty;
+    yield makeService({ name, address: clusterIP(network, i), protocol: isEmpty ? 'UDP' : 'TCP', ...external });
+    if (!isEmpty) yield makeSlice(name, endpointsOf(spec, i));
   }
   yield makeService({ name: movingService, address: movingIP(network) });
   yield makeSlice(movingService, [realPods(network)[0]]);

@@ -1,18 +1,20 @@
 /** What the first packet of a connection pays for the size of a cluster: two nodes, one client that alternates between them. */
 import { resolve } from 'node:path';
 import { clusterIP, loadBalancerIP, nodeAddress, nodePort } from './addresses';
-import { ApiProcess } from './api-process';
+import { ApiProcess, nodePlace } from './api-process';
 import { type Bench, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median } from './figure';
 import { end } from './site';
+import { flushRules } from './tool-alone';
 
 const target = 1.3;
 
 interface Target {
   readonly kind: string;
   readonly address: string;
-  readonly port: number;
+  /** As tcp.pl takes it. */
+  readonly port: string;
 }
 
 /** Of each kind the last entry by dispatch order: the highest address or port. */
@@ -21,10 +23,10 @@ function lastEntries({ network, services, loadBalancers = 0, empty = 0 }: Cluste
   const balancers = Array.from({ length: loadBalancers }, (_, i) => loadBalancerIP(network, i));
   const last = (addresses: readonly string[]): string => addresses.toSorted((a, b) => order(a) - order(b)).at(-1) ?? '';
   return [
-    { kind: 'ClusterIP', address: last(vips.slice(0, services - empty)), port: 80 },
-    { kind: 'NodePort', address: nodeAddress(network), port: nodePort(loadBalancers - 1) },
-    { kind: 'load-balancer IP', address: last(balancers), port: 80 },
-    { kind: 'refused VIP', address: last(vips.slice(services - empty)), port: 80 },
+    { kind: 'ClusterIP', address: last(vips.slice(0, services - empty)), port: '80' },
+    { kind: 'NodePort', address: nodeAddress(network), port: String(nodePort(loadBalancers - 1)) },
+    { kind: 'load-balancer IP', address: last(balancers), port: '80' },
+    { kind: 'refused VIP', address: last(vips.slice(services - empty)), port: '80u' },
   ];
 }
 
@@ -43,6 +45,7 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
   const running = await Promise.all(
     specs.map(async (spec) => {
       const api = await ApiProcess.start(site, bench.apiBundle, spec);
+      await flushRules(site, nodePlace(spec.network), 'nft');
       const proxy = startProxy(bench, spec, api, 'nft');
       await proxy.started();
       return { api, proxy };
@@ -56,7 +59,7 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
   const [large = [], small = []] = specs.map(lastEntries);
   const targets = large.flatMap((entry, i) => [entry, small[i] ?? entry]);
   const script = resolve('scripts/bench/tcp.pl');
-  const ends = targets.flatMap(({ address, port }) => [address, String(port)]);
+  const ends = targets.flatMap(({ address, port }) => [address, port]);
   const stdout = await site.run('client', 'perl', [script, 'connect', String(sizes.connects), ...ends]);
   const times = stdout.split('\n').map((line) => line.split(' ').map(Number));
   return large.map(({ kind, address, port }, i): Figure => {

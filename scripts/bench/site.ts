@@ -64,6 +64,7 @@ export class Site {
   readonly directory = mkdtempSync(join(tmpdir(), `vwbench${process.pid}-`));
   private readonly prefix = `vwbench${process.pid}-`;
   private readonly children = new Set<ChildProcess>();
+  private stopping: Promise<void> | undefined;
 
   async start(): Promise<void> {
     await removeNamespaces((name) => {
@@ -99,8 +100,13 @@ export class Site {
     return child;
   }
 
-  /** Everything is gone afterwards. */
-  async stop(): Promise<void> {
+  /** Everything is gone afterwards; may be called again. */
+  stop(): Promise<void> {
+    this.stopping ??= this.remove();
+    return this.stopping;
+  }
+
+  private async remove(): Promise<void> {
     await Promise.all([...this.children].map((child) => end(child, 'SIGKILL')));
     await removeNamespaces((name) => name.startsWith(this.prefix));
     rmSync(this.directory, { recursive: true, force: true });

@@ -1,11 +1,12 @@
 #!/usr/bin/perl
-# Both ends of measured connections. Perl is on every Debian, and its connect costs microseconds: Node's would hide the kernel's.
+# Both ends of measured connections, over TCP but for refusals. Perl is on every Debian, and its connect costs microseconds: Node's would hide the kernel's.
 #   serve PORT                            tells each client the address that it reached, until it is ended
 #   watch ADDRESS PORT INTERVAL_MS        a connection each interval; at SIGTERM: lines of "began ended answer", ms of CLOCK_MONOTONIC
-#   connect ROUNDS ADDRESS PORT ...       each target once a round; a line of microseconds a target
+#   connect ROUNDS ADDRESS PORT ...       each target once a round, UDP where PORT has a u behind it; a line of microseconds a target
 use strict;
 use warnings;
-use Socket qw(:DEFAULT IPPROTO_TCP);
+use Errno;
+use Socket qw(:DEFAULT IPPROTO_TCP IPPROTO_UDP);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC usleep);
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
@@ -15,6 +16,19 @@ sub open_socket {
     socket(my $socket, PF_INET, SOCK_STREAM, IPPROTO_TCP) or die "socket: $!";
     setsockopt($socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) or die "linger: $!";
     return $socket;
+}
+
+sub open_udp {
+    socket(my $socket, PF_INET, SOCK_DGRAM, IPPROTO_UDP) or die "socket: $!";
+    setsockopt($socket, SOL_SOCKET, SO_RCVTIMEO, pack('l!l!', 1, 0)) or die "timeout: $!";
+    return $socket;
+}
+
+# UDP, since a TCP socket that is still in connect, as it is on a wire within one machine, does not hear of ICMP until its next SYN.
+sub refused {
+    my ($socket, $to) = @_;
+    connect($socket, $to) && defined(syswrite($socket, '?')) or return 0;
+    return !defined(sysread($socket, my $answer, 1)) && $!{ECONNREFUSED};
 }
 
 my ($command, @args) = @ARGV;
@@ -42,6 +56,8 @@ if ($command eq 'serve') {
         my $answer = '';
         if (connect($socket, $to)) { sysread($socket, $answer, 64); $answer ||= 'closed' }
         else { $answer = 'failed' }
+        # The signal may have been what ended it.
+        last if $ending;
         push @lines, sprintf("%.3f %.3f %s\n", $began * 1000, now() * 1000, $answer);
         close($socket);
         $next += $interval / 1000;
@@ -54,16 +70,18 @@ if ($command eq 'serve') {
     my @targets;
     while (@args) {
         my ($address, $port) = splice(@args, 0, 2);
-        push @targets, scalar sockaddr_in($port, inet_aton($address));
+        my $is_udp = $port =~ s/u$//;
+        push @targets, [ $is_udp, scalar sockaddr_in($port, inet_aton($address)) ];
     }
     my @times = map { [] } @targets;
     for (1 .. $rounds) {
         for my $i (0 .. $#targets) {
-            my $socket = open_socket();
+            my ($is_udp, $to) = @{ $targets[$i] };
+            my $socket = $is_udp ? open_udp() : open_socket();
             my $began = now();
-            my $done = connect($socket, $targets[$i]);
+            my $done = $is_udp ? refused($socket, $to) : connect($socket, $to);
             my $took = now() - $began;
-            push @{ $times[$i] }, sprintf('%s%.1f', $done || $!{ECONNREFUSED} ? '' : '-', $took * 1e6);
+            push @{ $times[$i] }, sprintf('%s%.1f', $done ? '' : '-', $took * 1e6);
             close($socket);
         }
     }
