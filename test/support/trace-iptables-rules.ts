@@ -1,5 +1,5 @@
 /** Text of iptables-save, or of iptables-restore, as rules that a connection can be traced through. Knows what a proxy writes; the rest is an error. */
-import { type Family, cidrContains, parseCidr } from '../../src/model/address';
+import { addressWidth, cidrContains, type Family, parseCidr } from '../../src/model/address';
 import { runFilter } from './trace-iptables-bpf';
 
 /** A packet on its way through the hooks; never changed in place. */
@@ -93,6 +93,7 @@ const valueMatches: Readonly<Record<string, (value: string) => Match['chance']>>
 function matchAddress(end: 'source' | 'destination', value: string): Match['chance'] {
   const cidr = parseCidr(value.includes('/') ? value : `${value}/${value.includes(':') ? 128 : 32}`);
   if (cidr === undefined) throw unknown(`address ${value}`);
+  if (cidr.prefix === addressWidth(cidr.family)) return (packet) => Number(packet[end] === cidr.address);
   return (packet) => Number(cidrContains(cidr, packet[end]));
 }
 
@@ -110,7 +111,9 @@ function unknown(what: string): Error {
   return new Error(`the tracer does not know ${what}`);
 }
 
-/** One rule, without `-A CHAIN`. */
+/** Without `-A CHAIN`. Tables are parsed again and again, with few rules that are new. */
+const parsedRules = new Map<string, Rule>();
+
 class RuleParser {
   private readonly words: string[];
   private at = 0;
@@ -262,7 +265,8 @@ function addRule({ chains }: TracedTable, command: string, chain: string, text: 
   let rules = chains.get(chain);
   if (rules === undefined && /^KUBE-/.test(chain)) throw unknown(`chain ${chain}`);
   if (rules === undefined) chains.set(chain, (rules = []));
-  const rule = new RuleParser(text).parse();
+  const rule = parsedRules.get(text) ?? new RuleParser(text).parse();
+  parsedRules.set(text, rule);
   if (command === '-A') rules.push(rule);
   else if (command === '-I') rules.unshift(rule);
   else throw unknown(`command ${command}`);
