@@ -31,6 +31,7 @@ export class FakeClock implements Clock {
         atMs: this.ms + ms,
         wake: () => {
           this.sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', sleeper.wake);
           resolve();
         },
       };

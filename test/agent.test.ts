@@ -1,0 +1,334 @@
+import { Agent, type Machine } from '../src/agent';
+import { AgentTelemetry } from '../src/agent-telemetry';
+import { IptablesBackend } from '../src/backends/iptables/backend';
+import { DriftWatch } from '../src/backends/iptables/drift';
+import { completeConfiguration } from '../src/config/complete';
+import type { ProxyConfiguration } from '../src/config/configuration';
+import type { EndpointSlice, Node, Service } from '../src/model/cluster';
+import { ProxyHealth } from '../src/servers/proxy-health';
+import type { ClusterSink, Source } from '../src/sources/source';
+import { createLogger } from '../src/telemetry/logger';
+import { ProxyMetrics } from '../src/telemetry/metrics';
+import { FakeClock, settle } from './reconciler/fake-clock';
+import { makeEndpoint, makeNode, makeService, makeSlice } from './support/cluster-objects';
+import { FakeIptables } from './support/fake-iptables';
+
+const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+
+class FakeSource implements Source {
+  sink: ClusterSink | undefined;
+  stopped = false;
+
+  start(sink: ClusterSink): void {
+    this.sink = sink;
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    return Promise.resolve();
+  }
+}
+
+/** The daemon on a node in memory. */
+class FakeNode {
+  readonly clock = new FakeClock();
+  readonly source = new FakeSource();
+  readonly tables = { IPv4: new FakeIptables(), IPv6: new FakeIptables() };
+  readonly metrics = new ProxyMetrics('0');
+  readonly health = new ProxyHealth(60_000);
+  readonly lines: string[] = [];
+  readonly agent: Agent;
+  generation = 1;
+
+  constructor(configuration: Partial<ProxyConfiguration> = {}) {
+    const log = createLogger({ verbosity: 0, format: 'json' }, (line) => this.lines.push(line));
+    const telemetry = new AgentTelemetry({
+      backendName: 'iptables',
+      metrics: this.metrics,
+      log,
+      clock: this.clock,
+      health: this.health,
+      openServiceHealth: undefined,
+    });
+    this.agent = new Agent({
+      configuration: { ...completeConfiguration({}).configuration, ...configuration },
+      nodeName: 'node',
+      source: this.source,
+      clock: this.clock,
+      log,
+      telemetry,
+    });
+  }
+
+  machine(): Machine {
+    const drift = new DriftWatch({
+      clock: this.clock,
+      readGeneration: () => Promise.resolve(this.generation),
+      canariesStand: async () => (await this.tables.IPv4.canariesStand()) && (await this.tables.IPv6.canariesStand()),
+      fullCheckMs: 30_000,
+      readShare: 0.1,
+    });
+    const backends = new Map(
+      (['IPv4', 'IPv6'] as const).map((family) => {
+        const tables = this.tables[family];
+        const counted = drift.watched({
+          variant: 'nft',
+          save: () => tables.save(),
+          restore: async (input) => {
+            await tables.restore(input);
+            this.generation += input.match(/^COMMIT$/gm)?.length ?? 0;
+          },
+          canariesStand: () => tables.canariesStand(),
+        });
+        return [family, new IptablesBackend(family, iptables, counted)] as const;
+      }),
+    );
+    return { backends, drift };
+  }
+
+  set(...objects: readonly (Service | EndpointSlice | Node)[]): void {
+    this.source.sink?.apply(objects.map((object) => ({ op: 'set', object }) as const));
+  }
+
+  synced(): void {
+    this.source.sink?.synced();
+  }
+
+  /** Started, synced with these objects, and its first rounds done. */
+  async running(...objects: readonly (Service | EndpointSlice | Node)[]): Promise<this> {
+    await this.agent.start(() => Promise.resolve(this.machine()));
+    this.set(...objects);
+    this.synced();
+    await this.clock.advance(2000);
+    return this;
+  }
+
+  get writes(): number {
+    return this.tables.IPv4.inputs.length + this.tables.IPv6.inputs.length;
+  }
+
+  said(text: string): string[] {
+    return this.lines.filter((line) => line.includes(text));
+  }
+
+  async metric(series: string): Promise<number | undefined> {
+    const line = (await this.metrics.print()).split('\n').find((each) => each.startsWith(`${series} `));
+    return line === undefined ? undefined : Number(line.slice(series.length + 1));
+  }
+}
+
+const nodes: FakeNode[] = [];
+function fakeNode(configuration: Partial<ProxyConfiguration> = {}): FakeNode {
+  const node = new FakeNode(configuration);
+  nodes.push(node);
+  return node;
+}
+afterEach(async () => {
+  await Promise.all(nodes.splice(0).map(({ agent }) => agent.stop()));
+});
+
+const web = [makeService(), makeSlice([makeEndpoint('10.0.0.1')])] as const;
+const nodeCIDR = { detectLocalMode: 'NodeCIDR' } as const;
+
+describe('the first write', () => {
+  test('waits for the source to be in sync', async () => {
+    const node = fakeNode();
+    await node.agent.start(() => Promise.resolve(node.machine()));
+    node.set(...web);
+    await node.clock.advance(60_000);
+    expect(node.writes).toBe(0);
+    node.synced();
+    await node.clock.advance(0);
+    expect(node.writes).toBe(2);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.1:8080');
+  });
+
+  test('and for the machine, where the source was faster', async () => {
+    const node = fakeNode();
+    let open: ((machine: Machine) => void) | undefined;
+    const started = node.agent.start(() => new Promise((resolve) => (open = resolve)));
+    node.set(...web);
+    node.synced();
+    node.set(makeSlice([makeEndpoint('10.0.0.2')]));
+    await node.clock.advance(5000);
+    expect(node.writes).toBe(0);
+    // The interfaces are read before that.
+    while (open === undefined) await settle();
+    open(node.machine());
+    await started;
+    await node.clock.advance(0);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.2:8080');
+    expect(node.tables.IPv4.inputs).toHaveLength(1);
+  });
+
+  test('a machine that cannot be opened is told', async () => {
+    const node = fakeNode();
+    await expect(node.agent.start(() => Promise.reject(new Error('no iptables')))).rejects.toThrow('no iptables');
+  });
+});
+
+describe('detectLocalMode NodeCIDR', () => {
+  const withCIDR = makeNode({ podCIDRs: ['10.244.1.0/24'] });
+
+  test('waits for the Node to be given podCIDRs', async () => {
+    const node = await fakeNode(nodeCIDR).running(...web, makeNode());
+    expect(node.writes).toBe(0);
+    expect(node.said('waiting for the Node')).toHaveLength(1);
+    node.set(makeNode({ name: 'other', podCIDRs: ['10.244.9.0/24'] }));
+    await node.clock.advance(60_000);
+    expect(node.writes).toBe(0);
+    node.set(withCIDR);
+    await node.clock.advance(0);
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -d 10.96.0.10/32');
+    await node.clock.advance(600_000);
+    await expect(Promise.race([node.agent.failed, Promise.resolve('goes on')])).resolves.toBe('goes on');
+  });
+
+  test('does not wait where it has them', async () => {
+    const node = await fakeNode(nodeCIDR).running(...web, withCIDR);
+    expect(node.writes).toBe(2);
+    expect(node.said('waiting for the Node')).toEqual([]);
+  });
+
+  test('gives up after five minutes, as kube-proxy', async () => {
+    const node = await fakeNode(nodeCIDR).running(...web);
+    await node.clock.advance(290_000);
+    await expect(Promise.race([node.agent.failed, Promise.resolve('goes on')])).resolves.toBe('goes on');
+    await node.clock.advance(10_000);
+    await expect(node.agent.failed).rejects.toThrow(
+      'Node node has no podCIDRs after 5 minutes (detectLocalMode NodeCIDR)',
+    );
+    expect(node.writes).toBe(0);
+  });
+
+  test('other podCIDRs are followed', async () => {
+    const node = await fakeNode(nodeCIDR).running(...web, withCIDR);
+    node.set({ ...withCIDR, podCIDRs: ['10.244.2.0/24'] });
+    await node.clock.advance(2000);
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.2.0/24 -d 10.96.0.10/32');
+    expect(node.tables.IPv4.print()).not.toContain('10.244.1.0/24');
+  });
+});
+
+describe('the Node', () => {
+  test('what does not matter of it leads to no round', async () => {
+    const node = await fakeNode().running(...web, makeNode());
+    const rounds = await node.metric('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"}');
+    node.set(makeNode({ leaving: true }), makeNode({ name: 'other', zone: 'z2' }));
+    await node.clock.advance(5000);
+    expect(await node.metric('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"}')).toBe(rounds);
+    expect(node.health.nodeEligible()).toBe(false);
+  });
+
+  test('its zone counts for hints', async () => {
+    const hinted = (address: string, zone: string): ReturnType<typeof makeEndpoint> =>
+      makeEndpoint(address, { zoneHints: [zone], zone });
+    const slice = makeSlice([hinted('10.0.0.1', 'z1'), hinted('10.0.0.2', 'z2')]);
+    const node = await fakeNode().running(makeService(), slice, makeNode({ zone: 'z1' }));
+    expect(node.tables.IPv4.print()).not.toContain('10.0.0.2:8080');
+    node.set(makeNode({ zone: 'z2' }));
+    await node.clock.advance(2000);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.2:8080');
+    expect(node.tables.IPv4.print()).not.toContain('10.0.0.1:8080');
+  });
+
+  test('one that is deleted stays what it was', async () => {
+    const known: Node = makeNode({ podCIDRs: ['10.244.1.0/24'] });
+    const node = await fakeNode(nodeCIDR).running(...web, known);
+    expect(node.health.nodeEligible()).toBe(true);
+    node.source.sink?.apply([{ op: 'delete', kind: 'Node', namespace: '', name: 'node' }]);
+    await node.clock.advance(5000);
+    expect(node.health.nodeEligible()).toBe(true);
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -d 10.96.0.10/32');
+  });
+});
+
+describe('drift', () => {
+  test('a foreign flush is seen and put right within 2 s, logged and counted', async () => {
+    const node = await fakeNode().running(...web);
+    for (const rules of node.tables.IPv4.tables.get('nat')?.values() ?? []) rules.length = 0;
+    node.generation++;
+    await node.clock.advance(2000);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.1:8080');
+    expect(node.said('somebody else changed our rules')).toHaveLength(1);
+    const labels = 'reason="foreign write",ip_family="IPv4"';
+    expect(await node.metric(`vipwire_drift_repairs_total{table="nat",${labels}}`)).toBe(1);
+    expect(await node.metric(`vipwire_drift_repairs_total{table="filter",${labels}}`)).toBeUndefined();
+  });
+
+  test('a chain that somebody put among ours goes, and is counted', async () => {
+    const node = await fakeNode().running(...web);
+    node.tables.IPv4.tables.get('nat')?.set('KUBE-SVC-FOREIGN', []);
+    node.generation++;
+    await node.clock.advance(2000);
+    expect(node.tables.IPv4.print()).not.toContain('KUBE-SVC-FOREIGN');
+    const series = 'vipwire_drift_repairs_total{table="nat",reason="foreign write",ip_family="IPv4"}';
+    expect(await node.metric(series)).toBe(1);
+  });
+
+  test('what others write elsewhere leads to a look and no more', async () => {
+    const node = await fakeNode().running(...web);
+    const { writes } = node;
+    node.generation++;
+    await node.clock.advance(5000);
+    expect(node.writes).toBe(writes);
+    expect(node.said('somebody else changed our rules')).toEqual([]);
+  });
+
+  test('a machine whose generation cannot be read is served all the same', async () => {
+    const node = fakeNode();
+    const { backends } = node.machine();
+    const drift = new DriftWatch({
+      clock: node.clock,
+      readGeneration: () => Promise.reject(new Error('no prebuilt addon')),
+      canariesStand: () => Promise.resolve(true),
+      fullCheckMs: 30_000,
+      readShare: 0.1,
+    });
+    await node.agent.start(() => Promise.resolve({ backends, drift }));
+    node.set(...web);
+    node.synced();
+    await node.clock.advance(0);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.1:8080');
+  });
+});
+
+describe('warnings', () => {
+  test('of an object are logged once and counted each time', async () => {
+    const node = await fakeNode().running();
+    const warning = { object: 'Service default/web', kind: 'bad-port', message: 'port 0 is left out' };
+    node.source.sink?.warn(warning);
+    node.source.sink?.warn(warning);
+    expect(node.said('port 0 is left out')).toHaveLength(1);
+    expect(await node.metric('vipwire_warnings_total{kind="bad-port"}')).toBe(2);
+  });
+});
+
+describe('stop', () => {
+  test('ends the source first, then the loops, and nothing is written after it', async () => {
+    const node = await fakeNode().running(...web);
+    await node.agent.stop();
+    expect(node.source.stopped).toBe(true);
+    const { writes } = node;
+    node.set(makeSlice([makeEndpoint('10.0.0.2')]));
+    node.generation++;
+    await node.clock.advance(60_000);
+    expect(node.writes).toBe(writes);
+    expect(node.clock.waitsMs).toEqual([]);
+  });
+});
+
+test('a failed write is retried, and health tells of a wait that is too long', async () => {
+  const node = await fakeNode().running(...web);
+  node.tables.IPv4.failures = 1000;
+  node.set(makeSlice([makeEndpoint('10.0.0.2')]));
+  await node.clock.advance(30_000);
+  expect(node.health.health(node.clock.now()).healthy).toBe(true);
+  await node.clock.advance(40_000);
+  expect(node.health.health(node.clock.now()).healthy).toBe(false);
+  node.tables.IPv4.failures = 0;
+  await node.clock.advance(60_000);
+  expect(node.health.health(node.clock.now()).healthy).toBe(true);
+  expect(node.tables.IPv4.print()).toContain('10.0.0.2:8080');
+  expect(node.said('cannot bring the rules into force').length).toBeGreaterThan(3);
+});

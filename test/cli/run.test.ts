@@ -1,0 +1,132 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FakeIptables } from '../support/fake-iptables';
+import { freePort } from '../servers/listening';
+import { Bundle, ended } from './bundle';
+
+let bundle: Bundle;
+beforeAll(async () => {
+  bundle = await Bundle.make();
+}, 60_000);
+afterAll(() => bundle.remove());
+
+function manifest(...addresses: string[]): string {
+  const slice = {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+    addressType: 'IPv4',
+    ports: [{ name: '', port: 8080, protocol: 'TCP' }],
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+  };
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web' },
+    spec: { clusterIP: '10.96.0.10', clusterIPs: ['10.96.0.10'], ports: [{ port: 80, protocol: 'TCP' }] },
+  };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [service, slice] });
+}
+
+function folderWith(name: string, text: string): string {
+  const folder = join(bundle.folder, name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'cluster.json'), text);
+  return folder;
+}
+
+const dryRun = ['run', '--dry-run', '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
+const title = /^# \S+Z (ip6?tables-restore) --noflush$/gm;
+
+/** The batches of one family, each of which iptables-restore takes after those before it. */
+function batchesOf(stdout: string, tool: string): string[] {
+  const parts = stdout.split(/^# \S+Z (?=ip6?tables-restore --noflush$)/m).slice(1);
+  return parts.filter((part) => part.startsWith(`${tool} `)).map((part) => part.slice(part.indexOf('\n') + 1));
+}
+
+test('a dry run of manifests prints a batch a family, compared with nothing, and ends', async () => {
+  const folder = folderWith('once', manifest('10.244.1.2'));
+  const { code, stdout, stderr } = await bundle.run([...dryRun, '--manifests', folder]);
+  expect(code).toBe(0);
+  expect([...stdout.matchAll(title)].map(([, tool]) => tool).sort()).toEqual(['ip6tables-restore', 'iptables-restore']);
+  expect(stderr).toContain('compared with none');
+  for (const tool of ['iptables-restore', 'ip6tables-restore']) {
+    const tables = new FakeIptables();
+    await tables.restore(batchesOf(stdout, tool).join(''));
+    expect(tables.tables.get('nat')?.has('KUBE-MARK-MASQ')).toBe(true);
+  }
+  expect(batchesOf(stdout, 'iptables-restore').join('')).toContain('-j DNAT --to-destination 10.244.1.2:8080');
+});
+
+describe('with --watch', () => {
+  let child: ChildProcess;
+  afterEach(() => child.kill('SIGKILL'));
+
+  test('it prints change by change, and ends when it is told to', async () => {
+    const folder = folderWith('watched', manifest('10.244.1.2'));
+    child = bundle.start([...dryRun, '--manifests', folder, '--watch']);
+    const end = ended(child);
+    let stdout = '';
+    child.stdout?.on('data', (text: string) => (stdout += text));
+    const saw = async (what: string): Promise<void> => {
+      for (let waited = 0; !stdout.includes(what); waited += 20) {
+        if (waited > 8000) throw new Error(`never printed ${what}: ${stdout}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    await saw('10.244.1.2:8080');
+    await saw('ip6tables-restore');
+    for (const address of ['10.244.1.3', '10.244.1.4']) {
+      writeFileSync(join(folder, 'cluster.json'), manifest(address));
+      await saw(`${address}:8080`);
+    }
+    child.kill('SIGTERM');
+    expect((await end).code).toBe(0);
+    const [first = '', ...changes] = batchesOf(stdout, 'iptables-restore');
+    expect(changes).toHaveLength(2);
+    // One endpoint that changes is one chain.
+    for (const change of changes) expect(change.match(/^:/gm)).toHaveLength(1);
+    const tables = new FakeIptables();
+    for (const batch of [first, ...changes]) await tables.restore(batch);
+    expect(tables.print()).toContain('--to-destination 10.244.1.4:8080');
+    expect(tables.print()).not.toContain('--to-destination 10.244.1.2:8080');
+    expect(batchesOf(stdout, 'ip6tables-restore')).toHaveLength(1);
+  }, 20_000);
+});
+
+describe('mistakes are one line and exit 2', () => {
+  test.each<[string[], RegExp]>([
+    [['--manifests', '/nowhere'], /cannot read manifests: \/nowhere: no such file or folder$/],
+    [['--watch'], /--watch goes with --manifests/],
+    [['--kubeconfig', '/nowhere'], /\/nowhere/],
+    [['--config', '/nowhere'], /\/nowhere/],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await bundle.run([...dryRun, ...args]);
+    const mistakes = stderr.split('\n').filter((line) => line.startsWith('vipwire: '));
+    expect({ code, stdout, mistakes: mistakes.length }).toEqual({ code: 2, stdout: '', mistakes: 1 });
+    expect(mistakes[0]).toMatch(message);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test('manifests that cannot be parsed are no empty cluster', async () => {
+    const folder = folderWith('broken', 'kind: Service\n  name: [\n');
+    const { code, stdout, stderr } = await bundle.run([...dryRun, '--manifests', folder]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^vipwire: .*cluster\.json:\d+:\d+: /m);
+  });
+});
+
+test('without iptables the daemon says so and ends: nothing keeps it alive', async () => {
+  const folder = folderWith('serve', manifest('10.244.1.2'));
+  const ports = ['healthz', 'metrics'].map(async (server) => `--${server}-bind-address=127.0.0.1:${await freePort()}`);
+  const { code, stderr } = await bundle.run([
+    'run',
+    '--hostname-override=node',
+    '--manifests',
+    folder,
+    ...(await Promise.all(ports)),
+  ]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^vipwire: iptables cannot be used here .*iptables-nft: not found$/m);
+}, 10_000);
