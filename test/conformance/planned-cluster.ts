@@ -16,7 +16,7 @@ import { nodes } from './objects';
 import type { ClusterObject, Scenario } from './scenario';
 
 /** KubeProxyConfiguration with these fields, over the lab's clusterCIDR. */
-function configurationOf(fields: Scenario['config']): ProxyConfiguration {
+export function labConfiguration(fields: Scenario['config']): ProxyConfiguration {
   const head = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' };
   const text = JSON.stringify({ ...head, clusterCIDR: '10.244.0.0/16,fd44::/16', ...fields });
   const { configuration, problems } = completeConfiguration(decodeConfiguration(text, 'config').settings, '', String);
@@ -34,7 +34,7 @@ export class PlannedCluster {
 
   /** `hostAddresses`: canonical addresses of the node's interfaces. */
   constructor(config: Scenario['config'], hostAddresses: readonly string[]) {
-    const configuration = configurationOf(config);
+    const configuration = labConfiguration(config);
     this.tell([]);
     const { settings } = planNodeSettings(
       { ...configuration, hostname: 'node' },
