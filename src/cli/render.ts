@@ -32,8 +32,9 @@ export async function render(invocation: RenderInvocation): Promise<number> {
   const store = new ClusterStore(Date.now());
   await listOnce(source, store, log);
 
-  const node = chooseNode(invocation.node || configuration.hostnameOverride, store, log);
-  const nodeName = node?.name ?? invocation.node;
+  const wanted = (invocation.node || configuration.hostnameOverride).trim().toLowerCase();
+  const node = chooseNode(wanted, store, log);
+  const nodeName = node?.name ?? wanted;
   const config = { ...configuration, hostname: nodeName };
   // The addresses of this machine are not those of the node in question: its own by the API are all that is known.
   const { settings, warnings: about } = planNodeSettings(config, node, node?.addresses ?? []);

@@ -14,7 +14,6 @@ import { Conntrack } from '../host/conntrack';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
 import { waitForLock } from '../host/lock';
-import { NetlinkUnavailableError } from '../host/netlink';
 import { NfGeneration } from '../host/nf-generation';
 import { writeSysctl } from '../host/sysctl';
 import { type Family, families } from '../model/address';
@@ -120,7 +119,7 @@ async function openMachine(
     log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
   });
   await allowLocalhostNodePorts(configuration, log);
-  const generation = openGeneration(drivers, log);
+  const generation = await openGeneration(drivers, log);
   const drift = new DriftWatch({
     clock: systemClock,
     ...(generation && { readGeneration: () => generation.readGeneration() }),
@@ -169,14 +168,21 @@ async function allowLocalhostNodePorts({ localhostNodePorts }: ProxyConfiguratio
 }
 
 /** undefined in the legacy variant, and where netlink is not to be had. */
-function openGeneration(drivers: ReadonlyMap<Family, IptablesDriver>, log: Logger): NfGeneration | undefined {
+async function openGeneration(
+  drivers: ReadonlyMap<Family, IptablesDriver>,
+  log: Logger,
+): Promise<NfGeneration | undefined> {
   const [driver] = drivers.values();
   if (driver?.variant !== 'nft') return undefined;
+  const generation = new NfGeneration();
   try {
-    return new NfGeneration();
+    await generation.readGeneration();
+    return generation;
   } catch (error) {
-    if (!(error instanceof NetlinkUnavailableError)) throw error;
-    log.warn({ reason: error.message }, `foreign changes of single rules are seen every ${fullCheckMs / 1000} s`);
+    log.warn(
+      { reason: (error as Error).message },
+      `foreign changes of single rules are seen every ${fullCheckMs / 1000} s`,
+    );
     return undefined;
   }
 }
@@ -237,7 +243,7 @@ async function openForReading(
     log.warn({ reason: error.message }, "this machine's rules cannot be read: compared with none");
     const none: IptablesTables = {
       variant: wanted === 'legacy' ? 'legacy' : 'nft',
-      save: () => Promise.resolve(noRules),
+      save: () => Promise.resolve(noRules()),
       restore: () => Promise.reject(new Error('a dry run writes nothing')),
       canariesStand: () => Promise.resolve(true),
     };

@@ -36,6 +36,7 @@ export class DeltaTracker<K, V> {
 
   clearDesired(): void {
     this.desired.clear();
+    this.differing.clear();
     for (const key of this.observed.keys()) this.differing.add(key);
   }
 

@@ -9,6 +9,7 @@ import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
 import type { ClusterState, ServiceKey } from '../model/cluster';
+import { sameValue } from '../model/same-value';
 import type { MutablePlan, NodeSettings, Plan, ServicePlan } from '../planner/plan';
 import { applyPlanChanges, planChanges } from '../planner/plan-changes';
 import { planCluster } from '../planner/plan-cluster';
@@ -56,6 +57,8 @@ export class Reconciler<Batch> {
   private hasWork = false;
   private started = false;
   private hasRead = false;
+  /** Somebody else changed our rules, and that is not put right yet. */
+  private hasDrifted = false;
   private lastEndedMs: number | undefined;
   private failures = 0;
   private timer: { readonly abort: AbortController } | undefined;
@@ -99,7 +102,8 @@ export class Reconciler<Batch> {
 
   /** Somebody else may have written: everything is compared with the kernel. */
   checkKernel(): void {
-    this.demand('drift');
+    // A round that failed is tried again with a look at the kernel, and at its own time.
+    if (this.failures === 0) this.demand('drift');
   }
 
   /** Ends after the call in hand. */
@@ -160,7 +164,7 @@ export class Reconciler<Batch> {
       if (!this.isStopping()) {
         const report = await this.sync(reasons);
         this.failures = 0;
-        if (!this.isStopping()) onSynced(report);
+        if (report !== undefined) onSynced(report);
       }
     } catch (error) {
       this.failures++;
@@ -173,7 +177,8 @@ export class Reconciler<Batch> {
     if (!this.isStopping()) this.schedule();
   }
 
-  private async sync(reasons: ReadonlySet<FullReason>): Promise<SyncReport> {
+  /** undefined where it was stopped between two calls. */
+  private async sync(reasons: ReadonlySet<FullReason>): Promise<SyncReport | undefined> {
     const { backend, family, onBatch, dryRun } = this.options;
     let kernelMs = 0;
     const kernel = async (work: () => Promise<void>): Promise<void> => {
@@ -182,9 +187,11 @@ export class Reconciler<Batch> {
       kernelMs += performance.now() - from;
     };
     const startedMs = performance.now();
+    const wasSettled =
+      reasons.has('drift') && !reasons.has('start') && !reasons.has('retry') && backend.diff() === undefined;
     if ((reasons.has('start') && !this.hasRead) || reasons.has('retry') || reasons.has('drift'))
       await kernel(() => backend.read());
-    const drifted = reasons.has('drift') && backend.diff() !== undefined;
+    if (wasSettled && backend.diff() !== undefined) this.hasDrifted = true;
     const triggers = new Map(this.triggers);
     // After a failure nothing that was worked out before is relied on.
     this.replan(reasons.has('settings') || reasons.has('retry'));
@@ -196,8 +203,13 @@ export class Reconciler<Batch> {
       if (dryRun === true) backend.assumeApplied(batch);
       else await kernel(() => backend.apply(batch, this.stopping.signal));
     }
+    if (dryRun !== true && backend.diff() !== undefined) return undefined;
     const triggerTimesMs = [...triggers].flatMap(([key, times]) => (after.has(key) ? times : []));
-    for (const [key, times] of triggers) if (this.triggers.get(key) === times) this.triggers.delete(key);
+    for (const [key, { length }] of triggers) {
+      const later = this.triggers.get(key)?.slice(length) ?? [];
+      if (later.length > 0) this.triggers.set(key, later);
+      else this.triggers.delete(key);
+    }
     const report: SyncReport = {
       family,
       triggerTimesMs,
@@ -208,8 +220,9 @@ export class Reconciler<Batch> {
       written,
       ownMs: performance.now() - startedMs - kernelMs,
       kernelMs,
-      drifted,
+      drifted: this.hasDrifted,
     };
+    this.hasDrifted = false;
     this.before = new Map();
     return report;
   }
@@ -221,7 +234,7 @@ export class Reconciler<Batch> {
       this.changed.clear();
       this.plan = planCluster(state, family, settings());
       for (const key of new Set([...(old?.services.keys() ?? []), ...this.plan.services.keys()]))
-        this.remember(key, old?.services.get(key));
+        if (!sameValue(old?.services.get(key), this.plan.services.get(key))) this.remember(key, old?.services.get(key));
       backend.render(this.plan);
       return;
     }

@@ -25,5 +25,6 @@ export function planNextRound(state: ScheduleState, settings: ScheduleSettings, 
   const retryMs = Math.min(settings.maxRetryMs, firstRetryMs * 2 ** (state.failures - 1));
   // A change is a reason to try again as soon as any other round might run.
   const waitMs = state.failures > 0 && !state.hasWork ? Math.max(retryMs, settings.minPeriodMs) : settings.minPeriodMs;
-  return Math.max(0, state.lastEndedMs + waitMs - nowMs);
+  // No longer, should the clock have been put back.
+  return Math.min(waitMs, Math.max(0, state.lastEndedMs + waitMs - nowMs));
 }

@@ -99,13 +99,12 @@ describe('reading', () => {
     await expect(opened).rejects.toThrow(`cannot read manifests: ${at('missing.yaml')}: no such file or folder`);
   });
 
-  test('a file that does not parse is a warning', async () => {
+  test('a file that does not parse is the mistake of who named it: half of a cluster is none', async () => {
     await writeFile(at('a.yaml'), manifest('a'));
     await writeFile(at('b.yaml'), 'kind: [');
-    const heard = await follow({ watch: false });
-    expect(heard.services()).toBe('a');
-    expect(heard.kinds()).toContain('bad-manifest');
-    expect(heard.warnings[0]?.message).toMatch(/b\.yaml:1:\d+: /);
+    const opened = ManifestSource.open({ paths: [folder], watch: false });
+    await expect(opened).rejects.toThrow(UserError);
+    await expect(opened).rejects.toThrow(/b\.yaml:1:\d+: /);
   });
 
   test('nothing at all is in sync too', async () => {

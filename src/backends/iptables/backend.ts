@@ -1,8 +1,8 @@
 import type { Family } from '../../model/address';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import type { Backend, BatchSize } from '../backend';
-import { type IptablesSettings, type Jump, type TableName, tableNames } from './fixed-chains';
-import { type SavedTables, sharedChain } from './parse-save';
+import { type IptablesSettings, type Jump, sharedChain, type TableName, tableNames } from './fixed-chains';
+import type { SavedTables } from './parse-save';
 import { countLines, RuleSet } from './rule-set';
 import { chainsPerCall, planSteps, printStep, type Step } from './steps';
 import type { Variant } from './variant';
@@ -22,6 +22,7 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   readonly rules: RuleSet;
   private missingJumps: readonly Jump[] = [];
   private seenJumps: readonly Jump[] = [];
+  private usedByOthers: ReadonlySet<string> = new Set();
 
   constructor(
     readonly family: Family,
@@ -43,7 +44,7 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   diff(): readonly Step[] | undefined {
     if (this.missingJumps.length === 0 && tableNames.every((table) => this.rules.tables[table].inSync))
       return undefined;
-    return planSteps(this.rules, this.missingJumps, chainsPerCall[this.tables.variant]);
+    return planSteps(this.rules, this.missingJumps, chainsPerCall[this.tables.variant], this.usedByOthers);
   }
 
   print(steps: readonly Step[]): string {
@@ -53,9 +54,9 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   size(steps: readonly Step[]): BatchSize {
     const rules = { nat: 0, filter: 0, mangle: 0 };
     let bytes = 0;
-    for (const { table, chains, deletions, jumps } of steps.flatMap(({ tables }) => tables)) {
+    for (const { table, chains, appends, deletions, jumps } of steps.flatMap(({ tables }) => tables)) {
       rules[table] += jumps.length;
-      for (const [chain, lines] of chains) {
+      for (const [chain, lines] of [...chains, ...appends]) {
         rules[table] += countLines(lines);
         bytes += lines.length + chain.length + 10;
       }
@@ -69,6 +70,8 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     const saved = await this.tables.save();
     for (const table of tableNames) this.rules.tables[table].replaceObserved(saved.chains[table]);
     this.seenJumps = saved.jumps;
+    this.usedByOthers = saved.usedByOthers;
+    for (const table of tableNames) for (const chain of this.usedByOthers) this.forgetEmptied(table, chain);
     this.compareJumps();
   }
 
@@ -91,13 +94,23 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   private stepApplied(step: Step): void {
-    for (const { table, chains, deletions, jumps } of step.tables) {
+    for (const { table, chains, appends, deletions, jumps } of step.tables) {
       const tracker = this.rules.tables[table];
-      for (const [chain, lines] of chains) tracker.setObserved(chain, lines);
+      for (const [chain, lines] of [...chains, ...appends]) {
+        tracker.setObserved(chain, lines);
+        this.forgetEmptied(table, chain);
+      }
       for (const chain of deletions) tracker.setObserved(chain, undefined);
       this.seenJumps = [...this.seenJumps, ...jumps];
     }
     this.compareJumps();
+  }
+
+  /** A chain of no more use that others jump to stays, empty. */
+  private forgetEmptied(table: TableName, chain: string): void {
+    const tracker = this.rules.tables[table];
+    if (tracker.getDesired(chain) === undefined && tracker.getObserved(chain) === '')
+      tracker.setObserved(chain, undefined);
   }
 
   private compareJumps(): void {
@@ -106,6 +119,7 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     this.missingJumps = this.rules.jumps.filter((jump) => !seen.has(key(jump)));
     // The chain that the kubelet shares is left where it stands when nothing here needs it any more.
     const { filter } = this.rules.tables;
-    if (filter.getDesired(sharedChain) === undefined) filter.setObserved(sharedChain, undefined);
+    if (this.rules.jumps.length > 0 && filter.getDesired(sharedChain) === undefined)
+      filter.setObserved(sharedChain, undefined);
   }
 }

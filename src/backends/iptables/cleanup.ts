@@ -1,8 +1,8 @@
 /** Removes everything that is ours or of kube-proxy's iptables mode, and nothing else. */
 import type { Family } from '../../model/address';
 import type { IptablesTables } from './backend';
-import { type Jump, type TableName, tableNames } from './fixed-chains';
-import { type SavedTables, sharedChain } from './parse-save';
+import { type Jump, sharedChain, type TableName, tableNames } from './fixed-chains';
+import type { SavedTables } from './parse-save';
 import { printTable, slices } from './steps';
 
 export interface CleanupReport {
@@ -18,7 +18,7 @@ export async function cleanUp(tables: IptablesTables, family: Family): Promise<C
   for (const input of steps) await tables.restore(input);
   let chains = 0;
   for (const table of tableNames) chains += goneChains(saved, table).length;
-  return { family, chains, jumps: saved.jumps.length };
+  return { family, chains, jumps: goneJumps(saved).length };
 }
 
 /** Inputs of iptables-restore: jumps first, so that no packet meets half of a rule set; pure. */
@@ -26,25 +26,35 @@ function planCleanup(saved: SavedTables): string[] {
   const steps: string[] = [];
   for (const table of tableNames) {
     const chains = goneChains(saved, table);
-    const jumps = saved.jumps.filter((jump) => jump.table === table && !isKept(saved, jump));
+    const jumps = goneJumps(saved).filter((jump) => jump.table === table);
     if (jumps.length > 0)
       steps.push([`*${table}`, ...jumps.map(({ from, rule }) => `-D ${from} ${rule}`), 'COMMIT', ''].join('\n'));
     // All are emptied before any is deleted: they jump to each other.
     for (const some of slices(chains, 1000))
-      steps.push(printTable({ table, chains: some.map((chain) => [chain, '']), deletions: [], jumps: [] }));
-    for (const some of slices(chains, 1000)) steps.push(printTable({ table, chains: [], deletions: some, jumps: [] }));
+      steps.push(
+        printTable({ table, chains: some.map((chain) => [chain, '']), appends: [], deletions: [], jumps: [] }),
+      );
+    for (const some of slices(chains, 1000))
+      steps.push(printTable({ table, chains: [], appends: [], deletions: some, jumps: [] }));
   }
   return steps;
 }
 
+/** Not what chains of others jump to, nor what that leads to: somebody relies on it. */
 function goneChains(saved: SavedTables, table: TableName): string[] {
-  const keep = saved.kubeletChains > 0;
-  return [...saved.chains[table].keys()].filter(
-    (chain) => !(keep && chain === sharedChain) && !saved.usedByOthers.has(chain),
-  );
+  const chains = saved.chains[table];
+  const kept = new Set<string>();
+  const keep = (chain: string): void => {
+    if (kept.has(chain)) return;
+    kept.add(chain);
+    for (const [, target] of (chains.get(chain) ?? '').matchAll(/ -j (KUBE-\S+)$/gm)) keep(target ?? '');
+  };
+  for (const chain of saved.usedByOthers) keep(chain);
+  if (saved.kubeletChains > 0) keep(sharedChain);
+  return [...chains.keys()].filter((chain) => !kept.has(chain));
 }
 
 /** The kubelet guards 127.0.0.0/8 with the same chain. */
-function isKept(saved: SavedTables, jump: Jump): boolean {
-  return saved.kubeletChains > 0 && jump.rule.endsWith(`-j ${sharedChain}`);
+function goneJumps({ jumps, kubeletChains }: SavedTables): Jump[] {
+  return jumps.filter(({ rule }) => kubeletChains === 0 || !rule.endsWith(`-j ${sharedChain}`));
 }

@@ -25,6 +25,7 @@ const wrap = 2 ** 32;
 export class DriftWatch {
   private expected: number | undefined;
   private foreign = false;
+  private writing = 0;
   private lastReadEndedMs: number;
   private nextReadMs: number;
 
@@ -35,7 +36,7 @@ export class DriftWatch {
 
   /** Before the first read. */
   async start(): Promise<void> {
-    this.expected = await this.options.readGeneration?.();
+    this.expected = await this.generation();
   }
 
   /** The same tables, their reads and writes taken note of. */
@@ -50,16 +51,17 @@ export class DriftWatch {
 
   /** Around each write of ours, which makes so many transactions. */
   private async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
-    const { readGeneration } = this.options;
-    if (readGeneration === undefined) {
-      await write();
-      return;
-    }
-    const before = await readGeneration();
+    const before = await this.generation();
     if (before !== this.expected) this.foreign = true;
-    await write();
-    const after = await readGeneration();
-    if ((after - before + wrap) % wrap !== transactions) this.foreign = true;
+    this.writing++;
+    try {
+      await write();
+    } finally {
+      this.writing--;
+    }
+    const after = await this.generation();
+    if (before !== undefined && after !== undefined && (after - before + wrap) % wrap !== transactions)
+      this.foreign = true;
     this.expected = after;
   }
 
@@ -76,20 +78,30 @@ export class DriftWatch {
   /** Whether the tables of all families should be read and compared now. To be asked every second or so. */
   async shouldRead(): Promise<boolean> {
     const { clock, readGeneration, canariesStand, fullCheckMs } = this.options;
-    if (readGeneration !== undefined) {
-      const generation = await readGeneration();
-      if (generation !== this.expected) this.foreign = true;
-      this.expected = generation;
-      if (!this.foreign) return false;
-      if (clock.now() < this.nextReadMs && (await canariesStand())) {
-        // The look at the canaries may count as a transaction.
-        this.expected = await readGeneration();
-        return false;
-      }
-      this.foreign = false;
-      return true;
+    // What moves now is most likely our own; the write counts its transactions.
+    if (this.writing > 0) return false;
+    if (readGeneration === undefined)
+      return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
+    const generation = await this.generation();
+    if (generation !== this.expected) this.foreign = true;
+    this.expected = generation;
+    if (!this.foreign) return false;
+    if (clock.now() < this.nextReadMs && (await canariesStand())) {
+      // The look at the canaries may count as a transaction.
+      this.expected = await this.generation();
+      return false;
     }
-    return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
+    this.foreign = false;
+    return true;
+  }
+
+  /** undefined where it cannot be told just now: neither a write nor a check fails for that. */
+  private async generation(): Promise<number | undefined> {
+    try {
+      return await this.options.readGeneration?.();
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -72,12 +72,23 @@ export class IptablesDriver implements IptablesTables {
   }
 }
 
-/** The tool names a line of its input: show that line. */
+/** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
 function explainLine(error: CommandError, tool: string, input: string): Error {
-  const at = /line:? (\d+)/.exec(error.stderr)?.[1];
+  const at = /line:? (\d+)/i.exec(error.stderr)?.[1];
   const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
-  const stderr = line === undefined ? error.stderr : `${error.stderr.trim().split('\n')[0] ?? ''} (${line})`;
-  return new CommandError(tool, error.exitCode, stderr, error.durationMs, error.notFound);
+  const why = error.stderr
+    .split('\n')
+    .map((text) => text.trim())
+    .filter((text) => text !== '')
+    .slice(0, 2)
+    .join(' ');
+  return new CommandError(
+    tool,
+    error.exitCode,
+    line === undefined ? why : `${why} (${line})`,
+    error.durationMs,
+    error.notFound,
+  );
 }
 
 async function save(run: RunCommand, variant: Variant, family: Family): Promise<SavedTables> {

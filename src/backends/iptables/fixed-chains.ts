@@ -18,6 +18,12 @@ export interface IptablesSettings {
   readonly hasSctp: boolean;
 }
 
+/** kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
+export const sharedChain = 'KUBE-FIREWALL';
+/** route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule. */
+export const blockLocalnetRule =
+  '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP';
+
 /** The tree of hairpin rules where there is no xt_bpf. */
 export const hairpinChain = 'KUBE-SEP-hairpin';
 
@@ -115,11 +121,7 @@ export function renderFilterBase(
     // Marked in postrouting only, so not by the rule above.
     ...(hasBpf ? [`${matchHairpin(family)} -j ACCEPT`] : []),
   ]);
-  // route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule.
-  if (localhostNodePorts)
-    chains.set('KUBE-FIREWALL', [
-      `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${comment('block incoming localnet connections')} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP`,
-    ]);
+  if (localhostNodePorts) chains.set(sharedChain, [blockLocalnetRule]);
   chains.set('KUBE-PROXY-CANARY', canary);
   return chains;
 }

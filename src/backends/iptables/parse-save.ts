@@ -1,5 +1,5 @@
 /** What iptables-save prints, cut down to what is ours. */
-import { type Jump, type TableName, tableNames } from './fixed-chains';
+import { blockLocalnetRule, type Jump, sharedChain, type TableName, tableNames } from './fixed-chains';
 import { isOurChain } from './steps';
 
 export interface SavedTables {
@@ -15,13 +15,10 @@ export interface SavedTables {
   readonly kubeletChains: number;
 }
 
-export const noRules: SavedTables = {
-  chains: { nat: new Map(), filter: new Map(), mangle: new Map() },
-  jumps: [],
-  usedByOthers: new Set(),
-  foreignRules: 0,
-  kubeletChains: 0,
-};
+/** Of tables that cannot be read. */
+export function noRules(): SavedTables {
+  return new SaveParser().result();
+}
 
 /** Reads line by line, so that a large table is never in memory as one text. */
 export class SaveParser {
@@ -70,8 +67,8 @@ export class SaveParser {
     const chain = line.slice(3, end);
     const ours = this.table === undefined ? undefined : this.lines[this.table].get(chain);
     if (ours !== undefined) {
-      // Of a chain that the kubelet shares only our own rule matters.
-      if (chain !== sharedChain || line.includes('"block incoming localnet connections"')) ours.push(line);
+      // Of a chain that the kubelet shares only our own rule matters, and that once.
+      if (chain !== sharedChain || (line.endsWith(blockLocalnetRule) && ours.length === 0)) ours.push(line);
       return;
     }
     const target = / -j (KUBE-\S+)$/.exec(line)?.[1];
@@ -84,9 +81,6 @@ export class SaveParser {
 function isBuiltIn(chain: string): chain is Jump['from'] {
   return /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.test(chain);
 }
-
-/** kube-proxy and the kubelet both write it; it is never removed. */
-export const sharedChain = 'KUBE-FIREWALL';
 
 function isOurs(table: TableName, chain: string): boolean {
   return isOurChain(table, chain) || (table === 'filter' && chain === sharedChain);

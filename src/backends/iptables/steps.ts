@@ -1,6 +1,6 @@
 /** From what differs to calls of iptables-restore, each of which is right by itself. */
 import type { Pending } from '../../delta/delta-tracker';
-import { fixedChains, type Jump, type TableName, tableNames } from './fixed-chains';
+import { fixedChains, hairpinChain, sharedChain, type Jump, type TableName, tableNames } from './fixed-chains';
 import { serviceChainPrefixes } from './names';
 import type { RuleSet } from './rule-set';
 
@@ -8,6 +8,8 @@ export interface TableStep {
   readonly table: TableName;
   /** Written anew, whole: chain -> its lines. */
   readonly chains: readonly (readonly [chain: string, lines: string])[];
+  /** Added to a chain that has rules of others too. */
+  readonly appends: readonly (readonly [chain: string, lines: string])[];
   readonly deletions: readonly string[];
   readonly jumps: readonly Jump[];
 }
@@ -31,38 +33,49 @@ type Differences = Readonly<Record<TableName, Pending<string, string>>>;
  * to them in one call, and what nobody needs any more last. nat goes before filter: a rule that refuses a VIP does nothing to a
  * packet that nat took away from it.
  */
-export function planSteps(rules: RuleSet, missingJumps: readonly Jump[], limit: number): Step[] {
+export function planSteps(
+  rules: RuleSet,
+  missingJumps: readonly Jump[],
+  limit: number,
+  usedByOthers: ReadonlySet<string> = new Set(),
+): Step[] {
   const differences = Object.fromEntries(
-    tableNames.map((table) => [table, rules.tables[table].pending()]),
+    tableNames.map((table) => [table, keepUsed(rules.tables[table].pending(), usedByOthers)]),
   ) as unknown as Differences;
+  const appends = chooseAppends(rules, differences);
   const changes = tableNames.map((table) => differences[table].updates.size + differences[table].deletions.size);
   const count = changes.reduce((sum, more) => sum + more, 0);
   if (count === 0 && missingJumps.length === 0) return [];
-  if (count <= limit) return [{ title: 'all', tables: tableSteps(differences, missingJumps) }];
+  if (count <= limit) return [{ title: 'all', tables: tableSteps(differences, missingJumps, appends) }];
 
-  const { updates } = differences.nat;
+  const { nat } = rules.tables;
+  const { updates, deletions } = differences.nat;
+  const rewired = chooseRewired(updates, deletions, nat);
   const early: ChainLines[] = [];
   const late: ChainLines[] = [];
   const marks: ChainLines[] = [];
   for (const entry of updates) {
     const [chain] = entry;
+    const isNew = nat.getObserved(chain) === undefined;
+    const portHash = portHashOf(chain);
     if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') marks.push(entry);
-    else if (isServiceChain(chain) || (isDispatchChain(chain) && rules.tables.nat.getObserved(chain) === undefined))
-      early.push(entry);
+    else if (isNew ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash)) early.push(entry);
     else late.push(entry);
+    // Postrouting jumps to it: empty until its turn.
+    if (chain === hairpinChain && isNew) marks.push([chain, '']);
   }
   const postrouting = missingJumps.filter((jump) => jump.from === 'POSTROUTING');
   const otherJumps = missingJumps.filter((jump) => jump.from !== 'POSTROUTING');
-  const nat = (title: string, chains: ChainLines[], jumps: readonly Jump[] = []): Step => ({
+  const natStep = (title: string, chains: ChainLines[], jumps: readonly Jump[] = []): Step => ({
     title,
-    tables: [{ table: 'nat', chains, deletions: [], jumps }],
+    tables: [{ table: 'nat', chains, appends: [], deletions: [], jumps }],
   });
   const steps: Step[] = [];
-  if (marks.length + postrouting.length > 0) steps.push(nat('marks', marks, postrouting));
-  for (const chains of slices(leavesFirst(early), limit)) steps.push(nat('services', chains));
+  if (marks.length + postrouting.length > 0) steps.push(natStep('marks', marks, postrouting));
+  for (const chains of slicesByPort(leavesFirst(early), limit)) steps.push(natStep('services', chains));
   const rest = { ...differences, nat: { updates: new Map(late), deletions: new Set<string>() } };
   const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
-  const dispatch = tableSteps({ ...rest, filter }, otherJumps);
+  const dispatch = tableSteps({ ...rest, filter }, otherJumps, appends);
   if (dispatch.length > 0) steps.push({ title: 'dispatch', tables: dispatch });
   for (const table of ['nat', 'filter'] as const) {
     const stale = [...differences[table].deletions].map(
@@ -73,32 +86,84 @@ export function planSteps(rules: RuleSet, missingJumps: readonly Jump[], limit: 
       .map(([chain]) => chain)
       .reverse();
     for (const deletions of slices(jumpersFirst, limit))
-      steps.push({ title: 'removals', tables: [{ table, chains: [], deletions, jumps: [] }] });
+      steps.push({ title: 'removals', tables: [{ table, chains: [], appends: [], deletions, jumps: [] }] });
   }
   return steps;
 }
 
-function tableSteps(differences: Differences, jumps: readonly Jump[]): TableStep[] {
+/** The kernel refuses to delete a chain that others jump to: it is emptied instead. */
+function keepUsed({ updates, deletions }: Pending<string, string>, used: ReadonlySet<string>): Pending<string, string> {
+  const kept = [...deletions].filter((chain) => used.has(chain));
+  if (kept.length === 0) return { updates, deletions };
+  return {
+    updates: new Map([...updates, ...kept.map((chain): ChainLines => [chain, ''])]),
+    deletions: new Set([...deletions].filter((chain) => !used.has(chain))),
+  };
+}
+
+/** The chain that is shared with the kubelet, where it is there, gets our rule beside what it has. */
+function chooseAppends(rules: RuleSet, { filter }: Differences): readonly ChainLines[] {
+  const lines = filter.updates.get(sharedChain);
+  return lines === undefined || rules.tables.filter.getObserved(sharedChain) === undefined
+    ? []
+    : [[sharedChain, lines]];
+}
+
+function tableSteps(differences: Differences, jumps: readonly Jump[], appends: readonly ChainLines[]): TableStep[] {
   return tableNames
-    .map((table) => ({
-      table,
-      chains: [...differences[table].updates],
-      deletions: [...differences[table].deletions],
-      jumps: jumps.filter((jump) => jump.table === table),
-    }))
-    .filter((step) => step.chains.length + step.deletions.length + step.jumps.length > 0);
+    .map((table) => {
+      const added = table === 'filter' ? appends : [];
+      return {
+        table,
+        chains: [...differences[table].updates].filter(([chain]) => !added.some(([other]) => other === chain)),
+        appends: added,
+        deletions: [...differences[table].deletions],
+        jumps: jumps.filter((jump) => jump.table === table),
+      };
+    })
+    .filter(({ chains, appends: added, deletions, jumps: missing }) =>
+      [chains, added, deletions, missing].some((part) => part.length > 0),
+    );
 }
 
-function isDispatchChain(chain: string): boolean {
-  return !isServiceChain(chain) && serviceChainPrefixes.some((prefix) => chain.startsWith(prefix));
+/** One of those that kube-proxy collects. */
+function isCollectable(chain: string): boolean {
+  return serviceChainPrefixes.some((prefix) => chain.startsWith(prefix));
 }
 
-function isServiceChain(chain: string): boolean {
-  return /^KUBE-(SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}$/.test(chain);
+/** The hash of a service port's chain; '' for a chain of endpoints, undefined for any other. */
+function portHashOf(chain: string): string | undefined {
+  const [, kind, hash] = /^KUBE-(SVC|SVL|EXT|FW|SEP)-([A-Z2-7]{16})$/.exec(chain) ?? [];
+  return kind === 'SEP' ? '' : hash;
+}
+
+/**
+ * Service ports that dispatch leads into by other chains than before (KUBE-FW in the place of KUBE-EXT, say). Their chains mean
+ * something else to the old dispatch, and so are written together with the new one.
+ */
+function chooseRewired(
+  updates: ReadonlyMap<string, string>,
+  deletions: ReadonlySet<string>,
+  nat: RuleSet['tables']['nat'],
+): ReadonlySet<string> {
+  const before = new Set<string>();
+  const after = new Set<string>();
+  const collect = (targets: Set<string>, lines: string | undefined): void => {
+    for (const [, target] of (lines ?? '').matchAll(/ -j (KUBE-(?:SVC|SVL|EXT|FW)-[A-Z2-7]{16})$/gm))
+      targets.add(target ?? '');
+  };
+  for (const [chain, lines] of updates) {
+    if (portHashOf(chain) !== undefined) continue;
+    collect(after, lines);
+    collect(before, nat.getObserved(chain));
+  }
+  for (const chain of deletions) if (portHashOf(chain) === undefined) collect(before, nat.getObserved(chain));
+  const differing = [...before, ...after].filter((target) => before.has(target) !== after.has(target));
+  return new Set(differing.map((target) => portHashOf(target) ?? ''));
 }
 
 /** A chain must be there before a rule jumps to it: in the order in which jumps lead from one to the next, backwards. */
-function leavesFirst(chains: ChainLines[]): ChainLines[] {
+export function leavesFirst(chains: ChainLines[]): ChainLines[] {
   const byName = new Map(chains);
   const out: ChainLines[] = [];
   const visit = (chain: string): void => {
@@ -112,6 +177,24 @@ function leavesFirst(chains: ChainLines[]): ChainLines[] {
   return out;
 }
 
+/** All chains of a service port go in one call. */
+function* slicesByPort(chains: readonly ChainLines[], size: number): Generator<ChainLines[]> {
+  let slice: ChainLines[] = [];
+  for (let at = 0; at < chains.length; ) {
+    const hash = portHashOf(chains[at]?.[0] ?? '');
+    let end = at + 1;
+    if (hash !== undefined && hash !== '')
+      while (end < chains.length && portHashOf(chains[end]?.[0] ?? '') === hash) end++;
+    if (slice.length > 0 && slice.length + end - at > size) {
+      yield slice;
+      slice = [];
+    }
+    slice.push(...chains.slice(at, end));
+    at = end;
+  }
+  if (slice.length > 0) yield slice;
+}
+
 export function* slices<T>(list: T[], size: number): Generator<T[]> {
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
@@ -121,11 +204,11 @@ export function printStep(step: Step): string {
   return step.tables.map(printTable).join('');
 }
 
-export function printTable({ table, chains, deletions, jumps }: TableStep): string {
+export function printTable({ table, chains, appends, deletions, jumps }: TableStep): string {
   const lines = [`*${table}`];
   for (const [chain] of chains) lines.push(`:${chain} - [0:0]`);
   for (const chain of deletions) lines.push(`:${chain} - [0:0]`);
-  for (const [, text] of chains) if (text !== '') lines.push(text);
+  for (const [, text] of [...chains, ...appends]) if (text !== '') lines.push(text);
   for (const jump of jumps) lines.push(`-I ${jump.from} ${jump.rule}`);
   for (const chain of deletions) lines.push(`-X ${chain}`);
   lines.push('COMMIT', '');

@@ -32,6 +32,10 @@ export class ManifestSource implements Source {
   #files: ReadonlyMap<string, ParsedFile> = new Map();
   #objects: ReadonlyMap<string, ManifestObject> = new Map();
   #sink: ClusterSink | undefined;
+  /** Parsed before there was anybody to tell. */
+  #opened: ReadonlyMap<string, ParsedFile> = new Map();
+  /** And what was wrong with it. */
+  readonly #early: ClusterWarning[] = [];
   #unreadable: ReadonlySet<string> = new Set();
   #endWatch: (() => void) | undefined;
   #reading: Promise<void> = Promise.resolve();
@@ -41,7 +45,10 @@ export class ManifestSource implements Source {
     private readonly first: TextFiles,
   ) {}
 
-  /** Throws UserError where a path cannot be read: it is the user who named it. */
+  /**
+   * Throws UserError where a path cannot be read or does not parse: it is the user who named it, and half of a cluster is none.
+   * Later the same is a warning, and the file keeps what it said before.
+   */
   static async open(options: ManifestOptions): Promise<ManifestSource> {
     const read = await readTextFiles(options.paths, endings);
     const [failure] = read.failures;
@@ -49,12 +56,19 @@ export class ManifestSource implements Source {
       const why = failure.code === 'ENOENT' ? 'no such file or folder' : failure.code;
       throw new UserError(`cannot read manifests: ${failure.path}: ${why}`);
     }
-    return new ManifestSource(options, read);
+    const source = new ManifestSource(options, read);
+    source.#opened = source.#readFiles(read, (warning) => {
+      if (warning.kind === 'bad-manifest') throw new UserError(`cannot read manifests: ${warning.message}`);
+      source.#early.push(warning);
+    });
+    return source;
   }
 
   start(sink: ClusterSink): void {
     this.#sink = sink;
+    for (const warning of this.#early.splice(0)) sink.warn(warning);
     this.#take(this.first);
+    this.#opened = new Map();
     sink.synced();
     if (!this.options.watch) return;
     this.#endWatch = watchPaths(this.options.paths, () => {
@@ -101,7 +115,7 @@ export class ManifestSource implements Source {
 
   /** What the file says, or said before it had mistakes. A text is parsed, and warned about, once. */
   #parse({ path, text }: TextFile, warn: Warn): ParsedFile {
-    const known = this.#files.get(path);
+    const known = this.#files.get(path) ?? this.#opened.get(path);
     if (known?.text === text) return known;
     const { errors, warnings, objects } = parseManifests(text, path);
     for (const message of errors) warn({ object: path, kind: 'bad-manifest', message });

@@ -32,7 +32,7 @@ class Kernel {
       variant: legacy ? 'legacy' : 'nft',
       save: async () => {
         await this.clock.sleep(this.readMs);
-        return noRules;
+        return noRules();
       },
       restore: async (input) => {
         for (let left = input.match(/^COMMIT$/gm)?.length ?? 0; left > 0; left--) {
@@ -207,6 +207,20 @@ describe('by the generation', () => {
     await kernel.write();
     expect(kernel.writes).toBe(1);
     kernel.netlink = 'works';
+    expect(await kernel.watch.shouldRead()).toBe(true);
+  });
+
+  test('where it cannot be asked any more, everything is read every 30 s, and a flush is seen at once', async () => {
+    const kernel = await started();
+    kernel.netlink = 'fails';
+    await kernel.write();
+    for (let round = 0; round < 2; round++) {
+      await kernel.clock.advance(30_000);
+      expect(await kernel.watch.shouldRead()).toBe(true);
+      await kernel.read();
+      expect(await kernel.watch.shouldRead()).toBe(false);
+    }
+    kernel.canaries = false;
     expect(await kernel.watch.shouldRead()).toBe(true);
   });
 

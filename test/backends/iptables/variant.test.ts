@@ -2,13 +2,13 @@ import { noRules, type SavedTables } from '../../../src/backends/iptables/parse-
 import { chooseVariant, parseVersion, type Variant } from '../../../src/backends/iptables/variant';
 
 const chains = (count: number, table: 'nat' | 'filter' = 'nat'): Partial<SavedTables> => ({
-  chains: { ...noRules.chains, [table]: new Map(Array.from({ length: count }, (_, i) => [`KUBE-SVC-${i}`, ''])) },
+  chains: { ...noRules().chains, [table]: new Map(Array.from({ length: count }, (_, i) => [`KUBE-SVC-${i}`, ''])) },
 });
 const kubelet = { kubeletChains: 1 };
 const rules = (foreignRules: number): Partial<SavedTables> => ({ foreignRules });
 const missing = 'missing' as const;
 type Saved = Partial<SavedTables> | typeof missing;
-const saved = (of: Saved): SavedTables | undefined => (of === missing ? undefined : { ...noRules, ...of });
+const saved = (of: Saved): SavedTables | undefined => (of === missing ? undefined : { ...noRules(), ...of });
 
 test.each<[string, Saved, Saved, Variant | undefined, Variant | undefined]>([
   ['neither works', missing, missing, 'nft', undefined],
