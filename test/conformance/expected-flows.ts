@@ -127,7 +127,6 @@ export function printFlow(flow: Flow, client: Client, node: TracedNode): string 
 }
 
 function wayOf(flow: Flow): string {
-  if (flow.kind === 'forwarded') return flow.list;
   return flow.kind === 'dropped' ? flow.why : flow.kind;
 }
 
@@ -143,9 +142,9 @@ export function mayBetween(
   if (kind !== 'forwarded') return flows.some((flow) => flow.kind !== 'forwarded');
   const endpoints = [...before.endpoints, ...after.endpoints];
   const isEndpoint = endpoints.some((one) => one.address === address && one.port === port);
-  // Where a Service changes its policy, chains of the old one and the new one meet: the mark of a ClusterIP moves from list to list.
-  const ways = new Set(flows.map((flow) => wayOf(flow)));
-  if (ways.size > 1) return isEndpoint;
   const forwarded = flows.filter((flow) => flow.kind === 'forwarded');
-  return isEndpoint && forwarded.some(({ isMasqueraded }) => sourceAt(isMasqueraded, address, client, node) === source);
+  const isSource = forwarded.some(({ isMasqueraded }) => sourceAt(isMasqueraded, address, client, node) === source);
+  // Two ways to be dropped may meet in one that is not: by the policy's new list, and by ranges that are not there yet.
+  const changesWay = new Set(flows.map(wayOf)).size > 1;
+  return isEndpoint && (isSource || (forwarded.length < flows.length && changesWay));
 }
