@@ -12,7 +12,7 @@ import { makeSettings } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { FakeClock } from './fake-clock';
 
-export const schedule = { minPeriodMs: 1000, maxRetryMs: 30_000 };
+const schedule = { minPeriodMs: 1000, maxRetryMs: 30_000 };
 const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 
 export interface LoopOptions {

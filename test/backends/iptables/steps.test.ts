@@ -319,7 +319,7 @@ describe('at every step of a large write', () => {
       }),
       { numRuns: 12 },
     );
-  });
+  }, 30_000);
 
   test("from kube-proxy's rules, what is forwarded in both is forwarded", async () => {
     await fc.assert(
@@ -328,7 +328,7 @@ describe('at every step of a large write', () => {
       }),
       { numRuns: 30 },
     );
-  });
+  }, 30_000);
 
   test('where a process was killed after some call, the next one goes on without a gap', async () => {
     await fc.assert(
@@ -341,5 +341,5 @@ describe('at every step of a large write', () => {
       }),
       { numRuns: 30 },
     );
-  });
+  }, 30_000);
 });
