@@ -52,5 +52,15 @@ describeAsRoot('restarts and changes while VIPs are in use', () => {
       // What it wrote itself it does not take for the work of others.
       expect(logLines(cluster.proxy.log(), 'somebody else')).toEqual([]);
     }, 60_000);
+
+    test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
+      const wrong = await cluster.whileBusy(async () => {
+        for (let n = 0; n < 20; n++) {
+          cluster.put([slice(n % 2 === 0 ? [] : ['c'], { service: 'self' })]);
+          await sleep(150);
+        }
+      });
+      expect(wrong.filter((line) => !line.includes('refused'))).toEqual([]);
+    }, 60_000);
   });
 });

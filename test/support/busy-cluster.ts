@@ -1,4 +1,5 @@
 /** A cluster in use: connections are opened through its VIPs all the while, and whatever befalls one of them is told. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nodes, service, slice } from '../conformance/objects';
@@ -58,13 +59,13 @@ export const everyClient: readonly Client[] = [throughVIP, toItself, throughNode
 
 export interface BusyOptions {
   readonly variant: IptablesVariant;
+  /** What the proxy is told to use, where that is another one. */
+  readonly proxyVariant?: IptablesVariant | 'auto';
   readonly clients?: readonly Client[];
   /** Environment of the proxy. */
   readonly env?: () => Readonly<Record<string, string>>;
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** The bundle's arguments before those of the lab. */
-  readonly arguments?: readonly string[];
   readonly slow?: number;
 }
 
@@ -72,12 +73,14 @@ export interface BusyOptions {
 const patienceMs = 8000;
 
 /** Its node's proxy locks its writes with a file of the lab: others' slow tools are no concern of it. */
-const ownLock = 'mount --bind "$0" /run/vipwire.lock && exec "$@"';
+const ownLock = 'echo $$ > "$0.pid"; mount --bind "$0" /run/vipwire.lock && exec "$@"';
 
 export class BusyCluster {
   readonly lab = new Lab();
   private server: FakeApiServer | undefined;
   private node: ProxiedNode | undefined;
+  /** The proxy's. */
+  command: readonly string[] = [];
 
   constructor(readonly options: BusyOptions) {}
 
@@ -102,8 +105,9 @@ export class BusyCluster {
     const lock = join(this.lab.directory, 'write.lock');
     await this.lab.run('node', 'touch', [lock, '/run/vipwire.lock']);
     const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
-    const command = ['sh', '-c', ownLock, lock, 'env', ...environment, ...vipwire, ...(this.options.arguments ?? [])];
-    this.node = new ProxiedNode(this.lab, { command: [...command, ...args], variant, slow });
+    const proxy = [...vipwire, ...args, `--iptables-variant=${this.options.proxyVariant ?? variant}`];
+    this.command = ['sh', '-c', ownLock, lock, 'env', ...environment, ...proxy];
+    this.node = new ProxiedNode(this.lab, { command: this.command, slow });
   }
 
   put(objects: readonly ClusterObject[]): void {
@@ -122,6 +126,14 @@ export class BusyCluster {
     const sinceMs = Date.now();
     this.put(objects);
     await this.proxy.caughtUp(sinceMs);
+  }
+
+  /** What the proxy and the tools that it ran have used so far. */
+  cpuMs(): number {
+    const pid = readFileSync(join(this.lab.directory, 'write.lock.pid'), 'utf8').trim();
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    // utime, stime, cutime and cstime, in hundredths of a second.
+    return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
   }
 
   async stop(): Promise<void> {
@@ -164,11 +176,16 @@ export class BusyCluster {
     const { clients = everyClient } = this.options;
     const watched = await Promise.all(clients.map((client) => this.watch(client)));
     const begunMs = Date.now();
+    const dropped = droppedByMachine();
     await work();
     // What came last is in use too.
     await sleep(500);
     const told = await Promise.all(watched.map((end) => end(begunMs)));
-    return told.flat();
+    const wrong = told.flat();
+    const more = droppedByMachine() - dropped;
+    // Of the whole machine: where it drops packets for want of time, nothing can be told of the rules.
+    if (wrong.length > 0 && more > 0) wrong.push(`the machine dropped ${more} packets`);
+    return wrong;
   }
 
   private async watch(client: Client): Promise<(begunMs: number) => Promise<string[]>> {
@@ -204,6 +221,12 @@ export class BusyCluster {
       .map((line) => line.split(' '));
     return Number(values[names.indexOf('TCPSynRetrans')]);
   }
+}
+
+/** Packets that no CPU had the time to take from a device's queue. */
+function droppedByMachine(): number {
+  const cpus = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
+  return cpus.reduce((sum, cpu) => sum + Number.parseInt(cpu.split(' ')[1] ?? '0', 16), 0);
 }
 
 /** Lines of the proxy's log with this text. */

@@ -58,7 +58,7 @@ export class WatchedTools {
   /** Shell text that each write runs before the real tool ("$real"); $n counts the writes since these orders. */
   private obey(orders: string): void {
     for (const file of ['reads', 'writes']) writeFileSync(join(this.state, file), '');
-    rmSync(join(this.state, 'orphan'), { force: true });
+    for (const file of ['orphan', 'busy']) rmSync(join(this.state, file), { force: true });
     writeFileSync(join(this.state, 'orders'), `${orders}\n`);
   }
 
@@ -78,9 +78,13 @@ export class WatchedTools {
     this.obey(`if [ $n -le ${times} ]; then ${part}; echo 'iptables-restore: out of order' >&2; exit 4; fi`);
   }
 
-  /** Every write takes so long before it begins. */
+  /** A write of more than a question to the kernel takes so long before it begins. */
   slow(seconds: number): void {
-    this.obey(`sleep ${seconds}`);
+    this.obey(`cat > input; if grep -q KUBE-SVC- input; then touch busy; sleep ${seconds}; fi; exec ${real} < input`);
+  }
+
+  get isBusy(): boolean {
+    return existsSync(join(this.state, 'busy'));
   }
 
   /** Calls since the last orders. */
