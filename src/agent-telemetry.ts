@@ -71,11 +71,13 @@ export class AgentTelemetry {
     metrics.syncLastQueuedTimestamp.set({ ip_family: family }, clock.now() / 1000);
   }
 
-  failed({ family, error, full, durationMs, failures }: SyncFailure): void {
+  failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
     const { metrics, log, backendName } = this.options;
-    metrics.writeErrors.inc({ backend: backendName, ip_family: family });
-    metrics.iptablesRestoreFailures.inc({ ip_family: family });
-    if (!full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
+    if (isWrite) {
+      metrics.writeErrors.inc({ backend: backendName, ip_family: family });
+      metrics.iptablesRestoreFailures.inc({ ip_family: family });
+    }
+    if (isWrite && !full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
     this.observeDuration(family, full, durationMs / 1000);
     const reason = error instanceof Error ? error.message : String(error);
     log.error({ family, failures, reason }, 'cannot bring the rules into force; the last good ones stay, trying again');
@@ -144,7 +146,7 @@ export class AgentTelemetry {
 
   private repaired({ family, written }: SyncReport): void {
     const { metrics, log } = this.options;
-    const tables = Object.entries(written?.rules ?? {}).flatMap(([table, rules]) => (rules > 0 ? [table] : []));
+    const tables = written?.tables ?? [];
     for (const table of tables) metrics.driftRepairs.inc({ table, reason: 'foreign write', ip_family: family });
     log.warn({ family, tables, rules: sum(written?.rules) }, 'somebody else changed our rules; put right');
   }

@@ -58,6 +58,7 @@ export class Agent implements ClusterSink {
   private readonly stopping = new AbortController();
   /** undefined until the first round. */
   private settings: NodeSettings | undefined;
+  private lastNode: Node | undefined;
   private hostAddresses: readonly string[] = [];
   private warned = new Set<string>();
   private isSynced = false;
@@ -99,8 +100,9 @@ export class Agent implements ClusterSink {
   /** Ends after the write in hand. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    const writers = [...this.loops.values()].map(({ reconciler }) => reconciler.stop());
     await this.options.source.stop();
-    await Promise.all([...this.loops.values()].map(({ reconciler }) => reconciler.stop()));
+    await Promise.all(writers);
     for (const { flows } of this.loops.values()) await flows?.stop();
     this.options.conntrack?.close();
   }
@@ -205,8 +207,9 @@ export class Agent implements ClusterSink {
       );
   }
 
+  /** One that is deleted stays what it was, as in kube-proxy. */
   private node(): Node | undefined {
-    return this.store.nodes.get(this.options.nodeName);
+    return (this.lastNode = this.store.nodes.get(this.options.nodeName) ?? this.lastNode);
   }
 
   private planSettings(): NodeSettings {

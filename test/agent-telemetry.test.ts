@@ -39,7 +39,7 @@ class Told {
       before: new Map(),
       after: new Map(),
       triggerTimesMs: [],
-      written: { rules: { nat: 3, filter: 1, mangle: 0 }, bytes: 512, steps: 1 },
+      written: { rules: { nat: 3, filter: 1, mangle: 0 }, tables: ['nat', 'filter'], bytes: 512, steps: 1 },
       ownMs: 2,
       kernelMs: 20,
       drifted: false,
@@ -170,7 +170,7 @@ test('changes pend until a round is done', async () => {
 
 test('a failure is logged and counted, a full one apart', async () => {
   const told = new Told();
-  const failure = { family: 'IPv4', error: new Error('exit 4'), durationMs: 5, failures: 1 } as const;
+  const failure = { family: 'IPv4', error: new Error('exit 4'), isWrite: true, durationMs: 5, failures: 1 } as const;
   told.telemetry.failed({ ...failure, full: false });
   told.telemetry.failed({ ...failure, full: true, failures: 2 });
   expect(told.lines.map(({ level, reason, failures }) => [level, reason, failures])).toEqual([

@@ -44,7 +44,7 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
     { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true },
     {
       variant: 'nft',
-      save: () => Promise.resolve(noRules),
+      save: () => Promise.resolve(noRules()),
       restore: () => Promise.resolve(),
       canariesStand: () => Promise.resolve(true),
     },

@@ -8,6 +8,8 @@ export interface BatchSize {
   /** By table. */
   readonly rules: RuleCounts;
   readonly bytes: number;
+  /** Tables that it writes to. */
+  readonly tables: readonly string[];
   /** Calls of the tool, each right by itself. */
   readonly steps: number;
 }

@@ -17,8 +17,8 @@ export async function main(argv: readonly string[]): Promise<void> {
         stdout.write(invocation.text);
         return;
       case 'run':
-        process.exitCode = await run(invocation);
-        return;
+        // Whatever a start that was cut short still waits for.
+        process.exit(await run(invocation));
       case 'render':
         process.exitCode = await render(invocation);
         return;

@@ -97,9 +97,11 @@ async function serve(
   const conntrack = new Conntrack(runCommand);
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack });
   let code: number;
+  const told = untilToldToStop(agent.failed, log);
   try {
-    await agent.start(() => openMachine(iptablesVariant, configuration, health, log));
-    code = await untilToldToStop(agent.failed, log);
+    // Told to stop before it has begun, it does not wait for the machine.
+    await Promise.race([agent.start(() => openMachine(iptablesVariant, configuration, health, log)), told]);
+    code = await told;
   } finally {
     await agent.stop();
     await Promise.all([telemetry.stop(), ...servers.map((server) => server.stop())]);
@@ -114,7 +116,7 @@ async function openMachine(
   health: ProxyHealth,
   log: Logger,
 ): Promise<Machine> {
-  const drivers = await openTables(iptablesVariant, log);
+  const drivers = await openTables(iptablesVariant, log, 'writing');
   await waitForLock(runCommand, lockFile, lockWaitMs).catch((error: unknown) => {
     log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
   });
@@ -237,7 +239,7 @@ async function openForReading(
   log: Logger,
 ): Promise<ReadonlyMap<Family, IptablesTables>> {
   try {
-    return await openTables(wanted, log);
+    return await openTables(wanted, log, 'reading');
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     log.warn({ reason: error.message }, "this machine's rules cannot be read: compared with none");

@@ -24,7 +24,7 @@ export function printSummary(plan: Plan): string {
   return `${plan.family}, ${node}: ${plan.services.size} services\n${alignColumns(rows)}`;
 }
 
-export function alignColumns(rows: readonly (readonly string[])[]): string {
+function alignColumns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map(

@@ -13,9 +13,13 @@ import type { IptablesVariant } from './command-line';
 export const lockFile = '/run/vipwire.lock';
 
 /** Throws UserError where no variant works. */
-export async function openTables(wanted: IptablesVariant, log: Logger): Promise<ReadonlyMap<Family, IptablesDriver>> {
+export async function openTables(
+  wanted: IptablesVariant,
+  log: Logger,
+  purpose: 'reading' | 'writing',
+): Promise<ReadonlyMap<Family, IptablesDriver>> {
   const run: RunCommand = runCommand;
-  const withLock = await chooseLock(run, log);
+  const withLock = purpose === 'writing' ? await chooseLock(run, log) : withoutLock;
   const variant = wanted === 'auto' ? await detectVariant(run, log) : wanted;
   const drivers = new Map<Family, IptablesDriver>();
   for (const family of ['IPv4', 'IPv6'] as const) {
@@ -28,10 +32,12 @@ export async function openTables(wanted: IptablesVariant, log: Logger): Promise<
   return drivers;
 }
 
+const withoutLock: WithLock = (file, args) => ({ file, args });
+
 async function chooseLock(run: RunCommand, log: Logger): Promise<WithLock> {
   if (await lockAvailable(run, lockFile)) return (file, args) => lockedCommand(lockFile, file, args);
   log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');
-  return (file, args) => ({ file, args });
+  return withoutLock;
 }
 
 async function explainMissing(run: RunCommand, variant: Variant | undefined): Promise<string> {

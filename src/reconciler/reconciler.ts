@@ -39,6 +39,8 @@ export interface SyncFailure {
   readonly family: Family;
   readonly error: unknown;
   readonly full: boolean;
+  /** The kernel was being written to. */
+  readonly isWrite: boolean;
   readonly durationMs: number;
   readonly failures: number;
 }
@@ -57,6 +59,7 @@ export class Reconciler<Batch> {
   private hasWork = false;
   private started = false;
   private hasRead = false;
+  private isWriting = false;
   /** Somebody else changed our rules, and that is not put right yet. */
   private hasDrifted = false;
   private lastEndedMs: number | undefined;
@@ -156,6 +159,7 @@ export class Reconciler<Batch> {
   private async round(): Promise<void> {
     const { clock, onSynced, onFailed, family } = this.options;
     const startedMs = performance.now();
+    this.isWriting = false;
     const reasons = this.reasons;
     this.reasons = new Set();
     this.hasWork = false;
@@ -170,7 +174,14 @@ export class Reconciler<Batch> {
       this.failures++;
       for (const reason of reasons) this.reasons.add(reason);
       this.reasons.add('retry');
-      onFailed({ family, error, full, durationMs: performance.now() - startedMs, failures: this.failures });
+      onFailed({
+        family,
+        error,
+        full,
+        isWrite: this.isWriting,
+        durationMs: performance.now() - startedMs,
+        failures: this.failures,
+      });
     }
     this.lastEndedMs = clock.now();
     this.running = false;
@@ -201,9 +212,12 @@ export class Reconciler<Batch> {
     if (batch !== undefined) {
       onBatch?.(() => backend.print(batch));
       if (dryRun === true) backend.assumeApplied(batch);
-      else await kernel(() => backend.apply(batch, this.stopping.signal));
+      else {
+        this.isWriting = true;
+        await kernel(() => backend.apply(batch, this.stopping.signal));
+      }
     }
-    if (dryRun !== true && backend.diff() !== undefined) return undefined;
+    if (this.isStopping() && dryRun !== true && backend.diff() !== undefined) return undefined;
     const triggerTimesMs = [...triggers].flatMap(([key, times]) => (after.has(key) ? times : []));
     for (const [key, { length }] of triggers) {
       const later = this.triggers.get(key)?.slice(length) ?? [];

@@ -29,7 +29,7 @@ export class StaleFlowCleaner {
     if (this.frontends !== 'all')
       for (const [key, before] of report.before)
         for (const frontend of diffUdpFrontends(before, report.after.get(key))) this.frontends.add(frontend);
-    this.running ??= this.clean(plan).finally(() => (this.running = undefined));
+    this.running ??= this.clean(plan);
   }
 
   async stop(): Promise<void> {
@@ -37,33 +37,39 @@ export class StaleFlowCleaner {
   }
 
   private async clean(plan: () => Plan | undefined): Promise<void> {
+    try {
+      while (await this.cleanOnce(plan()));
+    } finally {
+      // In the same turn in which nothing was left: the next report starts anew.
+      this.running = undefined;
+    }
+  }
+
+  /** Whether there may be more to do. */
+  private async cleanOnce(plan: Plan | undefined): Promise<boolean> {
     const { family, conntrack, nodeAddresses, log, onCleaned } = this.options;
-    for (;;) {
-      const current = plan();
-      const frontends = this.frontends;
-      if (current === undefined || (frontends !== 'all' && frontends.size === 0)) return;
-      this.frontends = new Set();
-      const filter = planStaleFlows(frontends, current, nodeAddresses());
-      if (filter.ports.size === 0) continue;
-      const startedMs = performance.now();
-      try {
-        const flows = await conntrack.deleteUdpFlows(family, filter);
-        const durationMs = performance.now() - startedMs;
-        onCleaned(family, flows, durationMs);
-        if (flows > 0) log.info({ family, flows, ms: Math.round(durationMs) }, 'deleted stale UDP flows');
-      } catch (error) {
-        if (error instanceof ConntrackUnavailableError) {
-          this.unavailable = true;
-          log.warn({ reason: error.message }, 'stale UDP flows cannot be deleted on this machine');
-          return;
-        }
-        this.frontends = frontends === 'all' ? 'all' : new Set([...frontends, ...this.frontends]);
-        log.warn(
-          { family, reason: (error as Error).message },
-          'cannot delete stale UDP flows; trying again with the next change',
-        );
-        return;
+    const { frontends } = this;
+    if (plan === undefined || (frontends !== 'all' && frontends.size === 0)) return false;
+    this.frontends = new Set();
+    const filter = planStaleFlows(frontends, plan, nodeAddresses());
+    if (filter.ports.size === 0) return true;
+    const startedMs = performance.now();
+    try {
+      const flows = await conntrack.deleteUdpFlows(family, filter);
+      const durationMs = performance.now() - startedMs;
+      onCleaned(family, flows, durationMs);
+      if (flows > 0) log.info({ family, flows, ms: Math.round(durationMs) }, 'deleted stale UDP flows');
+      return true;
+    } catch (error) {
+      if (error instanceof ConntrackUnavailableError) {
+        this.unavailable = true;
+        log.warn({ reason: error.message }, 'stale UDP flows cannot be deleted on this machine');
+        return false;
       }
+      this.frontends = frontends === 'all' ? 'all' : new Set([...frontends, ...this.frontends]);
+      const reason = (error as Error).message;
+      log.warn({ family, reason }, 'cannot delete stale UDP flows; trying again with the next change');
+      return false;
     }
   }
 }

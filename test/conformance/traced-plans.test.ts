@@ -187,7 +187,7 @@ describe.each(families)('%s', (family) => {
         factsArb,
         async (first, second, settings, facts) => {
           // Without xt_bpf the hairpin rules of a large write come after the endpoints that they are for.
-          const written = startWriting(family, settings, { ...facts, hasBpf: true });
+          const written = startWriting(family, settings, facts);
           const { backend, kernel, plan } = written;
           renderBatch(written, first);
           await backend.apply(backend.diff() ?? []);

@@ -63,7 +63,8 @@ export class IptablesBackend implements Backend<readonly Step[]> {
       for (const { rule } of jumps) bytes += rule.length + 16;
       for (const chain of deletions) bytes += 2 * chain.length + 14;
     }
-    return { rules, bytes, steps: steps.length };
+    const tables = tableNames.filter((name) => steps.some((step) => step.tables.some(({ table }) => table === name)));
+    return { rules, bytes, tables, steps: steps.length };
   }
 
   async read(): Promise<void> {

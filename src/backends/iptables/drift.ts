@@ -56,13 +56,13 @@ export class DriftWatch {
     this.writing++;
     try {
       await write();
+      const after = await this.generation();
+      if (before !== undefined && after !== undefined && (after - before + wrap) % wrap !== transactions)
+        this.foreign = true;
+      this.expected = after;
     } finally {
       this.writing--;
     }
-    const after = await this.generation();
-    if (before !== undefined && after !== undefined && (after - before + wrap) % wrap !== transactions)
-      this.foreign = true;
-    this.expected = after;
   }
 
   /** Around each full read of ours: what it costs decides when the next one may be. */
@@ -77,12 +77,11 @@ export class DriftWatch {
 
   /** Whether the tables of all families should be read and compared now. To be asked every second or so. */
   async shouldRead(): Promise<boolean> {
-    const { clock, readGeneration, canariesStand, fullCheckMs } = this.options;
+    const { clock, canariesStand, fullCheckMs } = this.options;
     // What moves now is most likely our own; the write counts its transactions.
     if (this.writing > 0) return false;
-    if (readGeneration === undefined)
-      return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
     const generation = await this.generation();
+    if (generation === undefined) return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
     if (generation !== this.expected) this.foreign = true;
     this.expected = generation;
     if (!this.foreign) return false;

@@ -9,6 +9,7 @@ import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
 const lockSeconds = 5;
+const lockTries = 5;
 
 type Tool = 'iptables' | 'iptables-save' | 'iptables-restore';
 
@@ -47,14 +48,16 @@ export class IptablesDriver implements IptablesTables {
   async canMatch(match: string): Promise<boolean> {
     const chain = 'KUBE-SEP-probe';
     const input = (lines: string): string => `*nat\n:${chain} - [0:0]\n${lines}\nCOMMIT\n`;
-    try {
-      await this.restore(input(`-A ${chain} ${match} -j RETURN`));
-      await this.restore(input(`-X ${chain}`));
-      return true;
-    } catch (error) {
-      if (error instanceof CommandError) return false;
-      throw error;
-    }
+    for (let tries = 1; ; tries++)
+      try {
+        await this.restore(input(`-A ${chain} ${match} -j RETURN`));
+        await this.restore(input(`-X ${chain}`));
+        return true;
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        // Somebody else at work says nothing about the kernel.
+        if (!/xtables lock/.test(error.stderr) || tries === lockTries) return false;
+      }
   }
 
   async canariesStand(): Promise<boolean> {

@@ -63,7 +63,9 @@ export class SaveParser {
   }
 
   private rule(line: string): void {
-    const end = line.indexOf(' ', 3);
+    // A rule may be its chain alone.
+    const space = line.indexOf(' ', 3);
+    const end = space < 0 ? line.length : space;
     const chain = line.slice(3, end);
     const ours = this.table === undefined ? undefined : this.lines[this.table].get(chain);
     if (ours !== undefined) {
@@ -71,7 +73,7 @@ export class SaveParser {
       if (chain !== sharedChain || (line.endsWith(blockLocalnetRule) && ours.length === 0)) ours.push(line);
       return;
     }
-    const target = / -j (KUBE-\S+)$/.exec(line)?.[1];
+    const target = / -[jg] (KUBE-\S+)$/.exec(line)?.[1];
     if (this.table === undefined || target === undefined || !this.lines[this.table].has(target)) this.foreignRules++;
     else if (isBuiltIn(chain)) this.jumps.push({ table: this.table, from: chain, rule: line.slice(end + 1) });
     else this.usedByOthers.add(target);

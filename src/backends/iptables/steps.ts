@@ -1,6 +1,6 @@
 /** From what differs to calls of iptables-restore, each of which is right by itself. */
 import type { Pending } from '../../delta/delta-tracker';
-import { fixedChains, hairpinChain, sharedChain, type Jump, type TableName, tableNames } from './fixed-chains';
+import { fixedChains, sharedChain, type Jump, type TableName, tableNames } from './fixed-chains';
 import { serviceChainPrefixes } from './names';
 import type { RuleSet } from './rule-set';
 
@@ -58,11 +58,10 @@ export function planSteps(
     const [chain] = entry;
     const isNew = nat.getObserved(chain) === undefined;
     const portHash = portHashOf(chain);
-    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') marks.push(entry);
+    const isHairpin = chain.startsWith('KUBE-SEP-') && portHash === undefined;
+    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING' || isHairpin) marks.push(entry);
     else if (isNew ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash)) early.push(entry);
     else late.push(entry);
-    // Postrouting jumps to it: empty until its turn.
-    if (chain === hairpinChain && isNew) marks.push([chain, '']);
   }
   const postrouting = missingJumps.filter((jump) => jump.from === 'POSTROUTING');
   const otherJumps = missingJumps.filter((jump) => jump.from !== 'POSTROUTING');
@@ -71,7 +70,10 @@ export function planSteps(
     tables: [{ table: 'nat', chains, appends: [], deletions: [], jumps }],
   });
   const steps: Step[] = [];
-  if (marks.length + postrouting.length > 0) steps.push(natStep('marks', marks, postrouting));
+  const hairpin = marks.filter(([chain]) => chain.startsWith('KUBE-SEP-'));
+  const fixed = marks.filter(([chain]) => !chain.startsWith('KUBE-SEP-'));
+  for (const chains of slices(leavesFirst(hairpin), limit)) steps.push(natStep('marks', chains));
+  if (fixed.length + postrouting.length > 0) steps.push(natStep('marks', fixed, postrouting));
   for (const chains of slicesByPort(leavesFirst(early), limit)) steps.push(natStep('services', chains));
   const rest = { ...differences, nat: { updates: new Map(late), deletions: new Set<string>() } };
   const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
