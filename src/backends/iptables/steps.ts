@@ -54,13 +54,18 @@ export function planSteps(
   const early: ChainLines[] = [];
   const late: ChainLines[] = [];
   const marks: ChainLines[] = [];
+  const hairpin: ChainLines[] = [];
   for (const entry of updates) {
     const [chain] = entry;
     const isNew = nat.getObserved(chain) === undefined;
     const portHash = portHashOf(chain);
-    const isHairpin = chain.startsWith('KUBE-SEP-') && portHash === undefined;
-    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING' || isHairpin) marks.push(entry);
-    else if (isNew ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash)) early.push(entry);
+    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') marks.push(entry);
+    else if (isHairpinChain(chain)) {
+      // Endpoints that go and those that come, until nobody is sent to the ones that go: a mark more does no harm.
+      const both = joinLines(entry[1], nat.getObserved(chain) ?? '');
+      hairpin.push([chain, both]);
+      if (both !== entry[1]) late.push(entry);
+    } else if (isNew ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash)) early.push(entry);
     else late.push(entry);
   }
   const postrouting = missingJumps.filter((jump) => jump.from === 'POSTROUTING');
@@ -70,10 +75,8 @@ export function planSteps(
     tables: [{ table: 'nat', chains, appends: [], deletions: [], jumps }],
   });
   const steps: Step[] = [];
-  const hairpin = marks.filter(([chain]) => chain.startsWith('KUBE-SEP-'));
-  const fixed = marks.filter(([chain]) => !chain.startsWith('KUBE-SEP-'));
   for (const chains of slices(leavesFirst(hairpin), limit)) steps.push(natStep('marks', chains));
-  if (fixed.length + postrouting.length > 0) steps.push(natStep('marks', fixed, postrouting));
+  if (marks.length + postrouting.length > 0) steps.push(natStep('marks', marks, postrouting));
   for (const chains of slicesByPort(leavesFirst(early), limit)) steps.push(natStep('services', chains));
   const rest = { ...differences, nat: { updates: new Map(late), deletions: new Set<string>() } };
   const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
@@ -131,6 +134,15 @@ function tableSteps(differences: Differences, jumps: readonly Jump[], appends: r
 /** One of those that kube-proxy collects. */
 function isCollectable(chain: string): boolean {
   return serviceChainPrefixes.some((prefix) => chain.startsWith(prefix));
+}
+
+function isHairpinChain(chain: string): boolean {
+  return chain.startsWith('KUBE-SEP-') && portHashOf(chain) === undefined;
+}
+
+/** Those of the first, then what else the second has. */
+function joinLines(first: string, second: string): string {
+  return [...new Set([...first.split('\n'), ...second.split('\n')])].filter((line) => line !== '').join('\n');
 }
 
 /** The hash of a service port's chain; '' for a chain of endpoints, undefined for any other. */
