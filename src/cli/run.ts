@@ -13,7 +13,6 @@ import { runCommand } from '../host/command';
 import { Conntrack } from '../host/conntrack';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
-import { waitForLock } from '../host/lock';
 import { NfGeneration } from '../host/nf-generation';
 import { writeSysctl } from '../host/sysctl';
 import { type Family, families } from '../model/address';
@@ -31,10 +30,8 @@ import { ProxyMetrics } from '../telemetry/metrics';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings } from './iptables-settings';
 import { openKubernetes } from './source';
-import { lockFile, openTables } from './tables';
+import { openTables } from './tables';
 
-/** An orphaned write of a predecessor ends sooner. */
-const lockWaitMs = 60_000;
 const fullCheckMs = 30_000;
 /** Of the time at the most, for reading what CNIs may have changed. */
 const readShare = 0.1;
@@ -117,9 +114,6 @@ async function openMachine(
   log: Logger,
 ): Promise<Machine> {
   const drivers = await openTables(iptablesVariant, log, 'writing');
-  await waitForLock(runCommand, lockFile, lockWaitMs).catch((error: unknown) => {
-    log.debug({ reason: (error as Error).message }, 'did not wait for writes of a predecessor');
-  });
   await allowLocalhostNodePorts(configuration, log);
   const generation = await openGeneration(drivers, log);
   const drift = new DriftWatch({

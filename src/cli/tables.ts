@@ -1,16 +1,16 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
 import { detectVariant, IptablesDriver, isFamilyUsable, type WithLock } from '../backends/iptables/driver';
 import type { Variant } from '../backends/iptables/variant';
-import { type RunCommand, runCommand } from '../host/command';
+import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
-import { lockAvailable, lockedCommand } from '../host/lock';
+import { lockAvailable, lockedCommand, lockFileOf, waitForLock } from '../host/lock';
 import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { IptablesVariant } from './command-line';
 
-/** Held by every write, and so by one whose process was killed: the next process waits for it. */
-export const lockFile = '/run/vipwire.lock';
+/** An orphaned write of a predecessor ends sooner. */
+const lockWaitMs = 60_000;
 
 /** Throws UserError where no variant works. */
 export async function openTables(
@@ -18,14 +18,14 @@ export async function openTables(
   log: Logger,
   purpose: 'reading' | 'writing',
 ): Promise<ReadonlyMap<Family, IptablesDriver>> {
-  const run: RunCommand = runCommand;
-  const withLock = purpose === 'writing' ? await chooseLock(run, log) : withoutLock;
+  const run: RunCommand = purpose === 'writing' ? new PreparedCommands().run : runCommand;
   const variant = wanted === 'auto' ? await detectVariant(run, log) : wanted;
   const drivers = new Map<Family, IptablesDriver>();
   for (const family of ['IPv4', 'IPv6'] as const) {
     if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) continue;
-    if (await isFamilyUsable(run, variant, family))
-      drivers.set(family, new IptablesDriver(family, variant, run, withLock));
+    if (!(await isFamilyUsable(run, variant, family))) continue;
+    const withLock = purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : withoutLock;
+    drivers.set(family, new IptablesDriver(family, variant, run, withLock));
   }
   if (drivers.size === 0) throw new UserError(await explainMissing(run, variant));
   log.info({ variant, families: [...drivers.keys()] }, 'using iptables');
@@ -34,10 +34,20 @@ export async function openTables(
 
 const withoutLock: WithLock = (file, args) => ({ file, args });
 
-async function chooseLock(run: RunCommand, log: Logger): Promise<WithLock> {
-  if (await lockAvailable(run, lockFile)) return (file, args) => lockedCommand(lockFile, file, args);
-  log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');
-  return withoutLock;
+/**
+ * Waits for a write that a predecessor left behind. The lock is held by the tool that writes next, which waits for its input,
+ * so that two of us on one node do not write by turns.
+ */
+async function takeOver(run: RunCommand, name: string, log: Logger): Promise<WithLock> {
+  const lockFile = await lockFileOf(name);
+  if (!(await lockAvailable(run, lockFile))) {
+    log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');
+    return withoutLock;
+  }
+  await waitForLock(run, lockFile, lockWaitMs).catch(() => {
+    log.warn({ lockFile }, 'somebody holds the lock of writes: does another vipwire run here?');
+  });
+  return (file, args) => lockedCommand(lockFile, file, args);
 }
 
 async function explainMissing(run: RunCommand, variant: Variant | undefined): Promise<string> {

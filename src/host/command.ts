@@ -33,11 +33,21 @@ export class CommandError extends Error {
 /** The one way to run a tool; tests put a stateful fake in its place. Throws CommandError. */
 export type RunCommand = (file: string, args: readonly string[], options?: CommandOptions) => Promise<CommandResult>;
 
-export const runCommand: RunCommand = async (file, args, options = {}) => {
-  const start = performance.now();
+export const runCommand: RunCommand = (file, args, options = {}) =>
+  startCommand(file, args, options).finish(options.input);
+
+/** A command that has been started; its input may come later. */
+export interface StartedCommand {
+  /** It ended before it was given its input. */
+  readonly hasEnded: () => boolean;
+  /** Gives the input, '' for none, and waits for the end. Throws CommandError. */
+  finish(input?: string): Promise<CommandResult>;
+}
+
+export function startCommand(file: string, args: readonly string[], options: CommandOptions): StartedCommand {
   const child = execa(file, args, {
     env: { LC_ALL: 'C' },
-    ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
+    stdin: options.input === undefined ? 'ignore' : 'pipe',
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
     buffer: { stdout: options.onLine === undefined, stderr: true },
     maxBuffer: 1 << 30,
@@ -47,13 +57,57 @@ export const runCommand: RunCommand = async (file, args, options = {}) => {
     cleanup: false,
     detached: true,
   });
-  if (options.onLine !== undefined) for await (const line of child) options.onLine(line);
-  const result = await child;
-  const durationMs = performance.now() - start;
-  if (result.failed) {
-    const notFound = result.code === 'ENOENT';
-    const message = result.stderr === '' && !notFound ? (result.originalMessage ?? '') : result.stderr;
-    throw new CommandError(file, result.exitCode, message, durationMs, notFound);
+  // A tool that ends before it has read everything says why by its exit code.
+  child.stdin?.on('error', () => undefined);
+  let hasEnded = false;
+  void child.finally(() => (hasEnded = true));
+  const finish = async (input?: string): Promise<CommandResult> => {
+    const startedMs = performance.now();
+    child.stdin?.end(input ?? '');
+    if (options.onLine !== undefined) for await (const line of child) options.onLine(line);
+    const result = await child;
+    const durationMs = performance.now() - startedMs;
+    if (result.failed) {
+      const notFound = result.code === 'ENOENT';
+      const message = result.stderr === '' && !notFound ? (result.originalMessage ?? '') : result.stderr;
+      throw new CommandError(file, result.exitCode, message, durationMs, notFound);
+    }
+    return { stdout: options.onLine === undefined ? result.stdout : '', durationMs };
+  };
+  return { hasEnded: () => hasEnded, finish };
+}
+
+/**
+ * Runs commands that take input, and after each starts the next one like it, which then waits for its input: with a large
+ * process around it, starting a tool takes as long as a small write. One that waits ends when its input does, and so with this
+ * process, however that ends.
+ */
+export class PreparedCommands {
+  private readonly ready = new Map<string, StartedCommand>();
+  private isClosed = false;
+
+  readonly run: RunCommand = async (file, args, options = {}) => {
+    if (options.input === undefined) return runCommand(file, args, options);
+    const key = [file, ...args].join('\0');
+    const waiting = this.ready.get(key);
+    this.ready.delete(key);
+    const command = waiting === undefined || waiting.hasEnded() ? startCommand(file, args, options) : waiting;
+    try {
+      return await command.finish(options.input);
+    } finally {
+      // Not before the answer is in use.
+      setTimeout(() => this.prepare(key, file, args), 20);
+    }
+  };
+
+  /** Ends those that wait. */
+  close(): void {
+    this.isClosed = true;
+    for (const command of this.ready.values()) command.finish().catch(() => undefined);
+    this.ready.clear();
   }
-  return { stdout: options.onLine === undefined ? result.stdout : '', durationMs };
-};
+
+  private prepare(key: string, file: string, args: readonly string[]): void {
+    if (!this.isClosed && !this.ready.has(key)) this.ready.set(key, startCommand(file, args, { input: '' }));
+  }
+}

@@ -4,7 +4,18 @@
  *
  * Never the tools' own lock (/run/xtables.lock): legacy iptables takes that itself, and would wait for its own parent.
  */
+import { readlink } from 'node:fs/promises';
 import { CommandError, type RunCommand } from './command';
+
+const lockWaitSeconds = 30;
+/** Exit code where somebody else held the lock all that time. */
+export const lockConflict = 75;
+
+/** A lock of this network namespace's own; the name tells what it guards. */
+export async function lockFileOf(name: string): Promise<string> {
+  const namespace = await readlink('/proc/self/ns/net').catch(() => '');
+  return `/run/vipwire-${name}${namespace.replace(/[^0-9]+(\d+).*/, '-$1')}.lock`;
+}
 
 /**
  * The command that runs `file` with the lock held, after whoever holds it now. flock (util-linux) becomes the tool: signals,
@@ -15,7 +26,8 @@ export function lockedCommand(
   file: string,
   args: readonly string[],
 ): { readonly file: string; readonly args: readonly string[] } {
-  return { file: 'flock', args: ['--exclusive', '--no-fork', lockFile, file, ...args] };
+  const wait = ['--timeout', `${lockWaitSeconds}`, '--conflict-exit-code', `${lockConflict}`];
+  return { file: 'flock', args: ['--exclusive', ...wait, '--no-fork', lockFile, file, ...args] };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** iptables-save and iptables-restore, of one variant and family. */
+import { lockConflict } from '../../host/lock';
 import type { Family } from '../../model/address';
 import { CommandError, type RunCommand } from '../../host/command';
 import type { Logger } from '../../telemetry/log';
@@ -77,6 +78,8 @@ export class IptablesDriver implements IptablesTables {
 
 /** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
 function explainLine(error: CommandError, tool: string, input: string): Error {
+  if (error.exitCode === lockConflict)
+    return new CommandError(tool, error.exitCode, 'another vipwire holds the lock of writes', error.durationMs, false);
   const at = /line:? (\d+)/i.exec(error.stderr)?.[1];
   const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
   const why = error.stderr
