@@ -64,7 +64,7 @@ interface ServiceTraits {
   readonly protocol?: 'TCP' | 'UDP';
 }
 
-export function makeService({ name, address, nodePort, loadBalancer, protocol = 'TCP' }: ServiceTraits): FakeObject {
+function makeService({ name, address, nodePort, loadBalancer, protocol = 'TCP' }: ServiceTraits): FakeObject {
   const labels = labelsOf(name);
   const external = nodePort !== undefined && loadBalancer !== undefined;
   const annotations = { 'meta.helm.sh/release-name': name, 'meta.helm.sh/release-namespace': namespace };
@@ -183,7 +183,7 @@ function makeNode(network: 1 | 2): FakeObject {
 
 export const serviceName = (i: number): string => `cart-${String(i).padStart(5, '0')}`;
 export const movingService = 'moving';
-export const bigService = 'big';
+const bigService = 'big';
 
 /** Addresses of a Service's endpoints; `turn` counts the times that its first one was replaced. */
 export function endpointsOf(spec: ClusterSpec, service: number, turn = 0): string[] {

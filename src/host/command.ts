@@ -44,7 +44,7 @@ export interface StartedCommand {
   finish(input?: string): Promise<CommandResult>;
 }
 
-export function startCommand(file: string, args: readonly string[], options: CommandOptions): StartedCommand {
+function startCommand(file: string, args: readonly string[], options: CommandOptions): StartedCommand {
   const child = execa(file, args, {
     env: { LC_ALL: 'C' },
     stdin: options.input === undefined ? 'ignore' : 'pipe',

@@ -55,7 +55,7 @@ export interface Client {
 export const throughVIP: Client = { from: 'b', to: '10.96.0.10', port: 80 };
 export const toItself: Client = { from: 'c', to: '10.96.0.11', port: 80 };
 export const throughNodePort: Client = { from: 'ext', to: '192.168.88.10', port: 30080 };
-export const everyClient: readonly Client[] = [throughVIP, toItself, throughNodePort];
+const everyClient: readonly Client[] = [throughVIP, toItself, throughNodePort];
 
 export interface BusyOptions {
   readonly variant: IptablesVariant;

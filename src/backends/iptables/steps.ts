@@ -177,7 +177,7 @@ function chooseRewired(
 }
 
 /** A chain must be there before a rule jumps to it: in the order in which jumps lead from one to the next, backwards. */
-export function leavesFirst(chains: ChainLines[]): ChainLines[] {
+function leavesFirst(chains: ChainLines[]): ChainLines[] {
   const byName = new Map(chains);
   const out: ChainLines[] = [];
   const visit = (chain: string): void => {
