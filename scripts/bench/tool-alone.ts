@@ -43,7 +43,10 @@ export class Recorder {
     }
   }
 
-  /** Writes, in the order in which they were made: looks at canary rules and at what the kernel can do are left out. */
+  /**
+   * Writes, in the order in which they were made: looks at canary rules and at what the kernel can do are left out, and tools
+   * that were started for a write that did not come.
+   */
   calls(): Call[] {
     const files = readdirSync(this.directory).filter((name) => /^\d+\.[46]$/.test(name));
     return files
@@ -54,7 +57,7 @@ export class Recorder {
           text: readFileSync(join(this.directory, name), 'utf8'),
         }),
       )
-      .filter(({ text }) => !/^-C |^:\S+-probe /m.test(text));
+      .filter(({ text }) => text !== '' && !/^-C |^:\S+-probe /m.test(text));
   }
 }
 
