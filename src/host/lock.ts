@@ -4,17 +4,20 @@
  *
  * Never the tools' own lock (/run/xtables.lock): legacy iptables takes that itself, and would wait for its own parent.
  */
-import { readlink } from 'node:fs/promises';
+import { mkdir, readlink } from 'node:fs/promises';
 import { CommandError, type RunCommand } from './command';
 
+/** A folder, so that a container can share it with its host. */
+const lockFolder = '/run/vipwire';
 const lockWaitSeconds = 30;
 /** Exit code where somebody else held the lock all that time. */
 export const lockConflict = 75;
 
-/** A lock of this network namespace's own; the name tells what it guards. */
+/** A lock of this network namespace's own; the name tells what it guards. Makes its folder, where that can be made. */
 export async function lockFileOf(name: string): Promise<string> {
   const namespace = await readlink('/proc/self/ns/net').catch(() => '');
-  return `/run/vipwire-${name}${namespace.replace(/[^0-9]+(\d+).*/, '-$1')}.lock`;
+  await mkdir(lockFolder, { recursive: true }).catch(() => undefined);
+  return `${lockFolder}/${name}${namespace.replace(/[^0-9]+(\d+).*/, '-$1')}.lock`;
 }
 
 /**

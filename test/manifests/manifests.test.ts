@@ -113,7 +113,7 @@ describe('the Pod', () => {
     for (const { volumeMounts } of [...pod.initContainers, ...pod.containers])
       for (const { name } of volumeMounts) expect(volumes.has(name)).toBe(true);
     expect(container.volumeMounts.map(({ mountPath }) => mountPath)).toEqual(
-      expect.arrayContaining(['/run/xtables.lock', '/run/vipwire.lock']),
+      expect.arrayContaining(['/run/xtables.lock', '/run/vipwire']),
     );
     for (const { configMap } of pod.volumes) if (configMap !== undefined) find('ConfigMap', configMap.name);
   });
