@@ -30,8 +30,7 @@ type Differences = Readonly<Record<TableName, Pending<string, string>>>;
 
 /**
  * Small: one call. Large: marks first, then Services' chains and such dispatch as nothing leads to yet, then all that leads
- * to them in one call, and what nobody needs any more last. nat goes before filter: a rule that refuses a VIP does nothing to a
- * packet that nat took away from it.
+ * to them in one call, and what nobody needs any more last.
  */
 export function planSteps(
   rules: RuleSet,
@@ -46,7 +45,7 @@ export function planSteps(
   const changes = tableNames.map((table) => differences[table].updates.size + differences[table].deletions.size);
   const count = changes.reduce((sum, more) => sum + more, 0);
   if (count === 0 && missingJumps.length === 0) return [];
-  if (count <= limit) return [{ title: 'all', tables: tableSteps(differences, missingJumps, appends) }];
+  if (count <= limit) return [{ title: 'all', tables: tableSteps(rules, differences, missingJumps, appends) }];
 
   const { nat } = rules.tables;
   const { updates, deletions } = differences.nat;
@@ -80,7 +79,7 @@ export function planSteps(
   for (const chains of slicesByPort(leavesFirst(early), limit)) steps.push(natStep('services', chains));
   const rest = { ...differences, nat: { updates: new Map(late), deletions: new Set<string>() } };
   const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
-  const dispatch = tableSteps({ ...rest, filter }, otherJumps, appends);
+  const dispatch = tableSteps(rules, { ...rest, filter }, otherJumps, appends);
   if (dispatch.length > 0) steps.push({ title: 'dispatch', tables: dispatch });
   for (const table of ['nat', 'filter'] as const) {
     const stale = [...differences[table].deletions].map(
@@ -114,21 +113,56 @@ function chooseAppends(rules: RuleSet, { filter }: Differences): readonly ChainL
     : [[sharedChain, lines]];
 }
 
-function tableSteps(differences: Differences, jumps: readonly Jump[], appends: readonly ChainLines[]): TableStep[] {
-  return tableNames
-    .map((table) => {
-      const added = table === 'filter' ? appends : [];
-      return {
-        table,
-        chains: [...differences[table].updates].filter(([chain]) => !added.some(([other]) => other === chain)),
-        appends: added,
-        deletions: [...differences[table].deletions],
-        jumps: jumps.filter((jump) => jump.table === table),
-      };
-    })
-    .filter(({ chains, appends: added, deletions, jumps: missing }) =>
-      [chains, added, deletions, missing].some((part) => part.length > 0),
-    );
+/**
+ * nat between two writes of filter: what is refused from now on is so before nat lets go of it, and what was refused until now is so
+ * until nat takes it. In the middle filter has both, which is harmless: packets that nat took do not meet their VIP there.
+ */
+function tableSteps(
+  rules: RuleSet,
+  { nat, filter, mangle }: Differences,
+  jumps: readonly Jump[],
+  appends: readonly ChainLines[],
+): TableStep[] {
+  const jumpsOf = (table: TableName): Jump[] => jumps.filter((jump) => jump.table === table);
+  const chains = [...filter.updates].filter(([chain]) => !appends.some(([other]) => other === chain));
+  const observed = (chain: string): string => rules.tables.filter.getObserved(chain) ?? '';
+  const both = new Map(chains.map(([chain, lines]) => [chain, joinLines(lines, observed(chain))]));
+  const isNew = (chain: string): boolean => rules.tables.filter.getObserved(chain) === undefined;
+  const first = [...both].filter(([chain, lines]) => isNew(chain) || lines !== observed(chain));
+  const last = chains.filter(([chain, lines]) => both.get(chain) !== lines);
+  const natStep = {
+    table: 'nat',
+    chains: [...nat.updates],
+    appends: [],
+    deletions: [...nat.deletions],
+    jumps: jumpsOf('nat'),
+  } as const;
+  const filterStep = {
+    table: 'filter',
+    chains,
+    appends,
+    deletions: [...filter.deletions],
+    jumps: jumpsOf('filter'),
+  } as const;
+  const steps: TableStep[] = isEmpty(natStep)
+    ? [filterStep]
+    : [
+        { ...filterStep, chains: first, deletions: [] },
+        natStep,
+        { ...filterStep, chains: last, appends: [], jumps: [] },
+      ];
+  steps.push({
+    table: 'mangle',
+    chains: [...mangle.updates],
+    appends: [],
+    deletions: [...mangle.deletions],
+    jumps: [],
+  });
+  return steps.filter((step) => !isEmpty(step));
+}
+
+function isEmpty({ chains, appends, deletions, jumps }: TableStep): boolean {
+  return [chains, appends, deletions, jumps].every((part) => part.length === 0);
 }
 
 /** One of those that kube-proxy collects. */
