@@ -72,8 +72,7 @@ export interface BusyOptions {
 /** A cold cache, a busy machine: what is answered at all counts, and a SYN sent twice is counted apart. */
 const patienceMs = 8000;
 
-/** Its node's proxy locks its writes with a file of the lab: others' slow tools are no concern of it. */
-const ownLock = 'echo $$ > "$0.pid"; mount --bind "$0" /run/vipwire.lock && exec "$@"';
+const tellPid = 'echo $$ > "$0" && exec "$@"';
 
 export class BusyCluster {
   readonly lab = new Lab();
@@ -83,6 +82,10 @@ export class BusyCluster {
   command: readonly string[] = [];
 
   constructor(readonly options: BusyOptions) {}
+
+  private get pidFile(): string {
+    return join(this.lab.directory, 'proxy.pid');
+  }
 
   get api(): FakeApiServer {
     if (this.server === undefined) throw new Error('the cluster has not been set up');
@@ -102,11 +105,9 @@ export class BusyCluster {
     await this.lab.start();
     const port = Number(new URL(this.server.url).port);
     const args = await configureProxy(this.lab, port, { mode: 'iptables', ...config });
-    const lock = join(this.lab.directory, 'write.lock');
-    await this.lab.run('node', 'touch', [lock, '/run/vipwire.lock']);
     const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
     const proxy = [...vipwire, ...args, `--iptables-variant=${this.options.proxyVariant ?? variant}`];
-    this.command = ['sh', '-c', ownLock, lock, 'env', ...environment, ...proxy];
+    this.command = ['sh', '-c', tellPid, this.pidFile, 'env', ...environment, ...proxy];
     this.node = new ProxiedNode(this.lab, { command: this.command, slow });
   }
 
@@ -130,7 +131,7 @@ export class BusyCluster {
 
   /** What the proxy and the tools that it ran have used so far. */
   cpuMs(): number {
-    const pid = readFileSync(join(this.lab.directory, 'write.lock.pid'), 'utf8').trim();
+    const pid = readFileSync(this.pidFile, 'utf8').trim();
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     // utime, stime, cutime and cstime, in hundredths of a second.
     return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);

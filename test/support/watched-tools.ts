@@ -13,11 +13,13 @@ import type { IptablesVariant } from './lab/proxied-node';
 export type Death = 'cut' | 'whole' | 'written';
 
 const real = '"$real" "$@"';
+/** What a write was given: its first line has been read when orders are obeyed. */
+const input = `{ printf '%s\\n' "$first"; cat; }`;
 const dawdle = 'echo $$ > orphan; kill -9 $PPID; sleep 0.7';
 const deaths: Readonly<Record<Death, string>> = {
-  cut: `${dawdle}; exec ${real}`,
-  whole: `cat > input; ${dawdle}; exec ${real} < input`,
-  written: `${real} || exit; ${dawdle}; exit 0`,
+  cut: `${dawdle}; ${input} | ${real}; exit`,
+  whole: `${input} > input; ${dawdle}; exec ${real} < input`,
+  written: `${input} | ${real} || exit; ${dawdle}; exit 0`,
 };
 
 export class WatchedTools {
@@ -38,24 +40,25 @@ export class WatchedTools {
     return { PATH: `${this.bin}:${process.env['PATH'] ?? ''}` };
   }
 
-  /** A look at the canary rules goes through the same tool and is no write. */
+  /**
+   * A proxy may start a tool before it has anything to write: orders are those of the moment at which the input comes. A look at
+   * the canary rules goes through the same tool and is no write.
+   */
   private script(tool: string): string {
-    const kind = tool.endsWith('-save') ? 'reads' : 'writes';
-    const look = kind === 'reads' ? '' : `case "$*" in '--noflush --wait 5') ;; *) exec ${real} ;; esac`;
-    return [
-      '#!/bin/sh',
-      `real=$(PATH=\${PATH#*:} command -v ${tool})`,
-      `cd '${this.state}'`,
-      look,
-      `echo >> ${kind}`,
-      `n=$(wc -l < ${kind})`,
-      kind === 'writes' ? '. ./orders' : '',
-      `exec ${real}`,
-      '',
-    ].join('\n');
+    const found = `real=$(PATH=\${PATH#*:} command -v ${tool}); cd '${this.state}'`;
+    const steps = tool.endsWith('-save')
+      ? ['echo >> reads', `exec ${real}`]
+      : [
+          `case "$*" in '--noflush --wait 5') ;; *) exec ${real} ;; esac`,
+          'IFS= read -r first || exit 0',
+          'echo >> writes; n=$(wc -l < writes)',
+          '. ./orders',
+          `${input} | ${real}`,
+        ];
+    return ['#!/bin/sh', found, ...steps, ''].join('\n');
   }
 
-  /** Shell text that each write runs before the real tool ("$real"); $n counts the writes since these orders. */
+  /** Shell text that each write runs before the real tool; $n counts the writes since these orders. */
   private obey(orders: string): void {
     for (const file of ['reads', 'writes']) writeFileSync(join(this.state, file), '');
     for (const file of ['orphan', 'busy']) rmSync(join(this.state, file), { force: true });
@@ -74,13 +77,15 @@ export class WatchedTools {
 
   /** The next writes fail, and write nothing; or the first of the tables that they are to write. */
   fail(times: number, after: 'nothing' | 'first table' = 'nothing'): void {
-    const part = after === 'nothing' ? 'cat > /dev/null' : `sed '/^COMMIT/q' | ${real}`;
+    const part = after === 'nothing' ? 'cat > /dev/null' : `${input} | sed '/^COMMIT/q' | ${real}`;
     this.obey(`if [ $n -le ${times} ]; then ${part}; echo 'iptables-restore: out of order' >&2; exit 4; fi`);
   }
 
   /** A write of more than a question to the kernel takes so long before it begins. */
   slow(seconds: number): void {
-    this.obey(`cat > input; if grep -q KUBE-SVC- input; then touch busy; sleep ${seconds}; fi; exec ${real} < input`);
+    this.obey(
+      `${input} > input; if grep -q KUBE-SVC- input; then touch busy; sleep ${seconds}; fi; exec ${real} < input`,
+    );
   }
 
   get isBusy(): boolean {
