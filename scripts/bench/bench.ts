@@ -98,5 +98,5 @@ export async function recordCalls(
     await proxy.sync(before);
   }
   await proxy.stop();
-  return { start, move: recorder.calls().slice(start.length) };
+  return { start, move: recorder.calls(start) };
 }

@@ -85,6 +85,7 @@ async function main(): Promise<number> {
   try {
     const figures = await measure(site, groups);
     const machine = { node: process.version, kernel: release(), loadBefore: load, loadAfter: loadavg()[0] ?? 0 };
+    if (options.quick) say('--quick: the targets are for larger sizes and longer runs');
     if (options.output === 'json') process.stdout.write(`${JSON.stringify({ machine, figures }, undefined, 2)}\n`);
     else process.stdout.write(`${printTable(figures)}\n${JSON.stringify(machine)}\n`);
     return !ended && figures.every(({ ok }) => ok !== false) ? 0 : 1;

@@ -15,6 +15,8 @@ import { saveRules } from './tool-alone';
 /** Milliseconds between two connections: 200 a second. */
 const probeMs = 5;
 const idleMs = 5000;
+/** Not counted: code that runs for the first time is not what it is later. Even, so that they end where they began. */
+const warmUpMoves = 4;
 /** Longer than a round and the wait before the next one. */
 const burstQuietMs = 2500;
 
@@ -71,20 +73,13 @@ export async function measureMoves(
   moves: number,
 ): Promise<MoveTimes> {
   await proxy.quiet(2 * quietMs);
+  for (let n = 1; n <= warmUpMoves; n++) await move(spec, api, proxy, n);
   const idle = await cpuWhile(proxy, () => sleep(Math.min(idleMs, moves * 1000)));
   const prober = await Prober.start(bench, spec);
   await sleep(300);
-  const writes: { readonly atMs: number; readonly pod: string }[] = [];
+  const writes: Move[] = [];
   const busy = await cpuWhile(proxy, async () => {
-    for (let n = 1; n <= moves; n++) {
-      const pod = n % 2 === 1 ? 1 : 0;
-      const before = proxy.syncs.length;
-      const { atMs } = await api.ask({ kind: 'move', pod });
-      writes.push({ atMs, pod: realPods(spec.network)[pod] });
-      await proxy.sync(before);
-      // Off the beat of the probes.
-      await sleep(quietMs + ((n * 7) % 11));
-    }
+    for (let n = 1; n <= moves; n++) writes.push(await move(spec, api, proxy, n));
   });
   const probes = await prober.stop();
   const latenciesMs = writes.flatMap(({ atMs, pod }) => {
@@ -103,6 +98,22 @@ export async function measureMoves(
     failedProbes: probes.filter(({ answer }) => answer === 'failed' || answer === 'closed').length,
     probes: probes.length,
   };
+}
+
+interface Move {
+  readonly atMs: number;
+  readonly pod: string;
+}
+
+/** The n-th, its sync, and the quiet time after it. */
+async function move(spec: ClusterSpec, api: ApiProcess, proxy: Proxy, n: number): Promise<Move> {
+  const pod = n % 2 === 1 ? 1 : 0;
+  const before = proxy.syncs.length;
+  const { atMs } = await api.ask({ kind: 'move', pod });
+  await proxy.sync(before);
+  // Off the beat of the probes.
+  await sleep(quietMs + ((n * 7) % 11));
+  return { atMs, pod: realPods(spec.network)[pod] };
 }
 
 async function cpuWhile(

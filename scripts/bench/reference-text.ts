@@ -46,10 +46,10 @@ function dispatchChains(spec: ClusterSpec, targets: readonly Chain[]): Chain[] {
   return [...chains].map(([name, { rules }]) => ({ name, rules }));
 }
 
-function printCall(chains: readonly Chain[], rest: readonly string[] = []): Call {
+function printCall(name: string, chains: readonly Chain[], rest: readonly string[] = []): Call {
   const declared = chains.map(({ name }) => `:${name} - [0:0]`);
   const rules = chains.flatMap(({ name, rules }) => rules.map((rule) => `-A ${name} ${rule}`));
-  return { family: 4, text: ['*nat', ...declared, ...rules, ...rest, 'COMMIT', ''].join('\n') };
+  return { name, family: 4, text: ['*nat', ...declared, ...rules, ...rest, 'COMMIT', ''].join('\n') };
 }
 
 /** Marks, service chains by so many a call, and the dispatch with the jumps to it in one. */
@@ -69,10 +69,14 @@ export function printReference(spec: ClusterSpec, chainsPerCall: number): Call[]
   // Legacy takes everything in one call, so that each service chain must be known before a rule jumps to it: they come first.
   if (chainsPerCall > services.length)
     return [
-      printCall([marks, postrouting, ...services, ...dispatch], ['-A POSTROUTING -j KUBE-POSTROUTING', ...jumps]),
+      printCall(
+        'all',
+        [marks, postrouting, ...services, ...dispatch],
+        ['-A POSTROUTING -j KUBE-POSTROUTING', ...jumps],
+      ),
     ];
-  const calls = [printCall([marks, postrouting], ['-A POSTROUTING -j KUBE-POSTROUTING'])];
+  const calls = [printCall('marks', [marks, postrouting], ['-A POSTROUTING -j KUBE-POSTROUTING'])];
   for (let at = 0; at < services.length; at += chainsPerCall)
-    calls.push(printCall(services.slice(at, at + chainsPerCall)));
-  return [...calls, printCall(dispatch, jumps)];
+    calls.push(printCall(`services ${at}`, services.slice(at, at + chainsPerCall)));
+  return [...calls, printCall('dispatch', dispatch, jumps)];
 }

@@ -67,10 +67,12 @@ export class Site {
   private stopping: Promise<void> | undefined;
 
   async start(): Promise<void> {
-    await removeNamespaces((name) => {
+    const ownerIsDead = (name: string): boolean => {
       const owner = prefixPattern.exec(name)?.[1];
       return owner !== undefined && !existsSync(`/proc/${owner}`);
-    });
+    };
+    await removeNamespaces(ownerIsDead);
+    for (const name of readdirSync(tmpdir()).filter(ownerIsDead)) rmSync(join(tmpdir(), name), { recursive: true });
     const batch = [...places.map((place) => `netns add ${this.prefix}${place}`), ...printWires(this.prefix)];
     await runCommand('ip', ['-batch', '-'], { input: `${batch.join('\n')}\n` });
     for (const place of places) {

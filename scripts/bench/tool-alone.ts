@@ -1,10 +1,12 @@
 /** iptables-restore without a proxy: the texts that the proxy gave it, and how long they take alone. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../../src/backends/iptables/variant';
 import type { Place, Site } from './site';
 
 export interface Call {
+  /** Of this call alone. */
+  readonly name: string;
   readonly family: 4 | 6;
   readonly text: string;
 }
@@ -44,20 +46,20 @@ export class Recorder {
   }
 
   /**
-   * Writes, in the order in which they were made: looks at canary rules and at what the kernel can do are left out, and tools
-   * that were started for a write that did not come.
+   * Writes that came after those given, in the order in which their input came: looks at canary rules and at what the kernel can do
+   * are left out, and tools that were started for a write that did not come.
    */
-  calls(): Call[] {
-    const files = readdirSync(this.directory).filter((name) => /^\d+\.[46]$/.test(name));
-    return files
-      .sort()
-      .map(
-        (name): Call => ({
-          family: name.endsWith('6') ? 6 : 4,
-          text: readFileSync(join(this.directory, name), 'utf8'),
-        }),
-      )
-      .filter(({ text }) => text !== '' && !/^-C |^:\S+-probe /m.test(text));
+  calls(after: readonly Call[] = []): Call[] {
+    const known = new Set(after.map(({ name }) => name));
+    const names = readdirSync(this.directory).filter((name) => /^\d+\.[46]$/.test(name) && !known.has(name));
+    return names
+      .map((name) => {
+        const file = join(this.directory, name);
+        const { mtimeNs } = statSync(file, { bigint: true });
+        return { mtimeNs, name, family: name.endsWith('6') ? 6 : 4, text: readFileSync(file, 'utf8') } as const;
+      })
+      .filter(({ text }) => text !== '' && !/^-C |^:\S+-probe /m.test(text))
+      .sort((a, b) => Number(a.mtimeNs - b.mtimeNs));
   }
 }
 
