@@ -1,7 +1,7 @@
 /**
  * Dispatch by address, protocol and port as a tree of small chains, so that no first packet walks a rule a Service.
  *
- * A key is a string of hex digits: the address (8 or 32 digits; none for node ports), the protocol (1), the port (4). A chain
+ * A key is a string of digits of two bits: the address (16 or 64 digits; none for node ports), the protocol (1), the port (8). A chain
  * with more than `leafSize` entries branches at the first digit in which they differ; a branch of more than `inlineSize` becomes a
  * chain of its own. The shape depends on the present entries alone, never on how they came, and one entry coming or
  * going touches the chains on its own path.
@@ -12,6 +12,10 @@ import { hash16, maxChainName, protocolName } from './names';
 
 const leafSize = 16;
 const inlineSize = 2;
+/** A chain branches by two bits: of four rules a packet meets at most three that are not its own. */
+const digitBits = 2;
+const radix = 4;
+const portDigits = 16 / digitBits;
 const protocolDigits: Readonly<Record<Protocol, string>> = { TCP: '0', UDP: '1', SCTP: '2' };
 const protocolOfDigit: Readonly<Record<string, Protocol>> = { '0': 'TCP', '1': 'UDP', '2': 'SCTP' };
 
@@ -60,7 +64,7 @@ export class DispatchTree {
   private readonly addressDigits: number;
 
   constructor(private readonly options: DispatchOptions) {
-    this.addressDigits = options.by === 'port' ? 0 : addressWidth(options.family) / 4;
+    this.addressDigits = options.by === 'port' ? 0 : addressWidth(options.family) / digitBits;
   }
 
   /** Keys that are served. */
@@ -85,9 +89,9 @@ export class DispatchTree {
   }
 
   private keyOf(entry: DispatchEntry): string {
-    const address = this.addressDigits === 0 ? '' : addressBits(entry.address).toString(16);
+    const address = this.addressDigits === 0 ? '' : addressBits(entry.address).toString(radix);
     if (this.options.by === 'hairpin') return address.padStart(this.addressDigits, '0');
-    const port = entry.port.toString(16).padStart(4, '0');
+    const port = entry.port.toString(radix).padStart(portDigits, '0');
     return address.padStart(this.addressDigits, '0') + protocolDigits[entry.protocol] + port;
   }
 
@@ -140,8 +144,8 @@ export class DispatchTree {
     const out: Span[] = [];
     for (let low = span.low; low < span.high; ) {
       const digitPrefix = (this.keys[low] ?? '').slice(0, span.prefix.length + 1);
-      // 'g' comes after every hex digit.
-      const high = this.lowerBound(`${digitPrefix}g`, low, span.high);
+      // '9' comes after every digit.
+      const high = this.lowerBound(`${digitPrefix}9`, low, span.high);
       out.push(this.span(low, high, digitPrefix));
       low = high;
     }
@@ -218,15 +222,15 @@ export class DispatchTree {
     const digits = prefix.slice(0, this.addressDigits);
     const protocol = protocolOfDigit[prefix.charAt(this.addressDigits)];
     const port = prefix.slice(this.addressDigits + 1);
-    const bits = BigInt(`0x${digits.padEnd(this.addressDigits, '0') || '0'}`);
+    const bits = [...digits.padEnd(this.addressDigits, '0')].reduce(
+      (sum, digit) => (sum << BigInt(digitBits)) | BigInt(digit),
+      0n,
+    );
     return {
       address: this.addressDigits === 0 ? undefined : formatAddress(this.options.family, bits),
-      bits: digits.length * 4,
+      bits: digits.length * digitBits,
       protocol: protocol === undefined ? undefined : protocolName(protocol),
-      ports:
-        port === ''
-          ? undefined
-          : { low: Number.parseInt(port.padEnd(4, '0'), 16), high: Number.parseInt(port.padEnd(4, 'f'), 16) },
+      ports: port === '' ? undefined : { low: portOf(port, '0'), high: portOf(port, '3') },
     };
   }
 }
@@ -236,6 +240,10 @@ interface DispatchPrefix {
   readonly bits: number;
   readonly protocol: string | undefined;
   readonly ports: { readonly low: number; readonly high: number } | undefined;
+}
+
+function portOf(digits: string, fill: string): number {
+  return Number.parseInt(digits.padEnd(portDigits, fill), radix);
 }
 
 function portRange({ low, high }: { low: number; high: number }, separator: ':' | '-'): string {
