@@ -222,7 +222,7 @@ export class DispatchTree {
     const digits = prefix.slice(0, this.addressDigits);
     const protocol = protocolOfDigit[prefix.charAt(this.addressDigits)];
     const port = prefix.slice(this.addressDigits + 1);
-    const bits = [...digits.padEnd(this.addressDigits, '0')].reduce(
+    const bits = Array.from(digits.padEnd(this.addressDigits, '0')).reduce(
       (sum, digit) => (sum << BigInt(digitBits)) | BigInt(digit),
       0n,
     );
