@@ -105,8 +105,9 @@ export class Reconciler<Batch> {
 
   /** Somebody else may have written: everything is compared with the kernel. */
   checkKernel(): void {
-    // A round that failed is tried again with a look at the kernel, and at its own time.
+    // A round that failed is tried again with a look at the kernel, and at its own time. One that is under way may have looked already.
     if (this.failures === 0) this.demand('drift');
+    else if (this.running) this.reasons.add('drift');
   }
 
   /** Ends after the call in hand. */
@@ -169,6 +170,7 @@ export class Reconciler<Batch> {
         const report = await this.sync(reasons);
         this.failures = 0;
         if (report !== undefined) onSynced(report);
+        if (this.reasons.size > 0) this.queued();
       }
     } catch (error) {
       this.failures++;

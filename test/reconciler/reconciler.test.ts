@@ -166,6 +166,20 @@ describe('when', () => {
     expect(loop.failures.length).toBeLessThanOrEqual(8);
   });
 
+  test('a look that is asked for while a failed write is tried again, after that has looked, is taken', async () => {
+    const loop = await running({ writeMs: 20 });
+    loop.tables.failures = 1;
+    loop.set(at('10.0.0.2'));
+    const { reads } = loop;
+    for (let ms = 0; loop.reads === reads && ms < 5000; ms += 10) await loop.clock.advance(10);
+    expect(loop.failures).toHaveLength(1);
+    expect(loop.reports).toHaveLength(1);
+    for (const rules of loop.tables.tables.get('filter')?.values() ?? []) rules.length = 0;
+    loop.reconciler.checkKernel();
+    await loop.clock.advance(5000);
+    expect(loop.kernel()).toEqual(await loop.fresh());
+  });
+
   test('a read that fails is tried again too', async () => {
     const loop = new Loop();
     loop.set(web, at('10.0.0.1'));
