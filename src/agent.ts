@@ -40,7 +40,6 @@ export interface Machine {
   readonly drift?: DriftWatch;
 }
 
-const driftPollMs = 1000;
 const addressPollMs = 10_000;
 const mostWarned = 1000;
 /** kube-proxy waits as long for the Node's podCIDRs in mode NodeCIDR. */
@@ -94,7 +93,7 @@ export class Agent implements ClusterSink {
     }
     this.begin();
     void this.every(addressPollMs, () => this.readHostAddresses());
-    if (machine.drift !== undefined) void this.every(driftPollMs, () => this.lookForDrift());
+    if (machine.drift !== undefined) void this.every(machine.drift.pollMs, () => this.lookForDrift());
   }
 
   /** Ends after the write in hand. */

@@ -34,6 +34,11 @@ export class DriftWatch {
     this.nextReadMs = this.lastReadEndedMs;
   }
 
+  /** How often to ask shouldRead: the generation costs microseconds, the canaries a process. */
+  get pollMs(): number {
+    return this.options.readGeneration === undefined ? 1000 : 500;
+  }
+
   /** Before the first read. */
   async start(): Promise<void> {
     this.expected = await this.generation();
@@ -75,7 +80,7 @@ export class DriftWatch {
     return result;
   }
 
-  /** Whether the tables of all families should be read and compared now. To be asked every second or so. */
+  /** Whether the tables of all families should be read and compared now. To be asked every pollMs. */
   async shouldRead(): Promise<boolean> {
     const { clock, canariesStand, fullCheckMs } = this.options;
     // What moves now is most likely our own; the write counts its transactions.
