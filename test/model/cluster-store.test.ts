@@ -63,19 +63,25 @@ test('what it holds does not depend on the batches, nor on what was before the l
   );
 });
 
+/** Whether an Endpoints object or an EndpointSlice says so makes no difference to a Plan. */
+const withoutSource = (slice: EndpointSlice): object => ({ ...slice, source: undefined });
+
 test('a Service that did not change is not told as changed', () => {
   fc.assert(
     fc.property(historyArb, (history) => {
       const store = new ClusterStore(0);
       for (const batch of history) {
-        const before = structuredClone(contents(store)) as { services: Map<string, unknown>; slices: unknown[] };
+        const before = structuredClone(contents(store)) as {
+          services: Map<string, unknown>;
+          slices: EndpointSlice[][];
+        };
         store.apply(batch);
         const { services } = store.takeChanged();
         for (const [i, name] of ['web', 'api', 'dns'].entries()) {
           const key = serviceKey('default', name);
           if (services.has(key)) continue;
           expect(store.services.get(key)).toEqual(before.services.get(key));
-          expect(store.slicesOf(key)).toEqual(before.slices[i]);
+          expect(store.slicesOf(key).map(withoutSource)).toEqual(before.slices[i]?.map(withoutSource));
         }
       }
     }),
