@@ -33,8 +33,8 @@ import { openKubernetes } from './source';
 import { openTables } from './tables';
 
 const fullCheckMs = 30_000;
-/** Of the time at the most, a family, for reading what CNIs may have changed. */
-const readShare = 0.05;
+/** Of the time at the most, in the long run, for reading what CNIs may have changed. */
+const readShare = 0.1;
 
 /** 0 when told to stop, 1 where it could not go on. */
 export async function run(invocation: RunInvocation): Promise<number> {

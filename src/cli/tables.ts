@@ -19,7 +19,7 @@ export async function openTables(
   purpose: 'reading' | 'writing',
 ): Promise<ReadonlyMap<Family, IptablesDriver>> {
   const run: RunCommand = purpose === 'writing' ? new PreparedCommands().run : runCommand;
-  const variant = wanted === 'auto' ? await detectVariant(run, log) : wanted;
+  const variant = await detectVariant(run, wanted, log);
   const drivers = new Map<Family, IptablesDriver>();
   for (const family of ['IPv4', 'IPv6'] as const) {
     if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) continue;

@@ -15,10 +15,11 @@ export interface DriftOptions {
   readonly canariesStand: () => Promise<boolean>;
   /** Full reads where nothing tells of single edits. */
   readonly fullCheckMs: number;
-  /** A read is rationed to this share of the time. */
+  /** What reads may take of the time in the long run. */
   readonly readShare: number;
 }
 
+const mostBudgetMs = 1000;
 /** 2^32 generations wrap around. */
 const wrap = 2 ** 32;
 
@@ -27,11 +28,13 @@ export class DriftWatch {
   private foreign = false;
   private writing = 0;
   private lastReadEndedMs: number;
-  private nextReadMs: number;
+  /** Reading time that may be spent; it grows with the clock. */
+  private budgetMs = mostBudgetMs;
+  private budgetAtMs: number;
 
   constructor(private readonly options: DriftOptions) {
     this.lastReadEndedMs = options.clock.now();
-    this.nextReadMs = this.lastReadEndedMs;
+    this.budgetAtMs = this.lastReadEndedMs;
   }
 
   /** How often to ask shouldRead: the generation costs microseconds, the canaries a process. */
@@ -70,14 +73,23 @@ export class DriftWatch {
     }
   }
 
-  /** Around each full read of ours: what it costs decides when the next one may be. */
+  /** Around each full read of ours, which it is charged for. */
   private async ownRead<T>(read: () => Promise<T>): Promise<T> {
-    const { clock, readShare } = this.options;
+    const { clock } = this.options;
     const startedMs = clock.now();
     const result = await read();
     this.lastReadEndedMs = clock.now();
-    this.nextReadMs = this.lastReadEndedMs + (this.lastReadEndedMs - startedMs) * (1 / readShare - 1);
+    this.budgetMs = this.budget() - (this.lastReadEndedMs - startedMs);
     return result;
+  }
+
+  /** A few reads in a row are free; in the long run they get their share of the time. */
+  private budget(): number {
+    const { clock, readShare } = this.options;
+    const nowMs = clock.now();
+    this.budgetMs = Math.min(mostBudgetMs, this.budgetMs + Math.max(0, nowMs - this.budgetAtMs) * readShare);
+    this.budgetAtMs = nowMs;
+    return this.budgetMs;
   }
 
   /** Whether the tables of all families should be read and compared now. To be asked every pollMs. */
@@ -90,7 +102,7 @@ export class DriftWatch {
     if (generation !== this.expected) this.foreign = true;
     this.expected = generation;
     if (!this.foreign) return false;
-    if (clock.now() < this.nextReadMs && (await canariesStand())) {
+    if (this.budget() <= 0 && (await canariesStand())) {
       // The look at the canaries may count as a transaction.
       this.expected = await this.generation();
       return false;

@@ -104,16 +104,24 @@ async function save(run: RunCommand, variant: Variant, family: Family): Promise<
 }
 
 /**
- * The variant to use on this machine, or undefined where neither works. Reads both; the tables of the other one, should they hold
- * rules of a proxy too, are warned of: they apply as well.
+ * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where neither works. Reads both; the
+ * tables of the other one, should they hold rules of a proxy too, are warned of: they apply as well.
  */
-export async function detectVariant(run: RunCommand, log: Logger): Promise<Variant | undefined> {
+export async function detectVariant(
+  run: RunCommand,
+  wanted: Variant | 'auto',
+  log: Logger,
+): Promise<Variant | undefined> {
   const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, variant)));
-  const plain = await run('iptables', ['--version']).then(
-    ({ stdout }) => parseVersion(stdout)?.variant,
-    () => undefined,
-  );
-  const chosen = chooseVariant({ nft, legacy }, plain);
+  let chosen: Variant | undefined;
+  if (wanted !== 'auto') chosen = wanted;
+  else {
+    const plain = await run('iptables', ['--version']).then(
+      ({ stdout }) => parseVersion(stdout)?.variant,
+      () => undefined,
+    );
+    chosen = chooseVariant({ nft, legacy }, plain);
+  }
   const other = chosen === 'nft' ? legacy : nft;
   if (other !== undefined && other.chains.nat.size > 0)
     log.warn(

@@ -165,7 +165,8 @@ describe('by the generation', () => {
       await kernel.clock.advance(1000);
     }
     expect(readAt.length).toBeGreaterThanOrEqual(5);
-    expect(readAt.length).toBeLessThanOrEqual(7);
+    // Two of them from what was saved up.
+    expect(readAt.length).toBeLessThanOrEqual(9);
     kernel.move();
     kernel.canaries = false;
     expect(await kernel.watch.shouldRead()).toBe(true);
@@ -174,11 +175,11 @@ describe('by the generation', () => {
   test('what was seen while reads were rationed is not forgotten', async () => {
     const kernel = await started();
     kernel.looksCount = true;
-    kernel.readMs = 500;
+    kernel.readMs = 1500;
     await kernel.read();
     kernel.move();
     expect(await kernel.watch.shouldRead()).toBe(false);
-    await kernel.clock.advance(5000);
+    await kernel.clock.advance(6000);
     expect(await kernel.watch.shouldRead()).toBe(true);
     await kernel.read();
     await kernel.clock.advance(60_000);

@@ -165,7 +165,7 @@ describe('the variant of this machine', () => {
 
   test('neither', async () => {
     const { log } = warnings();
-    expect(await detectVariant(new Script(() => undefined).run, log)).toBeUndefined();
+    expect(await detectVariant(new Script(() => undefined).run, 'auto', log)).toBeUndefined();
   });
 
   test('by what both hold, and the other one is warned of', async () => {
@@ -176,7 +176,7 @@ describe('the variant of this machine', () => {
       'iptables --version': 'iptables v1.8.9 (nf_tables)',
     };
     const script = new Script((command) => saves[command] ?? '');
-    expect(await detectVariant(script.run, log)).toBe('legacy');
+    expect(await detectVariant(script.run, 'auto', log)).toBe('legacy');
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('"otherChains":1');
   });
@@ -190,13 +190,13 @@ describe('the variant of this machine', () => {
           ? ''
           : undefined,
     );
-    expect(await detectVariant(script.run, log)).toBe('legacy');
+    expect(await detectVariant(script.run, 'auto', log)).toBe('legacy');
   });
 
   test('asks the legacy tools for no table: that would load it into the kernel', async () => {
     const { log } = warnings();
     const script = new Script(() => '');
-    await detectVariant(script.run, log);
+    await detectVariant(script.run, 'auto', log);
     expect(script.calls.map(({ command }) => command).filter((command) => command.includes('legacy'))).toEqual([
       'iptables-legacy-save',
     ]);
