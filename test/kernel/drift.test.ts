@@ -137,7 +137,7 @@ describeAsRoot('somebody else writes', () => {
     });
   });
 
-  describe.each(long ? [10, 2000, 5000] : [10, 2000])('nft, %d Services', (services) => {
+  describe.each(long ? [10, 2000, 5000] : [2000])('nft, %d Services', (services) => {
     const cluster = new EditedCluster('nft', services);
     beforeAll(() => cluster.startAll(), 120_000);
     afterAll(() => cluster.stop());

@@ -173,8 +173,10 @@ export class BusyCluster {
    * Has the clients open connections and one connection each stay open while `work` is done. Returns what went wrong: a
    * connection that was refused or not answered, a SYN that had to be sent again, a connection that broke.
    */
-  async whileBusy(work: () => Promise<unknown>): Promise<string[]> {
-    const { clients = everyClient } = this.options;
+  async whileBusy(
+    work: () => Promise<unknown>,
+    clients: readonly Client[] = this.options.clients ?? everyClient,
+  ): Promise<string[]> {
     const watched = await Promise.all(clients.map((client) => this.watch(client)));
     const begunMs = Date.now();
     const dropped = await this.starved();
