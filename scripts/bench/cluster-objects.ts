@@ -1,4 +1,4 @@
-/** Kubernetes objects as controllers write them: with managedFields, owners, labels and targetRefs, 6 KB a slice of ten endpoints. */
+/** Kubernetes objects as controllers write them: with managedFields, owners, labels and targetRefs, 5 KB a slice of ten endpoints. */
 import { createHash } from 'node:crypto';
 import type { FakeObject } from '../../test/support/fake-api-store';
 import { clusterIP, loadBalancerIP, movingIP, nodeAddress, nodePort, otherPod, realPods } from './addresses';
