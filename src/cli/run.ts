@@ -33,6 +33,8 @@ import { openKubernetes } from './source';
 import { openTables } from './tables';
 
 const fullCheckMs = 30_000;
+/** Longer than a predecessor's write is waited for. */
+const startLimitMs = 150_000;
 /** Of the time at the most, in the long run, for reading what CNIs may have changed. */
 const readShare = 0.1;
 
@@ -97,7 +99,8 @@ async function serve(
   const told = untilToldToStop(agent.failed, log);
   try {
     // Told to stop before it has begun, it does not wait for the machine.
-    await Promise.race([agent.start(() => openMachine(iptablesVariant, configuration, health, log)), told]);
+    const open = (): Promise<Machine> => openMachine(iptablesVariant, configuration, health, log);
+    await Promise.race([agent.start(() => withinStartLimit(open())), told]);
     code = await told;
   } finally {
     await agent.stop();
@@ -105,6 +108,16 @@ async function serve(
   }
   log.info('stopped; the rules stay in force');
   return code;
+}
+
+/** A tool that never answers must not leave a node without rules for ever: whoever supervises starts anew. */
+async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    const message = `the tools of this machine did not answer within ${startLimitMs / 1000} s`;
+    timer = setTimeout(() => reject(new UserError(message)), startLimitMs);
+  });
+  return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
 async function openMachine(

@@ -11,6 +11,9 @@ import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 /** Seconds for which the tools wait for /run/xtables.lock. */
 const lockSeconds = 5;
 const lockTries = 5;
+/** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
+const readTimeoutMs = 10_000;
+const writeTimeoutMs = 120_000;
 
 type Tool = 'iptables' | 'iptables-save' | 'iptables-restore';
 
@@ -39,7 +42,7 @@ export class IptablesDriver implements IptablesTables {
     const tool = toolName('iptables-restore', this.variant, this.family);
     const { file, args } = this.withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
     try {
-      await this.run(file, args, { input });
+      await this.run(file, args, { input, timeoutMs: writeTimeoutMs });
     } catch (error) {
       throw error instanceof CommandError ? explainLine(error, tool, input) : error;
     }
@@ -99,7 +102,7 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
 
 async function save(run: RunCommand, variant: Variant, family: Family): Promise<SavedTables> {
   const parser = new SaveParser();
-  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line });
+  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line, timeoutMs: readTimeoutMs });
   return parser.result();
 }
 
