@@ -1,6 +1,6 @@
 // Runs a TypeScript file of this repository, which Node 20 cannot by itself: node scripts/run-ts.mjs FILE.ts ARGS...
 import { build } from 'esbuild';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -23,9 +23,10 @@ try {
   const outfile = join(folder, 'main.mjs');
   // Packages stay out of the bundle and are found by this link.
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  await build({
+  // esbuild's own process may write after ours has gone, so it does not write.
+  const { outputFiles } = await build({
     entryPoints: [entry],
-    outfile,
+    write: false,
     bundle: true,
     platform: 'node',
     target: 'node20',
@@ -33,6 +34,7 @@ try {
     packages: 'external',
     logLevel: 'warning',
   });
+  writeFileSync(outfile, outputFiles[0].contents);
   // The file starts its work when it is loaded, has its own way with signals, and is no longer needed then.
   await import(pathToFileURL(outfile).href);
 } finally {
