@@ -179,7 +179,7 @@ describe('detectLocalMode NodeCIDR', () => {
     expect(node.writes).toBe(0);
     node.set(withCIDR);
     await node.clock.advance(0);
-    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -d 10.96.0.10/32');
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -j KUBE-MARK-MASQ');
     await node.clock.advance(600_000);
     await expect(Promise.race([node.agent.failed, Promise.resolve('goes on')])).resolves.toBe('goes on');
   });
@@ -205,7 +205,7 @@ describe('detectLocalMode NodeCIDR', () => {
     const node = await fakeNode(nodeCIDR).running(...web, withCIDR);
     node.set({ ...withCIDR, podCIDRs: ['10.244.2.0/24'] });
     await node.clock.advance(2000);
-    expect(node.tables.IPv4.print()).toContain('! -s 10.244.2.0/24 -d 10.96.0.10/32');
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.2.0/24 -j KUBE-MARK-MASQ');
     expect(node.tables.IPv4.print()).not.toContain('10.244.1.0/24');
   });
 });
@@ -239,7 +239,7 @@ describe('the Node', () => {
     node.source.sink?.apply([{ op: 'delete', kind: 'Node', namespace: '', name: 'node' }]);
     await node.clock.advance(5000);
     expect(node.health.nodeEligible()).toBe(true);
-    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -d 10.96.0.10/32');
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.1.0/24 -j KUBE-MARK-MASQ');
   });
 });
 

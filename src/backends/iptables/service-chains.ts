@@ -72,7 +72,7 @@ export function renderServiceChains(
     const endpoints = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
     const balance = renderBalancing(port, endpoints, list, family, chains);
     const mark = clusterIP?.verdict.kind === 'forward' && clusterIP.verdict.endpoints === list;
-    chains.set(names[list], [...(mark ? clusterIPMarks(clusterIP, port, family, detector) : []), ...balance]);
+    chains.set(names[list], [...(mark ? clusterIPMarks(clusterIP, list, port, family, detector) : []), ...balance]);
   }
   const [first] = external;
   if (first !== undefined) chains.set(names.external, renderExternal(first, names, detector));
@@ -81,16 +81,23 @@ export function renderServiceChains(
   return chains;
 }
 
-function clusterIPMarks(frontend: Frontend, port: ServicePortPlan, family: Family, detector: LocalDetector): string[] {
+function clusterIPMarks(
+  frontend: Frontend,
+  list: 'cluster' | 'local',
+  port: ServicePortPlan,
+  family: Family,
+  detector: LocalDetector,
+): string[] {
   if (frontend.masquerade === 'never') return [];
-  const protocol = protocolName(port.protocol);
-  const host = `${frontend.address}/${family === 'IPv4' ? 32 : 128}`;
-  const destination = `-d ${host} -p ${protocol} -m ${protocol} --dport ${frontend.port} -j KUBE-MARK-MASQ`;
-  if (frontend.masquerade === 'always') return [destination];
-  const others = matchLocalPods(detector, false);
+  const others = frontend.masquerade === 'always' ? '' : matchLocalPods(detector, false);
   if (others === undefined) return [];
+  // KUBE-EXT leads to the cluster list whom it has marked, and this node's pods: they need not be told from the ClusterIP's own.
+  if (others !== '' && list === 'cluster') return [`${others} -j KUBE-MARK-MASQ`];
+  const protocol = protocolName(port.protocol);
+  const host = `-d ${frontend.address}/${family === 'IPv4' ? 32 : 128}`;
   // iptables-save prints interfaces after addresses.
-  return [others.startsWith('! -i') ? destination.replace(host, `${host} ${others}`) : `${others} ${destination}`];
+  const sources = others.startsWith('! -i') ? `${host} ${others}` : `${others} ${host}`.trimStart();
+  return [`${sources} -p ${protocol} -m ${protocol} --dport ${frontend.port} -j KUBE-MARK-MASQ`];
 }
 
 /** All external frontends of a port have one policy: the first speaks for them. */

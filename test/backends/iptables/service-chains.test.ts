@@ -134,15 +134,21 @@ describe('affinity', () => {
 
 describe('marks of a cluster IP', () => {
   const marks = (detector: LocalDetector, over: Partial<Frontend> = {}): string[] => {
-    const port = web(1, { frontends: [{ ...clusterIP('10.96.0.10'), ...over }] });
-    return (render(port, detector).get(serviceChainNames(port).cluster) ?? []).slice(0, -1).map(String);
+    const port = web(1, { localEndpoints: endpoints(1), frontends: [{ ...clusterIP('10.96.0.10'), ...over }] });
+    const names = serviceChainNames(port);
+    const list = over.verdict?.kind === 'forward' ? over.verdict.endpoints : 'cluster';
+    return (render(port, detector).get(names[list]) ?? []).slice(0, -1).map(String);
   };
   const to = '-p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ';
+  const local = { verdict: { kind: 'forward', endpoints: 'local' } } as const;
 
   test.each<[LocalDetector, Partial<Frontend>, string[]]>([
-    [pods, {}, [`! -s 10.244.0.0/16 -d 10.96.0.10/32 ${to}`]],
-    [{ kind: 'interface', name: 'cni0' }, {}, [`-d 10.96.0.10/32 ! -i cni0 ${to}`]],
-    [{ kind: 'interface-prefix', prefix: 'veth' }, {}, [`-d 10.96.0.10/32 ! -i veth+ ${to}`]],
+    [pods, {}, ['! -s 10.244.0.0/16 -j KUBE-MARK-MASQ']],
+    [{ kind: 'interface', name: 'cni0' }, {}, ['! -i cni0 -j KUBE-MARK-MASQ']],
+    [{ kind: 'interface-prefix', prefix: 'veth' }, {}, ['! -i veth+ -j KUBE-MARK-MASQ']],
+    // Those whose address external traffic keeps come to the local list too.
+    [pods, local, [`! -s 10.244.0.0/16 -d 10.96.0.10/32 ${to}`]],
+    [{ kind: 'interface', name: 'cni0' }, local, [`-d 10.96.0.10/32 ! -i cni0 ${to}`]],
     [{ kind: 'none' }, {}, []],
     [pods, { masquerade: 'never' }, []],
     [pods, { masquerade: 'always' }, [`-d 10.96.0.10/32 ${to}`]],
