@@ -62,11 +62,20 @@ function checked(element: string, options = ''): string {
   return options === '' ? element : `${element} ${options}`;
 }
 
+function known(name: string): KnownSet {
+  const set = knownSets.get(name);
+  if (set === undefined) throw new TypeError(`no set of ours: "${name}"`);
+  return set;
+}
+
 /** The line that creates the set, with kube-proxy's hash size. */
 function createLine(name: string): string {
-  const known = knownSets.get(name);
-  if (known === undefined) throw new TypeError(`no set of ours: "${name}"`);
-  return `create ${name} ${known.parameters.replace('maxelem', 'hashsize 1024 maxelem')}`;
+  return `create ${name} ${known(name).parameters.replace('maxelem', 'hashsize 1024 maxelem')}`;
+}
+
+function destroyLine(name: string): string {
+  known(name);
+  return `destroy ${name}`;
 }
 
 /**
@@ -84,7 +93,7 @@ export function printSetAdditions({ creates, deletionsFirst, additions }: SetWri
 export function printSetRemovals({ deletions, destroys }: SetWrites): string {
   const gone = new Set(destroys);
   const left = gone.size === 0 ? deletions : deletions.filter((element) => !gone.has(setOf(element)));
-  return joinLines([...left.map((element) => `del ${checked(element)}`), ...destroys.map((name) => `destroy ${name}`)]);
+  return joinLines([...left.map((element) => `del ${checked(element)}`), ...destroys.map(destroyLine)]);
 }
 
 function joinLines(lines: readonly string[]): string {
@@ -134,9 +143,9 @@ export class SetParser {
 }
 
 /** Sets that are there with other parameters than ours: neither we nor kube-proxy can use them. */
-export function foreignParameters(saved: SavedSets): readonly { name: string; has: string; wants: KnownSet }[] {
+export function foreignParameters(saved: SavedSets): readonly { name: string; has: string; wants: string }[] {
   return [...saved.sets].flatMap(([name, has]) => {
-    const wants = knownSets.get(name);
-    return wants === undefined || has === wants.parameters ? [] : [{ name, has, wants }];
+    const wants = known(name).parameters;
+    return has === wants ? [] : [{ name, has, wants }];
   });
 }
