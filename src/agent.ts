@@ -93,7 +93,8 @@ export class Agent implements ClusterSink {
     }
     this.begin();
     void this.every(addressPollMs, () => this.readHostAddresses());
-    if (machine.drift !== undefined) void this.every(machine.drift.pollMs, () => this.lookForDrift());
+    const { drift } = machine;
+    if (drift !== undefined) void this.every(drift.pollMs, () => this.lookForDrift(drift));
   }
 
   /** Ends after the write in hand. */
@@ -240,9 +241,16 @@ export class Agent implements ClusterSink {
     this.resettle();
   }
 
-  private async lookForDrift(): Promise<void> {
-    if (this.hasBegun && (await this.machine?.drift?.shouldRead()) === true)
-      for (const { reconciler } of this.loops.values()) reconciler.checkKernel();
+  private async lookForDrift(drift: DriftWatch): Promise<void> {
+    if (!this.hasBegun || !(await drift.shouldRead())) return;
+    let looked = false;
+    try {
+      const looks: boolean[] = [];
+      for (const { reconciler } of this.loops.values()) looks.push(await reconciler.checkKernel());
+      looked = looks.every(Boolean);
+    } finally {
+      if (!looked) drift.askAgain();
+    }
   }
 
   private async every(periodMs: number, work: () => Promise<void>): Promise<void> {

@@ -19,7 +19,8 @@ export interface BatchSize {
  * hold (diff), shows (print) and writes (apply) the difference. render, diff and print touch nothing outside the
  * process. Read by a fresh process after apply, diff is empty.
  *
- * It never retries. After apply threw, what the kernel holds is unknown: read comes before the next diff.
+ * It never retries. After apply threw, what the kernel holds is unknown: read comes before the next diff. A read may go on
+ * beside an apply: what was written meanwhile counts as written.
  */
 export interface Backend<Batch> {
   /** From nothing. The same Plan gives the same bytes, whatever the order of its services. */
@@ -30,8 +31,11 @@ export interface Backend<Batch> {
   diff(): Batch | undefined;
   print(batch: Batch): string;
   size(batch: Batch): BatchSize;
-  /** Looks at what the kernel holds of ours, and of other proxies that this one takes over from. */
-  read(): Promise<void>;
+  /**
+   * Looks at what the kernel holds of ours, and of other proxies that this one takes over from. True: until now all was as it
+   * should be, and it is not any more, so somebody else wrote.
+   */
+  read(): Promise<boolean>;
   /** In steps that are each right by themselves; with the signal aborted it ends after the step in hand. */
   apply(batch: Batch, signal?: AbortSignal): Promise<void>;
   /** Goes on as if the batch had been applied: dry runs. */

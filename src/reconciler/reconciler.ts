@@ -45,7 +45,7 @@ export interface SyncFailure {
   readonly failures: number;
 }
 
-/** What a full round does beyond the changes: read the kernel anew, plan everything anew. */
+/** Why a round is more than changes: the kernel is read anew, everything is planned anew, or somebody else wrote. */
 type FullReason = 'start' | 'retry' | 'settings' | 'drift';
 
 export class Reconciler<Batch> {
@@ -103,11 +103,18 @@ export class Reconciler<Batch> {
     this.demand('settings');
   }
 
-  /** Somebody else may have written: everything is compared with the kernel. */
-  checkKernel(): void {
-    // A round that failed is tried again with a look at the kernel, and at its own time. One that is under way may have looked already.
-    if (this.failures === 0) this.demand('drift');
-    else if (this.running) this.reasons.add('drift');
+  /**
+   * Somebody else may have written: everything is compared with the kernel, beside the rounds, since a look may take long. False: it
+   * was not, and should be asked for again. Rejects where the kernel cannot be read.
+   */
+  async checkKernel(): Promise<boolean> {
+    // After a failure a round looks by itself, at its own time. One that is under way may have looked already.
+    if (this.lastEndedMs === undefined || this.failures > 0 || this.isStopping()) return false;
+    const { backend } = this.options;
+    if (await backend.read()) this.hasDrifted = true;
+    // Also what a round that is under way did not know when it compared.
+    if (backend.diff() !== undefined) this.demand('drift');
+    return this.failures === 0;
   }
 
   /** Ends after the call in hand. */
@@ -194,17 +201,13 @@ export class Reconciler<Batch> {
   private async sync(reasons: ReadonlySet<FullReason>): Promise<SyncReport | undefined> {
     const { backend, family, onBatch, dryRun } = this.options;
     let kernelMs = 0;
-    const kernel = async (work: () => Promise<void>): Promise<void> => {
+    const kernel = async (work: () => Promise<unknown>): Promise<void> => {
       const from = performance.now();
       await work();
       kernelMs += performance.now() - from;
     };
     const startedMs = performance.now();
-    const wasSettled =
-      reasons.has('drift') && !reasons.has('start') && !reasons.has('retry') && backend.diff() === undefined;
-    if ((reasons.has('start') && !this.hasRead) || reasons.has('retry') || reasons.has('drift'))
-      await kernel(() => backend.read());
-    if (wasSettled && backend.diff() !== undefined) this.hasDrifted = true;
+    if ((reasons.has('start') && !this.hasRead) || reasons.has('retry')) await kernel(() => backend.read());
     const triggers = new Map(this.triggers);
     // After a failure nothing that was worked out before is relied on.
     this.replan(reasons.has('settings') || reasons.has('retry'));

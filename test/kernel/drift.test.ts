@@ -177,7 +177,8 @@ describeAsRoot('somebody else writes', () => {
       );
       await beside;
       const share = (cluster.cpuMs() - cpuMs) / (performance.now() - startedMs);
-      expect(repairMs).toBeLessThan(5000);
+      // A longer read does not end between two of the others' writes, but after the last.
+      expect(repairMs).toBeLessThan(services > 2000 ? 20_000 : 5000);
       expect(share).toBeLessThan(0.3);
       expect(Math.max(...changeMs)).toBeLessThan(1000);
       expect(cluster.repairs()).toBe(1);

@@ -16,13 +16,23 @@ async function running(options: ConstructorParameters<typeof Loop>[0] = {}): Pro
   return loop;
 }
 
+/** The next save tells what the kernel holds now when it is let go. */
+function holdSave(tables: FakeIptables): () => void {
+  let end = (): void => undefined;
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  const seen = tables.save();
+  jest.spyOn(tables, 'save').mockImplementationOnce(() => ended.then(() => seen));
+  return end;
+}
+
 describe('the first round', () => {
   test('nothing is written, and nothing pends, before start', async () => {
     const loop = new Loop();
     loop.set(web, at('10.0.0.1'));
     loop.reconciler.settingsChanged();
-    loop.reconciler.checkKernel();
+    expect(await loop.reconciler.checkKernel()).toBe(false);
     await loop.clock.advance(60_000);
+    expect(loop.reads).toBe(0);
     expect(loop.tables.inputs).toEqual([]);
     expect(loop.queued).toBe(0);
     expect(loop.reconciler.currentPlan).toBeUndefined();
@@ -160,13 +170,13 @@ describe('when', () => {
     loop.set(at('10.0.0.2'));
     for (let second = 0; second < 60; second++) {
       await loop.clock.advance(1000);
-      loop.reconciler.checkKernel();
+      await loop.reconciler.checkKernel();
     }
     // 0, 1, 2, 4, 8, 16, 32 s.
     expect(loop.failures.length).toBeLessThanOrEqual(8);
   });
 
-  test('a look that is asked for while a failed write is tried again, after that has looked, is taken', async () => {
+  test('a look that is asked for while a failed write is tried again is refused, and so asked for again', async () => {
     const loop = await running({ writeMs: 20 });
     loop.tables.failures = 1;
     loop.set(at('10.0.0.2'));
@@ -175,7 +185,9 @@ describe('when', () => {
     expect(loop.failures).toHaveLength(1);
     expect(loop.reports).toHaveLength(1);
     for (const rules of loop.tables.tables.get('filter')?.values() ?? []) rules.length = 0;
-    loop.reconciler.checkKernel();
+    expect(await loop.reconciler.checkKernel()).toBe(false);
+    await loop.clock.advance(5000);
+    expect(await loop.reconciler.checkKernel()).toBe(true);
     await loop.clock.advance(5000);
     expect(loop.kernel()).toEqual(await loop.fresh());
   });
@@ -238,7 +250,7 @@ describe('drift', () => {
   test('a foreign flush is put right and told', async () => {
     const loop = await running();
     for (const rules of loop.tables.tables.get('nat')?.values() ?? []) rules.length = 0;
-    loop.reconciler.checkKernel();
+    await loop.reconciler.checkKernel();
     await loop.clock.advance(1000);
     expect(loop.kernel()).toEqual(await loop.fresh());
     expect(loop.lastReport()).toMatchObject({ full: true, reason: 'drift', drifted: true });
@@ -246,17 +258,18 @@ describe('drift', () => {
 
   test('where nothing differs, nothing is told or written', async () => {
     const loop = await running();
-    loop.reconciler.checkKernel();
-    await loop.clock.advance(1000);
-    expect(loop.lastReport()).toMatchObject({ reason: 'drift', drifted: false, written: undefined });
+    await loop.reconciler.checkKernel();
+    await loop.clock.advance(5000);
+    expect(loop.reports).toHaveLength(1);
+    expect(loop.reads).toBe(2);
   });
 
   test("a round's own changes are no drift", async () => {
     const loop = await running();
     loop.set(at('10.0.0.2'));
-    loop.reconciler.checkKernel();
+    await loop.reconciler.checkKernel();
     await loop.clock.advance(1000);
-    expect(loop.lastReport()).toMatchObject({ reason: 'drift', drifted: false });
+    expect(loop.lastReport()).toMatchObject({ drifted: false });
     expect(loop.tables.print()).toContain('10.0.0.2:8080');
   });
 
@@ -264,7 +277,7 @@ describe('drift', () => {
     const loop = await running();
     loop.tables.failures = 1;
     loop.set(at('10.0.0.2'));
-    loop.reconciler.checkKernel();
+    await loop.reconciler.checkKernel();
     await loop.clock.advance(5000);
     expect(loop.failures).toHaveLength(1);
     expect(loop.reports).toHaveLength(2);
@@ -276,9 +289,9 @@ describe('drift', () => {
     await tables.restore('*nat\n:KUBE-SVC-OLD - [0:0]\nCOMMIT\n');
     const loop = new Loop({ tables });
     loop.reconciler.start();
-    loop.reconciler.checkKernel();
+    await loop.reconciler.checkKernel();
     await loop.clock.advance(1000);
-    expect(loop.lastReport().reason).toBe('start drift');
+    expect(loop.lastReport().reason).toBe('start');
     expect(loop.lastReport().drifted).toBe(false);
   });
 
@@ -287,9 +300,39 @@ describe('drift', () => {
     await loop.clock.advance(5000);
     for (const rules of loop.tables.tables.get('filter')?.values() ?? []) rules.length = 0;
     loop.tables.failures = 1;
-    loop.reconciler.checkKernel();
+    await loop.reconciler.checkKernel();
     await loop.clock.advance(5000);
     expect(loop.reports).toHaveLength(2);
+    expect(loop.lastReport().drifted).toBe(true);
+    expect(loop.kernel()).toEqual(await loop.fresh());
+  });
+
+  test('a look that takes long holds no round up, and takes nothing back of what is written meanwhile', async () => {
+    const loop = await running();
+    await loop.clock.advance(5000);
+    const endSave = holdSave(loop.tables);
+    const looked = loop.reconciler.checkKernel();
+    loop.set(at('10.0.0.2'));
+    await loop.clock.advance(1000);
+    expect(loop.tables.print()).toContain('10.0.0.2:8080');
+    expect(loop.reports).toHaveLength(2);
+    endSave();
+    expect(await looked).toBe(true);
+    await loop.clock.advance(5000);
+    expect(loop.reports).toHaveLength(2);
+    expect(loop.kernel()).toEqual(await loop.fresh());
+  });
+
+  test('of two looks the one that began later counts', async () => {
+    const loop = await running();
+    await loop.clock.advance(5000);
+    const endSave = holdSave(loop.tables);
+    const early = loop.reconciler.checkKernel();
+    for (const rules of loop.tables.tables.get('nat')?.values() ?? []) rules.length = 0;
+    await loop.reconciler.checkKernel();
+    endSave();
+    await early;
+    await loop.clock.advance(5000);
     expect(loop.lastReport().drifted).toBe(true);
     expect(loop.kernel()).toEqual(await loop.fresh());
   });
@@ -333,7 +376,7 @@ describe('what a round tells', () => {
     loop.set(at('10.0.0.3', 103));
     await loop.clock.advance(1000);
     expect(loop.lastReport().triggerTimesMs).toEqual([102, 103]);
-    loop.reconciler.checkKernel();
+    loop.reconciler.settingsChanged();
     await loop.clock.advance(1000);
     expect(loop.lastReport().triggerTimesMs).toEqual([]);
   });
@@ -400,7 +443,7 @@ describe('stop', () => {
     expect(stopped).toBe(true);
     expect(loop.tables.print()).toContain('10.0.0.2:8080');
     loop.set(at('10.0.0.4'));
-    loop.reconciler.checkKernel();
+    expect(await loop.reconciler.checkKernel()).toBe(false);
     await loop.clock.advance(60_000);
     expect(loop.tables.print()).not.toMatch(/10\.0\.0\.[34]:8080/);
     expect(loop.clock.waitsMs).toEqual([]);

@@ -18,11 +18,21 @@ export interface IptablesTables {
   canariesStand(): Promise<boolean>;
 }
 
+/** What was written since a read began: what that finds of it may be from before. */
+interface WrittenMeanwhile {
+  readonly chains: ReadonlyMap<TableName, Set<string>>;
+  readonly jumps: Jump[];
+}
+
 export class IptablesBackend implements Backend<readonly Step[]> {
   readonly rules: RuleSet;
   private missingJumps: readonly Jump[] = [];
   private seenJumps: readonly Jump[] = [];
   private usedByOthers: ReadonlySet<string> = new Set();
+  /** Reads that are under way. */
+  private readonly reading = new Set<WrittenMeanwhile>();
+  private readsBegun = 0;
+  private lastRead = 0;
 
   constructor(
     readonly family: Family,
@@ -42,8 +52,7 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   diff(): readonly Step[] | undefined {
-    if (this.missingJumps.length === 0 && tableNames.every((table) => this.rules.tables[table].inSync))
-      return undefined;
+    if (this.isSettled()) return undefined;
     return planSteps(this.rules, this.missingJumps, chainsPerCall[this.tables.variant], this.usedByOthers);
   }
 
@@ -67,13 +76,35 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     return { rules, bytes, tables, steps: steps.length };
   }
 
-  async read(): Promise<void> {
-    const saved = await this.tables.save();
-    for (const table of tableNames) this.rules.tables[table].replaceObserved(saved.chains[table]);
-    this.seenJumps = saved.jumps;
+  async read(): Promise<boolean> {
+    const number = ++this.readsBegun;
+    const written: WrittenMeanwhile = { chains: new Map(tableNames.map((table) => [table, new Set()])), jumps: [] };
+    this.reading.add(written);
+    let saved: SavedTables;
+    try {
+      saved = await this.tables.save();
+    } finally {
+      this.reading.delete(written);
+    }
+    // One that began later was quicker.
+    if (number < this.lastRead) return false;
+    this.lastRead = number;
+    const wasSettled = this.isSettled();
+    for (const table of tableNames) {
+      const tracker = this.rules.tables[table];
+      const found = saved.chains[table];
+      for (const chain of written.chains.get(table) ?? []) {
+        const lines = tracker.getObserved(chain);
+        if (lines === undefined) found.delete(chain);
+        else found.set(chain, lines);
+      }
+      tracker.replaceObserved(found);
+    }
+    this.seenJumps = [...saved.jumps, ...written.jumps];
     this.usedByOthers = saved.usedByOthers;
     for (const table of tableNames) for (const chain of this.usedByOthers) this.forgetEmptied(table, chain);
     this.compareJumps();
+    return wasSettled && !this.isSettled();
   }
 
   async apply(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
@@ -94,9 +125,18 @@ export class IptablesBackend implements Backend<readonly Step[]> {
     return counts;
   }
 
+  private isSettled(): boolean {
+    return this.missingJumps.length === 0 && tableNames.every((table) => this.rules.tables[table].inSync);
+  }
+
   private stepApplied(step: Step): void {
     for (const { table, chains, appends, deletions, jumps } of step.tables) {
       const tracker = this.rules.tables[table];
+      for (const written of this.reading) {
+        for (const [chain] of [...chains, ...appends]) written.chains.get(table)?.add(chain);
+        for (const chain of deletions) written.chains.get(table)?.add(chain);
+        written.jumps.push(...jumps);
+      }
       for (const [chain, lines] of [...chains, ...appends]) {
         tracker.setObserved(chain, lines);
         this.forgetEmptied(table, chain);

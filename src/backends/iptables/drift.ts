@@ -77,10 +77,12 @@ export class DriftWatch {
   private async ownRead<T>(read: () => Promise<T>): Promise<T> {
     const { clock } = this.options;
     const startedMs = clock.now();
-    const result = await read();
-    this.lastReadEndedMs = clock.now();
-    this.budgetMs = this.budget() - (this.lastReadEndedMs - startedMs);
-    return result;
+    try {
+      return await read();
+    } finally {
+      this.lastReadEndedMs = clock.now();
+      this.budgetMs = this.budget() - (this.lastReadEndedMs - startedMs);
+    }
   }
 
   /** A few reads in a row are free; in the long run they get their share of the time. */
@@ -109,6 +111,11 @@ export class DriftWatch {
     }
     this.foreign = false;
     return true;
+  }
+
+  /** The read that shouldRead led to did not come about. */
+  askAgain(): void {
+    this.foreign = true;
   }
 
   /** undefined where it cannot be told just now: neither a write nor a check fails for that. */

@@ -12,7 +12,7 @@ import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 const lockSeconds = 5;
 const lockTries = 5;
 /** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
-const readTimeoutMs = 10_000;
+const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
 const writeTimeoutMs = 120_000;
 
 type Tool = 'iptables' | 'iptables-save' | 'iptables-restore';
@@ -27,6 +27,8 @@ function toolName(tool: Tool, variant: Variant, family: Family): string {
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
 
 export class IptablesDriver implements IptablesTables {
+  private readLimitMs: number = readLimitMs.first;
+
   constructor(
     readonly family: Family,
     readonly variant: Variant,
@@ -34,8 +36,13 @@ export class IptablesDriver implements IptablesTables {
     private readonly withLock: WithLock,
   ) {}
 
-  save(): Promise<SavedTables> {
-    return save(this.run, this.variant, this.family);
+  async save(): Promise<SavedTables> {
+    const limitMs = this.readLimitMs;
+    const startedMs = performance.now();
+    this.readLimitMs = Math.min(readLimitMs.most, 2 * limitMs);
+    const saved = await save(this.run, this.variant, this.family, limitMs);
+    this.readLimitMs = Math.max(readLimitMs.least, readLimitMs.timesTheLast * (performance.now() - startedMs));
+    return saved;
   }
 
   async restore(input: string): Promise<void> {
@@ -100,9 +107,9 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
   );
 }
 
-async function save(run: RunCommand, variant: Variant, family: Family): Promise<SavedTables> {
+async function save(run: RunCommand, variant: Variant, family: Family, timeoutMs: number): Promise<SavedTables> {
   const parser = new SaveParser();
-  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line, timeoutMs: readTimeoutMs });
+  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line, timeoutMs });
   return parser.result();
 }
 
@@ -138,7 +145,7 @@ export async function detectVariant(
 async function readUsable(run: RunCommand, variant: Variant): Promise<SavedTables | undefined> {
   if (variant === 'nft' && !(await isFamilyUsable(run, variant, 'IPv4'))) return undefined;
   try {
-    return await save(run, variant, 'IPv4');
+    return await save(run, variant, 'IPv4', readLimitMs.most);
   } catch (error) {
     if (error instanceof CommandError) return undefined;
     throw error;
