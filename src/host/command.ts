@@ -77,37 +77,53 @@ function startCommand(file: string, args: readonly string[], options: CommandOpt
   return { hasEnded: () => hasEnded, finish };
 }
 
+/** From the end of one command to the start of the next like it: not before the answer is in use. */
+const prepareMs = 20;
+
 /**
  * Runs commands that take input, and after each starts the next one like it, which then waits for its input: with a large
  * process around it, starting a tool takes as long as a small write. One that waits ends when its input does, and so with this
  * process, however that ends.
  */
 export class PreparedCommands {
-  private readonly ready = new Map<string, StartedCommand>();
+  private readonly kinds = new Map<string, PreparedKind>();
   private isClosed = false;
 
   readonly run: RunCommand = async (file, args, options = {}) => {
     if (options.input === undefined) return runCommand(file, args, options);
     const key = [file, ...args].join('\0');
-    const waiting = this.ready.get(key);
-    this.ready.delete(key);
-    const command = waiting === undefined || waiting.hasEnded() ? startCommand(file, args, options) : waiting;
+    const kind = this.kinds.get(key) ?? { running: 0 };
+    this.kinds.set(key, kind);
+    // None is started beside one that runs: it might get the lock that the other waits for, and wait for its input with it.
+    clearTimeout(kind.timer);
+    kind.running++;
+    const { ready } = kind;
+    delete kind.ready;
+    const command = ready === undefined || ready.hasEnded() ? startCommand(file, args, options) : ready;
     try {
       return await command.finish(options.input);
     } finally {
-      // Not before the answer is in use.
-      setTimeout(() => this.prepare(key, file, args), 20);
+      kind.running--;
+      if (kind.running === 0 && !this.isClosed)
+        kind.timer = setTimeout(() => (kind.ready ??= startCommand(file, args, { input: '' })), prepareMs);
     }
   };
 
   /** Ends those that wait. */
   close(): void {
     this.isClosed = true;
-    for (const command of this.ready.values()) command.finish().catch(() => undefined);
-    this.ready.clear();
+    for (const { ready, timer } of this.kinds.values()) {
+      clearTimeout(timer);
+      ready?.finish().catch(() => undefined);
+    }
+    this.kinds.clear();
   }
+}
 
-  private prepare(key: string, file: string, args: readonly string[]): void {
-    if (!this.isClosed && !this.ready.has(key)) this.ready.set(key, startCommand(file, args, { input: '' }));
-  }
+/** Commands of one file and arguments. */
+interface PreparedKind {
+  running: number;
+  /** Started, and waiting for its input. */
+  ready?: StartedCommand;
+  timer?: NodeJS.Timeout;
 }
