@@ -34,3 +34,65 @@ export function findAttribute(message: Buffer, start: number, end: number, type:
 export function attributeEnd(message: Buffer, valueStart: number): number {
   return valueStart - headerBytes + message.readUInt16LE(valueStart - headerBytes);
 }
+
+/** Writes attributes into a message, one after the other, and makes nothing else: for messages by the ten thousand. */
+export class AttributeWriter {
+  /** Where the next one goes, past the padding of the last. */
+  end: number;
+
+  constructor(
+    readonly message: Buffer,
+    start: number,
+  ) {
+    this.end = start;
+  }
+
+  #header(type: number, valueBytes: number): number {
+    const value = this.end + headerBytes;
+    this.message.writeUInt16LE(headerBytes + valueBytes, this.end);
+    this.message.writeUInt16LE(type, this.end + 2);
+    this.end = value + padded(valueBytes);
+    return value;
+  }
+
+  // Numbers shorter than the padding take it with them.
+
+  uint8(type: number, value: number): void {
+    this.message.writeUInt32LE(value & 0xff, this.#header(type, 1));
+  }
+
+  uint16(type: number, value: number): void {
+    this.message.writeUInt32LE(value & 0xffff, this.#header(type, 2));
+  }
+
+  /** In network byte order, as ports are. */
+  uint16BE(type: number, value: number): void {
+    this.message.writeUInt32BE((value & 0xffff) * 0x10000, this.#header(type, 2));
+  }
+
+  uint32(type: number, value: number): void {
+    this.message.writeUInt32LE(value, this.#header(type, 4));
+  }
+
+  /** ASCII, with the zero that ends it. */
+  string(type: number, text: string): void {
+    const start = this.#header(type, text.length + 1);
+    this.message.fill(0, start + text.length, this.end);
+    this.message.write(text, start, 'latin1');
+  }
+
+  /** Room for a value that the caller writes; its padding is zero. */
+  room(type: number, valueBytes: number): number {
+    const start = this.#header(type, valueBytes);
+    this.message.fill(0, start, this.end);
+    return start;
+  }
+
+  /** What is written by `attributes` is nested in this one. */
+  nested(type: number, attributes: () => void): void {
+    const start = this.end;
+    this.#header(type | nestedFlag, 0);
+    attributes();
+    this.message.writeUInt16LE(this.end - start, start);
+  }
+}
