@@ -4,6 +4,7 @@
  */
 import type { Family } from '../model/address';
 import type { Protocol, ServiceKey } from '../model/cluster';
+import type { Scheduler } from '../model/scheduler';
 
 /** How a packet from one of this node's pods is told from others. */
 export type LocalDetector =
@@ -22,6 +23,8 @@ export interface PlanEndpoint {
   readonly address: string;
   readonly port: number;
   readonly isLocal: boolean;
+  /** Its part of new connections, against the others of its list: 0 (none) to 65535; absent: 1. Of a list, some get some. */
+  readonly weight?: number;
 }
 
 export type FrontendKind = 'ClusterIP' | 'ExternalIP' | 'LoadBalancer' | 'NodePort';
@@ -74,6 +77,8 @@ export interface ServicePortPlan {
   readonly servingEndpoints: readonly string[];
   /** Seconds; 0: none. */
   readonly affinitySeconds: number;
+  /** What the Service asks for, in the place of the one of all; IPVS alone has several. */
+  readonly scheduler?: Scheduler;
   /** internalTrafficPolicy or externalTrafficPolicy is Local, there are endpoints, and none is here (a kube-proxy metric). */
   readonly noLocalEndpoints: { readonly internal: boolean; readonly external: boolean };
 }

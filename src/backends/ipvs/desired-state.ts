@@ -1,0 +1,178 @@
+/** What the kernel should hold for a Plan, and how it changes with it. */
+import { DeltaTracker } from '../../delta/delta-tracker';
+import { type Family, isLoopback } from '../../model/address';
+import type { ServiceKey } from '../../model/cluster';
+import { sortedServices } from '../../planner/describe';
+import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
+import { Claims } from './claims';
+import { type Jump, renderJumps, renderRules, type TableName, tableNames } from './fixed-rules';
+import { Marks } from './marks';
+import {
+  nothingRendered,
+  type RenderedService,
+  renderService,
+  type RenderScope,
+  type SetEntry,
+  type VirtualServer,
+} from './render-service';
+import { SetContents } from './set-contents';
+import type { IpvsSettings } from './settings';
+
+export class DesiredState {
+  /** Key -> text, as in virtual-server.ts. */
+  readonly servers = new DeltaTracker<string, string>();
+  /** Of kube-ipvs0. */
+  readonly addresses = new DeltaTracker<string, 'bound'>();
+  readonly sets: SetContents;
+  /** Chain -> its rules as `-A CHAIN ...` lines, joined by newlines; '' for a chain without rules. */
+  readonly tables: Readonly<Record<TableName, DeltaTracker<string, string>>> = {
+    nat: new DeltaTracker(),
+    filter: new DeltaTracker(),
+    mangle: new DeltaTracker(),
+  };
+  jumps: readonly Jump[] = [];
+  /** Desired, without the jumps. */
+  readonly ruleCounts: Record<TableName, number> = { nat: 0, filter: 0, mangle: 0 };
+
+  /** As they are rendered. */
+  private readonly services = new Map<ServiceKey, ServicePlan>();
+  private readonly claims = new Claims();
+  /** How many virtual servers want each bound. */
+  private readonly addressCounts = new Map<string, number>();
+  private readonly marks: Marks;
+  private scope: RenderScope;
+  /** Of the services that a change has not come to yet: what they are rendered as. */
+  private readonly before = new Map<ServiceKey, RenderedService>();
+
+  constructor(
+    readonly family: Family,
+    private readonly settings: IpvsSettings,
+  ) {
+    this.sets = new SetContents(family);
+    this.marks = new Marks(family, settings.masqueradeMark);
+    this.scope = { family, settings, nodeAddresses: new Set(), nodePortAddresses: [], marks: new Map() };
+  }
+
+  /** Service ports for which there was no mark left: clients here see what those outside see. */
+  get unmarked(): readonly string[] {
+    return this.marks.without;
+  }
+
+  /** From nothing: what the kernel was seen to hold stays known. */
+  render(plan: Plan): void {
+    this.servers.clearDesired();
+    this.addresses.clearDesired();
+    this.sets.clear();
+    this.services.clear();
+    this.claims.clear();
+    this.addressCounts.clear();
+    this.marks.clear();
+    const nodeAddresses = this.settings.nodeAddresses();
+    const answering = plan.settings.nodePortAddresses[this.family];
+    const nodePortAddresses = answering.kind === 'all' ? nodeAddresses : answering.addresses;
+    this.scope = {
+      ...this.scope,
+      nodeAddresses: new Set(nodeAddresses),
+      nodePortAddresses: nodePortAddresses.filter((address) => !isLoopback(address)),
+      marks: new Map(),
+    };
+    this.renderChanges(plan, new Map(sortedServices(plan).map((service) => [service.key, service])));
+  }
+
+  renderChanges(plan: Plan, changes: PlanChanges): void {
+    const moved = this.settings.hasSetMarks ? this.marks.update(this.services, changes) : [];
+    const affected = new Map<ServiceKey, ServicePlan | undefined>(changes);
+    for (const key of moved) if (!affected.has(key)) affected.set(key, this.services.get(key));
+    for (const key of affected.keys()) this.before.set(key, this.renderedNow(key));
+    this.scope = { ...this.scope, marks: this.marks.byPort };
+    for (const [key, service] of affected) {
+      const before = this.before.get(key) ?? nothingRendered;
+      this.before.delete(key);
+      if (service === undefined) this.services.delete(key);
+      else this.services.set(key, service);
+      this.replace(key, before, this.renderedNow(key));
+    }
+    this.renderTables(plan);
+  }
+
+  /** What the state holds of a Service by now. */
+  private renderedNow(key: ServiceKey): RenderedService {
+    const service = this.services.get(key);
+    return this.before.get(key) ?? (service === undefined ? nothingRendered : renderService(service, this.scope));
+  }
+
+  private replace(key: ServiceKey, before: RenderedService, after: RenderedService): void {
+    this.replaceEntries(before.entries, after.entries);
+    for (const [name, server] of after.servers) {
+      const owner = this.claims.ownerOf(name);
+      this.claims.add(name, key);
+      if (this.claims.ownerOf(name) !== key) continue;
+      const rendered = owner === key ? before : owner === undefined ? nothingRendered : this.renderedNow(owner);
+      this.replaceServer(name, rendered.servers.get(name), server);
+    }
+    for (const [name, server] of before.servers) {
+      if (after.servers.has(name)) continue;
+      const isOwner = this.claims.ownerOf(name) === key;
+      this.claims.remove(name, key);
+      if (!isOwner) continue;
+      const heir = this.claims.ownerOf(name);
+      this.replaceServer(name, server, heir === undefined ? undefined : this.renderedNow(heir).servers.get(name));
+    }
+  }
+
+  private replaceServer(name: string, before: VirtualServer | undefined, after: VirtualServer | undefined): void {
+    if (after === undefined) this.servers.deleteDesired(name);
+    else this.servers.setDesired(name, after.text);
+    this.replaceEntries(before?.entries ?? [], after?.entries ?? []);
+    if (before?.address === after?.address) return;
+    if (after?.address !== undefined) this.bind(after.address);
+    if (before?.address !== undefined) this.unbind(before.address);
+  }
+
+  private replaceEntries(before: readonly SetEntry[], after: readonly SetEntry[]): void {
+    if (sameEntries(before, after)) return;
+    // Options are those of the first that is added.
+    for (const { set, entry, options } of before) if (options !== undefined) this.sets.remove(set, entry);
+    for (const { set, entry, options } of after) this.sets.add(set, entry, options);
+    for (const { set, entry, options } of before) if (options === undefined) this.sets.remove(set, entry);
+  }
+
+  private bind(address: string): void {
+    const count = this.addressCounts.get(address) ?? 0;
+    this.addressCounts.set(address, count + 1);
+    if (count === 0) this.addresses.setDesired(address, 'bound');
+  }
+
+  private unbind(address: string): void {
+    const count = this.addressCounts.get(address) ?? 0;
+    if (count > 1) {
+      this.addressCounts.set(address, count - 1);
+      return;
+    }
+    this.addressCounts.delete(address);
+    this.addresses.deleteDesired(address);
+  }
+
+  private renderTables(plan: Plan): void {
+    this.jumps = renderJumps(this.settings);
+    const rules = renderRules(plan, this.settings, (set) => this.sets.nameInForce(set));
+    for (const table of tableNames) {
+      const tracker = this.tables[table];
+      this.ruleCounts[table] = 0;
+      for (const [chain, lines] of rules[table]) {
+        this.ruleCounts[table] += lines.length;
+        tracker.setDesired(chain, lines.map((rule) => `-A ${chain} ${rule}`).join('\n'));
+      }
+    }
+  }
+}
+
+function sameEntries(a: readonly SetEntry[], b: readonly SetEntry[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ set, entry, options }, i) => {
+      const other = b[i];
+      return other !== undefined && set === other.set && entry === other.entry && options === other.options;
+    })
+  );
+}

@@ -1,0 +1,242 @@
+/**
+ * The iptables rules of IPVS mode: as many for 10,000 Services as for one, since sets say whom they mean, and always all of them,
+ * since a set may be empty. Chains and sets of nat and filter are kube-proxy's, so that either proxy's clean-up knows the
+ * other's. What a packet meets, with IPVS between filter's INPUT and nat's POSTROUTING, or between nat's OUTPUT and filter's:
+ *
+ *   from outside, a pod   nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle OUTPUT -> filter OUTPUT -> nat POSTROUTING
+ *   from the node         mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle OUTPUT -> filter OUTPUT -> nat POSTROUTING
+ */
+import type { Family } from '../../model/address';
+import type { LocalDetector, Plan } from '../../planner/plan';
+import type { SetName } from './ipset-names';
+import { planMarkLayout } from './marks';
+import type { IpvsSettings } from './settings';
+
+export type TableName = 'nat' | 'filter' | 'mangle';
+export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
+
+/** Rules of each chain, without `-A CHAIN`, in the words in which iptables-save prints them. */
+type Chains = Map<string, readonly string[]>;
+
+/** A jump from a built-in chain, inserted at its top where it is missing. */
+export interface Jump {
+  readonly table: TableName;
+  readonly from: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
+  readonly rule: string;
+}
+
+/** kube-proxy's names in IPVS mode; the last two of mangle are ours. */
+export const fixedChains: Readonly<Record<TableName, readonly string[]>> = {
+  nat: ['KUBE-SERVICES', 'KUBE-POSTROUTING', 'KUBE-NODE-PORT', 'KUBE-LOAD-BALANCER', 'KUBE-MARK-MASQ'],
+  filter: [
+    'KUBE-FORWARD',
+    'KUBE-NODE-PORT',
+    'KUBE-PROXY-FIREWALL',
+    'KUBE-SOURCE-RANGES-FIREWALL',
+    'KUBE-IPVS-FILTER',
+    'KUBE-IPVS-OUT-FILTER',
+  ],
+  mangle: ['KUBE-IPVS-IN', 'KUBE-IPVS-OUT', 'KUBE-IPVS-RANGES'],
+};
+
+/** The name of a set in the kernel. */
+type NameOf = (set: SetName) => string;
+
+const comment = (text: string): string => `-m comment --comment "${text}"`;
+const toMark = '-j KUBE-MARK-MASQ';
+
+/** In the order of insertion: the last one ends on top. */
+export function renderJumps({ hasSetMarks }: Pick<IpvsSettings, 'hasSetMarks'>): readonly Jump[] {
+  const jump = (table: TableName, from: Jump['from'], match: string, to: string): Jump => ({
+    table,
+    from,
+    rule: `${match} -j ${to}`,
+  });
+  const portals = comment('kubernetes service portals');
+  const access = comment('kubernetes ipvs access filter');
+  const firewall = comment('kube-proxy firewall rules');
+  const local = comment('kubernetes clients on this node');
+  return [
+    jump('nat', 'OUTPUT', portals, 'KUBE-SERVICES'),
+    jump('nat', 'PREROUTING', portals, 'KUBE-SERVICES'),
+    jump('nat', 'POSTROUTING', comment('kubernetes postrouting rules'), 'KUBE-POSTROUTING'),
+    jump('filter', 'FORWARD', comment('kubernetes forwarding rules'), 'KUBE-FORWARD'),
+    jump('filter', 'INPUT', comment('kubernetes health check rules'), 'KUBE-NODE-PORT'),
+    jump('filter', 'INPUT', firewall, 'KUBE-PROXY-FIREWALL'),
+    jump('filter', 'FORWARD', firewall, 'KUBE-PROXY-FIREWALL'),
+    jump('filter', 'INPUT', access, 'KUBE-IPVS-FILTER'),
+    jump('mangle', 'OUTPUT', `${local} ${firstPacket}`, 'KUBE-IPVS-OUT'),
+    ...(hasSetMarks ? [jump('mangle', 'INPUT', `${local} ${firstPacket}`, 'KUBE-IPVS-IN')] : []),
+  ];
+}
+
+export function renderRules(plan: Plan, settings: IpvsSettings, nameOf: NameOf): Readonly<Record<TableName, Chains>> {
+  return {
+    nat: renderNat(plan, settings.masqueradeMark, nameOf),
+    filter: renderFilter(plan.family, settings.masqueradeMark, nameOf),
+    mangle: renderMangle(plan, settings, nameOf),
+  };
+}
+
+function matchSet(name: string, directions: string): string {
+  return `-m set --match-set ${name} ${directions}`;
+}
+
+/** The match of packets from this node's pods, or from all others; undefined where nobody can tell. */
+function matchPods(detector: LocalDetector, not: '' | '! '): string | undefined {
+  switch (detector.kind) {
+    case 'none':
+      return undefined;
+    case 'cidr':
+      return `${not}-s ${detector.cidr}`;
+    case 'interface':
+      return `${not}-i ${detector.name}`;
+    case 'interface-prefix':
+      return `${not}-i ${detector.prefix}+`;
+  }
+}
+
+function renderNat(plan: Plan, masqueradeMark: number, nameOf: NameOf): Chains {
+  const mark = `0x${masqueradeMark.toString(16)}`;
+  const vip = (set: SetName, directions = 'dst,dst'): string => matchSet(nameOf(set), directions);
+  const external = comment('Kubernetes service external ip + port for masquerade and filter purpose');
+  return new Map<string, readonly string[]>([
+    ['KUBE-MARK-MASQ', [`-j MARK --set-xmark ${mark}/${mark}`]],
+    [
+      'KUBE-SERVICES',
+      [
+        `-s ${plan.family === 'IPv4' ? '127.0.0.0/8' : '::1/128'} -j RETURN`,
+        `${comment('Kubernetes service lb portal')} ${vip('KUBE-LOAD-BALANCER')} -j KUBE-LOAD-BALANCER`,
+        clusterIPMark(plan, nameOf('KUBE-CLUSTER-IP')),
+        `${external} ${vip('KUBE-EXTERNAL-IP')} ${toMark}`,
+        // Before the node ports: of those the sets know the port alone, and a VIP's port may be one.
+        ...(['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const).map(
+          (set) => `${vip(set)} -j ACCEPT`,
+        ),
+        '-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT',
+      ],
+    ],
+    [
+      'KUBE-LOAD-BALANCER',
+      [
+        `${comment('Kubernetes service load balancer ip + port with externalTrafficPolicy=local')} ${vip('KUBE-LOAD-BALANCER-LOCAL')} -j RETURN`,
+        toMark,
+      ],
+    ],
+    [
+      'KUBE-NODE-PORT',
+      [
+        ...nodePortRules('tcp', vip('KUBE-NODE-PORT-LOCAL-TCP', 'dst'), vip('KUBE-NODE-PORT-TCP', 'dst')),
+        ...nodePortRules('udp', vip('KUBE-NODE-PORT-LOCAL-UDP', 'dst'), vip('KUBE-NODE-PORT-UDP', 'dst')),
+        ...nodePortRules('sctp', vip('KUBE-NODE-PORT-LOCAL-SCTP-HASH'), vip('KUBE-NODE-PORT-SCTP-HASH')),
+      ],
+    ],
+    [
+      'KUBE-POSTROUTING',
+      [
+        `${comment('Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose')} ${vip('KUBE-LOOP-BACK', 'dst,dst,src')} -j MASQUERADE`,
+        `-m mark ! --mark ${mark}/${mark} -j RETURN`,
+        // Cleared before MASQUERADE: a packet that comes by again (through a tunnel, say) must not be masqueraded twice.
+        `-j MARK --set-xmark ${mark}/0x0`,
+        `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,
+      ],
+    ],
+  ]);
+}
+
+/** The node itself connects to a VIP from that VIP, since kube-ipvs0 has it: where nobody can tell pods, it is told by that. */
+function clusterIPMark({ family, settings }: Plan, set: string): string {
+  const others = settings.masqueradeAll ? '' : matchPods(settings.localDetector[family], '! ');
+  const text = comment('Kubernetes service cluster ip + port for masquerade purpose');
+  const match = `${text} ${matchSet(set, others === undefined ? 'src,dst' : 'dst,dst')} ${toMark}`;
+  return others === undefined || others === '' ? match : `${others} ${match}`;
+}
+
+function nodePortRules(protocol: 'tcp' | 'udp' | 'sctp', local: string, all: string): string[] {
+  const of = `Kubernetes nodeport ${protocol.toUpperCase()} port`;
+  return [
+    `-p ${protocol} ${comment(`${of} with externalTrafficPolicy=local`)} ${local} -j RETURN`,
+    `-p ${protocol} ${comment(`${of} for masquerade purpose`)} ${all} ${toMark}`,
+  ];
+}
+
+function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): Chains {
+  const mark = `0x${masqueradeMark.toString(16)}`;
+  const unreachable = family === 'IPv4' ? 'icmp-port-unreachable' : 'icmp6-port-unreachable';
+  const healthPort = matchSet(nameOf('KUBE-HEALTH-CHECK-NODE-PORT'), 'dst');
+  const served = ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const;
+  return new Map([
+    [
+      'KUBE-FORWARD',
+      [
+        `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
+        `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+      ],
+    ],
+    ['KUBE-NODE-PORT', [`${comment('Kubernetes health check node port')} ${healthPort} -j ACCEPT`]],
+    [
+      'KUBE-PROXY-FIREWALL',
+      [
+        `${comment('Kubernetes service load balancer ip + port for load balancer with sourceRange')} ${matchSet(nameOf('KUBE-LOAD-BALANCER-FW'), 'dst,dst')} -j KUBE-SOURCE-RANGES-FIREWALL`,
+      ],
+    ],
+    ['KUBE-SOURCE-RANGES-FIREWALL', sourceRangeRules(nameOf)],
+    [
+      'KUBE-IPVS-FILTER',
+      [
+        ...served.map((set) => `${matchSet(nameOf(set), 'dst,dst')} -j RETURN`),
+        `${healthPort} -j RETURN`,
+        // A port of a VIP that nobody serves: what listens on all of the node's addresses is not meant.
+        `-m conntrack --ctstate NEW ${matchSet(nameOf('KUBE-IPVS-IPS'), 'dst')} -j REJECT --reject-with ${unreachable}`,
+      ],
+    ],
+  ]);
+}
+
+function sourceRangeRules(nameOf: NameOf): string[] {
+  const range = comment('Kubernetes service load balancer ip + port + source cidr for packet filter purpose');
+  const itself = comment('Kubernetes service load balancer ip + port + source IP for packet filter purpose');
+  return [
+    `${range} ${matchSet(nameOf('KUBE-LOAD-BALANCER-SOURCE-CIDR'), 'dst,dst,src')} -j RETURN`,
+    `${itself} ${matchSet(nameOf('KUBE-LOAD-BALANCER-SOURCE-IP'), 'dst,dst,src')} -j RETURN`,
+    '-j DROP',
+  ];
+}
+
+/**
+ * A connection's first packet, that alone, and not when it is sent again: IPVS remembers the rest, and the bits that others
+ * have in the marks of packets stay as they are.
+ */
+const firstPacket = '-m conntrack ! --ctstatus CONFIRMED';
+
+/**
+ * Clients on this node. kube-proxy has none of these rules, and knows nothing of mangle.
+ *
+ * Short circuit: pods, in INPUT, and the node itself, in OUTPUT, get the mark that KUBE-IPVS-LOCAL has for the VIP, by which IPVS
+ * finds the whole cluster's endpoints. Its packets come to OUTPUT again, translated: the mark goes there, and what is from
+ * the node itself is masqueraded. Marks are given where KUBE-LOOP-BACK has the VIP too. kube-proxy, started over these
+ * rules, deletes what it does not know from its sets, and so ends what it could not keep up to date.
+ *
+ * Source ranges hold for the node itself too, from whose packets filter's OUTPUT sees no more of the VIP. (kube-proxy has a rule
+ * for each there, KUBE-IPVS-OUT-FILTER.)
+ */
+function renderMangle(plan: Plan, { masqueradeMark, hasSetMarks }: IpvsSettings, nameOf: NameOf): Chains {
+  const { base, mask } = planMarkLayout(plan.family, masqueradeMark);
+  const marked = `-m mark --mark 0x${base.toString(16)}/0x${mask.toString(16)}`;
+  const give = `${matchSet(nameOf('KUBE-LOOP-BACK'), 'dst,dst,dst')} -j SET --map-set ${nameOf('KUBE-IPVS-LOCAL')} dst,dst --map-mark`;
+  const restricted = `${matchSet(nameOf('KUBE-LOAD-BALANCER-FW'), 'dst,dst')} -j KUBE-IPVS-RANGES`;
+  const pods = matchPods(plan.settings.localDetector[plan.family], '');
+  const chains: Chains = new Map([
+    ['KUBE-IPVS-OUT', [restricted]],
+    ['KUBE-IPVS-RANGES', sourceRangeRules(nameOf)],
+  ]);
+  if (!hasSetMarks) return chains;
+  chains.set('KUBE-IPVS-IN', pods === undefined ? [] : [`${pods} ${give}`]);
+  chains.set('KUBE-IPVS-OUT', [
+    `${marked} -m addrtype --src-type LOCAL -j MARK --set-xmark 0x${masqueradeMark.toString(16)}/0xffffffff`,
+    `${marked} -j MARK --set-xmark 0x0/0xffffffff`,
+    restricted,
+    give,
+  ]);
+  return chains;
+}

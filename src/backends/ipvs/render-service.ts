@@ -1,0 +1,178 @@
+/** What one Service is in the kernel: virtual servers, and the set entries that let its packets reach them and find back. */
+import type { Family } from '../../model/address';
+import { isLoopback, joinHostPort, parseCidr } from '../../model/address';
+import type { Protocol } from '../../model/cluster';
+import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
+import { chooseScheduler, chooseStickyScheduler, serverOptions } from './choose-scheduler';
+import { canBeInSet, ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './ipset-names';
+import { markIdentity } from './marks';
+import type { IpvsSettings } from './settings';
+
+export interface SetEntry {
+  readonly set: SetName;
+  readonly entry: string;
+  readonly options?: string;
+}
+
+/** One virtual server and what comes and goes with it. */
+export interface VirtualServer {
+  /** As in virtual-server.ts. */
+  readonly text: string;
+  readonly entries: readonly SetEntry[];
+  /** To be bound to kube-ipvs0. */
+  readonly address?: string;
+}
+
+export interface RenderedService {
+  /** By key, as in virtual-server.ts. */
+  readonly servers: ReadonlyMap<string, VirtualServer>;
+  /** Of no virtual server: endpoints on this node, the health check port. */
+  readonly entries: readonly SetEntry[];
+}
+
+/** What a Service's state depends on apart from the Service. */
+export interface RenderScope {
+  readonly family: Family;
+  readonly settings: IpvsSettings;
+  readonly nodeAddresses: ReadonlySet<string>;
+  /** Those on which NodePorts answer. */
+  readonly nodePortAddresses: readonly string[];
+  /** Of ports with marks alone. */
+  readonly marks: ReadonlyMap<string, number>;
+}
+
+export const nothingRendered: RenderedService = { servers: new Map(), entries: [] };
+
+export function renderService(service: ServicePlan, scope: RenderScope): RenderedService {
+  const servers = new Map<string, VirtualServer>();
+  const entries: SetEntry[] = [];
+  for (const port of service.ports) {
+    const mark = scope.marks.get(markIdentity(port));
+    const textOf = printServers(port, scope);
+    for (const frontend of port.frontends)
+      for (const address of addressesOf(frontend, scope)) {
+        const key = serverKey(port.protocol, address, frontend.port);
+        // A NodePort on an external IP that is the node's own: the IP's server is there first.
+        if (!servers.has(key)) servers.set(key, renderFrontend(port, frontend, address, textOf(frontend), mark, scope));
+      }
+    if (mark !== undefined) servers.set(markKey(mark), { text: printMarkServer(port, scope), entries: [] });
+    for (const endpoint of new Set([...port.clusterEndpoints, ...port.localEndpoints]))
+      if (endpoint.isLocal) entries.push(loopBack(port.protocol, endpoint.address, endpoint.port));
+  }
+  if (service.healthCheckNodePort !== 0)
+    entries.push({ set: 'KUBE-HEALTH-CHECK-NODE-PORT', entry: service.healthCheckNodePort.toString() });
+  return { servers, entries };
+}
+
+function serverKey(protocol: Protocol, address: string, port: number): string {
+  return `${protocol} ${joinHostPort(address, port)}`;
+}
+
+/** `FWM 4097`. */
+function markKey(mark: number): string {
+  return `FWM ${mark}`;
+}
+
+function addressesOf(frontend: Frontend, { nodePortAddresses }: RenderScope): readonly string[] {
+  if (frontend.kind === 'NodePort') return nodePortAddresses;
+  return canBeInSet(frontend.address) && !isLoopback(frontend.address) ? [frontend.address] : [];
+}
+
+/** Texts are shared by the frontends of a list. */
+function printServers(port: ServicePortPlan, scope: RenderScope): (frontend: Frontend) => string {
+  const texts: Partial<Record<'cluster' | 'local' | 'none', string>> = {};
+  return ({ verdict }) => {
+    const list = verdict.kind === 'forward' ? verdict.endpoints : 'none';
+    const endpoints = list === 'cluster' ? port.clusterEndpoints : list === 'local' ? port.localEndpoints : [];
+    return (texts[list] ??= printServer(
+      serverOptions(chooseScheduler(port, endpoints, scope.settings), port.affinitySeconds),
+      endpoints,
+    ));
+  };
+}
+
+/** Persistence by mark would keep the VIP's port instead of the endpoint's: the client's address chooses there. */
+function printMarkServer(port: ServicePortPlan, { settings }: RenderScope): string {
+  const choose = port.affinitySeconds === 0 ? chooseScheduler : chooseStickyScheduler;
+  const scheduler = choose(port, port.clusterEndpoints, settings);
+  return printServer(serverOptions(scheduler, 0), port.clusterEndpoints);
+}
+
+function printServer(options: string, endpoints: readonly PlanEndpoint[]): string {
+  let text = options;
+  for (const { address, port, weight = 1 } of endpoints) text += `\n${joinHostPort(address, port)} ${weight}`;
+  return text;
+}
+
+function renderFrontend(
+  port: ServicePortPlan,
+  frontend: Frontend,
+  address: string,
+  text: string,
+  mark: number | undefined,
+  { nodeAddresses }: RenderScope,
+): VirtualServer {
+  const element = ipPortElement(address, port.protocol, frontend.port);
+  const entries = [...frontendEntries(port.protocol, frontend, address, element)];
+  if (frontend.localSourcesToCluster && mark !== undefined) {
+    entries.push({ set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) });
+    entries.push(loopBack(port.protocol, address, frontend.port));
+  }
+  const isBound = frontend.kind === 'ClusterIP' || (frontend.kind !== 'NodePort' && !nodeAddresses.has(address));
+  if (!isBound) return { text, entries };
+  entries.push({ set: 'KUBE-IPVS-IPS', entry: address });
+  return { text, entries, address };
+}
+
+/** kube-proxy's sets. Those named LOCAL keep clients' addresses. */
+function frontendEntries(protocol: Protocol, frontend: Frontend, address: string, element: string): SetEntry[] {
+  const isLocal = frontend.masquerade === 'never';
+  switch (frontend.kind) {
+    case 'ClusterIP':
+      return [{ set: 'KUBE-CLUSTER-IP', entry: element }];
+    case 'ExternalIP':
+      return [{ set: isLocal ? 'KUBE-EXTERNAL-IP-LOCAL' : 'KUBE-EXTERNAL-IP', entry: element }];
+    case 'LoadBalancer':
+      return [
+        { set: 'KUBE-LOAD-BALANCER', entry: element },
+        ...(isLocal ? [{ set: 'KUBE-LOAD-BALANCER-LOCAL', entry: element } as const] : []),
+        ...sourceRangeEntries(protocol, frontend, address, element),
+      ];
+    case 'NodePort': {
+      const [set, local] = nodePortSets[protocol];
+      const entry = protocol === 'SCTP' ? element : frontend.port.toString();
+      return [{ set, entry }, ...(isLocal ? [{ set: local, entry }] : [])];
+    }
+  }
+}
+
+const nodePortSets: Readonly<Record<Protocol, readonly [all: SetName, local: SetName]>> = {
+  TCP: ['KUBE-NODE-PORT-TCP', 'KUBE-NODE-PORT-LOCAL-TCP'],
+  UDP: ['KUBE-NODE-PORT-UDP', 'KUBE-NODE-PORT-LOCAL-UDP'],
+  SCTP: ['KUBE-NODE-PORT-SCTP-HASH', 'KUBE-NODE-PORT-LOCAL-SCTP-HASH'],
+};
+
+function sourceRangeEntries(protocol: Protocol, frontend: Frontend, address: string, element: string): SetEntry[] {
+  if (frontend.sourceRanges === undefined) return [];
+  const entries: SetEntry[] = [{ set: 'KUBE-LOAD-BALANCER-FW', entry: element }];
+  for (const range of frontend.sourceRanges) {
+    const cidr = parseCidr(range);
+    if (cidr === undefined) continue;
+    const entry = ipPortNetElement(address, protocol, frontend.port, cidr);
+    entries.push({ set: 'KUBE-LOAD-BALANCER-SOURCE-CIDR', entry });
+  }
+  if (frontend.sourceRangesHaveNode === true)
+    entries.push({
+      set: 'KUBE-LOAD-BALANCER-SOURCE-IP',
+      entry: ipPortIpElement(address, protocol, frontend.port, address),
+    });
+  return entries;
+}
+
+/**
+ * `10.244.1.2,tcp:8080,10.244.1.2`: an endpoint that reaches itself through a VIP. And `203.0.113.5,tcp:80,203.0.113.5`: a
+ * VIP with a mark, see short-circuit in fixed-rules.ts.
+ */
+function loopBack(protocol: Protocol, address: string, port: number): SetEntry {
+  return { set: 'KUBE-LOOP-BACK', entry: ipPortIpElement(address, protocol, port, address) };
+}
