@@ -26,11 +26,11 @@ export interface NetlinkMessage {
   readonly payload: Buffer;
 }
 
-export const netlinkProtocols = { route: 0, netfilter: 12 } as const;
+export const netlinkProtocols = { route: 0, netfilter: 12, generic: 16 } as const;
 
-const flag = { request: 1, ack: 4, dumpInterrupted: 0x10, dump: 0x300 } as const;
-const control = { error: 2, done: 3 } as const;
-const headerBytes = 16;
+export const messageFlags = { request: 1, ack: 4, dumpInterrupted: 0x10, dump: 0x300 } as const;
+export const controlMessages = { error: 2, done: 3 } as const;
+export const headerBytes = 16;
 /**
  * What the kernel fills at most in one part of a dump. The addon takes 32 parts before the event loop goes on: with 8 KiB
  * that is some 1,500 flows of conntrack.
@@ -41,9 +41,38 @@ const sendBytes = 64 * 1024;
  * A receive queue that overflows makes the addon abort the process, so the acks that may wait in it are few. Dumps cannot
  * overflow it: the kernel waits for room.
  */
-const mostInFlight = 128;
+export const mostInFlight = 128;
 const receiveQueueBytes = 4 << 20;
 const mostDumpAttempts = 5;
+
+/** A listener that throws would abort the process. */
+export interface RawSocketListeners {
+  /** Of the kernel's. */
+  readonly onDatagram: (datagram: Buffer) => void;
+  readonly onError: (raw: RawNetlinkSocket, code: string) => void;
+}
+
+/** A socket that does not keep the process alive. Throws NetlinkUnavailableError. */
+export async function openRawSocket(protocol: number, listeners: RawSocketListeners): Promise<RawNetlinkSocket> {
+  try {
+    const { RawNetlinkSocket } = await import('netlink/dist/raw');
+    const raw = new RawNetlinkSocket(protocol, {
+      messagePeeking: false,
+      msgBufferSize: receiveBytes,
+      recvBufferSize: receiveQueueBytes,
+      sendBufferSize: receiveQueueBytes,
+    });
+    raw.on('message', (datagram, { port }) => {
+      if (port === 0) listeners.onDatagram(datagram);
+    });
+    raw.on('truncatedMessage', () => listeners.onError(raw, 'EMSGSIZE'));
+    raw.on('error', ({ code }) => listeners.onError(raw, code));
+    raw.unref();
+    return raw;
+  } catch (error) {
+    throw new NetlinkUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
 
 interface Request {
   readonly type: number;
@@ -139,24 +168,12 @@ export class NetlinkSocket {
   }
 
   async #open(): Promise<void> {
-    try {
-      const { RawNetlinkSocket } = await import('netlink/dist/raw');
-      const raw = new RawNetlinkSocket(this.protocol, {
-        messagePeeking: false,
-        msgBufferSize: receiveBytes,
-        recvBufferSize: receiveQueueBytes,
-        sendBufferSize: receiveQueueBytes,
-      });
-      // A listener that throws would abort the process.
-      raw.on('message', (datagram, { port }) => port === 0 && this.#receive(datagram));
-      raw.on('truncatedMessage', () => this.#fail(raw, 'EMSGSIZE'));
-      raw.on('error', ({ code }) => this.#fail(raw, code));
-      raw.unref();
-      if (this.#closed) raw.close();
-      else this.#raw = raw;
-    } catch (error) {
-      throw new NetlinkUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
-    }
+    const raw = await openRawSocket(this.protocol, {
+      onDatagram: (datagram) => this.#receive(datagram),
+      onError: (failed, code) => this.#fail(failed, code),
+    });
+    if (this.#closed) raw.close();
+    else this.#raw = raw;
   }
 
   /**
@@ -199,7 +216,7 @@ export class NetlinkSocket {
     const message = Buffer.alloc((headerBytes + payload.length + 3) & ~3);
     message.writeUInt32LE(headerBytes + payload.length, 0);
     message.writeUInt16LE(type, 4);
-    message.writeUInt16LE(flags | flag.request | (isDump ? flag.dump : last ? flag.ack : 0), 6);
+    message.writeUInt16LE(flags | messageFlags.request | (isDump ? messageFlags.dump : last ? messageFlags.ack : 0), 6);
     message.writeUInt32LE(this.#sequence, 8);
     message.set(payload, headerBytes);
     this.#inFlight.set(this.#sequence, pending);
@@ -223,8 +240,8 @@ export class NetlinkSocket {
   }
 
   #take(sequence: number, pending: Pending, type: number, flags: number, payload: Buffer): void {
-    if ((flags & flag.dumpInterrupted) !== 0) pending.interrupted = true;
-    if (type !== control.error && type !== control.done) {
+    if ((flags & messageFlags.dumpInterrupted) !== 0) pending.interrupted = true;
+    if (type !== controlMessages.error && type !== controlMessages.done) {
       if (pending.failure !== undefined) return;
       try {
         pending.onMessage({ type, flags, payload });

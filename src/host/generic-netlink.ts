@@ -1,0 +1,21 @@
+/** Families of generic netlink: their numbers are given when a module registers them. */
+import type { NetlinkSocket } from './netlink';
+import { encodeAttribute, findAttribute } from './netlink-attributes';
+
+/** linux/genetlink.h: GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_. */
+const control = { type: 0x10, getFamily: 3, version: 1 } as const;
+const attribute = { familyId: 1, familyName: 2 } as const;
+const headerBytes = 4;
+
+/** The message type of the family. Throws NetlinkError: ENOENT where the kernel has none of that name. */
+export async function readGenericFamily(socket: NetlinkSocket, name: string): Promise<number> {
+  const request = Buffer.concat([
+    Buffer.from([control.getFamily, control.version, 0, 0]),
+    encodeAttribute(attribute.familyName, Buffer.from(`${name}\0`, 'latin1')),
+  ]);
+  const [answer] = await socket.request(control.type, 0, request);
+  const at =
+    answer === undefined ? -1 : findAttribute(answer.payload, headerBytes, answer.payload.length, attribute.familyId);
+  if (answer === undefined || at < 0) throw new TypeError(`generic netlink says nothing of ${name}`);
+  return answer.payload.readUInt16LE(at);
+}

@@ -1,0 +1,135 @@
+/** Requests by the ten thousand: written in place, a datagram at a time, and nothing is made for each. */
+import type { RawNetlinkSocket } from 'netlink/dist/raw';
+import { getSystemErrorName } from 'node:util';
+import { controlMessages, headerBytes, messageFlags, mostInFlight, NetlinkError, openRawSocket } from './netlink';
+
+/** Requests of one datagram: more than so many errors might overflow the receive queue, which aborts the process. */
+export const mostInBatch = mostInFlight;
+
+/** Writes the payload of the request of this number at `at`, 4-byte aligned, and tells where it ends. */
+export type EncodeRequest = (index: number, message: Buffer, at: number) => number;
+
+interface Batch {
+  readonly type: number;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly refused: Map<number, string>;
+  readonly resolve: (refused: ReadonlyMap<number, string>) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * One socket, for requests without an answer but the kernel's yes or no. Opened at the first batch in the network namespace of
+ * that moment, and again after an error of the socket itself. One batch at a time: the caller waits.
+ */
+export class NetlinkBatch {
+  #raw: RawNetlinkSocket | undefined;
+  #batch: Batch | undefined;
+  #sequence = 0;
+  #closed = false;
+  readonly #datagram: Buffer;
+
+  constructor(
+    readonly protocol: number,
+    /** No payload is longer. */
+    readonly longestPayload: number,
+  ) {
+    this.#datagram = Buffer.alloc(mostInBatch * (headerBytes + longestPayload));
+  }
+
+  /**
+   * Sends requests of one type, mostInBatch at most. The kernel takes them in order; resolves with those that it refused, by their
+   * number: the errno's name. The others are done. Throws NetlinkUnavailableError, or NetlinkError where none may be known to be done.
+   */
+  async send(
+    type: number,
+    count: number,
+    encode: EncodeRequest,
+    timeoutMs = 5_000,
+  ): Promise<ReadonlyMap<number, string>> {
+    if (this.#batch !== undefined || count > mostInBatch)
+      throw new RangeError('one batch at a time, and no longer one');
+    if (count === 0) return new Map();
+    const raw = await this.#open();
+    const firstSequence = this.#sequence + 1;
+    const end = this.#encode(type, count, encode);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(raw, 'ETIMEDOUT'), timeoutMs);
+      const lastSequence = this.#sequence;
+      this.#batch = { type, firstSequence, lastSequence, refused: new Map(), resolve, reject, timer };
+      raw.ref();
+      raw.send(this.#datagram.subarray(0, end), undefined, (error) => {
+        if (error !== undefined) this.#fail(raw, error.code);
+      });
+    });
+  }
+
+  /** A batch that has no answer yet fails with ECANCELED; later ones too. */
+  close(): void {
+    this.#closed = true;
+    this.#fail(this.#raw, 'ECANCELED');
+  }
+
+  async #open(): Promise<RawNetlinkSocket> {
+    this.#raw ??= await openRawSocket(this.protocol, {
+      onDatagram: (datagram) => this.#receive(datagram),
+      onError: (raw, code) => this.#fail(raw, code),
+    });
+    if (!this.#closed) return this.#raw;
+    this.#raw.close();
+    throw new NetlinkError('ECANCELED', 0);
+  }
+
+  /** Tells where the datagram ends. Every error comes back without being asked for; the last one's ack says that all are done. */
+  #encode(type: number, count: number, encode: EncodeRequest): number {
+    const datagram = this.#datagram;
+    let at = 0;
+    for (let i = 0; i < count; i++) {
+      const end = encode(i, datagram, at + headerBytes);
+      datagram.writeUInt32LE(end - at, at);
+      datagram.writeUInt16LE(type, at + 4);
+      datagram.writeUInt16LE(messageFlags.request | (i === count - 1 ? messageFlags.ack : 0), at + 6);
+      this.#sequence = (this.#sequence + 1) >>> 0;
+      datagram.writeUInt32LE(this.#sequence, at + 8);
+      datagram.writeUInt32LE(0, at + 12);
+      at = (end + 3) & ~3;
+    }
+    return at;
+  }
+
+  #receive(datagram: Buffer): void {
+    for (let at = 0; at + headerBytes + 4 <= datagram.length; ) {
+      const length = datagram.readUInt32LE(at);
+      if (length < headerBytes || at + length > datagram.length) return;
+      if (datagram.readUInt16LE(at + 4) === controlMessages.error)
+        this.#take(datagram.readUInt32LE(at + 8), datagram.readInt32LE(at + headerBytes));
+      at += (length + 3) & ~3;
+    }
+  }
+
+  #take(sequence: number, errno: number): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    if (errno < 0) batch.refused.set((sequence - batch.firstSequence) >>> 0, getSystemErrorName(errno));
+    if (sequence !== batch.lastSequence) return;
+    this.#batch = undefined;
+    clearTimeout(batch.timer);
+    this.#raw?.unref();
+    batch.resolve(batch.refused);
+  }
+
+  /** Drops the socket: answers that come later must not meet the next batch. */
+  #fail(raw: RawNetlinkSocket | undefined, code: string): void {
+    if (raw === undefined || raw !== this.#raw) return;
+    this.#raw = undefined;
+    const batch = this.#batch;
+    this.#batch = undefined;
+    if (batch !== undefined) {
+      clearTimeout(batch.timer);
+      batch.reject(new NetlinkError(code, batch.type));
+    }
+    // Not inside the addon's own callback, which goes on to use the socket.
+    setImmediate(() => raw.close());
+  }
+}
