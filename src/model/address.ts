@@ -150,3 +150,8 @@ export function joinHostPort(canonicalAddress: string, port: number): string {
 export function isLoopback(canonicalAddress: string): boolean {
   return canonicalAddress === '::1' || canonicalAddress.startsWith('127.');
 }
+
+/** fe80::/10; link-local IPv4 addresses are like any other to a service proxy. */
+export function isLinkLocalIPv6(canonicalAddress: string): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(canonicalAddress);
+}
