@@ -36,14 +36,14 @@ export function decodeAddressLink(payload: Buffer): number {
 /** struct ifaddrmsg: family, prefix length. */
 export function decodeAddress(
   payload: Buffer,
-): { readonly family: Family; readonly address: string; readonly prefix: number } | undefined {
+): { readonly address: string; readonly family: Family; readonly prefix: number } | undefined {
   const family = familyOfNumber.get(payload.readUInt8(0));
   // On a point-to-point link IFA_ADDRESS is the other side's.
   const local = findAttribute(payload, addressMessages.headerBytes, payload.length, addressAttributes.local);
   const at =
     local >= 0 ? local : findAttribute(payload, addressMessages.headerBytes, payload.length, addressAttributes.address);
   if (family === undefined || at < 0) return undefined;
-  return { family, address: decodeAddressBytes(payload, at, family), prefix: payload.readUInt8(1) };
+  return { address: decodeAddressBytes(payload, at, family), family, prefix: payload.readUInt8(1) };
 }
 
 /** kube-ipvs0 has one for each Service: IPv4 without the detour by BigInt. */
