@@ -21,11 +21,12 @@ interface Batch {
 
 /**
  * One socket, for requests without an answer but the kernel's yes or no. Opened at the first batch in the network namespace of
- * that moment, and again after an error of the socket itself. One batch at a time: the caller waits.
+ * that moment, and again after an error of the socket itself. One batch is under way at a time.
  */
 export class NetlinkBatch {
   #raw: RawNetlinkSocket | undefined;
   #batch: Batch | undefined;
+  #last: Promise<unknown> = Promise.resolve();
   #sequence = 0;
   #closed = false;
   readonly #datagram: Buffer;
@@ -42,17 +43,28 @@ export class NetlinkBatch {
    * Sends requests of one type, mostInBatch at most. The kernel takes them in order; resolves with those that it refused, by their
    * number: the errno's name. The others are done. Throws NetlinkUnavailableError, or NetlinkError where none may be known to be done.
    */
-  async send(
+  send(type: number, count: number, encode: EncodeRequest, timeoutMs = 5_000): Promise<ReadonlyMap<number, string>> {
+    if (count > mostInBatch) throw new RangeError(`${count} requests are no one batch`);
+    const turn = this.#last.then(() => this.#sendNow(type, count, encode, timeoutMs));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** A batch that has no answer yet fails with ECANCELED; later ones too. */
+  close(): void {
+    this.#closed = true;
+    this.#fail(this.#raw, 'ECANCELED');
+  }
+
+  async #sendNow(
     type: number,
     count: number,
     encode: EncodeRequest,
-    timeoutMs = 5_000,
+    timeoutMs: number,
   ): Promise<ReadonlyMap<number, string>> {
-    if (this.#batch !== undefined || count > mostInBatch)
-      throw new RangeError('one batch at a time, and no longer one');
     if (count === 0) return new Map();
     const raw = await this.#open();
-    const firstSequence = this.#sequence + 1;
+    const firstSequence = (this.#sequence + 1) >>> 0;
     const end = this.#encode(type, count, encode);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(raw, 'ETIMEDOUT'), timeoutMs);
@@ -63,12 +75,6 @@ export class NetlinkBatch {
         if (error !== undefined) this.#fail(raw, error.code);
       });
     });
-  }
-
-  /** A batch that has no answer yet fails with ECANCELED; later ones too. */
-  close(): void {
-    this.#closed = true;
-    this.#fail(this.#raw, 'ECANCELED');
   }
 
   async #open(): Promise<RawNetlinkSocket> {

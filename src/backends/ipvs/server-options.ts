@@ -42,15 +42,17 @@ export function printServerOptions(options: ServerOptions): string {
   return text;
 }
 
-/** What printServerOptions prints for a server of ours; throws TypeError at anything else. */
+/** What printServerOptions prints; throws TypeError at anything else. */
 export function parseServerOptions(text: string): ServerOptions {
-  const [, scheduler, seconds = '0', words] = /^-s ([a-z]+)(?: -p (\d+))?(?: -b (\S+))?$/.exec(text) ?? [];
+  const [, scheduler, seconds = '0', persistenceMask, words, onePacket] =
+    /^-s ([a-z]+)(?: -p (\d+))?(?: -M (\S+))?(?: -b (\S+))?( -o)?$/.exec(text) ?? [];
   if (scheduler === undefined) throw new TypeError(`not options of a virtual server: ${text}`);
-  let flags = 0;
+  let flags: number = onePacket === undefined ? 0 : serverFlags.onePacket;
   for (const word of words?.split(',') ?? []) {
     const bit = schedulerFlagBits.get(word);
     if (bit === undefined) throw new TypeError(`not a flag of a scheduler: ${word}`);
     flags |= bit;
   }
-  return { scheduler, persistenceSeconds: Number(seconds), flags };
+  const mask = persistenceMask === undefined ? {} : { persistenceMask };
+  return { scheduler, persistenceSeconds: Number(seconds), ...mask, flags };
 }

@@ -23,6 +23,7 @@ describe('options of a virtual server', () => {
   test('what only others set is told', () => {
     const foreign = { scheduler: 'rr', persistenceSeconds: 300, persistenceMask: '255.255.255.0', flags: 0x4 };
     expect(printServerOptions(foreign)).toBe('-s rr -p 300 -M 255.255.255.0 -o');
+    expect(parseServerOptions(printServerOptions(foreign))).toEqual(foreign);
   });
 
   test.each(['', 'rr', '-s rr -x', '-s sh -b nonsense', '-s rr -p'])('refused: %j', (text) => {

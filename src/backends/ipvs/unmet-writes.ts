@@ -1,0 +1,58 @@
+import type { ServerWrite } from './virtual-server';
+
+/** A server's text taken apart. */
+interface Seen {
+  readonly options: string;
+  readonly weights: ReadonlyMap<string, string>;
+}
+
+function parseText(text: string): Seen {
+  const [options = '', ...lines] = text.split('\n');
+  const weights = new Map<string, string>();
+  for (const line of lines) {
+    const space = line.indexOf(' ');
+    weights.set(line.slice(0, space), line.slice(space + 1));
+  }
+  return { options, weights };
+}
+
+/** The write that is still needed, as the state asks for it: an addition of what is there is an edit. */
+function stillNeeded(write: ServerWrite, seen: Seen | undefined): ServerWrite | undefined {
+  switch (write.op) {
+    case 'add-server':
+    case 'edit-server':
+      if (seen === undefined) return { ...write, op: 'add-server' };
+      return seen.options === write.options ? undefined : { ...write, op: 'edit-server' };
+    case 'delete-server':
+      return seen === undefined ? undefined : write;
+    case 'add-destination':
+    case 'edit-destination': {
+      const weight = seen?.weights.get(write.destination);
+      if (weight === undefined) return { ...write, op: 'add-destination' };
+      return weight === write.weight.toString() ? undefined : { ...write, op: 'edit-destination' };
+    }
+    case 'delete-destination':
+      return seen?.weights.has(write.destination) === true ? write : undefined;
+  }
+}
+
+/**
+ * What of the writes is not in force, in their order, by the servers' texts: of several writes of one thing the last counts. For
+ * ipvsadm, whose exit code says nothing.
+ */
+export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap<string, string>): ServerWrite[] {
+  const last = new Map<string, ServerWrite>();
+  for (const write of writes) {
+    const thing = 'destination' in write ? `${write.server} ${write.destination}` : write.server;
+    // Moved to its place in the order.
+    last.delete(thing);
+    last.set(thing, write);
+  }
+  const seen = new Map<string, Seen>();
+  return [...last.values()].flatMap((write) => {
+    const text = servers.get(write.server);
+    let server = seen.get(write.server);
+    if (server === undefined && text !== undefined) seen.set(write.server, (server = parseText(text)));
+    return stillNeeded(write, server) ?? [];
+  });
+}
