@@ -43,9 +43,14 @@ export class NetlinkBatch {
    * Sends requests of one type, mostInBatch at most. The kernel takes them in order; resolves with those that it refused, by their
    * number: the errno's name. The others are done. Throws NetlinkUnavailableError, or NetlinkError where none may be known to be done.
    */
-  send(type: number, count: number, encode: EncodeRequest, timeoutMs = 5_000): Promise<ReadonlyMap<number, string>> {
+  send(
+    type: number,
+    count: number,
+    encode: EncodeRequest,
+    { flags = 0, timeoutMs = 5_000 }: { readonly flags?: number; readonly timeoutMs?: number } = {},
+  ): Promise<ReadonlyMap<number, string>> {
     if (count > mostInBatch) throw new RangeError(`${count} requests are no one batch`);
-    const turn = this.#last.then(() => this.#sendNow(type, count, encode, timeoutMs));
+    const turn = this.#last.then(() => this.#sendNow(type, flags, count, encode, timeoutMs));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
@@ -58,6 +63,7 @@ export class NetlinkBatch {
 
   async #sendNow(
     type: number,
+    flags: number,
     count: number,
     encode: EncodeRequest,
     timeoutMs: number,
@@ -65,7 +71,7 @@ export class NetlinkBatch {
     if (count === 0) return new Map();
     const raw = await this.#open();
     const firstSequence = (this.#sequence + 1) >>> 0;
-    const end = this.#encode(type, count, encode);
+    const end = this.#encode(type, flags, count, encode);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(raw, 'ETIMEDOUT'), timeoutMs);
       const lastSequence = this.#sequence;
@@ -88,14 +94,14 @@ export class NetlinkBatch {
   }
 
   /** Tells where the datagram ends. Every error comes back without being asked for; the last one's ack says that all are done. */
-  #encode(type: number, count: number, encode: EncodeRequest): number {
+  #encode(type: number, flags: number, count: number, encode: EncodeRequest): number {
     const datagram = this.#datagram;
     let at = 0;
     for (let i = 0; i < count; i++) {
       const end = encode(i, datagram, at + headerBytes);
       datagram.writeUInt32LE(end - at, at);
       datagram.writeUInt16LE(type, at + 4);
-      datagram.writeUInt16LE(messageFlags.request | (i === count - 1 ? messageFlags.ack : 0), at + 6);
+      datagram.writeUInt16LE(flags | messageFlags.request | (i === count - 1 ? messageFlags.ack : 0), at + 6);
       this.#sequence = (this.#sequence + 1) >>> 0;
       datagram.writeUInt32LE(this.#sequence, at + 8);
       datagram.writeUInt32LE(0, at + 12);

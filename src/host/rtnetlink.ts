@@ -1,5 +1,6 @@
 /** Links and addresses of this network namespace over rtnetlink. */
 import { addressBits, addressWidth, type Family, formatAddress } from '../model/address';
+import { type EncodeRequest, mostInBatch, NetlinkBatch } from './netlink-batch';
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from './netlink';
 import { attributeEnd, encodeAttribute, encodeNested, findAttribute } from './netlink-attributes';
 
@@ -17,9 +18,6 @@ const familyOfNumber: ReadonlyMap<number, Family> = new Map([
   [familyNumbers.IPv4, 'IPv4'],
   [familyNumbers.IPv6, 'IPv6'],
 ]);
-
-/** Changes that are made ready at once: the event loop goes on between such chunks. */
-const changesAtOnce = 256;
 
 /** struct ifinfomsg: the index is at 4. */
 export function decodeLink(payload: Buffer): readonly [index: number, name: string] | undefined {
@@ -62,22 +60,36 @@ export function encodeLink(name: string, kind?: string): Buffer {
   return Buffer.concat([Buffer.alloc(linkMessages.headerBytes), ...attributes]);
 }
 
-/** The addresses of a family that one link has, where the kernel looks at the index: it need not. */
+/** struct ifaddrmsg; one of a dump, where the kernel looks at the index: it need not. */
+function writeAddressHeader(message: Buffer, at: number, family: Family, index: number): void {
+  message.fill(0, at, at + addressMessages.headerBytes);
+  message.writeUInt8(familyNumbers[family], at);
+  message.writeInt32LE(index, at + 4);
+}
+
 export function encodeAddressDump(family: Family, index: number): Buffer {
   const header = Buffer.alloc(addressMessages.headerBytes);
-  header.writeUInt8(familyNumbers[family], 0);
-  header.writeInt32LE(index, 4);
+  writeAddressHeader(header, 0, family, index);
   return header;
 }
 
-/** One address of a link, with the prefix of a host; nobody is asked whether it has it already. */
-export function encodeHostAddress(canonicalAddress: string, family: Family, index: number): Buffer {
-  const header = encodeAddressDump(family, index);
-  header.writeUInt8(addressWidth(family), 1);
-  if (family === 'IPv6') header.writeUInt8(noDuplicateDetection, 2);
-  const address = encodeAddressBytes(canonicalAddress, family);
-  const local = encodeAttribute(addressAttributes.local, address);
-  return Buffer.concat([header, local, encodeAttribute(addressAttributes.address, address)]);
+const longestHostAddress = 48;
+
+/** One address of a link, with the prefix of a host; nobody is asked whether it has it already. Tells where it ends. */
+export function writeHostAddress(message: Buffer, at: number, address: string, family: Family, index: number): number {
+  writeAddressHeader(message, at, family, index);
+  const width = addressWidth(family);
+  message.writeUInt8(width, at + 1);
+  if (family === 'IPv6') message.writeUInt8(noDuplicateDetection, at + 2);
+  const bytes = encodeAddressBytes(address, family);
+  let end = at + addressMessages.headerBytes;
+  for (const type of [addressAttributes.local, addressAttributes.address]) {
+    message.writeUInt16LE(4 + bytes.length, end);
+    message.writeUInt16LE(type, end + 2);
+    message.set(bytes, end + 4);
+    end += 4 + bytes.length;
+  }
+  return end;
 }
 
 function encodeAddressBytes(canonicalAddress: string, family: Family): Uint8Array {
@@ -101,6 +113,7 @@ export class AddressError extends Error {
 /** Of all but close: throws NetlinkError, or NetlinkUnavailableError. */
 export class Rtnetlink {
   readonly #socket = new NetlinkSocket(netlinkProtocols.route);
+  readonly #changes = new NetlinkBatch(netlinkProtocols.route, longestHostAddress);
 
   /** The link's index. */
   async findLink(name: string): Promise<number | undefined> {
@@ -140,6 +153,7 @@ export class Rtnetlink {
 
   close(): void {
     this.#socket.close();
+    this.#changes.close();
   }
 
   async #change(
@@ -151,16 +165,12 @@ export class Rtnetlink {
     addresses: readonly string[],
   ): Promise<void> {
     const refused: { readonly address: string; readonly code: string }[] = [];
-    const change = async (address: string): Promise<void> => {
-      try {
-        await this.#socket.request(type, flags, encodeHostAddress(address, family, index));
-      } catch (error) {
-        if (!(error instanceof NetlinkError)) throw error;
-        if (!allowed.includes(error.code)) refused.push({ address, code: error.code });
-      }
-    };
-    for (let at = 0; at < addresses.length; at += changesAtOnce)
-      await Promise.all(addresses.slice(at, at + changesAtOnce).map(change));
+    for (let from = 0; from < addresses.length; from += mostInBatch) {
+      const some = addresses.slice(from, from + mostInBatch);
+      const encode: EncodeRequest = (i, message, at) => writeHostAddress(message, at, some[i] ?? '', family, index);
+      for (const [i, code] of await this.#changes.send(type, some.length, encode, { flags }))
+        if (!allowed.includes(code)) refused.push({ address: some[i] ?? '', code });
+    }
     const [first] = refused;
     if (first !== undefined) throw new AddressError(first.code, first.address, refused.length);
   }
