@@ -1,0 +1,177 @@
+/** What IPVS mode needs of the node: the kernel's modules, the ipset tool, and settings of the kernel. */
+import { CommandError, type RunCommand } from '../../host/command';
+import { readGenericFamily } from '../../host/generic-netlink';
+import { NetlinkSocket, netlinkProtocols } from '../../host/netlink';
+import { readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
+import { UserError } from '../../model/user-error';
+import type { Logger } from '../../telemetry/log';
+
+/** Also where the tool waits for the kernel to load a module. */
+const timeoutMs = 30_000;
+const oldestIpset = 6;
+
+interface Sysctl {
+  readonly path: string;
+  readonly value: string;
+  /** What happens without it. */
+  readonly without: string;
+  /** No Service works without it. */
+  readonly isVital: boolean;
+}
+
+const conntrack: Sysctl = {
+  path: 'net/ipv4/vs/conntrack',
+  value: '1',
+  without: 'no connection that is masqueraded finds its way back',
+  isVital: true,
+};
+const forwarding: Sysctl = {
+  path: 'net/ipv4/ip_forward',
+  value: '1',
+  without: 'nothing passes between pods and the network',
+  isVital: true,
+};
+const always: readonly Sysctl[] = [
+  conntrack,
+  forwarding,
+  {
+    path: 'net/ipv4/vs/expire_nodest_conn',
+    value: '1',
+    without: 'connections to an endpoint that is gone hang until they time out',
+    isVital: false,
+  },
+  {
+    path: 'net/ipv4/vs/expire_quiescent_template',
+    value: '1',
+    without: 'clients with session affinity stay with an endpoint that is being drained',
+    isVital: false,
+  },
+];
+const strictArp: readonly Sysctl[] = [
+  {
+    path: 'net/ipv4/conf/all/arp_ignore',
+    value: '1',
+    without: 'every node answers ARP requests for load-balancer IPs (ipvs.strictARP)',
+    isVital: false,
+  },
+  {
+    path: 'net/ipv4/conf/all/arp_announce',
+    value: '2',
+    without: 'ARP requests are sent from load-balancer IPs (ipvs.strictARP)',
+    isVital: false,
+  },
+];
+/** From 5.9 on the kernel does the right thing by itself. */
+const connReuse: Sysctl = {
+  path: 'net/ipv4/vs/conn_reuse_mode',
+  value: '0',
+  without: 'connections from a client port that was used before are delayed by a second',
+  isVital: false,
+};
+
+/** This machine's, or a test's. */
+export interface NodeAccess {
+  readonly run: RunCommand;
+  readonly readSysctl: (path: string) => Promise<string>;
+  /** Only where it differs. Throws SysctlError. */
+  readonly writeSysctl: (path: string, value: string) => Promise<boolean>;
+  /** May make the kernel load it. */
+  readonly askForIpvs: () => Promise<unknown>;
+}
+
+export function thisNode(run: RunCommand): NodeAccess {
+  return { run, readSysctl, writeSysctl, askForIpvs };
+}
+
+/** The kernel loads a family's module when it is asked for the family, from the node's own /lib/modules: a container needs none. */
+async function askForIpvs(): Promise<void> {
+  const socket = new NetlinkSocket(netlinkProtocols.generic);
+  try {
+    await readGenericFamily(socket, 'IPVS');
+  } finally {
+    socket.close();
+  }
+}
+
+/**
+ * Makes the node ready. What no Service works without throws a UserError that says what to do, and so does a tool that is
+ * missing; the rest is warned of.
+ */
+export async function prepareNode(
+  node: NodeAccess,
+  settings: { readonly strictArp: boolean },
+  log: Logger,
+): Promise<void> {
+  await loadIpvs(node);
+  await checkIpset(node.run);
+  for (const sysctl of [...always, ...(await chooseConnReuse(node, log)), ...(settings.strictArp ? strictArp : [])])
+    await ensure(node, sysctl, log);
+}
+
+/** What else it needs, the kernel loads when it is asked for it: schedulers, types of sets. */
+async function loadIpvs({ run, readSysctl, askForIpvs }: NodeAccess): Promise<void> {
+  const isLoaded = (): Promise<boolean> =>
+    readSysctl('net/ipv4/vs/expire_nodest_conn').then(
+      () => true,
+      () => false,
+    );
+  if (await isLoaded()) return;
+  await askForIpvs().catch(() => undefined);
+  if (await isLoaded()) return;
+  // Where the kernel may not load modules by itself, or the addon that asks it cannot load.
+  const reason = await run('modprobe', ['ip_vs'], { timeoutMs }).then(
+    () => 'modprobe ip_vs changes nothing',
+    (error: unknown) => (error as Error).message,
+  );
+  if (await isLoaded()) return;
+  throw new UserError(
+    `IPVS mode: the kernel has no ip_vs (${reason}): run \`modprobe ip_vs\` on the node, or mount its /lib/modules into the container`,
+  );
+}
+
+async function checkIpset(run: RunCommand): Promise<void> {
+  try {
+    const { stdout } = await run('ipset', ['--version'], { timeoutMs });
+    const version = /v(\d+)\.\d+/.exec(stdout);
+    if (version !== null && Number(version[1]) < oldestIpset)
+      throw new UserError(`IPVS mode: ipset ${version[0]} is too old: install v${oldestIpset}.0 or later`);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new UserError(
+      error.notFound
+        ? 'IPVS mode: there is no ipset tool: install the ipset package'
+        : `IPVS mode: the kernel has no ip_set (${error.message}): run \`modprobe ip_set\` on the node`,
+    );
+  }
+}
+
+async function chooseConnReuse({ readSysctl }: NodeAccess, log: Logger): Promise<Sysctl[]> {
+  const release = await readSysctl('kernel/osrelease').catch(() => '');
+  const [major = 0, minor = 0] = release.split('.', 2).map((part) => Number.parseInt(part, 10));
+  const number = major * 1000 + minor;
+  if (number >= 5009) return [];
+  if (number >= 4001) return [connReuse];
+  log.warn({ kernel: release }, `kernels before 4.1 have no ${connReuse.path}: ${connReuse.without}`);
+  return [];
+}
+
+async function ensure(
+  { writeSysctl }: NodeAccess,
+  { path, value, without, isVital }: Sysctl,
+  log: Logger,
+): Promise<void> {
+  try {
+    if (await writeSysctl(path, value)) log.info({ sysctl: path, value }, 'sysctl written');
+  } catch (error) {
+    const why = error instanceof SysctlError ? error.kind : (error as Error).message;
+    const name = path.replaceAll('/', '.');
+    const message = `${name} cannot be set (${why}): ${without}; ${adviceOn(error, name, value)}`;
+    if (isVital) throw new UserError(`IPVS mode: ${message}`);
+    log.warn({ sysctl: path, value }, message);
+  }
+}
+
+function adviceOn(error: unknown, name: string, value: string): string {
+  if (error instanceof SysctlError && error.kind === 'missing') return 'this kernel is built without it';
+  return `run \`sysctl -w ${name}=${value}\` on the node, or run privileged`;
+}
