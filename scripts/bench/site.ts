@@ -53,7 +53,12 @@ function printPlace(place: Place): string[] {
 /** Routing, and answers to refused connections as fast as they are asked for; what is not this namespace's own to set stays. */
 function printSysctls(place: Place): string {
   if (place === 'pods' || place === 'client') return ':';
-  const values = { 'net/ipv4/ip_forward': 1, 'net/ipv4/icmp_ratelimit': 0, 'net/ipv4/icmp_msgs_per_sec': 1_000_000 };
+  const values = {
+    'net/ipv4/ip_forward': 1,
+    'net/ipv4/icmp_ratelimit': 0,
+    'net/ipv4/icmp_msgs_per_sec': 1_000_000,
+    'net/ipv4/icmp_msgs_burst': 1_000_000,
+  };
   return Object.entries(values)
     .map(([path, value]) => `echo ${value} > /proc/sys/${path} || :`)
     .join('; ');

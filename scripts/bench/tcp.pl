@@ -74,8 +74,9 @@ if ($command eq 'serve') {
         push @targets, [ $is_udp, scalar sockaddr_in($port, inet_aton($address)) ];
     }
     my @times = map { [] } @targets;
-    for (1 .. $rounds) {
-        for my $i (0 .. $#targets) {
+    for my $round (1 .. $rounds) {
+        # There and back: who comes second finds the code of the first still in the caches.
+        for my $i ($round % 2 ? (0 .. $#targets) : reverse(0 .. $#targets)) {
             my ($is_udp, $to) = @{ $targets[$i] };
             my $socket = $is_udp ? open_udp() : open_socket();
             my $began = now();
