@@ -19,6 +19,7 @@ import {
 import type { ServerTransport } from './driver-servers';
 import type { ServerOptions } from './server-options';
 import { type RefusedWrite, ServerWriteError } from './server-write-error';
+import { lastWrites } from './unmet-writes';
 import type { ServerWrite } from './virtual-server';
 
 /** What to write in the place of a write that was refused: undefined where nothing is left to do, 'refused' where nothing helps. */
@@ -62,17 +63,24 @@ export class NetlinkServers implements ServerTransport {
 
   async write(writes: readonly ServerWrite[]): Promise<void> {
     const refused: RefusedWrite[] = [];
-    for (let at = 0; at < writes.length; at += mostInBatch) {
-      const amended: ServerWrite[] = [];
-      const chunk = writes.slice(at, at + mostInBatch);
-      for (const { write, code } of await this.#send(chunk)) {
-        const instead = amend(write, code);
-        if (instead === 'refused') refused.push({ write, code });
-        else if (instead !== undefined) amended.push(instead);
-      }
-      refused.push(...(await this.#send(amended)));
-    }
+    for (let at = 0; at < writes.length; at += mostInBatch)
+      refused.push(...(await this.#writeChunk(writes.slice(at, at + mostInBatch))));
     if (refused.length > 0) throw new ServerWriteError(this.family, refused, writes.length);
+  }
+
+  async #writeChunk(chunk: readonly ServerWrite[]): Promise<RefusedWrite[]> {
+    const first = await this.#send(chunk);
+    if (first.length === 0) return first;
+    const refused: RefusedWrite[] = [];
+    const amended: ServerWrite[] = [];
+    // The rest of the chunk is done: what it says of the same thing is not to be undone.
+    const last = lastWrites(chunk);
+    for (const { write, code } of first) {
+      const instead = last.has(write) ? amend(write, code) : undefined;
+      if (instead === 'refused') refused.push({ write, code });
+      else if (instead !== undefined) amended.push(instead);
+    }
+    return [...refused, ...(await this.#send(amended))];
   }
 
   /** Those that were refused, in their order. */

@@ -61,7 +61,8 @@ export async function openServers(family: Family, run: RunCommand): Promise<Serv
   return new ServersDriver(family, await openTool(family, run), run);
 }
 
-async function openTool(family: Family, run: RunCommand): Promise<ToolServers> {
+/** Throws UserError, as openServers. */
+export async function openTool(family: Family, run: RunCommand): Promise<ToolServers> {
   const transport = new ToolServers(family, run);
   const failure = await loadModule('ip_vs', run);
   try {
@@ -120,16 +121,22 @@ export class ServersDriver {
     if (refused.length > 0) throw new ServerWriteError(this.family, asWritten, writes.length);
   }
 
-  /** Everything, without holding the event loop for more than some 10 ms. Throws NetlinkError or CommandError. */
+  /** Everything, a few milliseconds at a time. Throws NetlinkError or CommandError. */
   async read(): Promise<ObservedServers> {
-    const parser = new ProcIpVsParser(this.family);
-    await readProcFile(procFile, (piece) => parser.push(piece));
-    const { servers: table, resting } = parser.result();
-    const told = this.#needsOptions(table) ? await this.transport.readOptions() : new Map<string, ServerOptions>();
     const servers = new Map<string, string>();
-    for (const [server, seen] of table)
-      servers.set(server, printServerOptions(this.#optionsOf(seen, told.get(server))) + seen.destinations);
-    return { servers, resting };
+    /** Of which /proc does not tell enough. */
+    const vague = new Map<string, ProcServer>();
+    const parser = new ProcIpVsParser(this.family, (server, seen) => {
+      if (this.#isVague(seen)) vague.set(server, seen);
+      else servers.set(server, this.#print(seen, undefined));
+    });
+    await readProcFile(procFile, (piece) => parser.push(piece));
+    parser.end();
+    if (vague.size > 0) {
+      const told = await this.transport.readOptions();
+      for (const [server, seen] of vague) servers.set(server, this.#print(seen, told.get(server)));
+    }
+    return { servers, resting: parser.resting };
   }
 
   /** One server's, with their connections: to see whether those that drain are done. */
@@ -165,22 +172,19 @@ export class ServersDriver {
     this.transport.close();
   }
 
-  #needsOptions(table: ReadonlyMap<string, ProcServer>): boolean {
-    for (const { scheduler, persistenceTicks } of table.values())
-      if (hasSchedulerFlags(scheduler) || (persistenceTicks > 0 && this.#ticksPerSecond === undefined)) return true;
-    return false;
+  #isVague({ scheduler, persistenceTicks }: ProcServer): boolean {
+    return hasSchedulerFlags(scheduler) || (persistenceTicks > 0 && this.#ticksPerSecond === undefined);
   }
 
-  /** What is told by netlink goes before what /proc shows. */
-  #optionsOf(seen: ProcServer, told: ServerOptions | undefined): ServerOptions {
+  /** With what netlink told of it, which may be nothing: where it came meanwhile. */
+  #print(seen: ProcServer, told: ServerOptions | undefined): string {
     const { scheduler, onePacket, persistenceTicks, persistenceMask } = seen;
-    const mask = persistenceMask === undefined ? {} : { persistenceMask };
-    if (told !== undefined) {
-      if (persistenceTicks > 0 && told.persistenceSeconds > 0)
-        this.#ticksPerSecond ??= persistenceTicks / told.persistenceSeconds;
-      return { ...told, ...mask };
-    }
+    if (told !== undefined && persistenceTicks > 0 && told.persistenceSeconds > 0)
+      this.#ticksPerSecond ??= persistenceTicks / told.persistenceSeconds;
     const persistenceSeconds = Math.round(persistenceTicks / (this.#ticksPerSecond ?? 1));
-    return { scheduler, persistenceSeconds, ...mask, flags: onePacket ? serverFlags.onePacket : 0 };
+    const options = told ?? { scheduler, persistenceSeconds, flags: onePacket ? serverFlags.onePacket : 0 };
+    return (
+      printServerOptions(persistenceMask === undefined ? options : { ...options, persistenceMask }) + seen.destinations
+    );
   }
 }

@@ -34,11 +34,6 @@ export interface Resting extends DestinationState {
   readonly server: string;
 }
 
-export interface ProcTable {
-  readonly servers: ReadonlyMap<string, ProcServer>;
-  readonly resting: readonly Resting[];
-}
-
 const octets = Array.from({ length: 256 }, (_, i) => i.toString());
 
 /** `0A60000A:0050` or `[fd00:0096:...:000a]:0050`. */
@@ -60,20 +55,25 @@ function parseMask(hex: string, isIPv6: boolean): string {
   return isIPv6 ? (value >>> 24).toString() : formatAddress('IPv4', BigInt(value));
 }
 
-/** Takes the file in pieces, wherever they are cut; keeps the servers of one family, and every mark's: it does not tell whose those are. */
+/**
+ * Takes the file in pieces, wherever they are cut, and tells the servers of one family, and every mark's: the file does not tell
+ * whose those are.
+ */
 export class ProcIpVsParser {
-  /** Of servers: of the address a bracket or a first digit. */
+  /** Destinations of weight 0 so far. */
+  readonly resting: Resting[] = [];
+  /** Lines of servers: their addresses begin with a bracket, or do not. */
   readonly #wanted: RegExp;
-  readonly #servers = new Map<string, ProcServer>();
-  readonly #resting: Resting[] = [];
+  readonly #onServer: (server: string, seen: ProcServer) => void;
   #rest = '';
   #server = '';
   /** Of #server, without its destinations. */
   #head: Omit<ProcServer, 'destinations'> | undefined;
   #lines: string[] = [];
 
-  constructor(family: Family) {
+  constructor(family: Family, onServer: (server: string, seen: ProcServer) => void) {
     this.#wanted = family === 'IPv4' ? /^(?:FWM|(?:TCP|UDP|SCTP) +\w)/ : /^(?:FWM|(?:TCP|UDP|SCTP) +\[)/;
+    this.#onServer = onServer;
   }
 
   push(piece: string): void {
@@ -86,9 +86,9 @@ export class ProcIpVsParser {
     this.#rest = text.slice(start);
   }
 
-  result(): ProcTable {
+  /** The file has ended. */
+  end(): void {
     this.#endServer();
-    return { servers: this.#servers, resting: this.#resting };
   }
 
   #takeLine(line: string): void {
@@ -119,7 +119,7 @@ export class ProcIpVsParser {
     const destination = parseEnd(end);
     this.#lines.push(`\n${destination} ${weight}${forwarding === 'Masq' ? '' : ` ${forwarding}`}`);
     if (weight === '0')
-      this.#resting.push({
+      this.resting.push({
         server: this.#server,
         destination,
         weight: 0,
@@ -130,7 +130,7 @@ export class ProcIpVsParser {
   #endServer(): void {
     if (this.#head === undefined) return;
     const destinations = this.#lines.length > 1 ? this.#lines.sort().join('') : (this.#lines[0] ?? '');
-    this.#servers.set(this.#server, { ...this.#head, destinations });
+    this.#onServer(this.#server, { ...this.#head, destinations });
     this.#head = undefined;
     this.#lines = [];
   }

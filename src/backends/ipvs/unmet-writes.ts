@@ -36,11 +36,8 @@ function stillNeeded(write: ServerWrite, seen: Seen | undefined): ServerWrite | 
   }
 }
 
-/**
- * What of the writes is not in force, in their order, by the servers' texts: of several writes of one thing the last counts. For
- * ipvsadm, whose exit code says nothing.
- */
-export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap<string, string>): ServerWrite[] {
+/** Without those that a later write of the same thing makes vain; in their order. */
+export function lastWrites(writes: readonly ServerWrite[]): ReadonlySet<ServerWrite> {
   const last = new Map<string, ServerWrite>();
   for (const write of writes) {
     const thing = 'destination' in write ? `${write.server} ${write.destination}` : write.server;
@@ -48,8 +45,13 @@ export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap
     last.delete(thing);
     last.set(thing, write);
   }
+  return new Set(last.values());
+}
+
+/** What of the writes is not in force, in their order, by the servers' texts. For ipvsadm, whose exit code says nothing. */
+export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap<string, string>): ServerWrite[] {
   const seen = new Map<string, Seen>();
-  return [...last.values()].flatMap((write) => {
+  return [...lastWrites(writes)].flatMap((write) => {
     const text = servers.get(write.server);
     let server = seen.get(write.server);
     if (server === undefined && text !== undefined) seen.set(write.server, (server = parseText(text)));

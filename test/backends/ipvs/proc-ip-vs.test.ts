@@ -1,15 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ProcIpVsParser, type ProcTable } from '../../../src/backends/ipvs/proc-ip-vs';
+import { ProcIpVsParser, type ProcServer, type Resting } from '../../../src/backends/ipvs/proc-ip-vs';
 import type { Family } from '../../../src/model/address';
 
 /** Of the state that ipvsadm-save.txt prints, on Linux 6.1 with CONFIG_HZ=100, `cat /proc/net/ip_vs`. */
 const recorded = readFileSync(join(__dirname, 'recorded/proc-net-ip-vs.txt'), 'latin1');
 
-function parse(text: string, family: Family, pieceLength = text.length): ProcTable {
-  const parser = new ProcIpVsParser(family);
+interface Parsed {
+  readonly servers: ReadonlyMap<string, ProcServer>;
+  readonly resting: readonly Resting[];
+}
+
+function parse(text: string, family: Family, pieceLength = text.length): Parsed {
+  const servers = new Map<string, ProcServer>();
+  const parser = new ProcIpVsParser(family, (server, seen) => servers.set(server, seen));
   for (let at = 0; at < text.length; at += pieceLength) parser.push(text.slice(at, at + pieceLength));
-  return parser.result();
+  parser.end();
+  return { servers, resting: parser.resting };
 }
 
 const plain = { onePacket: false, persistenceTicks: 0 };
