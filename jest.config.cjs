@@ -10,6 +10,8 @@ const common = {
 };
 /** Those that make network namespaces, and so need root. */
 const kernel = ['test/kernel', 'test/support/lab'];
+/** Those that need a kernel with IPVS. */
+const ipvs = 'test/kernel/ipvs';
 
 module.exports = {
   projects: [
@@ -19,6 +21,18 @@ module.exports = {
       testMatch: ['<rootDir>/test/**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', ...kernel.map((folder) => `<rootDir>/${folder}/`)],
     },
-    { ...common, displayName: 'kernel', testMatch: kernel.map((folder) => `<rootDir>/${folder}/**/*.test.ts`) },
+    {
+      ...common,
+      displayName: 'kernel',
+      testMatch: kernel.map((folder) => `<rootDir>/${folder}/**/*.test.ts`),
+      testPathIgnorePatterns: ['/node_modules/', `<rootDir>/${ipvs}/`],
+    },
+    // In scripts/guest, whose /tmp is gone after it.
+    {
+      ...common,
+      displayName: 'ipvs',
+      testMatch: [`<rootDir>/${ipvs}/**/*.test.ts`],
+      cacheDirectory: '<rootDir>/node_modules/.cache/jest',
+    },
   ],
 };

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nodes, service, slice } from '../conformance/objects';
-import type { ClusterObject } from '../conformance/scenario';
+import type { ClusterObject, Mode } from '../conformance/scenario';
 import { FakeApiServer } from './fake-api-server';
+import { forgetProxy } from './lab/forget-proxy';
 import { Lab } from './lab/lab';
 import { configureProxy, type IptablesVariant, ProxiedNode, vipwire } from './lab/proxied-node';
 import { crowd, type Place } from './lab/topology';
@@ -58,7 +59,10 @@ export const throughNodePort: Client = { from: 'ext', to: '192.168.88.10', port:
 const everyClient: readonly Client[] = [throughVIP, toItself, throughNodePort];
 
 export interface BusyOptions {
-  readonly variant: IptablesVariant;
+  /** Default: iptables. */
+  readonly mode?: Mode;
+  /** Default: what `iptables` is there. */
+  readonly variant?: IptablesVariant;
   /** What the proxy is told to use, where that is another one. */
   readonly proxyVariant?: IptablesVariant | 'auto';
   readonly clients?: readonly Client[];
@@ -67,6 +71,8 @@ export interface BusyOptions {
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly slow?: number;
+  /** One that is up and stays up, its node as new afterwards. Default: one of its own. */
+  readonly lab?: Lab;
 }
 
 /** A cold cache, a busy machine: what is answered at all counts, and a SYN sent twice is counted apart. */
@@ -75,13 +81,15 @@ const patienceMs = 8000;
 const tellPid = 'echo $$ > "$0" && exec "$@"';
 
 export class BusyCluster {
-  readonly lab = new Lab();
+  readonly lab: Lab;
   private server: FakeApiServer | undefined;
   private node: ProxiedNode | undefined;
   /** The proxy's. */
   command: readonly string[] = [];
 
-  constructor(readonly options: BusyOptions) {}
+  constructor(readonly options: BusyOptions) {
+    this.lab = options.lab ?? new Lab();
+  }
 
   private get pidFile(): string {
     return join(this.lab.directory, 'proxy.pid');
@@ -99,14 +107,21 @@ export class BusyCluster {
 
   /** All but the proxy. Call stop whether it resolves or not. */
   async setUp(objects: readonly ClusterObject[] = busyObjects): Promise<void> {
-    const { variant, env = () => ({}), config = {}, slow = 1 } = this.options;
+    const {
+      mode = 'iptables',
+      variant,
+      proxyVariant = variant,
+      env = () => ({}),
+      config = {},
+      slow = 1,
+    } = this.options;
     this.server = await FakeApiServer.start();
     this.put([...nodes, ...objects]);
     await this.lab.start();
     const port = Number(new URL(this.server.url).port);
-    const args = await configureProxy(this.lab, port, { mode: 'iptables', ...config });
+    const args = await configureProxy(this.lab, port, { mode, ...config });
     const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
-    const proxy = [...vipwire, ...args, `--iptables-variant=${this.options.proxyVariant ?? variant}`];
+    const proxy = [...vipwire, ...args, ...(proxyVariant === undefined ? [] : [`--iptables-variant=${proxyVariant}`])];
     this.command = ['sh', '-c', tellPid, this.pidFile, 'env', ...environment, ...proxy];
     this.node = new ProxiedNode(this.lab, { command: this.command, slow });
   }
@@ -138,13 +153,17 @@ export class BusyCluster {
   }
 
   async stop(): Promise<void> {
-    await this.lab.stop();
+    if (this.options.lab === undefined) await this.lab.stop();
+    else {
+      await this.node?.stop('SIGKILL');
+      await forgetProxy(this.lab);
+    }
     await this.server?.stop();
   }
 
   /** The node's iptables tool of the variant under test: `tool('-save')`. */
   tool(kind: '' | '-save' | '-restore', variant = this.options.variant, family: 'IPv4' | 'IPv6' = 'IPv4'): string {
-    return `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}${kind}`;
+    return `${family === 'IPv4' ? 'iptables' : 'ip6tables'}${variant === undefined ? '' : `-${variant}`}${kind}`;
   }
 
   iptables(...args: readonly string[]): Promise<unknown> {
@@ -224,8 +243,8 @@ export class BusyCluster {
   }
 
   private async tcpCount(place: Place, name: string): Promise<number> {
-    const { stdout } = await this.lab.run(place, 'cat', ['/proc/net/netstat']);
-    const [names = [], values = []] = stdout
+    const netstat = await this.lab.read(place, '/proc/net/netstat');
+    const [names = [], values = []] = netstat
       .split('\n')
       .filter((line) => line.startsWith('TcpExt:'))
       .map((line) => line.split(' '));

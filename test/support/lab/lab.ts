@@ -38,6 +38,8 @@ export class Lab {
   private readonly stations = new Map<Place, Station>();
   private readonly children = new Set<ChildProcess>();
   private readonly servers = new Set<Server>();
+  /** The machine's port by the socket that leads to it. */
+  private readonly exposed = new Map<string, number>();
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -122,6 +124,11 @@ export class Lab {
     return this.station(from).call('http', { url, timeoutMs });
   }
 
+  /** A file as it is there: /proc/net and /proc/sys/net are each namespace's own. */
+  read(place: Place, path: string): Promise<string> {
+    return this.station(place).call('read', { path });
+  }
+
   /** One ICMP echo request; needs the machine's `ping`. */
   async ping(from: Place, to: string): Promise<'pong' | 'silent'> {
     try {
@@ -150,11 +157,17 @@ export class Lab {
     return { stop: () => station.call('steady-stop', { id }) };
   }
 
-  /** Makes the machine's 127.0.0.1:outerPort be 127.0.0.1:innerPort in a place: so a node reaches a server of the test itself. */
+  /**
+   * Makes the machine's 127.0.0.1:outerPort be 127.0.0.1:innerPort in a place: so a node reaches a server of the test itself.
+   * A second time it is another server from then on.
+   */
   async expose(place: Place, innerPort: number, outerPort: number): Promise<void> {
     const socketPath = join(this.directory, `${place}-${innerPort}.sock`);
+    const isThere = this.exposed.has(socketPath);
+    this.exposed.set(socketPath, outerPort);
+    if (isThere) return;
     const server = createServer((inner) => {
-      const outer = connect(outerPort, '127.0.0.1');
+      const outer = connect(this.exposed.get(socketPath) ?? outerPort, '127.0.0.1');
       inner.on('error', () => outer.destroy()).on('close', () => outer.destroy());
       outer.on('error', () => inner.destroy()).on('close', () => inner.destroy());
       inner.pipe(outer).pipe(inner);

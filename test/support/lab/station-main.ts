@@ -2,6 +2,7 @@
  * The process inside a namespace: echo servers for the others, and a prober under command. Started as
  * `node station.cjs NAME PORT...`; requests come on stdin, a line of JSON each, replies go to stdout; it ends with stdin.
  */
+import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { serveEchoes } from '../echo';
@@ -57,6 +58,7 @@ const operations: Operations = {
   },
   'steady-start': (request) => Promise.resolve({ id: steady.add(new SteadyClient(request)) }),
   'steady-stop': ({ id }) => steady.take(id).stop(),
+  read: ({ path }) => readFile(path, 'utf8'),
   relay: ({ port, socketPath }) => relay(port, socketPath),
 };
 

@@ -10,6 +10,7 @@ export interface StationRequests {
   release: { request: { id: number }; reply: null };
   'steady-start': { request: SteadyRequest; reply: { id: number } };
   'steady-stop': { request: { id: number }; reply: SteadyReport };
+  read: { request: { path: string }; reply: string };
   relay: { request: { port: number; socketPath: string }; reply: null };
 }
 

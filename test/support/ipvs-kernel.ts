@@ -1,0 +1,12 @@
+import { existsSync } from 'node:fs';
+import { describeAsRoot } from './network-namespace';
+
+/** describe, on a kernel with IPVS; elsewhere it says what is left out. scripts/guest has such a kernel. */
+export function describeWithIpvs(name: string, body: () => void): void {
+  if (existsSync('/proc/net/ip_vs')) {
+    describeAsRoot(name, body);
+    return;
+  }
+  console.warn(`SKIPPED: ${name} needs a kernel with IPVS (npm run test:ipvs)`);
+  describe.skip(name, body);
+}
