@@ -1,7 +1,29 @@
 /** What netlink tells in a fresh network namespace, as JSON. */
 import { execFileSync } from 'node:child_process';
 import { NfGeneration } from '../../src/host/nf-generation';
-import { NetlinkError, NetlinkSocket } from '../../src/host/netlink';
+import { NetlinkError, NetlinkSocket, netlinkProtocols } from '../../src/host/netlink';
+import { mostInBatch, NetlinkBatch } from '../../src/host/netlink-batch';
+
+/** Addresses of lo, of which the kernel refuses what is there: RTM_NEWADDR with struct ifaddrmsg and IFA_LOCAL. */
+async function tryBatches(): Promise<unknown> {
+  const batch = new NetlinkBatch(netlinkProtocols.route, 16);
+  const add = (hosts: readonly number[]): Promise<ReadonlyMap<number, string>> =>
+    batch.send(20, hosts.length, (index, message, at) => {
+      message.set([2, 32, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 10, 0, 0, hosts[index] ?? 0], at);
+      return at + 16;
+    });
+  const all = Array.from({ length: mostInBatch }, (_, i) => i + 1);
+  // At once: they wait for one another.
+  const [first, second, none] = await Promise.all([add([3, 1, 4, 1]), add(all), add([])]);
+  batch.close();
+  const closed = await add([9]).catch((error: unknown) => error);
+  return {
+    first: [...first],
+    second: [...second],
+    none: none.size,
+    closed: closed instanceof NetlinkError ? closed.code : String(closed),
+  };
+}
 
 async function main(): Promise<unknown> {
   const generation = new NfGeneration();
@@ -24,6 +46,7 @@ async function main(): Promise<unknown> {
   socket.close();
   const afterClose = await socket.request((10 << 8) | 16, 0, Buffer.alloc(4)).catch((error: unknown) => error);
   return {
+    batches: await tryBatches(),
     written: afterWrite - before,
     read: afterRead - afterWrite,
     microseconds,

@@ -26,4 +26,17 @@ describeAsRoot('netlink, in a network namespace', () => {
   test('a closed socket refuses', () => {
     expect(told['afterClose']).toBe('ECANCELED');
   });
+
+  test('of a batch, what was refused is told by its number, and the rest is done', () => {
+    expect(told['batches']).toEqual({
+      first: [[3, 'EEXIST']],
+      second: [
+        [0, 'EEXIST'],
+        [2, 'EEXIST'],
+        [3, 'EEXIST'],
+      ],
+      none: 0,
+      closed: 'ECANCELED',
+    });
+  });
 });
