@@ -1,7 +1,7 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
 import PQueue from 'p-queue';
+import type { AgentTelemetry } from './agent-telemetry';
 import type { Backend } from './backends/backend';
-import type { DriftWatch } from './backends/iptables/drift';
 import type { ProxyConfiguration } from './config/configuration';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
@@ -16,8 +16,8 @@ import { Reconciler } from './reconciler/reconciler';
 import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
 import type { SyncReport } from './reconciler/sync-report';
 import type { ClusterSink, Source } from './sources/source';
-import type { AgentTelemetry } from './agent-telemetry';
 import type { Logger } from './telemetry/log';
+import type { DriftWatch } from './xtables/drift';
 
 export interface AgentOptions {
   readonly configuration: ProxyConfiguration;

@@ -1,7 +1,6 @@
 import { Agent, type Machine } from '../src/agent';
 import { AgentTelemetry } from '../src/agent-telemetry';
 import { IptablesBackend } from '../src/backends/iptables/backend';
-import { DriftWatch } from '../src/backends/iptables/drift';
 import { completeConfiguration } from '../src/config/complete';
 import type { ProxyConfiguration } from '../src/config/configuration';
 import type { EndpointSlice, Node, Service } from '../src/model/cluster';
@@ -9,6 +8,7 @@ import { ProxyHealth } from '../src/servers/proxy-health';
 import type { ClusterSink, Source } from '../src/sources/source';
 import { createLogger } from '../src/telemetry/logger';
 import { ProxyMetrics } from '../src/telemetry/metrics';
+import { DriftWatch } from '../src/xtables/drift';
 import { FakeClock, settle } from './reconciler/fake-clock';
 import { makeEndpoint, makeNode, makeService, makeSlice } from './support/cluster-objects';
 import { FakeIptables } from './support/fake-iptables';

@@ -1,7 +1,6 @@
 /** What the measurements of one run share: sizes, the site, and how a proxy is put to work. */
-import type { Variant } from '../../src/backends/iptables/variant';
-import type { ApiProcess } from './api-process';
-import { nodePlace } from './api-process';
+import type { Variant } from '../../src/xtables/variant';
+import { type ApiProcess, nodePlace } from './api-process';
 import type { ClusterSpec } from './cluster-objects';
 import { Proxy } from './proxy';
 import type { Site } from './site';

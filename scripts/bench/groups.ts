@@ -1,7 +1,6 @@
 /** The table, in groups that share a cluster. */
-import type { Variant } from '../../src/backends/iptables/variant';
-import { ApiProcess } from './api-process';
-import { nodePlace } from './api-process';
+import type { Variant } from '../../src/xtables/variant';
+import { ApiProcess, nodePlace } from './api-process';
 import { type Bench, quietMs, recordCalls, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, percentile, printMs } from './figure';

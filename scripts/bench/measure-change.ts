@@ -2,10 +2,9 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Variant } from '../../src/backends/iptables/variant';
+import type { Variant } from '../../src/xtables/variant';
 import { movingIP, realPods } from './addresses';
-import type { ApiProcess } from './api-process';
-import { nodePlace } from './api-process';
+import { type ApiProcess, nodePlace } from './api-process';
 import { type Bench, quietMs } from './bench';
 import { burstServices, type ClusterSpec, endpointsOf } from './cluster-objects';
 import { nowMs, type Proxy } from './proxy';

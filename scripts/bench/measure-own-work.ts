@@ -1,12 +1,12 @@
 /** What the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, printing. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { noRules } from '../../src/backends/iptables/parse-save';
+import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
 import { planNodeSettings } from '../../src/planner/node-settings';
 import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { endpointSlices, nodeNamed, services } from '../../src/sources/kubernetes/resources';
-import type { ClusterChange } from '../../src/model/cluster';
+import { noRules } from '../../src/xtables/parse-save';
 import type { FakeObject } from '../../test/support/fake-api-store';
 import { clusterCIDR } from './addresses';
 import { type ClusterSpec, endpointsOf, makeCluster, makeSlice, serviceName } from './cluster-objects';

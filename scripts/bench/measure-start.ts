@@ -1,7 +1,6 @@
 /** From the start of the process to the rules in force, beside the tool alone on the same rules and on a plain text of them. */
-import type { Variant } from '../../src/backends/iptables/variant';
-import type { ApiProcess } from './api-process';
-import { nodePlace } from './api-process';
+import type { Variant } from '../../src/xtables/variant';
+import { type ApiProcess, nodePlace } from './api-process';
 import { type Bench, type RecordedCalls, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, printMs } from './figure';

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Variant } from '../../src/backends/iptables/variant';
+import type { Variant } from '../../src/xtables/variant';
 import { end, type Place, type Site } from './site';
 
 export interface SyncLine {

@@ -1,7 +1,7 @@
 /** iptables-restore without a proxy: the texts that the proxy gave it, and how long they take alone. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Variant } from '../../src/backends/iptables/variant';
+import type { Variant } from '../../src/xtables/variant';
 import type { Place, Site } from './site';
 
 export interface Call {

@@ -1,10 +1,10 @@
-import { cleanUp } from '../backends/iptables/cleanup';
-import { type Variant, variants } from '../backends/iptables/variant';
 import { CommandError, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
-import { IptablesDriver } from '../backends/iptables/driver';
 import type { Family } from '../model/address';
 import { createLogger } from '../telemetry/logger';
+import { cleanUp } from '../xtables/cleanup';
+import { IptablesDriver } from '../xtables/driver';
+import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './command-line';
 
 /** Of every variant and family that is there, unless one is asked for: 0 where all went well. */

@@ -1,8 +1,8 @@
-import type { IptablesDriver } from '../backends/iptables/driver';
 import { type IptablesSettings, matchHairpin } from '../backends/iptables/fixed-chains';
 import type { ProxyConfiguration } from '../config/configuration';
 import { readSysctl } from '../host/sysctl';
 import type { Logger } from '../telemetry/log';
+import type { IptablesDriver } from '../xtables/driver';
 
 /** Of a machine that has everything. */
 export function usualSettings({ masqueradeBit }: ProxyConfiguration): IptablesSettings {

@@ -1,5 +1,5 @@
 /** Prints the whole rule set once: without root, without a kernel, on a laptop. */
-import { type IptablesTables, IptablesBackend } from '../backends/iptables/backend';
+import { IptablesBackend } from '../backends/iptables/backend';
 import { printListing } from '../backends/iptables/print-listing';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
@@ -14,10 +14,10 @@ import type { NodeSettings, Plan } from '../planner/plan';
 import { planCluster } from '../planner/plan-cluster';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
-import { createLogger } from '../telemetry/logger';
 import type { Logger } from '../telemetry/log';
-import type { RenderInvocation } from './command-line';
-import { version } from './command-line';
+import { createLogger } from '../telemetry/logger';
+import type { KernelTables } from '../xtables/rules';
+import { type RenderInvocation, version } from './command-line';
 import { usualSettings } from './iptables-settings';
 import { openKubernetes } from './source';
 import { printSummary } from './summary';
@@ -103,7 +103,7 @@ function printablePlan(plan: Plan): { family: Family; settings: NodeSettings; se
 }
 
 /** Nothing is read or written: a rule set in memory. */
-const noTables: IptablesTables = {
+const noTables: KernelTables = {
   variant: 'nft',
   save: () => Promise.reject(new Error('there are no tables')),
   restore: () => Promise.reject(new Error('there are no tables')),

@@ -1,10 +1,7 @@
 /** The daemon, and its dry run. */
 import { Agent, type Machine } from '../agent';
 import { AgentTelemetry } from '../agent-telemetry';
-import { IptablesBackend, type IptablesTables } from '../backends/iptables/backend';
-import { DriftWatch } from '../backends/iptables/drift';
-import type { IptablesDriver } from '../backends/iptables/driver';
-import { noRules } from '../backends/iptables/parse-save';
+import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { chooseNodeName } from '../config/node-name';
@@ -21,12 +18,16 @@ import { HealthzServer } from '../servers/healthz-server';
 import { MetricsServer } from '../servers/metrics-server';
 import { ProxyHealth } from '../servers/proxy-health';
 import { ServiceHealthServers } from '../servers/service-health-servers';
-import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { KubernetesObserver } from '../sources/kubernetes/api-client';
+import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
+import { DriftWatch } from '../xtables/drift';
+import type { IptablesDriver } from '../xtables/driver';
+import { noRules } from '../xtables/parse-save';
+import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings } from './iptables-settings';
 import { openKubernetes } from './source';
@@ -244,13 +245,13 @@ async function dryRun(
 async function openForReading(
   wanted: RunInvocation['iptablesVariant'],
   log: Logger,
-): Promise<ReadonlyMap<Family, IptablesTables>> {
+): Promise<ReadonlyMap<Family, KernelTables>> {
   try {
     return await openTables(wanted, log, 'reading');
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     log.warn({ reason: error.message }, "this machine's rules cannot be read: compared with none");
-    const none: IptablesTables = {
+    const none: KernelTables = {
       variant: wanted === 'legacy' ? 'legacy' : 'nft',
       save: () => Promise.resolve(noRules()),
       restore: () => Promise.reject(new Error('a dry run writes nothing')),

@@ -1,12 +1,12 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
-import { detectVariant, IptablesDriver, isFamilyUsable, type WithLock } from '../backends/iptables/driver';
-import type { Variant } from '../backends/iptables/variant';
 import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
 import { lockAvailable, lockedCommand, lockFileOf, waitForLock } from '../host/lock';
 import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
+import { detectVariant, IptablesDriver, isFamilyUsable, type WithLock } from '../xtables/driver';
+import type { Variant } from '../xtables/variant';
 import type { IptablesVariant } from './command-line';
 
 /** An orphaned write of a predecessor ends sooner. */

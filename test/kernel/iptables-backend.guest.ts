@@ -1,11 +1,11 @@
 /** The backend against the real tables of a fresh namespace: what it wrote is what a fresh one would write. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { cleanUp } from '../../src/backends/iptables/cleanup';
-import { IptablesDriver } from '../../src/backends/iptables/driver';
-import type { Variant } from '../../src/backends/iptables/variant';
 import { runCommand } from '../../src/host/command';
 import type { Family } from '../../src/model/address';
 import type { LocalDetector } from '../../src/planner/plan';
+import { cleanUp } from '../../src/xtables/cleanup';
+import { IptablesDriver } from '../../src/xtables/driver';
+import type { Variant } from '../../src/xtables/variant';
 import { everyKind, plan } from '../support/plans';
 
 const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };

@@ -1,13 +1,13 @@
 /** Takes over every recorded node, and is compared with the same cluster on a node without rules. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { tableNames } from '../../src/backends/iptables/fixed-chains';
-import { IptablesDriver } from '../../src/backends/iptables/driver';
-import type { Variant } from '../../src/backends/iptables/variant';
 import { runCommand } from '../../src/host/command';
 import { type Family, families } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { parseManifests } from '../../src/sources/manifests/parse-manifests';
+import { IptablesDriver } from '../../src/xtables/driver';
+import { tableNames } from '../../src/xtables/rules';
+import type { Variant } from '../../src/xtables/variant';
 import { makeSettings } from '../support/cluster-objects';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { sortedRules } from '../support/sorted-rules';

@@ -1,13 +1,13 @@
 /** A reconciler over tables in memory, with time and failures in the test's hands. */
 import PQueue from 'p-queue';
-import { IptablesBackend, type IptablesTables } from '../../src/backends/iptables/backend';
-import type { Step } from '../../src/backends/iptables/steps';
+import { IptablesBackend } from '../../src/backends/iptables/backend';
 import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
 import type { NodeSettings } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { Reconciler, type SyncFailure } from '../../src/reconciler/reconciler';
 import type { SyncReport } from '../../src/reconciler/sync-report';
+import type { KernelTables, Step } from '../../src/xtables/rules';
 import { makeSettings } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { FakeClock } from './fake-clock';
@@ -100,7 +100,7 @@ export class Loop {
     return tables.print().split('\n').sort();
   }
 
-  private slowly(writeMs: number): IptablesTables {
+  private slowly(writeMs: number): KernelTables {
     return {
       variant: this.tables.variant,
       save: () => {

@@ -1,8 +1,8 @@
 /** Tables in memory that take iptables-restore's text as the kernel would, all of a call or nothing. */
-import type { IptablesTables } from '../../src/backends/iptables/backend';
-import { ownTables } from '../../src/backends/iptables/fixed-chains';
-import { type SavedTables, SaveParser } from '../../src/backends/iptables/parse-save';
-import type { Variant } from '../../src/backends/iptables/variant';
+import { ownTables } from '../../src/xtables/known-chains';
+import { type SavedTables, SaveParser } from '../../src/xtables/parse-save';
+import type { KernelTables } from '../../src/xtables/rules';
+import type { Variant } from '../../src/xtables/variant';
 
 type Table = Map<string, string[]>;
 
@@ -12,7 +12,7 @@ const builtIn: Readonly<Record<string, readonly string[]>> = {
   mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
 };
 
-export class FakeIptables implements IptablesTables {
+export class FakeIptables implements KernelTables {
   tables = new Map<string, Table>();
   readonly inputs: string[] = [];
   /** The next so many calls of restore fail. */

@@ -1,9 +1,8 @@
 /** Chains and jumps that do not depend on Services: kube-proxy's, in its words, but for the hairpin rules. */
 import type { Family } from '../../model/address';
+import { blockLocalnetRule, canaryRule, sharedChain } from '../../xtables/known-chains';
+import type { Jump, TableName } from '../../xtables/rules';
 import type { Chains } from './service-chains';
-
-export type TableName = 'nat' | 'filter' | 'mangle';
-export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
 
 export interface IptablesSettings {
   /** 1 << masqueradeBit. */
@@ -18,31 +17,13 @@ export interface IptablesSettings {
   readonly hasSctp: boolean;
 }
 
-/** kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
-export const sharedChain = 'KUBE-FIREWALL';
-/** route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule. */
-export const blockLocalnetRule =
-  '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP';
-
 /** The tree of hairpin rules where there is no xt_bpf. */
 export const hairpinChain = 'KUBE-SEP-hairpin';
-
-/** A jump from a built-in chain, inserted at its top where it is missing. */
-export interface Jump {
-  readonly table: TableName;
-  readonly from: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
-  readonly rule: string;
-}
 
 const comment = (text: string): string => `-m comment --comment "${text}"`;
 const newOnly = '-m conntrack --ctstate NEW';
 
-/** Never reached; where it is gone, somebody flushed the table. */
-export const canaryRule = `${comment('a table without this rule was flushed')} -j RETURN`;
 const canary = [canaryRule];
-
-/** Tables in which we have rules; mangle has kube-proxy's canary alone, and that goes. */
-export const ownTables = ['nat', 'filter'] as const;
 
 /** In the order of insertion: the last one ends on top. */
 export function renderJumps(localhostNodePorts: boolean): readonly Jump[] {
@@ -125,17 +106,3 @@ export function renderFilterBase(
   chains.set('KUBE-PROXY-CANARY', canary);
   return chains;
 }
-
-/** kube-proxy's fixed chains that are rewritten or removed as ours. KUBE-FIREWALL is shared with the kubelet. */
-export const fixedChains: Readonly<Record<TableName, readonly string[]>> = {
-  nat: ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ', 'KUBE-PROXY-CANARY'],
-  filter: [
-    'KUBE-SERVICES',
-    'KUBE-EXTERNAL-SERVICES',
-    'KUBE-NODEPORTS',
-    'KUBE-FORWARD',
-    'KUBE-PROXY-FIREWALL',
-    'KUBE-PROXY-CANARY',
-  ],
-  mangle: ['KUBE-PROXY-CANARY'],
-};

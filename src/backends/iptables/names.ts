@@ -7,15 +7,6 @@ import { joinHostPort } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
 import { type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
 
-export type ServiceChainPrefix = 'KUBE-SVC-' | 'KUBE-SVL-' | 'KUBE-EXT-' | 'KUBE-FW-' | 'KUBE-SEP-';
-export const serviceChainPrefixes: readonly ServiceChainPrefix[] = [
-  'KUBE-SVC-',
-  'KUBE-SVL-',
-  'KUBE-EXT-',
-  'KUBE-FW-',
-  'KUBE-SEP-',
-];
-
 /** The kernel's limit (XT_EXTENSION_MAXNAMELEN less the final NUL). */
 export const maxChainName = 28;
 

@@ -1,7 +1,7 @@
 /** The whole rule set for people, and still input of iptables-restore: each Service's chains under a comment that says what it is. */
-import type { Plan } from '../../planner/plan';
 import { describeServices } from '../../planner/describe';
-import type { TableName } from './fixed-chains';
+import type { Plan } from '../../planner/plan';
+import type { TableName } from '../../xtables/rules';
 import type { RuleSet } from './rule-set';
 
 export function printListing(rules: RuleSet, plan: Plan): string {

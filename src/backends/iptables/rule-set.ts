@@ -1,21 +1,20 @@
 /** The chains of a Plan, and how they change with it. */
+import { countLines } from '../../xtables/rules';
 import { DeltaTracker } from '../../delta/delta-tracker';
 import type { Family } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
 import { sortedServices } from '../../planner/describe';
-import type { Frontend, Plan, PlanChanges, ServicePlan, ServicePortPlan } from '../../planner/plan';
-import { servicePortName } from '../../planner/plan';
-import { type ChangedChains, type DispatchEntry, DispatchTree } from './dispatch-tree';
 import {
-  hairpinChain,
-  type IptablesSettings,
-  type Jump,
-  type TableName,
-  renderFilterBase,
-  renderJumps,
-  renderNatBase,
-  tableNames,
-} from './fixed-chains';
+  type Frontend,
+  type Plan,
+  type PlanChanges,
+  type ServicePlan,
+  type ServicePortPlan,
+  servicePortName,
+} from '../../planner/plan';
+import { type Jump, type TableName, tableNames } from '../../xtables/rules';
+import { type ChangedChains, type DispatchEntry, DispatchTree } from './dispatch-tree';
+import { hairpinChain, type IptablesSettings, renderFilterBase, renderJumps, renderNatBase } from './fixed-chains';
 import { isForwarded, renderServiceChains, type ServiceChainNames, serviceChainNames } from './service-chains';
 
 /** Where dispatch rules go. Each is a tree of its own. */
@@ -226,13 +225,6 @@ function healthCheckEntry(key: ServiceKey, port: number): DispatchEntry {
 
 function chainText(chain: string, rules: readonly string[]): string {
   return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
-}
-
-export function countLines(lines: string): number {
-  if (lines === '') return 0;
-  let count = 1;
-  for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) count++;
-  return count;
 }
 
 function collect(into: Entries, from: Entries | undefined): void {

@@ -1,23 +1,8 @@
 /** From what differs to calls of iptables-restore, each of which is right by itself. */
 import type { Pending } from '../../delta/delta-tracker';
-import { fixedChains, sharedChain, type Jump, type TableName, tableNames } from './fixed-chains';
-import { serviceChainPrefixes } from './names';
+import { serviceChainPrefixes, sharedChain } from '../../xtables/known-chains';
+import { type Jump, slices, type Step, type TableName, tableNames, type TableStep } from '../../xtables/rules';
 import type { RuleSet } from './rule-set';
-
-export interface TableStep {
-  readonly table: TableName;
-  /** Written anew, whole: chain -> its lines. */
-  readonly chains: readonly (readonly [chain: string, lines: string])[];
-  /** Added to a chain that has rules of others too. */
-  readonly appends: readonly (readonly [chain: string, lines: string])[];
-  readonly deletions: readonly string[];
-  readonly jumps: readonly Jump[];
-}
-
-export interface Step {
-  readonly title: string;
-  readonly tables: readonly TableStep[];
-}
 
 /**
  * In the nft variant one call's time grows with the square of the chains in it; the legacy variant rewrites the whole table at each
@@ -241,32 +226,4 @@ function* slicesByPort(chains: readonly ChainLines[], size: number): Generator<C
     at = end;
   }
   if (slice.length > 0) yield slice;
-}
-
-export function* slices<T>(list: T[], size: number): Generator<T[]> {
-  for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
-}
-
-/** Valid input of `iptables-restore --noflush`. A declared chain is emptied; foreign chains are not touched. */
-export function printStep(step: Step): string {
-  return step.tables.map(printTable).join('');
-}
-
-export function printTable({ table, chains, appends, deletions, jumps }: TableStep): string {
-  const lines = [`*${table}`];
-  for (const [chain] of chains) lines.push(`:${chain} - [0:0]`);
-  for (const chain of deletions) lines.push(`:${chain} - [0:0]`);
-  for (const [, text] of [...chains, ...appends]) if (text !== '') lines.push(text);
-  for (const jump of jumps) lines.push(`-I ${jump.from} ${jump.rule}`);
-  for (const chain of deletions) lines.push(`-X ${chain}`);
-  lines.push('COMMIT', '');
-  return lines.join('\n');
-}
-
-/** Of a table's chains those that are ours or kube-proxy's, and so are rewritten or removed. */
-export function isOurChain(table: TableName, chain: string): boolean {
-  return (
-    fixedChains[table].includes(chain) ||
-    (table !== 'mangle' && serviceChainPrefixes.some((prefix) => chain.startsWith(prefix)))
-  );
 }

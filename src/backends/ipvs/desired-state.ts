@@ -4,8 +4,9 @@ import { type Family, isLoopback } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
+import { type Jump, type TableName, tableNames } from '../../xtables/rules';
 import { Claims } from './claims';
-import { type Jump, renderJumps, renderRules, type TableName, tableNames } from './fixed-rules';
+import { renderJumps, renderRules } from './fixed-rules';
 import { Marks } from './marks';
 import {
   nothingRendered,

@@ -8,36 +8,14 @@
  */
 import type { Family } from '../../model/address';
 import type { LocalDetector, Plan } from '../../planner/plan';
+import { canaryRule } from '../../xtables/known-chains';
+import type { Jump, TableName } from '../../xtables/rules';
 import type { SetName } from './ipset-names';
 import { planMarkLayout } from './marks';
 import type { IpvsSettings } from './settings';
 
-export type TableName = 'nat' | 'filter' | 'mangle';
-export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
-
 /** Rules of each chain, without `-A CHAIN`, in the words in which iptables-save prints them. */
 type Chains = Map<string, readonly string[]>;
-
-/** A jump from a built-in chain, inserted at its top where it is missing. */
-export interface Jump {
-  readonly table: TableName;
-  readonly from: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
-  readonly rule: string;
-}
-
-/** kube-proxy's names in IPVS mode; the last two of mangle are ours. */
-export const fixedChains: Readonly<Record<TableName, readonly string[]>> = {
-  nat: ['KUBE-SERVICES', 'KUBE-POSTROUTING', 'KUBE-NODE-PORT', 'KUBE-LOAD-BALANCER', 'KUBE-MARK-MASQ'],
-  filter: [
-    'KUBE-FORWARD',
-    'KUBE-NODE-PORT',
-    'KUBE-PROXY-FIREWALL',
-    'KUBE-SOURCE-RANGES-FIREWALL',
-    'KUBE-IPVS-FILTER',
-    'KUBE-IPVS-OUT-FILTER',
-  ],
-  mangle: ['KUBE-IPVS-IN', 'KUBE-IPVS-OUT', 'KUBE-IPVS-RANGES'],
-};
 
 /** The name of a set in the kernel. */
 type NameOf = (set: SetName) => string;
@@ -141,6 +119,7 @@ function renderNat(plan: Plan, masqueradeMark: number, nameOf: NameOf): Chains {
         `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,
       ],
     ],
+    ['KUBE-PROXY-CANARY', [canaryRule]],
   ]);
 }
 
@@ -190,6 +169,7 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
         `-m conntrack --ctstate NEW ${matchSet(nameOf('KUBE-IPVS-IPS'), 'dst')} -j REJECT --reject-with ${unreachable}`,
       ],
     ],
+    ['KUBE-PROXY-CANARY', [canaryRule]],
   ]);
 }
 

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { IptablesBackend } from '../../../src/backends/iptables/backend';
-import { planSteps, printStep } from '../../../src/backends/iptables/steps';
+import { planSteps } from '../../../src/backends/iptables/steps';
 import type { ServiceKey } from '../../../src/model/cluster';
 import type { ServicePlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';
+import { printStep } from '../../../src/xtables/rules';
 import { FakeIptables } from '../../support/fake-iptables';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 

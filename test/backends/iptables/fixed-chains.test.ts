@@ -1,12 +1,11 @@
 import {
-  fixedChains,
   type IptablesSettings,
   matchHairpin,
   renderFilterBase,
   renderJumps,
   renderNatBase,
 } from '../../../src/backends/iptables/fixed-chains';
-import { isOurChain } from '../../../src/backends/iptables/steps';
+import { isOurChain } from '../../../src/xtables/known-chains';
 import { jumps as kubeProxyJumps } from '../../support/kube-proxy-rules';
 
 const settings: IptablesSettings = {
@@ -105,7 +104,6 @@ test.each(['nat', 'filter'] as const)('every chain that is made in %s is known a
       table === 'nat' ? renderNatBase('IPv4', { ...settings, hasBpf }) : renderFilterBase('IPv4', settings, false);
     for (const chain of made.keys()) expect(isOurChain(table, chain)).toBe(true);
   }
-  for (const chain of fixedChains[table]) expect(isOurChain(table, chain)).toBe(true);
 });
 
 test.each([

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { countLines, RuleSet } from '../../../src/backends/iptables/rule-set';
-import { serviceChainPrefixes } from '../../../src/backends/iptables/names';
-import { fixedChains, tableNames } from '../../../src/backends/iptables/fixed-chains';
+import { RuleSet } from '../../../src/backends/iptables/rule-set';
 import type { ServiceKey } from '../../../src/model/cluster';
 import type { NodeSettings, ServicePlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';
+import { isOurChain } from '../../../src/xtables/known-chains';
+import { countLines, tableNames } from '../../../src/xtables/rules';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 
 const everything = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
@@ -61,8 +61,8 @@ test('every chain has a name that kube-proxy collects, and leads to chains that 
     for (const table of ['nat', 'filter'] as const) {
       const names = new Set([...rules.tables[table].desiredEntries()].map(([name]) => name));
       for (const name of names) {
-        const known = [...fixedChains[table], 'KUBE-FIREWALL'].includes(name);
-        expect(known || serviceChainPrefixes.some((prefix) => name.startsWith(prefix))).toBe(true);
+        const known = name === 'KUBE-FIREWALL' || isOurChain(table, name);
+        expect(known).toBe(true);
         for (const line of chain(rules, table, name)) {
           expect(line.startsWith(`-A ${name} `)).toBe(true);
           const target = / -j (KUBE-\S+)$/.exec(line)?.[1];

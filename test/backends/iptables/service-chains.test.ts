@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { affinityListName, serviceChainPrefixes, servicePortIdentity } from '../../../src/backends/iptables/names';
+import { affinityListName, servicePortIdentity } from '../../../src/backends/iptables/names';
 import {
   type Chains,
   isForwarded,
@@ -7,6 +7,7 @@ import {
   serviceChainNames,
 } from '../../../src/backends/iptables/service-chains';
 import type { Frontend, LocalDetector, PlanEndpoint, ServicePortPlan } from '../../../src/planner/plan';
+import { serviceChainPrefixes } from '../../../src/xtables/known-chains';
 import { clusterIP, endpoint, servicePort } from '../../support/plans';
 import { type Chances, chancesIn } from './walk-rules';
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { IptablesBackend } from '../../../src/backends/iptables/backend';
-import { planSteps, printStep, type Step } from '../../../src/backends/iptables/steps';
+import { planSteps } from '../../../src/backends/iptables/steps';
 import type { MutablePlan, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../../src/planner/plan';
+import { printStep, type Step } from '../../../src/xtables/rules';
 import { FakeIptables } from '../../support/fake-iptables';
 import { jumps as kubeProxyJumps, type KubeProxyService, printSync } from '../../support/kube-proxy-rules';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';

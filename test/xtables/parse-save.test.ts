@@ -1,5 +1,5 @@
-import { SaveParser, type SavedTables } from '../../../src/backends/iptables/parse-save';
-import { readRecording, recordings } from '../../support/kube-proxy-rules';
+import { SaveParser, type SavedTables } from '../../src/xtables/parse-save';
+import { readRecording, recordings } from '../support/kube-proxy-rules';
 
 function parse(...lines: string[]): SavedTables {
   const parser = new SaveParser();

@@ -1,5 +1,5 @@
-import { noRules, type SavedTables } from '../../../src/backends/iptables/parse-save';
-import { chooseVariant, parseVersion, type Variant } from '../../../src/backends/iptables/variant';
+import { noRules, type SavedTables } from '../../src/xtables/parse-save';
+import { chooseVariant, parseVersion, type Variant } from '../../src/xtables/variant';
 
 const chains = (count: number, table: 'nat' | 'filter' = 'nat'): Partial<SavedTables> => ({
   chains: { ...noRules().chains, [table]: new Map(Array.from({ length: count }, (_, i) => [`KUBE-SVC-${i}`, ''])) },

@@ -4,8 +4,8 @@
  * at the canary rules, which costs milliseconds and sees a flush. The legacy variant has the canaries, and a full read now
  * and then.
  */
-import type { Clock } from '../../host/clock';
-import type { IptablesTables } from './backend';
+import type { Clock } from '../host/clock';
+import type { KernelTables } from './rules';
 
 export interface DriftOptions {
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export class DriftWatch {
   }
 
   /** The same tables, their reads and writes taken note of. */
-  watched(tables: IptablesTables): IptablesTables {
+  watched(tables: KernelTables): KernelTables {
     return {
       variant: tables.variant,
       save: () => this.ownRead(() => tables.save()),

@@ -1,11 +1,11 @@
 /** iptables-save and iptables-restore, of one variant and family. */
-import { lockConflict } from '../../host/lock';
-import type { Family } from '../../model/address';
-import { CommandError, type RunCommand } from '../../host/command';
-import type { Logger } from '../../telemetry/log';
-import type { IptablesTables } from './backend';
-import { canaryRule, ownTables } from './fixed-chains';
+import { CommandError, type RunCommand } from '../host/command';
+import { lockConflict } from '../host/lock';
+import type { Family } from '../model/address';
+import type { Logger } from '../telemetry/log';
+import { canaryRule, ownTables } from './known-chains';
 import { type SavedTables, SaveParser } from './parse-save';
+import type { KernelTables } from './rules';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
@@ -26,7 +26,7 @@ function toolName(tool: Tool, variant: Variant, family: Family): string {
 /** Puts a write under the lock that it goes on holding when its process is killed. */
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
 
-export class IptablesDriver implements IptablesTables {
+export class IptablesDriver implements KernelTables {
   private readLimitMs: number = readLimitMs.first;
 
   constructor(

@@ -1,6 +1,6 @@
 /** What iptables-save prints, cut down to what is ours. */
-import { blockLocalnetRule, type Jump, sharedChain, type TableName, tableNames } from './fixed-chains';
-import { isOurChain } from './steps';
+import { blockLocalnetRule, sharedChain, isOurChain } from './known-chains';
+import { type Jump, type TableName, tableNames } from './rules';
 
 export interface SavedTables {
   /** Chain -> its `-A` lines, joined by newlines. Chains that are ours or kube-proxy's alone. */

@@ -1,9 +1,8 @@
 /** Removes everything that is ours or of kube-proxy's iptables mode, and nothing else. */
-import type { Family } from '../../model/address';
-import type { IptablesTables } from './backend';
-import { type Jump, sharedChain, type TableName, tableNames } from './fixed-chains';
+import type { Family } from '../model/address';
+import { sharedChain } from './known-chains';
 import type { SavedTables } from './parse-save';
-import { printTable, slices } from './steps';
+import { type KernelTables, type Jump, type TableName, tableNames, printTable, slices } from './rules';
 
 export interface CleanupReport {
   readonly family: Family;
@@ -12,7 +11,7 @@ export interface CleanupReport {
 }
 
 /** Throws where the tables cannot be read or written; what went by then is gone. Nothing to remove is no error. */
-export async function cleanUp(tables: IptablesTables, family: Family): Promise<CleanupReport> {
+export async function cleanUp(tables: KernelTables, family: Family): Promise<CleanupReport> {
   const saved = await tables.save();
   const steps = planCleanup(saved);
   for (const input of steps) await tables.restore(input);

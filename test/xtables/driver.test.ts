@@ -1,9 +1,9 @@
-import { detectVariant, IptablesDriver, isFamilyUsable } from '../../../src/backends/iptables/driver';
-import { canaryRule } from '../../../src/backends/iptables/fixed-chains';
-import { CommandError, type CommandOptions, type RunCommand } from '../../../src/host/command';
-import type { Family } from '../../../src/model/address';
-import type { Logger } from '../../../src/telemetry/log';
-import { createLogger } from '../../../src/telemetry/logger';
+import { CommandError, type CommandOptions, type RunCommand } from '../../src/host/command';
+import type { Family } from '../../src/model/address';
+import type { Logger } from '../../src/telemetry/log';
+import { createLogger } from '../../src/telemetry/logger';
+import { detectVariant, IptablesDriver, isFamilyUsable } from '../../src/xtables/driver';
+import { canaryRule } from '../../src/xtables/known-chains';
 
 interface Call {
   readonly command: string;

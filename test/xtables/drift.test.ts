@@ -1,7 +1,7 @@
-import type { IptablesTables } from '../../../src/backends/iptables/backend';
-import { DriftWatch } from '../../../src/backends/iptables/drift';
-import { noRules } from '../../../src/backends/iptables/parse-save';
-import { FakeClock } from '../../reconciler/fake-clock';
+import { DriftWatch } from '../../src/xtables/drift';
+import { noRules } from '../../src/xtables/parse-save';
+import type { KernelTables } from '../../src/xtables/rules';
+import { FakeClock } from '../reconciler/fake-clock';
 
 /** The kernel's counter, with writers who move it on. */
 class Kernel {
@@ -17,7 +17,7 @@ class Kernel {
   looks = 0;
   readonly clock = new FakeClock();
   readonly watch: DriftWatch;
-  readonly tables: IptablesTables;
+  readonly tables: KernelTables;
 
   constructor({ generation = 7, legacy = false } = {}) {
     this.generation = generation;

@@ -1,8 +1,8 @@
-import { IptablesBackend } from '../../../src/backends/iptables/backend';
-import { cleanUp } from '../../../src/backends/iptables/cleanup';
-import { FakeIptables } from '../../support/fake-iptables';
-import { readRecording, recordings } from '../../support/kube-proxy-rules';
-import { everyKind, plan } from '../../support/plans';
+import { IptablesBackend } from '../../src/backends/iptables/backend';
+import { cleanUp } from '../../src/xtables/cleanup';
+import { FakeIptables } from '../support/fake-iptables';
+import { readRecording, recordings } from '../support/kube-proxy-rules';
+import { everyKind, plan } from '../support/plans';
 
 const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: false, hasRecent: true, hasSctp: true };
 const empty = new FakeIptables().print();

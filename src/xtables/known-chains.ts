@@ -1,0 +1,58 @@
+/** The chains that belong to a service proxy, whichever proxy and mode: what is recognised as ours, taken over and cleaned up. */
+import type { TableName } from './rules';
+
+export type ServiceChainPrefix = 'KUBE-SVC-' | 'KUBE-SVL-' | 'KUBE-EXT-' | 'KUBE-FW-' | 'KUBE-SEP-';
+export const serviceChainPrefixes: readonly ServiceChainPrefix[] = [
+  'KUBE-SVC-',
+  'KUBE-SVL-',
+  'KUBE-EXT-',
+  'KUBE-FW-',
+  'KUBE-SEP-',
+];
+
+/** kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
+export const sharedChain = 'KUBE-FIREWALL';
+/** route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule. */
+export const blockLocalnetRule =
+  '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP';
+
+/** Never reached; where it is gone, somebody flushed the table. */
+export const canaryRule = '-m comment --comment "a table without this rule was flushed" -j RETURN';
+/** Tables in which we have rules; mangle has kube-proxy's canary alone, and that goes. */
+export const ownTables = ['nat', 'filter'] as const;
+
+/** In every mode. KUBE-FIREWALL is shared with the kubelet. kube-proxy has none in mangle but its canary: the others are ours. */
+const fixedChains: Readonly<Record<TableName, ReadonlySet<string>>> = {
+  nat: new Set([
+    'KUBE-SERVICES',
+    'KUBE-NODEPORTS',
+    'KUBE-POSTROUTING',
+    'KUBE-MARK-MASQ',
+    'KUBE-PROXY-CANARY',
+    // IPVS mode.
+    'KUBE-NODE-PORT',
+    'KUBE-LOAD-BALANCER',
+  ]),
+  filter: new Set([
+    'KUBE-SERVICES',
+    'KUBE-EXTERNAL-SERVICES',
+    'KUBE-NODEPORTS',
+    'KUBE-FORWARD',
+    'KUBE-PROXY-FIREWALL',
+    'KUBE-PROXY-CANARY',
+    // IPVS mode.
+    'KUBE-NODE-PORT',
+    'KUBE-SOURCE-RANGES-FIREWALL',
+    'KUBE-IPVS-FILTER',
+    'KUBE-IPVS-OUT-FILTER',
+  ]),
+  mangle: new Set(['KUBE-PROXY-CANARY', 'KUBE-IPVS-IN', 'KUBE-IPVS-OUT', 'KUBE-IPVS-RANGES']),
+};
+
+/** Of a table's chains those that are ours or kube-proxy's, and so are rewritten or removed. */
+export function isOurChain(table: TableName, chain: string): boolean {
+  return (
+    fixedChains[table].has(chain) ||
+    (table !== 'mangle' && serviceChainPrefixes.some((prefix) => chain.startsWith(prefix)))
+  );
+}
