@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeAsRoot } from '../support/network-namespace';
 
 jest.setTimeout(60_000);
 
@@ -47,7 +46,7 @@ async function runGuest(
 const isHere = existsSync('/usr/bin/linux.uml');
 if (!isHere) console.warn('SKIPPED: scripts/guest needs linux.uml (user-mode-linux)');
 
-describeAsRoot('scripts/guest', () => {
+describe('scripts/guest', () => {
   (isHere ? test : test.skip)('a command has IPVS, output, an exit code, its environment and folder', async () => {
     const script =
       'ipvsadm -A -t 10.96.0.10:80 -s sh && cat /proc/net/ip_vs && pwd && echo "$WORD" && echo wrong >&2; exit 7';
