@@ -44,8 +44,8 @@ export function decodeAddress(
   return { address: decodeAddressBytes(payload, at, family), family, prefix: payload.readUInt8(1) };
 }
 
-/** kube-ipvs0 has one for each Service: IPv4 without the detour by BigInt. */
-function decodeAddressBytes(payload: Buffer, at: number, family: Family): string {
+/** Of those there are tens of thousands: IPv4 without the detour by BigInt. */
+export function decodeAddressBytes(payload: Buffer, at: number, family: Family): string {
   if (family === 'IPv4') return payload.subarray(at, at + 4).join('.');
   return formatAddress(family, BigInt(`0x${payload.toString('hex', at, at + 16)}`));
 }

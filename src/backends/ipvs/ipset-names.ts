@@ -109,6 +109,9 @@ export function canBeInSet(canonicalAddress: string): boolean {
   return canonicalAddress !== '0.0.0.0' && canonicalAddress !== '::';
 }
 
+/** As the kernel numbers those that a set tells apart. */
+export const protocolNames: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
 /** Of hash:ip,port: `10.96.0.10,tcp:80`. Elements are as `ipset save` prints them, since texts are compared. */
 export function ipPortElement(canonicalAddress: string, protocol: Protocol, port: number): string {
   return `${canonicalAddress},${protocol.toLowerCase()}:${port}`;

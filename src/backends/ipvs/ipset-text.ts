@@ -7,7 +7,7 @@
  *   del KUBE-CLUSTER-IP 10.96.0.9,tcp:80
  */
 import type { Family } from '../../model/address';
-import { type KnownSet, knownSets, type SetType } from './ipset-names';
+import { type KnownSet, knownSets, protocolNames, type SetType } from './ipset-names';
 
 export interface SetWrites {
   /** Names; each of knownSets. */
@@ -103,6 +103,10 @@ function joinLines(lines: readonly string[]): string {
 /** What changes by itself, or says nothing about what the set can hold. */
 const sizeOptions = / (?:hashsize|bucketsize|initval) \S+/g;
 
+/** Where there is no /etc/protocols, the tool prints numbers. */
+const protocolNumber = /,(6|17|132):/;
+const nameProtocol = (_: string, number: string): string => `,${protocolNames[Number(number)] ?? number}:`;
+
 /** What `ipset save` prints, line by line, cut down to the sets of a family. */
 export class SetParser {
   private readonly sets = new Map<string, string>();
@@ -137,8 +141,8 @@ export class SetParser {
     const nameEnd = line.indexOf(' ', 4);
     if (!this.sets.has(line.slice(4, nameEnd))) return;
     const entryEnd = line.indexOf(' ', nameEnd + 1);
-    if (entryEnd < 0) this.elements.set(line.slice(4), '');
-    else this.elements.set(line.slice(4, entryEnd), line.slice(entryEnd + 1).trimEnd());
+    const element = line.slice(4, entryEnd < 0 ? undefined : entryEnd).replace(protocolNumber, nameProtocol);
+    this.elements.set(element, entryEnd < 0 ? '' : line.slice(entryEnd + 1).trimEnd());
   }
 }
 

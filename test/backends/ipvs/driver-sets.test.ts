@@ -2,8 +2,10 @@ import { destroySets, SetDriver } from '../../../src/backends/ipvs/driver-sets';
 import { printSetAdditions, printSetRemovals } from '../../../src/backends/ipvs/ipset-text';
 import { SetContents } from '../../../src/backends/ipvs/set-contents';
 import { CommandError } from '../../../src/host/command';
+import { NetlinkUnavailableError } from '../../../src/host/netlink';
 import { FakeIpset } from '../../support/fake-ipset';
 
+const withoutAddon = (): Promise<never> => Promise.reject(new NetlinkUnavailableError());
 const unlocked = (file: string, args: readonly string[]): { file: string; args: readonly string[] } => ({ file, args });
 const errorOf = async (work: Promise<unknown>): Promise<Error> =>
   work.then(
@@ -13,7 +15,7 @@ const errorOf = async (work: Promise<unknown>): Promise<Error> =>
 
 const open = (): { kernel: FakeIpset; driver: SetDriver } => {
   const kernel = new FakeIpset();
-  return { kernel, driver: new SetDriver('IPv4', kernel.run, unlocked) };
+  return { kernel, driver: new SetDriver('IPv4', kernel.run, unlocked, withoutAddon) };
 };
 
 test('what was written is what is read, and needs no other write', async () => {
@@ -58,6 +60,32 @@ test('writes go under the lock, and one that is held by another is told', async 
   const error = await errorOf(driver.restore('add KUBE-IPVS-IPS 10.96.0.10\n'));
   expect(error.message).toBe('ipset: exit 75 after 1 ms: another vipwire holds the lock of writes');
   expect(called).toEqual(['flock /run/lock ipset -exist restore']);
+});
+
+test('protocols are written as numbers, for which the tool needs no /etc/protocols', async () => {
+  const { kernel, driver } = open();
+  await driver.restore(
+    'create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536\n' +
+      'add KUBE-CLUSTER-IP 10.96.0.10,tcp:80\nadd KUBE-CLUSTER-IP 10.96.0.10,udp:80\ndel KUBE-CLUSTER-IP 10.96.0.10,sctp:80\n',
+  );
+  expect(kernel.inputs[0]?.split('\n').slice(1)).toEqual([
+    'add KUBE-CLUSTER-IP 10.96.0.10,6:80',
+    'add KUBE-CLUSTER-IP 10.96.0.10,17:80',
+    'del KUBE-CLUSTER-IP 10.96.0.10,132:80',
+    '',
+  ]);
+  expect([...(await driver.read()).elements.keys()]).toEqual([
+    'KUBE-CLUSTER-IP 10.96.0.10,tcp:80',
+    'KUBE-CLUSTER-IP 10.96.0.10,udp:80',
+  ]);
+});
+
+test('what netlink tells is believed, and its errors are told', async () => {
+  const { kernel } = open();
+  const saved = { sets: new Map([['KUBE-NODE-PORT-TCP', 'bitmap:port range 0-65535']]), elements: new Map() };
+  expect(await new SetDriver('IPv4', kernel.run, unlocked, () => Promise.resolve(saved)).read()).toBe(saved);
+  const failing = new SetDriver('IPv4', kernel.run, unlocked, () => Promise.reject(new Error('netlink: EPERM')));
+  expect((await errorOf(failing.read())).message).toBe('netlink: EPERM');
 });
 
 test('a set of our name that another program made is told, with what it is', async () => {
