@@ -98,7 +98,7 @@ function encodeAddressBytes(canonicalAddress: string, family: Family): Uint8Arra
 }
 
 /** An address that the kernel refused, among others that it took. */
-export class AddressError extends Error {
+class AddressError extends Error {
   override readonly name = 'AddressError';
   constructor(
     /** errno's name. */

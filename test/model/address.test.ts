@@ -8,6 +8,7 @@ import {
   familyOf,
   formatAddress,
   formatCidr,
+  isLinkLocalIPv6,
   isLoopback,
   joinHostPort,
   parseAddress,
@@ -190,4 +191,15 @@ test.each([
   ['::', false],
 ])('isLoopback %s: %s', (address, expected) => {
   expect(isLoopback(address)).toBe(expected);
+});
+
+test.each([
+  ['fe80::1', true],
+  ['febf::1', true],
+  ['fec0::1', false],
+  ['fe80:1::', true],
+  ['fd00::fe80', false],
+  ['169.254.20.10', false],
+])('isLinkLocalIPv6 %s: %s', (address, expected) => {
+  expect(isLinkLocalIPv6(address)).toBe(expected);
 });

@@ -48,7 +48,7 @@ const ownSetLimit = 1_048_576;
 /** The kernel's limit (IPSET_MAXNAMELEN less the final NUL). */
 const maxSetName = 31;
 
-export function isBitmap(set: SetName): boolean {
+function isBitmap(set: SetName): boolean {
   return setTypes[set] === 'bitmap:port';
 }
 

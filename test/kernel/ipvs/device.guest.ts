@@ -11,8 +11,7 @@ import { families } from '../../../src/model/address';
 import { createLogger } from '../../../src/telemetry/logger';
 
 const shell = (script: string): string => execFileSync('sh', ['-c', script], { encoding: 'utf8', stdio: 'pipe' });
-const many = 5_000;
-const v4 = Array.from({ length: many }, (_, n) => `10.96.${n >> 8}.${n & 255}`);
+const v4 = Array.from({ length: 700 }, (_, n) => `10.96.${n >> 8}.${n & 255}`);
 const vips = { IPv4: ['10.96.0.1', '10.96.0.10'], IPv6: ['fd96::1', 'fd96::10'] } as const;
 
 /** Of `ip -o address`: what differs between what we made and what kube-proxy makes. */
@@ -26,12 +25,6 @@ const addressLines = (): string[] =>
         .replace(/\s+/g, ' ')
         .replace(/ \\.*/, ''),
     );
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return Math.round(performance.now() - start);
-}
 
 async function tryDevice(): Promise<unknown> {
   const device = new IpvsDevice(runCommand);
@@ -55,9 +48,9 @@ async function tryDevice(): Promise<unknown> {
   // A multicast address is no interface's.
   const refused = String(await device.bind('IPv6', ['fd96::3', 'ff02::9', 'fd96::4']).catch((error: unknown) => error));
   const afterRefusal = await read();
-  const bindMs = await timed(() => device.bind('IPv4', v4));
-  const readMs = await timed(() => device.readAddresses('IPv4'));
-  const unbindMs = await timed(() => device.unbind('IPv4', v4.slice(2)));
+  await device.bind('IPv4', v4);
+  const most = (await device.readAddresses('IPv4')).length;
+  await device.unbind('IPv4', v4.slice(2));
   const last = await read();
   await device.delete();
   await device.delete();
@@ -71,7 +64,7 @@ async function tryDevice(): Promise<unknown> {
     bound,
     nodeAddresses,
   };
-  return { ...facts, left, refused, afterRefusal, last, isGone, times: { bindMs, readMs, unbindMs } };
+  return { ...facts, left, refused, afterRefusal, most, last, isGone };
 }
 
 async function trySettings(): Promise<unknown> {

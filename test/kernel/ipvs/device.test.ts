@@ -43,7 +43,8 @@ describe.each([
       expect(told.device['afterRefusal']).toEqual([['10.96.0.1'], ['fd96::1', 'fd96::3', 'fd96::4']]);
     });
 
-    test('thousands come and go, and at last the device', () => {
+    test('hundreds come and go, and at last the device', () => {
+      expect(told.device['most']).toBe(700);
       expect(told.device['last']).toEqual([
         ['10.96.0.0', '10.96.0.1'],
         ['fd96::1', 'fd96::3', 'fd96::4'],

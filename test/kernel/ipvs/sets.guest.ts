@@ -135,8 +135,10 @@ async function outgrow(): Promise<unknown> {
 }
 
 async function main(): Promise<unknown> {
-  if (process.argv[2] === 'without-addon') process.env['npm_config_arch'] = 'none';
+  const hasAddon = process.argv[2] !== 'without-addon';
+  if (!hasAddon) process.env['npm_config_arch'] = 'none';
   const ours = { IPv4: await tryFamily('IPv4'), IPv6: await tryFamily('IPv6') };
+  if (!hasAddon) return { ours };
   const kubeProxyOverOurs = createAsKubeProxy();
   const outgrown = await outgrow();
   const matching = ['-t', 'mangle', '-A', 'INPUT', '-m', 'set', '--match-set', 'KUBE-IPVS-IPS', 'dst', '-j', 'ACCEPT'];
