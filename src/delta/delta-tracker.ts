@@ -7,12 +7,16 @@ export interface Pending<K, V> {
   readonly deletions: ReadonlySet<K>;
 }
 
+/** A read that is under way: the keys that were written since it began. */
+export type OpenRead<K> = ReadonlySet<K>;
+
 /** Values are compared with ===: strings, or values that are shared where they are equal. */
 export class DeltaTracker<K, V> {
   private readonly desired = new Map<K, V>();
   private observed = new Map<K, V>();
   /** Keys at which the two differ. */
   private readonly differing = new Set<K>();
+  private readonly reads = new Set<Set<K>>();
 
   getDesired(key: K): V | undefined {
     return this.desired.get(key);
@@ -44,8 +48,25 @@ export class DeltaTracker<K, V> {
     return this.observed.get(key);
   }
 
-  /** What a read found; everything is compared anew. */
-  replaceObserved(observed: Map<K, V>): void {
+  /** What is written from here on counts as written, whatever the read finds. */
+  beginRead(): OpenRead<K> {
+    const read = new Set<K>();
+    this.reads.add(read);
+    return read;
+  }
+
+  /** The read came to its end, or to nothing. */
+  endRead(read: OpenRead<K>): void {
+    this.reads.delete(read as Set<K>);
+  }
+
+  /** What a read found, but for what was written since it began; everything is compared anew. */
+  replaceObserved(observed: Map<K, V>, writtenMeanwhile: Iterable<K> = []): void {
+    for (const key of writtenMeanwhile) {
+      const value = this.observed.get(key);
+      if (value === undefined) observed.delete(key);
+      else observed.set(key, value);
+    }
     this.observed = observed;
     this.differing.clear();
     for (const [key, value] of this.desired) {
@@ -59,6 +80,7 @@ export class DeltaTracker<K, V> {
   setObserved(key: K, value: V | undefined): void {
     if (value === undefined) this.observed.delete(key);
     else this.observed.set(key, value);
+    for (const read of this.reads) read.add(key);
     this.compare(key);
   }
 

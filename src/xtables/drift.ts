@@ -15,6 +15,8 @@ export interface DriftOptions {
   readonly canariesStand: () => Promise<boolean>;
   /** Full reads where nothing tells of single edits. */
   readonly fullCheckMs: number;
+  /** Whether there is more to read than iptables' tables, of which nothing tells. */
+  readonly hasMore?: boolean;
   /** What reads may take of the time in the long run. */
   readonly readShare: number;
 }
@@ -100,9 +102,11 @@ export class DriftWatch {
     // What moves now is most likely our own; the write counts its transactions.
     if (this.writing > 0) return false;
     const generation = await this.generation();
-    if (generation === undefined) return clock.now() >= this.lastReadEndedMs + fullCheckMs || !(await canariesStand());
+    const isDue = clock.now() >= this.lastReadEndedMs + fullCheckMs;
+    if (generation === undefined) return isDue || !(await canariesStand());
     if (generation !== this.expected) this.foreign = true;
     this.expected = generation;
+    if (isDue && this.options.hasMore === true) this.foreign = true;
     if (!this.foreign) return false;
     if (this.budget() <= 0 && (await canariesStand())) {
       // The look at the canaries may count as a transaction.

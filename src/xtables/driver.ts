@@ -5,7 +5,7 @@ import type { Family } from '../model/address';
 import type { Logger } from '../telemetry/log';
 import { canaryRule, ownTables } from './known-chains';
 import { type SavedTables, SaveParser } from './parse-save';
-import type { KernelTables } from './rules';
+import type { KernelTables, TableName } from './rules';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
@@ -55,13 +55,17 @@ export class IptablesDriver implements KernelTables {
     }
   }
 
-  /** Whether the kernel takes this match: tried in a chain that nothing leads to, and that goes at once. */
-  async canMatch(match: string): Promise<boolean> {
+  canMatch(match: string): Promise<boolean> {
+    return this.canTake('nat', `${match} -j RETURN`);
+  }
+
+  /** Whether the kernel takes this rule: tried in a chain that nothing leads to, and that goes at once. */
+  async canTake(table: TableName, rule: string): Promise<boolean> {
     const chain = 'KUBE-SEP-probe';
-    const input = (lines: string): string => `*nat\n:${chain} - [0:0]\n${lines}\nCOMMIT\n`;
+    const input = (lines: string): string => `*${table}\n:${chain} - [0:0]\n${lines}\nCOMMIT\n`;
     for (let tries = 1; ; tries++)
       try {
-        await this.restore(input(`-A ${chain} ${match} -j RETURN`));
+        await this.restore(input(`-A ${chain} ${rule}`));
         await this.restore(input(`-X ${chain}`));
         return true;
       } catch (error) {

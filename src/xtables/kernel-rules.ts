@@ -10,19 +10,15 @@ export interface DesiredRules {
   readonly jumps: readonly Jump[];
 }
 
-/** What was written since a read began: what that finds of it may be from before. */
-interface WrittenMeanwhile {
-  readonly chains: ReadonlyMap<TableName, Set<string>>;
-  readonly jumps: Jump[];
-}
-
 export class KernelRules {
   missingJumps: readonly Jump[] = [];
+  /** To our chains, and wanted no more. */
+  staleJumps: readonly Jump[] = [];
   /** Chains of ours that chains of others jump to: the kernel refuses to delete them. */
   usedByOthers: ReadonlySet<string> = new Set();
   private seenJumps: readonly Jump[] = [];
-  /** Reads that are under way. */
-  private readonly reading = new Set<WrittenMeanwhile>();
+  /** Of reads that are under way: what was written of jumps since. */
+  private readonly jumpReads = new Set<JumpWrites>();
   private readsBegun = 0;
   private lastRead = 0;
 
@@ -33,35 +29,30 @@ export class KernelRules {
 
   /** Nothing is to be written. */
   get isSettled(): boolean {
-    return this.missingJumps.length === 0 && tableNames.every((table) => this.desired.tables[table].inSync);
+    const { missingJumps, staleJumps, desired } = this;
+    return missingJumps.length + staleJumps.length === 0 && tableNames.every((table) => desired.tables[table].inSync);
   }
 
   /** As Backend.read. May go on beside writes. */
   async read(): Promise<boolean> {
     const number = ++this.readsBegun;
-    const written: WrittenMeanwhile = { chains: new Map(tableNames.map((table) => [table, new Set()])), jumps: [] };
-    this.reading.add(written);
+    const { tables } = this.desired;
+    const jumps: JumpWrites = { added: [], removed: new Set() };
+    const reads = tableNames.map((table) => [table, tables[table].beginRead()] as const);
+    this.jumpReads.add(jumps);
     let saved: SavedTables;
     try {
       saved = await this.kernel.save();
     } finally {
-      this.reading.delete(written);
+      for (const [table, read] of reads) tables[table].endRead(read);
+      this.jumpReads.delete(jumps);
     }
     // One that began later was quicker.
     if (number < this.lastRead) return false;
     this.lastRead = number;
     const wasSettled = this.isSettled;
-    for (const table of tableNames) {
-      const tracker = this.desired.tables[table];
-      const found = saved.chains[table];
-      for (const chain of written.chains.get(table) ?? []) {
-        const lines = tracker.getObserved(chain);
-        if (lines === undefined) found.delete(chain);
-        else found.set(chain, lines);
-      }
-      tracker.replaceObserved(found);
-    }
-    this.seenJumps = [...saved.jumps, ...written.jumps];
+    for (const [table, read] of reads) tables[table].replaceObserved(saved.chains[table], read);
+    this.seenJumps = [...saved.jumps.filter((jump) => !jumps.removed.has(jumpKey(jump))), ...jumps.added];
     this.usedByOthers = saved.usedByOthers;
     for (const table of tableNames) for (const chain of this.usedByOthers) this.forgetEmptied(table, chain);
     this.compareJumps();
@@ -76,28 +67,31 @@ export class KernelRules {
 
   /** Goes on as if the step had been written. */
   noteWritten(step: Step): void {
-    for (const { table, chains, appends, deletions, jumps } of step.tables) {
+    for (const { table, chains, appends, deletions, jumps, staleJumps = [] } of step.tables) {
       const tracker = this.desired.tables[table];
-      for (const written of this.reading) {
-        for (const [chain] of [...chains, ...appends]) written.chains.get(table)?.add(chain);
-        for (const chain of deletions) written.chains.get(table)?.add(chain);
-        written.jumps.push(...jumps);
-      }
       for (const [chain, lines] of [...chains, ...appends]) {
         tracker.setObserved(chain, lines);
         this.forgetEmptied(table, chain);
       }
       for (const chain of deletions) tracker.setObserved(chain, undefined);
-      this.seenJumps = [...this.seenJumps, ...jumps];
+      const gone = new Set(staleJumps.map(jumpKey));
+      this.seenJumps = [...this.seenJumps.filter((jump) => !gone.has(jumpKey(jump))), ...jumps];
+      for (const { added, removed } of this.jumpReads) {
+        added.push(...jumps);
+        for (const key of gone) removed.add(key);
+      }
     }
     this.compareJumps();
   }
 
   /** The desired jumps may be others now. */
   compareJumps(): void {
-    const key = ({ table, from, rule }: Jump): string => `${table} ${from} ${rule}`;
-    const seen = new Set(this.seenJumps.map(key));
-    this.missingJumps = this.desired.jumps.filter((jump) => !seen.has(key(jump)));
+    const { jumps } = this.desired;
+    const seen = new Set(this.seenJumps.map(jumpKey));
+    const wanted = new Set(jumps.map(jumpKey));
+    this.missingJumps = jumps.filter((jump) => !seen.has(jumpKey(jump)));
+    const isStale = (jump: Jump): boolean => !wanted.has(jumpKey(jump)) && !jump.rule.endsWith(`-j ${sharedChain}`);
+    this.staleJumps = jumps.length === 0 ? [] : this.seenJumps.filter(isStale);
     // The chain that the kubelet shares is left where it stands when nothing here needs it any more.
     const { filter } = this.desired.tables;
     if (this.desired.jumps.length > 0 && filter.getDesired(sharedChain) === undefined)
@@ -110,4 +104,14 @@ export class KernelRules {
     if (tracker.getDesired(chain) === undefined && tracker.getObserved(chain) === '')
       tracker.setObserved(chain, undefined);
   }
+}
+
+interface JumpWrites {
+  readonly added: Jump[];
+  /** Keys. */
+  readonly removed: Set<string>;
+}
+
+function jumpKey({ table, from, rule }: Jump): string {
+  return `${table} ${from} ${rule}`;
 }

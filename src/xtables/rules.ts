@@ -20,6 +20,8 @@ export interface TableStep {
   readonly appends: readonly (readonly [chain: string, lines: string])[];
   readonly deletions: readonly string[];
   readonly jumps: readonly Jump[];
+  /** Deleted, as they were read. */
+  readonly staleJumps?: readonly Jump[];
 }
 
 export interface Step {
@@ -47,12 +49,13 @@ export function printStep(step: Step): string {
   return step.tables.map(printTable).join('');
 }
 
-export function printTable({ table, chains, appends, deletions, jumps }: TableStep): string {
+export function printTable({ table, chains, appends, deletions, jumps, staleJumps = [] }: TableStep): string {
   const lines = [`*${table}`];
   for (const [chain] of chains) lines.push(`:${chain} - [0:0]`);
   for (const chain of deletions) lines.push(`:${chain} - [0:0]`);
   for (const [, text] of [...chains, ...appends]) if (text !== '') lines.push(text);
   for (const jump of jumps) lines.push(`-I ${jump.from} ${jump.rule}`);
+  for (const { from, rule } of staleJumps) lines.push(`-D ${from} ${rule}`);
   for (const chain of deletions) lines.push(`-X ${chain}`);
   lines.push('COMMIT', '');
   return lines.join('\n');

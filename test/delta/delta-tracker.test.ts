@@ -102,3 +102,17 @@ test('pending is a snapshot: what is written meanwhile does not disturb who read
   ]);
   expect(tracker.inSync).toBe(true);
 });
+
+test('what is written while a read goes on counts as written; what is not, as read', () => {
+  const tracker = new DeltaTracker<Key, Value>();
+  tracker.setDesired('a', '1');
+  tracker.setDesired('b', '1');
+  const read = tracker.beginRead();
+  tracker.setObserved('a', '1');
+  tracker.setObserved('c', undefined);
+  tracker.endRead(read);
+  tracker.setObserved('b', '2');
+  tracker.replaceObserved(new Map<Key, Value>([['c', '1']]), read);
+  expect(tracker.getObserved('a')).toBe('1');
+  expect(tracker.pending()).toEqual({ updates: new Map([['b', '1']]), deletions: new Set() });
+});

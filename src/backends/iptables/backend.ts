@@ -31,8 +31,7 @@ export class IptablesBackend implements Backend<readonly Step[]> {
 
   diff(): readonly Step[] | undefined {
     if (this.kernel.isSettled) return undefined;
-    const { missingJumps, usedByOthers } = this.kernel;
-    return planSteps(this.rules, missingJumps, chainsPerCall[this.tables.variant], usedByOthers);
+    return planSteps(this.rules, this.kernel, chainsPerCall[this.tables.variant]);
   }
 
   print(steps: readonly Step[]): string {

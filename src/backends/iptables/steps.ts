@@ -1,5 +1,6 @@
 /** From what differs to calls of iptables-restore, each of which is right by itself. */
 import type { Pending } from '../../delta/delta-tracker';
+import type { KernelRules } from '../../xtables/kernel-rules';
 import { serviceChainPrefixes, sharedChain } from '../../xtables/known-chains';
 import { type Jump, slices, type Step, type TableName, tableNames, type TableStep } from '../../xtables/rules';
 import type { RuleSet } from './rule-set';
@@ -19,9 +20,8 @@ type Differences = Readonly<Record<TableName, Pending<string, string>>>;
  */
 export function planSteps(
   rules: RuleSet,
-  missingJumps: readonly Jump[],
+  { missingJumps, staleJumps, usedByOthers }: Pick<KernelRules, 'missingJumps' | 'staleJumps' | 'usedByOthers'>,
   limit: number,
-  usedByOthers: ReadonlySet<string> = new Set(),
 ): Step[] {
   const differences = Object.fromEntries(
     tableNames.map((table) => [table, keepUsed(rules.tables[table].pending(), usedByOthers)]),
@@ -29,8 +29,9 @@ export function planSteps(
   const appends = chooseAppends(rules, differences);
   const changes = tableNames.map((table) => differences[table].updates.size + differences[table].deletions.size);
   const count = changes.reduce((sum, more) => sum + more, 0);
-  if (count === 0 && missingJumps.length === 0) return [];
-  if (count <= limit) return [{ title: 'all', tables: tableSteps(rules, differences, missingJumps, appends) }];
+  if (count + missingJumps.length + staleJumps.length === 0) return [];
+  if (count <= limit)
+    return [{ title: 'all', tables: tableSteps(rules, differences, missingJumps, appends, staleJumps) }];
 
   const { nat } = rules.tables;
   const { updates, deletions } = differences.nat;
@@ -66,6 +67,8 @@ export function planSteps(
   const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
   const dispatch = tableSteps(rules, { ...rest, filter }, otherJumps, appends);
   if (dispatch.length > 0) steps.push({ title: 'dispatch', tables: dispatch });
+  const withoutJumps = tableNames.flatMap((table) => staleJumpStep(table, staleJumps));
+  if (withoutJumps.length > 0) steps.push({ title: 'removals', tables: withoutJumps });
   for (const table of ['nat', 'filter'] as const) {
     const stale = [...differences[table].deletions].map(
       (chain): ChainLines => [chain, rules.tables[table].getObserved(chain) ?? ''],
@@ -107,7 +110,9 @@ function tableSteps(
   { nat, filter, mangle }: Differences,
   jumps: readonly Jump[],
   appends: readonly ChainLines[],
+  staleJumps: readonly Jump[] = [],
 ): TableStep[] {
+  const staleOf = (table: TableName): Jump[] => staleJumps.filter((jump) => jump.table === table);
   const jumpsOf = (table: TableName): Jump[] => jumps.filter((jump) => jump.table === table);
   const chains = [...filter.updates].filter(([chain]) => !appends.some(([other]) => other === chain));
   const observed = (chain: string): string => rules.tables.filter.getObserved(chain) ?? '';
@@ -121,6 +126,7 @@ function tableSteps(
     appends: [],
     deletions: [...nat.deletions],
     jumps: jumpsOf('nat'),
+    staleJumps: staleOf('nat'),
   } as const;
   const filterStep = {
     table: 'filter',
@@ -128,11 +134,12 @@ function tableSteps(
     appends,
     deletions: [...filter.deletions],
     jumps: jumpsOf('filter'),
+    staleJumps: staleOf('filter'),
   } as const;
   const steps: TableStep[] = isEmpty(natStep)
     ? [filterStep]
     : [
-        { ...filterStep, chains: first, deletions: [] },
+        { ...filterStep, chains: first, deletions: [], staleJumps: [] },
         natStep,
         { ...filterStep, chains: last, appends: [], jumps: [] },
       ];
@@ -142,12 +149,18 @@ function tableSteps(
     appends: [],
     deletions: [...mangle.deletions],
     jumps: [],
+    staleJumps: staleOf('mangle'),
   });
   return steps.filter((step) => !isEmpty(step));
 }
 
-function isEmpty({ chains, appends, deletions, jumps }: TableStep): boolean {
-  return [chains, appends, deletions, jumps].every((part) => part.length === 0);
+function isEmpty({ chains, appends, deletions, jumps, staleJumps = [] }: TableStep): boolean {
+  return [chains, appends, deletions, jumps, staleJumps].every((part) => part.length === 0);
+}
+
+function staleJumpStep(table: TableName, jumps: readonly Jump[]): TableStep[] {
+  const staleJumps = jumps.filter((jump) => jump.table === table);
+  return staleJumps.length === 0 ? [] : [{ table, chains: [], appends: [], deletions: [], jumps: [], staleJumps }];
 }
 
 /** One of those that kube-proxy collects. */

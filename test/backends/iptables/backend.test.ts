@@ -115,7 +115,11 @@ test('a large write goes in steps, each of which the kernel takes by itself', as
   const backend = new IptablesBackend('IPv4', settings, tables);
   await backend.read();
   backend.render(plan('IPv4', everyKind('IPv4')));
-  const steps = planSteps(backend.rules, backend.rules.jumps, 5);
+  const steps = planSteps(
+    backend.rules,
+    { missingJumps: backend.rules.jumps, staleJumps: [], usedByOthers: new Set() },
+    5,
+  );
   expect(new Set(steps.map(({ title }) => title))).toEqual(new Set(['marks', 'services', 'dispatch', 'removals']));
   for (const step of steps) await tables.restore(printStep(step));
   await backend.read();
@@ -126,7 +130,11 @@ test('stopped, it ends after the step in hand', async () => {
   const tables = new FakeIptables();
   const backend = new IptablesBackend('IPv4', settings, tables);
   backend.render(plan('IPv4', everyKind('IPv4')));
-  const steps = planSteps(backend.rules, backend.rules.jumps, 5);
+  const steps = planSteps(
+    backend.rules,
+    { missingJumps: backend.rules.jumps, staleJumps: [], usedByOthers: new Set() },
+    5,
+  );
   const stop = new AbortController();
   tables.beforeCommit = () => stop.abort();
   await backend.apply(steps, stop.signal);

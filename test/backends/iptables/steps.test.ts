@@ -31,7 +31,11 @@ async function missingJumps(backend: IptablesBackend, tables: FakeIptables) {
 
 /** The write of a cluster so large that few chains fit in a call. */
 async function largeSteps(backend: IptablesBackend, tables: FakeIptables, limit: number): Promise<Step[]> {
-  return planSteps(backend.rules, await missingJumps(backend, tables), limit);
+  return planSteps(
+    backend.rules,
+    { missingJumps: await missingJumps(backend, tables), staleJumps: [], usedByOthers: new Set() },
+    limit,
+  );
 }
 
 function natChains(step: Step): string[] {
