@@ -12,6 +12,8 @@ export interface BatchSize {
   readonly tables: readonly string[];
   /** Calls of the tool, each right by itself. */
   readonly steps: number;
+  /** What else it writes, by the words of the log. */
+  readonly others?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -38,6 +40,8 @@ export interface Backend<Batch> {
   read(): Promise<boolean>;
   /** In steps that are each right by themselves; with the signal aborted it ends after the step in hand. */
   apply(batch: Batch, signal?: AbortSignal): Promise<void>;
+  /** What the passing of time asks for, every few seconds and beside no other write. */
+  tend?(): Promise<void>;
   /** Goes on as if the batch had been applied: dry runs. */
   assumeApplied(batch: Batch): void;
   /** Rules that should be in force. Cheap: it is asked after every write. */

@@ -155,3 +155,11 @@ export function isLoopback(canonicalAddress: string): boolean {
 export function isLinkLocalIPv6(canonicalAddress: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(canonicalAddress);
 }
+
+/** Whether an interface can have it: neither unspecified, multicast nor reserved (0.0.0.0/8, 224.0.0.0/3, ff00::/8). */
+export function isUnicast(canonicalAddress: string): boolean {
+  if (familyOf(canonicalAddress) === 'IPv6')
+    return canonicalAddress !== '::' && !/^ff[0-9a-f]{2}:/.test(canonicalAddress);
+  const first = Number.parseInt(canonicalAddress, 10);
+  return first > 0 && first < 224;
+}

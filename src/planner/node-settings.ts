@@ -6,6 +6,7 @@ import {
   families,
   familyOf,
   formatCidr,
+  isLinkLocalIPv6,
   isLoopback,
   parseAddress,
   parseCidr,
@@ -26,6 +27,8 @@ export interface NodeConfig {
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
   readonly allowServiceExternalIPs: boolean;
+  /** The mode names each of the node's addresses. */
+  readonly needsHostAddresses?: boolean;
   /** In the place of the Node's IP of its family; '' or a wildcard: none. */
   readonly bindAddress: string;
 }
@@ -170,6 +173,12 @@ export function planNodeSettings(
     localDetector,
     nodePortAddresses: { IPv4: addressesOf('IPv4'), IPv6: addressesOf('IPv6') },
     localhostNodePorts,
+    ...(config.needsHostAddresses === true ? { hostAddresses: servingAddresses(hostAddresses) } : {}),
   };
   return { settings, warnings };
+}
+
+/** kube-proxy's idea of an address that VIPs and NodePorts can be on. */
+function servingAddresses(hostAddresses: readonly string[]): readonly string[] {
+  return [...new Set(hostAddresses.filter((address) => !isLoopback(address) && !isLinkLocalIPv6(address)))].sort();
 }

@@ -105,6 +105,11 @@ export interface NodeSettings {
   readonly nodePortAddresses: Readonly<Record<Family, NodePortAddresses>>;
   /** IPv4 alone: NodePorts answer on 127.0.0.0/8. */
   readonly localhostNodePorts: boolean;
+  /**
+   * This node's own addresses of both families, sorted, without loopback and link-local ones: only in modes that name each, and
+   * then not those of kube-ipvs0.
+   */
+  readonly hostAddresses?: readonly string[];
   /** Gate AllowServiceExternalIPs: otherwise nobody answers on spec.externalIPs. */
   readonly allowServiceExternalIPs: boolean;
 }

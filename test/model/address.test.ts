@@ -9,6 +9,7 @@ import {
   formatAddress,
   formatCidr,
   isLinkLocalIPv6,
+  isUnicast,
   isLoopback,
   joinHostPort,
   parseAddress,
@@ -202,4 +203,17 @@ test.each([
   ['169.254.20.10', false],
 ])('isLinkLocalIPv6 %s: %s', (address, expected) => {
   expect(isLinkLocalIPv6(address)).toBe(expected);
+});
+
+test.each([
+  ['10.96.0.1', true],
+  ['223.255.255.255', true],
+  ['fd00::1', true],
+  ['0.0.0.0', false],
+  ['224.0.0.1', false],
+  ['255.255.255.255', false],
+  ['::', false],
+  ['ff02::1', false],
+])('isUnicast %s: %s', (address, expected) => {
+  expect(isUnicast(address)).toBe(expected);
 });

@@ -1,7 +1,7 @@
 /** What the kernel should hold for a Plan, and how it changes with it. */
 import { DeltaTracker } from '../../delta/delta-tracker';
-import { type Family, isLoopback } from '../../model/address';
-import type { ServiceKey } from '../../model/cluster';
+import { type Family, familyOf, isLoopback } from '../../model/address';
+import type { Protocol, ServiceKey } from '../../model/cluster';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
@@ -18,6 +18,8 @@ import {
 } from './render-service';
 import { SetContents } from './set-contents';
 import type { IpvsSettings } from './settings';
+
+const protocols: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
 export class DesiredState {
   /** Key -> text, as in virtual-server.ts. */
@@ -59,6 +61,15 @@ export class DesiredState {
     return this.marks.without;
   }
 
+  /** undefined: of no server that is wanted. */
+  protocolOf(server: string): Protocol | undefined {
+    const [kind = '', mark] = server.split(' ');
+    if (kind !== 'FWM') return protocols.find((protocol) => protocol === kind);
+    for (const [port, of] of this.marks.byPort)
+      if (of === Number(mark)) return protocols.find((protocol) => port.endsWith(` ${protocol}`));
+    return undefined;
+  }
+
   /** From nothing: what the kernel was seen to hold stays known. */
   render(plan: Plan): void {
     this.servers.clearDesired();
@@ -68,7 +79,7 @@ export class DesiredState {
     this.claims.clear();
     this.addressCounts.clear();
     this.marks.clear();
-    const nodeAddresses = this.settings.nodeAddresses();
+    const nodeAddresses = (plan.settings.hostAddresses ?? []).filter((address) => familyOf(address) === this.family);
     const answering = plan.settings.nodePortAddresses[this.family];
     const nodePortAddresses = answering.kind === 'all' ? nodeAddresses : answering.addresses;
     this.scope = {

@@ -1,7 +1,5 @@
 /** What IPVS mode needs of the node: the kernel's modules, the ipset tool, and settings of the kernel. */
 import { CommandError, type RunCommand } from '../../host/command';
-import { readGenericFamily } from '../../host/generic-netlink';
-import { NetlinkSocket, netlinkProtocols } from '../../host/netlink';
 import { readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
@@ -75,26 +73,14 @@ export interface NodeAccess {
   readonly readSysctl: (path: string) => Promise<string>;
   /** Only where it differs. Throws SysctlError. */
   readonly writeSysctl: (path: string, value: string) => Promise<boolean>;
-  /** May make the kernel load it. */
-  readonly askForIpvs: () => Promise<unknown>;
 }
 
 export function thisNode(run: RunCommand): NodeAccess {
-  return { run, readSysctl, writeSysctl, askForIpvs };
-}
-
-/** The kernel loads a family's module when it is asked for the family, from the node's own /lib/modules: a container needs none. */
-async function askForIpvs(): Promise<void> {
-  const socket = new NetlinkSocket(netlinkProtocols.generic);
-  try {
-    await readGenericFamily(socket, 'IPVS');
-  } finally {
-    socket.close();
-  }
+  return { run, readSysctl, writeSysctl };
 }
 
 /**
- * Makes the node ready. What no Service works without throws a UserError that says what to do, and so does a tool that is
+ * Makes the node ready, once ip_vs is loaded. What no Service works without throws a UserError that says what to do, and so does a tool that is
  * missing; the rest is warned of.
  */
 export async function prepareNode(
@@ -102,31 +88,9 @@ export async function prepareNode(
   settings: { readonly strictArp: boolean },
   log: Logger,
 ): Promise<void> {
-  await loadIpvs(node);
   await checkIpset(node.run);
   for (const sysctl of [...always, ...(await chooseConnReuse(node, log)), ...(settings.strictArp ? strictArp : [])])
     await ensure(node, sysctl, log);
-}
-
-/** What else it needs, the kernel loads when it is asked for it: schedulers, types of sets. */
-async function loadIpvs({ run, readSysctl, askForIpvs }: NodeAccess): Promise<void> {
-  const isLoaded = (): Promise<boolean> =>
-    readSysctl('net/ipv4/vs/expire_nodest_conn').then(
-      () => true,
-      () => false,
-    );
-  if (await isLoaded()) return;
-  await askForIpvs().catch(() => undefined);
-  if (await isLoaded()) return;
-  // Where the kernel may not load modules by itself, or the addon that asks it cannot load.
-  const reason = await run('modprobe', ['ip_vs'], { timeoutMs }).then(
-    () => 'modprobe ip_vs changes nothing',
-    (error: unknown) => (error as Error).message,
-  );
-  if (await isLoaded()) return;
-  throw new UserError(
-    `IPVS mode: the kernel has no ip_vs (${reason}): run \`modprobe ip_vs\` on the node, or mount its /lib/modules into the container`,
-  );
 }
 
 async function checkIpset(run: RunCommand): Promise<void> {

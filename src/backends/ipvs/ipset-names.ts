@@ -104,11 +104,6 @@ export const knownSets: ReadonlyMap<string, KnownSet> = new Map(
   ),
 );
 
-/** hash:ip and hash:ip,port take any address but the unspecified one. */
-export function canBeInSet(canonicalAddress: string): boolean {
-  return canonicalAddress !== '0.0.0.0' && canonicalAddress !== '::';
-}
-
 /** As the kernel numbers those that a set tells apart. */
 export const protocolNames: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 

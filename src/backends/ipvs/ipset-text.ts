@@ -69,7 +69,7 @@ function known(name: string): KnownSet {
 }
 
 /** The line that creates the set, with kube-proxy's hash size. */
-function createLine(name: string): string {
+export function createLine(name: string): string {
   return `create ${name} ${known(name).parameters.replace('maxelem', 'hashsize 1024 maxelem')}`;
 }
 

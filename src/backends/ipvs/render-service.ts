@@ -1,10 +1,10 @@
 /** What one Service is in the kernel: virtual servers, and the set entries that let its packets reach them and find back. */
 import type { Family } from '../../model/address';
-import { isLoopback, joinHostPort, parseCidr } from '../../model/address';
+import { isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
 import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
 import { chooseScheduler, chooseStickyScheduler, serverOptions } from './choose-scheduler';
-import { canBeInSet, ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './ipset-names';
+import { ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './ipset-names';
 import { markIdentity } from './marks';
 import type { IpvsSettings } from './settings';
 
@@ -75,7 +75,8 @@ function markKey(mark: number): string {
 
 function addressesOf(frontend: Frontend, { nodePortAddresses }: RenderScope): readonly string[] {
   if (frontend.kind === 'NodePort') return nodePortAddresses;
-  return canBeInSet(frontend.address) && !isLoopback(frontend.address) ? [frontend.address] : [];
+  // Another one would be refused by the device and by the sets.
+  return isUnicast(frontend.address) && !isLoopback(frontend.address) ? [frontend.address] : [];
 }
 
 /** Texts are shared by the frontends of a list. */

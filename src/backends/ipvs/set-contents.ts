@@ -69,6 +69,18 @@ export class SetContents {
     return this.countsOf(set).size;
   }
 
+  /** As DeltaTracker.beginRead; what it returns takes note of what the read found, or undefined of nothing. */
+  beginRead(): (found: SavedSets | undefined) => void {
+    const [sets, elements] = [this.sets.beginRead(), this.elements.beginRead()];
+    return (found) => {
+      this.sets.endRead(sets);
+      this.elements.endRead(elements);
+      if (found === undefined) return;
+      this.sets.replaceObserved(found.sets, sets);
+      this.elements.replaceObserved(found.elements, elements);
+    };
+  }
+
   /** What a read found. */
   replaceObserved({ sets, elements }: SavedSets): void {
     this.sets.replaceObserved(sets);

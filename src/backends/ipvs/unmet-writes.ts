@@ -1,23 +1,8 @@
+import { parseServerText, type ServerParts } from './server-text';
 import type { ServerWrite } from './virtual-server';
 
-/** A server's text taken apart. */
-interface Seen {
-  readonly options: string;
-  readonly weights: ReadonlyMap<string, string>;
-}
-
-function parseText(text: string): Seen {
-  const [options = '', ...lines] = text.split('\n');
-  const weights = new Map<string, string>();
-  for (const line of lines) {
-    const space = line.indexOf(' ');
-    weights.set(line.slice(0, space), line.slice(space + 1));
-  }
-  return { options, weights };
-}
-
 /** The write that is still needed, as the state asks for it: an addition of what is there is an edit. */
-function stillNeeded(write: ServerWrite, seen: Seen | undefined): ServerWrite | undefined {
+function stillNeeded(write: ServerWrite, seen: ServerParts | undefined): ServerWrite | undefined {
   switch (write.op) {
     case 'add-server':
     case 'edit-server':
@@ -50,11 +35,11 @@ export function lastWrites(writes: readonly ServerWrite[]): ReadonlySet<ServerWr
 
 /** What of the writes is not in force, in their order, by the servers' texts. For ipvsadm, whose exit code says nothing. */
 export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap<string, string>): ServerWrite[] {
-  const seen = new Map<string, Seen>();
+  const seen = new Map<string, ServerParts>();
   return [...lastWrites(writes)].flatMap((write) => {
     const text = servers.get(write.server);
     let server = seen.get(write.server);
-    if (server === undefined && text !== undefined) seen.set(write.server, (server = parseText(text)));
+    if (server === undefined && text !== undefined) seen.set(write.server, (server = parseServerText(text)));
     return stillNeeded(write, server) ?? [];
   });
 }

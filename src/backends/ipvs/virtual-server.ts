@@ -2,21 +2,12 @@
  * Virtual servers as text, in ipvsadm's words: desired and observed compare as strings, one a virtual server, however many real
  * servers it has.
  *
- *   key    TCP 10.96.0.10:80        SCTP [fd00::a]:80        FWM 1048577 (by the packet's mark: externalTrafficPolicy Local from inside)
+ *   key    TCP 10.96.0.10:80        SCTP [fd00::a]:80        FWM 4097 (by the packet's mark: externalTrafficPolicy Local from inside)
  *   text   -s wrr -p 10800          options: `-s SCHEDULER`, `-p SECONDS` with affinity, `-b FLAGS` of sh and mh
  *          10.244.1.2:8080 1        a real server and its weight a line, sorted; forwarding is always masquerading
  *          10.244.2.2:8080 1
  */
-import type { Protocol } from '../../model/cluster';
-
 export type Destination = string;
-
-export interface ServerAddress {
-  readonly protocol: Protocol;
-  /** Canonical. */
-  readonly address: string;
-  readonly port: number;
-}
 
 /** The smallest writes there are: a netlink message, or a line of `ipvsadm --restore`, each. */
 export type ServerWrite =

@@ -1,10 +1,9 @@
 import { type NodeAccess, prepareNode } from '../../../src/backends/ipvs/driver-node';
-import { CommandError } from '../../../src/host/command';
 import { SysctlError, type SysctlProblem } from '../../../src/host/sysctl';
 import { createLogger } from '../../../src/telemetry/logger';
 import { FakeIpset } from '../../support/fake-ipset';
 
-/** A node in memory: modules bring their sysctls. */
+/** A node in memory, with ip_vs. */
 class FakeNode implements NodeAccess {
   readonly ipset = new FakeIpset();
   readonly sysctls = new Map([
@@ -16,25 +15,15 @@ class FakeNode implements NodeAccess {
   readonly refused = new Map<string, SysctlProblem>();
   readonly written: string[] = [];
   readonly commands: string[] = [];
-  canKernelLoad = true;
-  canModprobe = true;
 
-  loadIpvs(): void {
+  constructor() {
     for (const name of ['conntrack', 'conn_reuse_mode', 'expire_nodest_conn', 'expire_quiescent_template'])
       this.sysctls.set(`net/ipv4/vs/${name}`, name === 'conn_reuse_mode' ? '1' : '0');
   }
 
   readonly run: NodeAccess['run'] = async (file, args, options) => {
     this.commands.push([file, ...args].join(' '));
-    if (file !== 'modprobe') return this.ipset.run(file, args, options);
-    if (!this.canModprobe) throw new CommandError(file, 1, 'modprobe: FATAL: Module ip_vs not found', 1, false);
-    this.loadIpvs();
-    return { stdout: '', durationMs: 1 };
-  };
-  readonly askForIpvs = async (): Promise<void> => {
-    await Promise.resolve();
-    if (!this.canKernelLoad) throw new Error('netlink request 0x10: ENOENT');
-    this.loadIpvs();
+    return this.ipset.run(file, args, options);
   };
   readonly readSysctl = async (path: string): Promise<string> => {
     await Promise.resolve();
@@ -104,35 +93,6 @@ test.each([
   expect(node.written.filter((line) => line === 'net/ipv4/vs/conn_reuse_mode=0')).toHaveLength(writes);
 });
 
-describe('ip_vs', () => {
-  test('the kernel loads it when it is asked for it, without modprobe', async () => {
-    const node = new FakeNode();
-    await prepare(node);
-    expect(node.commands).toEqual(['ipset --version']);
-  });
-
-  test('modprobe loads it where the kernel may not', async () => {
-    const node = new FakeNode();
-    node.canKernelLoad = false;
-    expect((await prepare(node)).error).toBeUndefined();
-  });
-
-  test('neither the kernel nor modprobe is asked for what is there', async () => {
-    const node = new FakeNode();
-    node.loadIpvs();
-    node.canKernelLoad = node.canModprobe = false;
-    expect((await prepare(node)).error).toBeUndefined();
-  });
-
-  test('a kernel without it ends the start', async () => {
-    const node = new FakeNode();
-    node.canKernelLoad = node.canModprobe = false;
-    expect((await prepare(node)).error).toBe(
-      'UserError: IPVS mode: the kernel has no ip_vs (modprobe: exit 1 after 1 ms: modprobe: FATAL: Module ip_vs not found): run `modprobe ip_vs` on the node, or mount its /lib/modules into the container',
-    );
-  });
-});
-
 describe('ipset', () => {
   test('no tool ends the start', async () => {
     const node = new FakeNode();
@@ -183,7 +143,6 @@ describe('a sysctl that cannot be written', () => {
 
   test('a kernel that is built without connection tracking for IPVS ends the start', async () => {
     const node = new FakeNode();
-    node.loadIpvs();
     node.sysctls.delete('net/ipv4/vs/conntrack');
     expect((await prepare(node)).error).toMatch(
       /conntrack cannot be set \(missing\): .*this kernel is built without it$/,

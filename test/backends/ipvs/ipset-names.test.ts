@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   bigSetName,
-  canBeInSet,
   ipPortElement,
   ipPortIpElement,
   ipPortNetElement,
@@ -88,9 +87,5 @@ describe('elements', () => {
   test('a mark is written as ipset save prints it', () => {
     expect(markOptions(0x100001)).toBe('skbmark 0x100001');
     expect(markOptions(0x80300001)).toBe('skbmark 0x80300001');
-  });
-
-  test('the unspecified address is in no set', () => {
-    expect(['0.0.0.0', '::', '10.96.0.1', 'fd00::1'].filter(canBeInSet)).toEqual(['10.96.0.1', 'fd00::1']);
   });
 });

@@ -1,0 +1,234 @@
+import { cidrContains, type Cidr, type Family, parseCidr } from '../../model/address';
+import type { Plan, PlanChanges } from '../../planner/plan';
+import { KernelRules } from '../../xtables/kernel-rules';
+import type { KernelTables } from '../../xtables/rules';
+import type { Backend, BatchSize, RuleCounts } from '../backend';
+import { type IpvsBatch, planStages, printStage, sizeOf, type Stage } from './batch';
+import { DesiredState } from './desired-state';
+import { type DestinationConnections, DrainingDestinations } from './draining';
+import type { SavedSets } from './ipset-text';
+import { endOf, isOurServer, type OurThings } from './our-servers';
+import { withoutDestinations } from './server-text';
+import type { IpvsSettings } from './settings';
+import type { ServerWrite } from './virtual-server';
+
+export interface SeenServers {
+  readonly servers: ReadonlyMap<string, string>;
+  readonly resting: readonly { readonly server: string; readonly destination: string }[];
+}
+
+/** What of the machine this backend needs: drivers, or nothing but memory in a dry run. Each method throws where it cannot. */
+export interface IpvsKernel {
+  readonly tables: KernelTables;
+  /** Key -> text of every server of the family, whoever made it, and those of its destinations that have no weight. */
+  readServers(): Promise<SeenServers>;
+  writeServers(writes: readonly ServerWrite[]): Promise<void>;
+  readDestinations(server: string): Promise<readonly DestinationConnections[]>;
+  readSets(): Promise<SavedSets>;
+  /** Input of `ipset -exist restore`. */
+  restoreSets(input: string): Promise<void>;
+  /** Of kube-ipvs0, canonical. */
+  readAddresses(): Promise<readonly string[]>;
+  bind(addresses: readonly string[]): Promise<void>;
+  unbind(addresses: readonly string[]): Promise<void>;
+}
+
+export interface IpvsOptions {
+  readonly settings: IpvsSettings;
+  /** Virtual servers on these that no Service wants are left alone. */
+  readonly excludeCIDRs: readonly string[];
+  /** Milliseconds for which a destination that goes keeps its connections; Infinity: until they end. */
+  readonly drainLimitMs: number;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+export class IpvsBackend implements Backend<IpvsBatch> {
+  readonly state: DesiredState;
+  readonly draining: DrainingDestinations;
+  private readonly rules: KernelRules;
+  private readonly excluded: readonly Cidr[];
+  /** Unknown before the first Plan. */
+  private nodeAddresses: readonly string[] | undefined;
+  /** What a read found before the first Plan: whose it is depends on the node's addresses. */
+  private early: { readonly seen: SeenServers; readonly ours: OurThings } | undefined;
+  private readsBegun = 0;
+  private lastRead = 0;
+
+  constructor(
+    readonly family: Family,
+    { settings, excludeCIDRs, drainLimitMs, now }: IpvsOptions,
+    private readonly kernel: IpvsKernel,
+  ) {
+    this.state = new DesiredState(family, settings);
+    this.rules = new KernelRules(this.state, kernel.tables);
+    this.draining = new DrainingDestinations(drainLimitMs, now);
+    this.excluded = excludeCIDRs.flatMap((text) => parseCidr(text) ?? []);
+  }
+
+  render(plan: Plan): void {
+    this.nodeAddresses = plan.settings.hostAddresses ?? [];
+    this.state.render(plan);
+    this.rules.compareJumps();
+    if (this.early === undefined) return;
+    const { seen, ours } = this.early;
+    this.early = undefined;
+    this.state.servers.replaceObserved(this.ownServers(seen, ours, this.nodeAddresses));
+  }
+
+  renderChanges(plan: Plan, changes: PlanChanges): void {
+    this.state.renderChanges(plan, changes);
+  }
+
+  diff(): IpvsBatch | undefined {
+    if (this.isSettled()) return undefined;
+    const stages = planStages(this.state, this.rules);
+    return stages.length === 0 ? undefined : stages;
+  }
+
+  print(batch: IpvsBatch): string {
+    return batch.map((stage) => printStage(stage, this.family)).join('');
+  }
+
+  size(batch: IpvsBatch): BatchSize {
+    return sizeOf(batch, this.family);
+  }
+
+  async read(): Promise<boolean> {
+    const number = ++this.readsBegun;
+    const { servers, addresses, sets } = this.state;
+    const serverRead = servers.beginRead();
+    const addressRead = addresses.beginRead();
+    const takeSets = sets.beginRead();
+    try {
+      const rulesDrifted = await this.rules.read();
+      const savedSets = await this.kernel.readSets();
+      const bound = await this.kernel.readAddresses();
+      const seen = await this.kernel.readServers();
+      // One that began later was quicker.
+      if (number < this.lastRead) return false;
+      this.lastRead = number;
+      const wasSettled = this.isSettled();
+      addresses.replaceObserved(new Map(bound.map((address) => [address, 'bound'])), addressRead);
+      const ours = { boundAddresses: bound, sets: savedSets };
+      if (this.nodeAddresses === undefined) this.early = { seen, ours };
+      else servers.replaceObserved(this.ownServers(seen, ours, this.nodeAddresses, serverRead), serverRead);
+      takeSets(savedSets);
+      return rulesDrifted || (wasSettled && !this.isSettled());
+    } finally {
+      servers.endRead(serverRead);
+      addresses.endRead(addressRead);
+      takeSets(undefined);
+    }
+  }
+
+  async apply(batch: IpvsBatch, signal?: AbortSignal): Promise<void> {
+    for (const stage of batch) {
+      if (signal?.aborted === true) return;
+      if (stage.kind === 'rules') await this.rules.write(stage.step);
+      else {
+        await this.write(stage);
+        this.noteWritten(stage);
+      }
+    }
+  }
+
+  assumeApplied(batch: IpvsBatch): void {
+    for (const stage of batch) this.noteWritten(stage);
+  }
+
+  ruleCounts(): RuleCounts {
+    const counts = { ...this.state.ruleCounts };
+    for (const { table } of this.state.jumps) counts[table]++;
+    return counts;
+  }
+
+  /** Destinations that have drained go. */
+  async tend(): Promise<void> {
+    for (const server of this.draining.servers()) {
+      const writes = this.draining.planDeletions(server, await this.kernel.readDestinations(server));
+      if (writes.length === 0) continue;
+      await this.kernel.writeServers(writes);
+      for (const write of writes)
+        if (write.op === 'delete-destination') this.draining.delete(server, write.destination);
+    }
+  }
+
+  private isSettled(): boolean {
+    const { servers, addresses, sets } = this.state;
+    return servers.inSync && addresses.inSync && sets.pendingWrites() === undefined && this.rules.isSettled;
+  }
+
+  /** Without those that nobody of ours made, and without destinations that only wait for their last connections. */
+  private ownServers(
+    seen: SeenServers,
+    ours: OurThings,
+    nodeAddresses: readonly string[],
+    writtenMeanwhile: ReadonlySet<string> = new Set(),
+  ): Map<string, string> {
+    const { servers } = this.state;
+    const isOurs = isOurServer(this.family, ours, nodeAddresses);
+    const own = new Map<string, string>();
+    for (const [server, text] of seen.servers)
+      if (servers.getDesired(server) !== undefined || (isOurs(server) && !this.isExcluded(server)))
+        own.set(server, text);
+    const gone = new Map<string, Set<string>>();
+    for (const { server, destination } of seen.resting) {
+      if (!own.has(server) || writtenMeanwhile.has(server) || this.isWanted(server, destination)) continue;
+      this.draining.add(server, destination);
+      const list = gone.get(server);
+      if (list === undefined) gone.set(server, new Set([destination]));
+      else list.add(destination);
+    }
+    for (const [server, destinations] of gone)
+      own.set(server, withoutDestinations(own.get(server) ?? '', destinations));
+    return own;
+  }
+
+  private isWanted(server: string, destination: string): boolean {
+    return this.state.servers.getDesired(server)?.includes(`\n${destination} `) === true;
+  }
+
+  private isExcluded(server: string): boolean {
+    if (this.excluded.length === 0 || server.startsWith('FWM ')) return false;
+    const { address } = endOf(server);
+    return this.excluded.some((cidr) => cidr.family === this.family && cidrContains(cidr, address));
+  }
+
+  private async write(stage: Exclude<Stage, { kind: 'rules' }>): Promise<void> {
+    switch (stage.kind) {
+      case 'sets':
+        return this.kernel.restoreSets(stage.input);
+      case 'servers':
+        return this.kernel.writeServers(stage.writes);
+      case 'bind':
+        return this.kernel.bind(stage.addresses);
+      case 'unbind':
+        return this.kernel.unbind(stage.addresses);
+    }
+  }
+
+  private noteWritten(stage: Stage): void {
+    const { servers, addresses, sets } = this.state;
+    switch (stage.kind) {
+      case 'sets':
+        sets.setApplied(stage.writes);
+        return;
+      case 'rules':
+        this.rules.noteWritten(stage.step);
+        return;
+      case 'servers':
+        for (const [server, text] of stage.texts) servers.setObserved(server, text);
+        for (const { server, destination } of stage.draining) this.draining.add(server, destination);
+        for (const write of stage.writes)
+          if (write.op === 'delete-server') this.draining.deleteServer(write.server);
+          else if (write.op === 'add-destination') this.draining.delete(write.server, write.destination);
+        return;
+      case 'bind':
+        for (const address of stage.addresses) addresses.setObserved(address, 'bound');
+        return;
+      case 'unbind':
+        for (const address of stage.addresses) addresses.setObserved(address, undefined);
+    }
+  }
+}

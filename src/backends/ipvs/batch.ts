@@ -1,0 +1,204 @@
+/**
+ * From what differs to writes, in an order in which no VIP that works ever stops to:
+ *
+ *   what comes   sets, rules, virtual servers with their destinations, addresses of kube-ipvs0
+ *   what goes    destinations and virtual servers, addresses, rules, entries of sets
+ *
+ * Where rules of iptables mode still stand, they come to an end when all else is in place: a packet that they translate
+ * does not meet IPVS.
+ */
+import type { Family } from '../../model/address';
+import type { KernelRules } from '../../xtables/kernel-rules';
+import {
+  countLines,
+  printStep,
+  slices,
+  type Step,
+  type TableName,
+  tableNames,
+  type TableStep,
+} from '../../xtables/rules';
+import type { BatchSize } from '../backend';
+import type { DesiredState } from './desired-state';
+import { printSetAdditions, printSetRemovals, type SetWrites } from './ipset-text';
+import { printServerWrites } from './ipvsadm-text';
+import { changeServer } from './server-text';
+import type { ServerWrite } from './virtual-server';
+
+export type Stage =
+  | { readonly kind: 'sets'; readonly writes: SetWrites; readonly input: string }
+  | { readonly kind: 'rules'; readonly step: Step }
+  | {
+      readonly kind: 'servers';
+      readonly writes: readonly ServerWrite[];
+      /** What they are then; undefined: gone. */
+      readonly texts: ReadonlyMap<string, string | undefined>;
+      /** Destinations that begin to drain. */
+      readonly draining: readonly { readonly server: string; readonly destination: string }[];
+    }
+  | { readonly kind: 'bind' | 'unbind'; readonly addresses: readonly string[] };
+
+export type IpvsBatch = readonly Stage[];
+
+/** In iptables mode a Service has chains of its own. */
+const iptablesModeChain = /^KUBE-(SVC|SVL|EXT|FW|SEP)-/;
+
+export function planStages(state: DesiredState, rules: KernelRules): Stage[] {
+  const sets = state.sets.pendingWrites();
+  const servers = planServers(state);
+  const addresses = state.addresses.pending();
+  const { written, removed } = planRules(state, rules);
+  const bind: Stage[] =
+    addresses.updates.size === 0 ? [] : [{ kind: 'bind', addresses: [...addresses.updates.keys()] }];
+  const added: Stage[] = [...servers.additions, ...bind];
+  const isTakenOver = removed.some(({ tables }) =>
+    tables.some(({ deletions }) => deletions.some((chain) => iptablesModeChain.test(chain))),
+  );
+  const asStage = (step: Step): Stage => ({ kind: 'rules', step });
+  const ruleStages = written.map(asStage);
+  return [
+    ...(sets === undefined ? [] : additionsOf(sets)),
+    ...(isTakenOver ? [...added, ...ruleStages] : [...ruleStages, ...added]),
+    ...servers.removals,
+    ...(addresses.deletions.size === 0 ? [] : [{ kind: 'unbind', addresses: [...addresses.deletions] } as const]),
+    ...removed.map(asStage),
+    ...(sets === undefined ? [] : removalsOf(sets)),
+  ];
+}
+
+function additionsOf(writes: SetWrites): Stage[] {
+  const now = { ...writes, deletions: [], destroys: [] };
+  const input = printSetAdditions(now);
+  return input === '' ? [] : [{ kind: 'sets', writes: now, input }];
+}
+
+function removalsOf(writes: SetWrites): Stage[] {
+  const now = { ...writes, creates: [], deletionsFirst: [], additions: new Map<string, string>() };
+  const input = printSetRemovals(now);
+  return input === '' ? [] : [{ kind: 'sets', writes: now, input }];
+}
+
+interface ServerStages {
+  readonly additions: Stage[];
+  readonly removals: Stage[];
+}
+
+/** A destination of TCP keeps its connections until they end; one of UDP or SCTP would keep clients on a pod that is gone. */
+function planServers(state: DesiredState): ServerStages {
+  const { updates, deletions } = state.servers.pending();
+  const additions: ServerWrite[] = [];
+  const removals: ServerWrite[] = [];
+  const between = new Map<string, string | undefined>();
+  const after = new Map<string, string | undefined>();
+  const begins: { server: string; destination: string }[] = [];
+  for (const [server, desired] of updates) {
+    const observed = state.servers.getObserved(server);
+    const change = changeServer(server, desired, observed);
+    additions.push(...change.additions);
+    if (change.removals.length === 0) {
+      between.set(server, desired);
+      continue;
+    }
+    const going = (observed ?? '').split('\n').filter((line) => change.removals.includes(line.split(' ')[0] ?? ''));
+    if (change.additions.length > 0) between.set(server, [desired, ...going].join('\n'));
+    after.set(server, desired);
+    const drains = state.protocolOf(server) === 'TCP';
+    for (const destination of change.removals) {
+      if (!drains) removals.push({ op: 'delete-destination', server, destination });
+      else {
+        removals.push({ op: 'edit-destination', server, destination, weight: 0 });
+        begins.push({ server, destination });
+      }
+    }
+  }
+  for (const server of deletions) {
+    removals.push({ op: 'delete-server', server });
+    after.set(server, undefined);
+  }
+  const stage = (
+    writes: readonly ServerWrite[],
+    texts: ReadonlyMap<string, string | undefined>,
+    drains: typeof begins,
+  ): Stage[] => (writes.length === 0 ? [] : [{ kind: 'servers', writes, texts, draining: drains }]);
+  return { additions: stage(additions, between, []), removals: stage(removals, after, begins) };
+}
+
+/** A large one, of iptables mode, goes in pieces: with it goes what leads from one chain to another, so all are emptied first. */
+const chainsPerCall = 1000;
+
+function planRules(state: DesiredState, rules: KernelRules): { readonly written: Step[]; readonly removed: Step[] } {
+  const written: TableStep[] = [];
+  const withoutJumps: TableStep[] = [];
+  const removed: Step[] = [];
+  for (const table of tableNames) {
+    const { updates, deletions } = state.tables[table].pending();
+    const jumps = rules.missingJumps.filter((jump) => jump.table === table);
+    const staleJumps = rules.staleJumps.filter((jump) => jump.table === table);
+    if (updates.size + jumps.length > 0) written.push({ ...nothing(table), chains: [...updates], jumps });
+    if (staleJumps.length > 0) withoutJumps.push({ ...nothing(table), staleJumps });
+    const gone = [...deletions].filter((chain) => !rules.usedByOthers.has(chain));
+    for (const chains of slices([...deletions], chainsPerCall))
+      removed.push({ title: 'empty', tables: [{ ...nothing(table), chains: chains.map((chain) => [chain, '']) }] });
+    for (const some of slices(gone, chainsPerCall))
+      removed.push({ title: 'removals', tables: [{ ...nothing(table), deletions: some }] });
+  }
+  if (withoutJumps.length > 0) removed.unshift({ title: 'jumps', tables: withoutJumps });
+  return { written: written.length === 0 ? [] : [{ title: 'rules', tables: written }], removed };
+}
+
+function nothing(table: TableName): TableStep {
+  return { table, chains: [], appends: [], deletions: [], jumps: [] };
+}
+
+export function printStage(stage: Stage, family: Family): string {
+  const six = family === 'IPv6' ? '6' : '';
+  switch (stage.kind) {
+    case 'sets':
+      return `# ipset -exist restore\n${stage.input}`;
+    case 'rules':
+      return `# ip${six}tables-restore --noflush\n${printStep(stage.step)}`;
+    case 'servers':
+      return `# ipvsadm --restore\n${printServerWrites(stage.writes, family)}`;
+    case 'bind':
+    case 'unbind':
+      return `# ip -batch -\n${stage.addresses.map((address) => printAddress(stage.kind, address)).join('')}`;
+  }
+}
+
+function printAddress(kind: 'bind' | 'unbind', address: string): string {
+  const isV6 = address.includes(':');
+  const flag = isV6 && kind === 'bind' ? ' nodad' : '';
+  return `address ${kind === 'bind' ? 'replace' : 'delete'} ${address}/${isV6 ? 128 : 32} dev kube-ipvs0${flag}\n`;
+}
+
+export function sizeOf(batch: IpvsBatch, family: Family): BatchSize {
+  const rules = { nat: 0, filter: 0, mangle: 0 };
+  const written = new Set<string>();
+  const others = { servers: 0, destinations: 0, addresses: 0, entries: 0 };
+  let bytes = 0;
+  for (const stage of batch) {
+    bytes += printStage(stage, family).length;
+    switch (stage.kind) {
+      case 'rules':
+        for (const { table, chains, jumps } of stage.step.tables) {
+          written.add(table);
+          rules[table] += jumps.length;
+          for (const [, lines] of chains) rules[table] += countLines(lines);
+        }
+        break;
+      case 'servers':
+        written.add('ipvs');
+        for (const write of stage.writes) others['destination' in write ? 'destinations' : 'servers']++;
+        break;
+      case 'sets':
+        written.add('ipset');
+        others.entries +=
+          stage.writes.additions.size + stage.writes.deletions.length + stage.writes.deletionsFirst.length;
+        break;
+      default:
+        written.add('kube-ipvs0');
+        others.addresses += stage.addresses.length;
+    }
+  }
+  return { rules, bytes, tables: [...written], steps: batch.length, others };
+}

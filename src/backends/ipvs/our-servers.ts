@@ -1,0 +1,53 @@
+/** Whose a virtual server is. Those of others, which a load balancer on this node may have made, are never touched. */
+import type { Family } from '../../model/address';
+import { bigSetName, setName } from './ipset-names';
+import type { SavedSets } from './ipset-text';
+
+export interface OurThings {
+  /** Of kube-ipvs0. */
+  readonly boundAddresses: Iterable<string>;
+  readonly sets: SavedSets;
+}
+
+/**
+ * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on one of the node's own with a port in a set of node ports, or by
+ * a mark that KUBE-IPVS-LOCAL gives.
+ */
+export function isOurServer(
+  family: Family,
+  { boundAddresses, sets }: OurThings,
+  nodeAddresses: Iterable<string>,
+): (server: string) => boolean {
+  const bound = new Set(boundAddresses);
+  const own = new Set(nodeAddresses);
+  const marks = new Set<string>();
+  const markSets = [setName(family, 'KUBE-IPVS-LOCAL'), bigSetName(family, 'KUBE-IPVS-LOCAL')];
+  for (const [element, options] of sets.elements) {
+    const [, mark] = /^skbmark 0x([0-9a-f]+)/.exec(options) ?? [];
+    if (mark !== undefined && markSets.some((set) => set !== undefined && element.startsWith(`${set} `)))
+      marks.add(`FWM ${parseInt(mark, 16)}`);
+  }
+  const isNodePort = (protocol: string, address: string, port: number): boolean => {
+    if (!own.has(address)) return false;
+    if (protocol === 'SCTP') {
+      const host = `${address},sctp:${port}`;
+      return sets.elements.has(`${setName(family, 'KUBE-NODE-PORT-SCTP-HASH')} ${host}`);
+    }
+    const set = setName(family, protocol === 'UDP' ? 'KUBE-NODE-PORT-UDP' : 'KUBE-NODE-PORT-TCP');
+    return sets.elements.has(`${set} ${port}`);
+  };
+  return (server) => {
+    const space = server.indexOf(' ');
+    const protocol = server.slice(0, space);
+    if (protocol === 'FWM') return marks.has(server);
+    const { address, port } = endOf(server);
+    return bound.has(address) || isNodePort(protocol, address, port);
+  };
+}
+
+/** Of a server that is not a mark's. */
+export function endOf(server: string): { readonly address: string; readonly port: number } {
+  const colon = server.lastIndexOf(':');
+  const host = server.slice(server.indexOf(' ') + 1, colon);
+  return { address: host.startsWith('[') ? host.slice(1, -1) : host, port: Number(server.slice(colon + 1)) };
+}
