@@ -107,6 +107,7 @@ export class AgentTelemetry {
       services: plan.services.size,
       endpoints: totals.endpoints,
       rules: sum(written?.rules),
+      ...written?.others,
       bytes: written?.bytes ?? 0,
       calls: written?.steps ?? 0,
       ms: Math.round(report.ownMs + report.kernelMs),

@@ -5,6 +5,7 @@ import type { Backend } from './backends/backend';
 import type { ProxyConfiguration } from './config/configuration';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
+import { runCommand } from './host/command';
 import { readInterfaceAddresses } from './host/interfaces';
 import type { Family } from './model/address';
 import type { ClusterChange, ClusterWarning, Node } from './model/cluster';
@@ -41,6 +42,9 @@ export interface Machine {
 }
 
 const addressPollMs = 10_000;
+const tendMs = 5000;
+/** Its addresses are VIPs, not the node's own. */
+const ipvsDevice = 'kube-ipvs0';
 const mostWarned = 1000;
 /** kube-proxy waits as long for the Node's podCIDRs in mode NodeCIDR. */
 const podCIDRWaitMs = 5 * 60_000;
@@ -48,6 +52,11 @@ const podCIDRWaitMs = 5 * 60_000;
 interface FamilyLoop {
   readonly reconciler: Reconciler<unknown>;
   readonly flows: StaleFlowCleaner | undefined;
+}
+
+/** What the planner is told of the configuration. */
+export function nodeConfigOf(configuration: ProxyConfiguration, nodeName: string): NodeConfig {
+  return { ...configuration, hostname: nodeName, needsHostAddresses: configuration.mode === 'ipvs' };
 }
 
 export class Agent implements ClusterSink {
@@ -94,6 +103,7 @@ export class Agent implements ClusterSink {
     this.begin();
     void this.every(addressPollMs, () => this.readHostAddresses());
     const { drift } = machine;
+    if ([...machine.backends.values()].some((backend) => 'tend' in backend)) void this.every(tendMs, () => this.tend());
     if (drift !== undefined) void this.every(drift.pollMs, () => this.lookForDrift(drift));
   }
 
@@ -214,7 +224,7 @@ export class Agent implements ClusterSink {
 
   private planSettings(): NodeSettings {
     const { settings, warnings } = planNodeSettings(
-      { ...this.options.configuration, hostname: this.options.nodeName } satisfies NodeConfig,
+      nodeConfigOf(this.options.configuration, this.options.nodeName),
       this.node(),
       this.hostAddresses,
     );
@@ -237,8 +247,12 @@ export class Agent implements ClusterSink {
   }
 
   private async readHostAddresses(): Promise<void> {
-    this.hostAddresses = (await readInterfaceAddresses()).map(({ address }) => address);
+    this.hostAddresses = (await readInterfaceAddresses(runCommand, ipvsDevice)).map(({ address }) => address);
     this.resettle();
+  }
+
+  private async tend(): Promise<void> {
+    for (const { reconciler } of this.loops.values()) await reconciler.tend();
   }
 
   private async lookForDrift(drift: DriftWatch): Promise<void> {

@@ -22,6 +22,8 @@ export interface RunInvocation {
   /** Follow changes of the manifests. */
   readonly watch: boolean;
   readonly dryRun: boolean;
+  /** IPVS mode; 0: none. */
+  readonly drainLimitMs: number;
   readonly iptablesVariant: IptablesVariant;
 }
 
@@ -103,8 +105,15 @@ function interpretRun(given: GivenFlags, variant: string): RunInvocation {
     manifests,
     watch,
     dryRun: given.on('dry-run'),
+    drainLimitMs: readDrainLimit(given),
     iptablesVariant: chooseVariant(given, variant),
   };
+}
+
+function readDrainLimit(given: GivenFlags): number {
+  const limitMs = given.duration('ipvs-drain-limit', 3_600_000);
+  if (limitMs < 0) throw new UserError('--ipvs-drain-limit: a duration is not negative');
+  return limitMs;
 }
 
 function interpretCleanup(given: GivenFlags, variant: string): CleanupInvocation {

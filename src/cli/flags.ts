@@ -4,8 +4,9 @@
  */
 import { fieldAt, isZero } from '../config/fields';
 import type { FieldPath } from '../config/fields';
-import { bool, integer, list, text } from '../config/value-kinds';
+import { bool, duration, integer, list, text } from '../config/value-kinds';
 import type { ValueKind } from '../config/value-kinds';
+import { schedulerNames } from '../model/scheduler';
 
 export interface Flag {
   readonly name: string;
@@ -22,6 +23,7 @@ export interface Flag {
 const cluster = 'The cluster';
 const node = 'This node';
 const rules = 'Rules';
+const ipvs = 'IPVS mode';
 const servers = 'Health and metrics';
 const logging = 'Logging';
 const own = "vipwire's own";
@@ -121,6 +123,31 @@ const ruleFlags: readonly Flag[] = [
   featureGates,
 ];
 
+const ipvsScheduler = bound(
+  'ipvs-scheduler',
+  'ipvs.scheduler',
+  ipvs,
+  `Of Services that choose none (default rr): ${schedulerNames.join(' ')}; sh and mh take flags: mh,mh-fallback,mh-port`,
+  { placeholder: 'NAME' },
+);
+
+const ipvsFlags: readonly Flag[] = [
+  ipvsScheduler,
+  bound('ipvs-exclude-cidrs', 'ipvs.excludeCIDRs', ipvs, 'Virtual servers on these addresses are left alone', cidrs),
+  bound('ipvs-strict-arp', 'ipvs.strictARP', ipvs, 'Answer ARP for an address on its own interface alone'),
+  flag(
+    'ipvs-drain-limit',
+    duration,
+    ipvs,
+    'A TCP endpoint that goes keeps its connections for this long at most; 0: until they end (default 1h)',
+  ),
+  bound('ipvs-sync-period', 'ipvs.syncPeriod', ipvs, 'Pause between two looks at everything in the kernel'),
+  bound('ipvs-min-sync-period', 'ipvs.minSyncPeriod', ipvs, 'Pause between two syncs'),
+  bound('ipvs-tcp-timeout', 'ipvs.tcpTimeout', ipvs, "Timeout of idle TCP connections; 0: the kernel's stays"),
+  bound('ipvs-tcpfin-timeout', 'ipvs.tcpFinTimeout', ipvs, 'Timeout of TCP connections after a FIN'),
+  bound('ipvs-udp-timeout', 'ipvs.udpTimeout', ipvs, 'Timeout of UDP flows'),
+];
+
 const logFlags: readonly Flag[] = [
   bound('v', 'logging.verbosity', logging, 'Verbosity: 4 debug, 6 trace', { short: 'v' }),
   bound('logging-format', 'logging.format', logging, 'text or json', { placeholder: 'FORMAT' }),
@@ -176,14 +203,6 @@ const idleFlags: readonly Flag[] = [
   bound('profiling', 'enableProfiling', idle, 'Profiles at /debug/pprof'),
   bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', idle, 'Hidden metrics, too'),
   bound('vmodule', 'logging.vmodule', idle, 'Verbosity by source file'),
-  bound('ipvs-scheduler', 'ipvs.scheduler', idle, 'Scheduler of virtual servers'),
-  bound('ipvs-exclude-cidrs', 'ipvs.excludeCIDRs', idle, 'Virtual servers to leave alone', cidrs),
-  bound('ipvs-strict-arp', 'ipvs.strictARP', idle, 'Set arp_ignore to 1 and arp_announce to 2'),
-  bound('ipvs-sync-period', 'ipvs.syncPeriod', idle, 'Pause between full syncs, at most'),
-  bound('ipvs-min-sync-period', 'ipvs.minSyncPeriod', idle, 'Pause between two syncs'),
-  bound('ipvs-tcp-timeout', 'ipvs.tcpTimeout', idle, 'Timeout of idle TCP connections'),
-  bound('ipvs-tcpfin-timeout', 'ipvs.tcpFinTimeout', idle, 'Timeout of TCP connections after a FIN'),
-  bound('ipvs-udp-timeout', 'ipvs.udpTimeout', idle, 'Timeout of UDP flows'),
 ];
 
 /** Flags about what vipwire does not have: a log buffer, a client's rate limit, resyncs, cAdvisor. */
@@ -214,6 +233,7 @@ export const runFlags: readonly Flag[] = [
   ...ruleFlags,
   bound('iptables-sync-period', 'iptables.syncPeriod', rules, 'What failed is tried again after this at the latest'),
   bound('iptables-min-sync-period', 'iptables.minSyncPeriod', rules, 'Pause between two syncs'),
+  ...ipvsFlags,
   ...serverFlags,
   ...logFlags,
   flag('manifests', list, own, 'Files or folders in the place of an API server', { placeholder: 'PATH,...' }),
@@ -239,6 +259,7 @@ export const renderFlags: readonly Flag[] = [
   flag('output', text, own, 'rules, json or summary (default rules)', { short: 'o', placeholder: 'FORMAT' }),
   flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)', { placeholder: 'FAMILY' }),
   ...ruleFlags,
+  ipvsScheduler,
   ...logFlags,
   help,
 ];

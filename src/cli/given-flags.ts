@@ -49,6 +49,11 @@ export class GivenFlags {
     return (this.values.get(name) as readonly string[] | undefined) ?? [];
   }
 
+  /** Milliseconds. */
+  duration(name: string, initialMs: number): number {
+    return (this.values.get(name) as number | undefined) ?? initialMs;
+  }
+
   choice<T extends string>(name: string, choices: readonly T[], initial: T): T {
     if (!this.has(name)) return initial;
     const found = choices.find((choice) => choice === this.text(name));

@@ -1,4 +1,5 @@
 /** Prints the whole rule set once: without root, without a kernel, on a laptop. */
+import { nodeConfigOf } from '../agent';
 import { IptablesBackend } from '../backends/iptables/backend';
 import { printListing } from '../backends/iptables/print-listing';
 import type { ProxyConfiguration } from '../config/configuration';
@@ -19,6 +20,7 @@ import { createLogger } from '../telemetry/logger';
 import type { KernelTables } from '../xtables/rules';
 import { type RenderInvocation, version } from './command-line';
 import { usualSettings } from './iptables-settings';
+import { dryIpvsBackend } from './ipvs-machine';
 import { openKubernetes } from './source';
 import { printSummary } from './summary';
 
@@ -35,7 +37,7 @@ export async function render(invocation: RenderInvocation): Promise<number> {
   const wanted = (invocation.node || configuration.hostnameOverride).trim().toLowerCase();
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
-  const config = { ...configuration, hostname: nodeName };
+  const config = nodeConfigOf(configuration, nodeName);
   // The addresses of this machine are not those of the node in question: its own by the API are all that is known.
   const { settings, warnings: about } = planNodeSettings(config, node, node?.addresses ?? []);
   for (const { kind, message } of about) log.warn({ kind }, message);
@@ -111,10 +113,18 @@ const noTables: KernelTables = {
 };
 
 function printRules(plan: Plan, configuration: ProxyConfiguration): string {
+  if (configuration.mode === 'ipvs') return printIpvs(plan, configuration);
   const backend = new IptablesBackend(plan.family, usualSettings(configuration), noTables);
   backend.render(plan);
   const tool = plan.family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
   const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
   const title = `# vipwire ${version}, ${plan.family}, ${node}: input of ${tool} --noflush`;
   return `${title}\n${printListing(backend.rules, plan)}`;
+}
+
+function printIpvs(plan: Plan, configuration: ProxyConfiguration): string {
+  const backend = dryIpvsBackend(plan.family, configuration, noTables);
+  backend.render(plan);
+  const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
+  return `# vipwire ${version}, ${plan.family}, ${node}: IPVS, what each tool is given\n${backend.print(backend.diff() ?? [])}`;
 }

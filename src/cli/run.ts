@@ -1,6 +1,7 @@
 /** The daemon, and its dry run. */
 import { Agent, type Machine } from '../agent';
 import { AgentTelemetry } from '../agent-telemetry';
+import type { Backend } from '../backends/backend';
 import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
@@ -31,6 +32,7 @@ import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings } from './iptables-settings';
 import { openKubernetes } from './source';
+import { dryIpvsBackend, openIpvs } from './ipvs-machine';
 import { openTables } from './tables';
 
 const fullCheckMs = 30_000;
@@ -72,13 +74,14 @@ async function openSource(
 }
 
 async function serve(
-  { iptablesVariant, manifests }: RunInvocation,
+  invocation: RunInvocation,
   configuration: ProxyConfiguration,
   nodeName: string,
   source: Source,
   log: Logger,
   metrics: ProxyMetrics,
 ): Promise<number> {
+  const { manifests } = invocation;
   const clock = systemClock;
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   // Manifests need not have a Node, and this one stays.
@@ -86,7 +89,7 @@ async function serve(
   const servers = openServers(configuration, health, metrics, log);
   await Promise.all(servers.map((server) => server.start()));
   const telemetry = new AgentTelemetry({
-    backendName: 'iptables',
+    backendName: configuration.mode,
     metrics,
     log,
     clock,
@@ -100,7 +103,7 @@ async function serve(
   const told = untilToldToStop(agent.failed, log);
   try {
     // Told to stop before it has begun, it does not wait for the machine.
-    const open = (): Promise<Machine> => openMachine(iptablesVariant, configuration, health, log);
+    const open = (): Promise<Machine> => openMachine(invocation, configuration, health, log);
     await Promise.race([agent.start(() => withinStartLimit(open())), told]);
     code = await told;
   } finally {
@@ -122,22 +125,20 @@ async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
 }
 
 async function openMachine(
-  iptablesVariant: RunInvocation['iptablesVariant'],
+  { iptablesVariant, drainLimitMs }: RunInvocation,
   configuration: ProxyConfiguration,
   health: ProxyHealth,
   log: Logger,
 ): Promise<Machine> {
+  if (configuration.mode === 'ipvs') {
+    const { drivers, backends } = await openIpvs(iptablesVariant, configuration, drainLimitMs, log);
+    const drift = await watchDrift(drivers, configuration.syncPeriodMs, true, log);
+    for (const family of drivers.keys()) health.updated(family, systemClock.now());
+    return { backends: backends((tables) => drift.watched(tables)), drift };
+  }
   const drivers = await openTables(iptablesVariant, log, 'writing');
   await allowLocalhostNodePorts(configuration, log);
-  const generation = await openGeneration(drivers, log);
-  const drift = new DriftWatch({
-    clock: systemClock,
-    ...(generation && { readGeneration: () => generation.readGeneration() }),
-    canariesStand: async () =>
-      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
-    fullCheckMs,
-    readShare,
-  });
+  const drift = await watchDrift(drivers, fullCheckMs, false, log);
   const backends = new Map<Family, IptablesBackend>();
   for (const [family, driver] of drivers) {
     const settings = await probedSettings(driver, configuration, log);
@@ -147,6 +148,23 @@ async function openMachine(
   return { backends, drift };
 }
 
+async function watchDrift(
+  drivers: ReadonlyMap<Family, IptablesDriver>,
+  fullCheckMs: number,
+  hasMore: boolean,
+  log: Logger,
+): Promise<DriftWatch> {
+  const generation = await openGeneration(drivers, log);
+  return new DriftWatch({
+    clock: systemClock,
+    ...(generation && { readGeneration: () => generation.readGeneration() }),
+    canariesStand: async () =>
+      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
+    fullCheckMs,
+    hasMore,
+    readShare,
+  });
+}
 function openServers(
   configuration: ProxyConfiguration,
   health: ProxyHealth,
@@ -208,16 +226,13 @@ async function dryRun(
 ): Promise<number> {
   const clock = systemClock;
   const tables = await openForReading(iptablesVariant, log);
-  const settings = await localSettings(configuration);
-  const backends = new Map(
-    [...tables].map(([family, readable]) => [family, new IptablesBackend(family, settings, readable)]),
-  );
+  const backends = await openDryBackends(configuration, tables);
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   let waitingFor = backends.size;
   let seenAll: (() => void) | undefined;
   const once = new Promise<void>((resolve) => (seenAll = resolve));
   const telemetry = new AgentTelemetry({
-    backendName: 'iptables',
+    backendName: configuration.mode,
     metrics,
     log,
     clock,
@@ -231,7 +246,9 @@ async function dryRun(
   });
   const showBatch = (family: Family, text: string): void => {
     const tool = family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
-    process.stdout.write(`# ${new Date().toISOString()} ${tool} --noflush\n${text}`);
+    // In IPVS mode there are several tools, and the text says which.
+    const what = configuration.mode === 'ipvs' ? family : `${tool} --noflush`;
+    process.stdout.write(`# ${new Date().toISOString()} ${what}\n${text}`);
   };
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch });
   await agent.start(() => Promise.resolve({ backends }));
@@ -239,6 +256,22 @@ async function dryRun(
   const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);
   await agent.stop();
   return code;
+}
+
+async function openDryBackends(
+  configuration: ProxyConfiguration,
+  tables: ReadonlyMap<Family, KernelTables>,
+): Promise<Machine['backends']> {
+  const settings = await localSettings(configuration);
+  const backends = new Map<Family, Backend<unknown>>();
+  for (const [family, readable] of tables)
+    backends.set(
+      family,
+      configuration.mode === 'ipvs'
+        ? dryIpvsBackend(family, configuration, readable)
+        : new IptablesBackend(family, settings, readable),
+    );
+  return backends;
 }
 
 /** The kernel's tables where they may be read, else none. */

@@ -19,6 +19,16 @@ export async function openTables(
   purpose: 'reading' | 'writing',
 ): Promise<ReadonlyMap<Family, IptablesDriver>> {
   const run: RunCommand = purpose === 'writing' ? new PreparedCommands().run : runCommand;
+  return openTablesBy(run, wanted, log, purpose);
+}
+
+/** The same, by one way to run commands for all tools. */
+export async function openTablesBy(
+  run: RunCommand,
+  wanted: IptablesVariant,
+  log: Logger,
+  purpose: 'reading' | 'writing',
+): Promise<ReadonlyMap<Family, IptablesDriver>> {
   const variant = await detectVariant(run, wanted, log);
   const drivers = new Map<Family, IptablesDriver>();
   for (const family of ['IPv4', 'IPv6'] as const) {
@@ -38,7 +48,7 @@ const withoutLock: WithLock = (file, args) => ({ file, args });
  * Waits for a write that a predecessor left behind. The lock is held by the tool that writes next, which waits for its input,
  * so that two of us on one node do not write by turns.
  */
-async function takeOver(run: RunCommand, name: string, log: Logger): Promise<WithLock> {
+export async function takeOver(run: RunCommand, name: string, log: Logger): Promise<WithLock> {
   const lockFile = await lockFileOf(name);
   if (!(await lockAvailable(run, lockFile))) {
     log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');

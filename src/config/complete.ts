@@ -1,6 +1,7 @@
 /** Settings to the configuration in effect: defaults, checks, internal units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
-import type { BindAddress, DetectLocalMode, ProxyConfiguration, ProxyMode } from './configuration';
+import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
+import type { BindAddress, DetectLocalMode, IpvsConfiguration, ProxyConfiguration, ProxyMode } from './configuration';
 import { fields } from './fields';
 import type { FieldPath, Settings } from './fields';
 import { formatDuration } from './duration';
@@ -45,7 +46,7 @@ class Checks {
     this.problem(path, `${shown} is negative`);
   }
 
-  positive(path: 'iptables.syncPeriod' | 'configSyncPeriod'): number {
+  positive(path: 'iptables.syncPeriod' | 'ipvs.syncPeriod' | 'configSyncPeriod'): number {
     const value = this.value(path);
     if (value <= 0) this.problem(path, `${formatDuration(value)} is not more than 0`);
     return value;
@@ -70,12 +71,13 @@ class Checks {
 
 function completeMode(checks: Checks): ProxyMode {
   const mode = checks.value('mode');
-  if (mode === 'ipvs' || mode === 'nftables') {
-    checks.problem('mode', `${mode} is not there yet in this version of vipwire: iptables is`);
+  if (mode === 'ipvs') return mode;
+  if (mode === 'nftables') {
+    checks.problem('mode', `${mode} is not there yet in this version of vipwire: iptables and ipvs are`);
   } else if (mode === 'userspace') {
-    checks.problem('mode', 'userspace is gone from kube-proxy since 1.26: use iptables');
+    checks.problem('mode', 'userspace is gone from kube-proxy since 1.26: use iptables or ipvs');
   } else if (mode !== 'iptables') {
-    checks.problem('mode', `there is no mode "${mode}": use iptables`);
+    checks.problem('mode', `there is no mode "${mode}": use iptables or ipvs`);
   }
   return 'iptables';
 }
@@ -178,6 +180,52 @@ function completeLogging(checks: Checks): ProxyConfiguration['logging'] {
   return { verbosity: checks.value('logging.verbosity'), format: format === 'json' ? 'json' : 'text' };
 }
 
+function completePeriods(
+  checks: Checks,
+  mode: ProxyMode,
+): Pick<ProxyConfiguration, 'syncPeriodMs' | 'minSyncPeriodMs'> {
+  const periodsOf = (of: 'iptables' | 'ipvs'): Pick<ProxyConfiguration, 'syncPeriodMs' | 'minSyncPeriodMs'> => {
+    const [sync, minSync] = [`${of}.syncPeriod`, `${of}.minSyncPeriod`] as const;
+    const syncPeriodMs = checks.positive(sync);
+    const minSyncPeriodMs = checks.value(minSync);
+    checks.notNegative(minSync);
+    if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
+      const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
+      checks.problem(minSync, `${least} is more than ${checks.nameOf(sync)}, ${most}`);
+    }
+    return { syncPeriodMs, minSyncPeriodMs };
+  };
+  // As kube-proxy: those of iptables are checked in every mode.
+  const iptables = periodsOf('iptables');
+  return mode === 'ipvs' ? periodsOf('ipvs') : iptables;
+}
+
+/** Checked in mode ipvs alone. */
+function completeIpvs(checks: Checks): IpvsConfiguration {
+  const text = checks.value('ipvs.scheduler');
+  // kube-proxy's mh has the port in its hash.
+  const scheduler = parseScheduler(text === '' ? 'rr' : text === 'mh' ? 'mh,mh-port' : text);
+  if (scheduler === undefined)
+    checks.problem('ipvs.scheduler', `there is no scheduler "${text}": use ${schedulerNames.join(', ')}`);
+  const excludeCIDRs = checks.value('ipvs.excludeCIDRs').flatMap((given) => {
+    const cidr = parseCidr(given);
+    if (cidr === undefined) checks.problem('ipvs.excludeCIDRs', `"${given}" is no CIDR such as 10.0.0.0/8`);
+    return cidr === undefined ? [] : [formatCidr(cidr)];
+  });
+  const seconds = (path: 'ipvs.tcpTimeout' | 'ipvs.tcpFinTimeout' | 'ipvs.udpTimeout'): number => {
+    checks.notNegative(path);
+    return Math.ceil(checks.value(path) / 1000);
+  };
+  return {
+    scheduler: scheduler ?? ('rr' as Scheduler),
+    excludeCIDRs,
+    strictARP: checks.value('ipvs.strictARP'),
+    tcpTimeoutSeconds: seconds('ipvs.tcpTimeout'),
+    tcpFinTimeoutSeconds: seconds('ipvs.tcpFinTimeout'),
+    udpTimeoutSeconds: seconds('ipvs.udpTimeout'),
+  };
+}
+
 /** Fields without effect yet are checked all the same, so that a file which passes here passes later. */
 function checkOthers(checks: Checks): void {
   checks.positive('configSyncPeriod');
@@ -203,13 +251,6 @@ export function completeConfiguration(
 ): CompletedConfiguration {
   const checks = new Checks(settings, nameOf);
   const mode = completeMode(checks);
-  const syncPeriodMs = checks.positive('iptables.syncPeriod');
-  const minSyncPeriodMs = checks.value('iptables.minSyncPeriod');
-  checks.notNegative('iptables.minSyncPeriod');
-  if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
-    const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
-    checks.problem('iptables.minSyncPeriod', `${least} is more than ${nameOf('iptables.syncPeriod')}, ${most}`);
-  }
   const configuration: ProxyConfiguration = {
     mode,
     kubeconfig: checks.value('clientConnection.kubeconfig'),
@@ -219,8 +260,8 @@ export function completeConfiguration(
     masqueradeBit: checks.within('iptables.masqueradeBit', 0, 31),
     masqueradeAll: checks.value('iptables.masqueradeAll'),
     localhostNodePorts: checks.value('iptables.localhostNodePorts'),
-    syncPeriodMs,
-    minSyncPeriodMs,
+    ...completePeriods(checks, mode),
+    ipvs: completeIpvs(mode === 'ipvs' ? checks : new Checks({}, nameOf)),
     ...completeDetectLocal(checks),
     nodePortAddresses: completeNodePortAddresses(checks),
     allowServiceExternalIPs: completeGates(checks),

@@ -1,4 +1,18 @@
-export type ProxyMode = 'iptables';
+import type { Scheduler } from '../model/scheduler';
+
+export type ProxyMode = 'iptables' | 'ipvs';
+
+export interface IpvsConfiguration {
+  /** Of Services that choose none. */
+  readonly scheduler: Scheduler;
+  /** Canonical: virtual servers on these that no Service wants are left alone. */
+  readonly excludeCIDRs: readonly string[];
+  readonly strictARP: boolean;
+  /** 0: the kernel's stays as it is. */
+  readonly tcpTimeoutSeconds: number;
+  readonly tcpFinTimeoutSeconds: number;
+  readonly udpTimeoutSeconds: number;
+}
 
 export interface BindAddress {
   /** Canonical. A wildcard (`0.0.0.0`, `::`) means every address of both families. */
@@ -28,8 +42,10 @@ export interface ProxyConfiguration {
   readonly masqueradeBit: number;
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
+  /** Of the mode in use. */
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
+  readonly ipvs: IpvsConfiguration;
   /** How this node's pods are told from other sources. */
   readonly detectLocalMode: DetectLocalMode;
   /** Canonical, one of a family at most; empty in another mode than ClusterCIDR. */

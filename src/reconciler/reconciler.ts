@@ -117,6 +117,13 @@ export class Reconciler<Batch> {
     return this.failures === 0;
   }
 
+  /** Backend.tend, between two rounds. */
+  async tend(): Promise<void> {
+    const { backend, queue, dryRun } = this.options;
+    if (this.lastEndedMs === undefined || this.isStopping() || dryRun === true) return;
+    await queue.add(async () => backend.tend?.());
+  }
+
   /** Ends after the call in hand. */
   async stop(): Promise<void> {
     this.stopping.abort();

@@ -34,6 +34,7 @@ test('nothing at all is the daemon', () => {
     manifests: [],
     watch: false,
     dryRun: false,
+    drainLimitMs: 3_600_000,
     iptablesVariant: 'auto',
   });
   expect(run('run')).toEqual(run(''));
@@ -135,7 +136,7 @@ describe("kube-proxy's grammar", () => {
   });
 });
 
-const ownFlags = ['manifests', 'watch', 'dry-run', 'iptables-variant'];
+const ownFlags = ['manifests', 'watch', 'dry-run', 'iptables-variant', 'ipvs-drain-limit'];
 /** What kube-proxy 1.36 takes on Linux. */
 const kubeProxyFlags = words(
   'bind-address bind-address-hard-fail boot-id-file cleanup cluster-cidr config config-sync-period ' +

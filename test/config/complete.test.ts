@@ -23,6 +23,14 @@ test("nothing set is kube-proxy's defaults", () => {
     localhostNodePorts: true,
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
+    ipvs: {
+      scheduler: 'rr',
+      excludeCIDRs: [],
+      strictARP: false,
+      tcpTimeoutSeconds: 0,
+      tcpFinTimeoutSeconds: 0,
+      udpTimeoutSeconds: 0,
+    },
     detectLocalMode: 'ClusterCIDR',
     clusterCIDRs: [],
     bridgeInterface: '',
@@ -72,6 +80,17 @@ describe('settings become internal units', () => {
     ],
     ['node-port addresses', { nodePortAddresses: ['10.1.2.3/8'] }, { nodePortAddresses: ['10.0.0.0/8'] }],
     ['primary', { nodePortAddresses: ['primary'] }, { nodePortAddresses: ['primary'] }],
+    [
+      'IPVS mode has periods of its own',
+      { mode: 'ipvs', 'ipvs.syncPeriod': 9000, 'ipvs.minSyncPeriod': 0, 'iptables.syncPeriod': 8000 },
+      { mode: 'ipvs', syncPeriodMs: 9000, minSyncPeriodMs: 0 },
+    ],
+    [
+      "kube-proxy's mh has the port in its hash",
+      { mode: 'ipvs', 'ipvs.scheduler': 'mh' },
+      { ipvs: expect.objectContaining({ scheduler: 'mh,mh-port' }) as object },
+    ],
+    ["what IPVS mode needs is not looked at in another", { 'ipvs.scheduler': 'best' }, { mode: 'iptables' }],
     ['external IPs off', { featureGates: { AllowServiceExternalIPs: false } }, { allowServiceExternalIPs: false }],
     ['bit 0', { 'iptables.masqueradeBit': 0 }, { masqueradeBit: 0 }],
     ['no pause between syncs', { 'iptables.minSyncPeriod': 0 }, { minSyncPeriodMs: 0 }],
@@ -86,10 +105,9 @@ function metrics(metricsBindAddress: string): Settings {
 
 describe('a broken rule is one sentence that names the field', () => {
   test.each<[Settings, string]>([
-    [{ mode: 'ipvs' }, 'mode: ipvs is not there yet in this version of vipwire: iptables is'],
-    [{ mode: 'nftables' }, 'mode: nftables is not there yet in this version of vipwire: iptables is'],
-    [{ mode: 'userspace' }, 'mode: userspace is gone from kube-proxy since 1.26: use iptables'],
-    [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": use iptables'],
+    [{ mode: 'nftables' }, 'mode: nftables is not there yet in this version of vipwire: iptables and ipvs are'],
+    [{ mode: 'userspace' }, 'mode: userspace is gone from kube-proxy since 1.26: use iptables or ipvs'],
+    [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": use iptables or ipvs'],
     [{ bindAddress: 'node-1' }, 'bindAddress: "node-1" is no IP address'],
     [
       { healthzBindAddress: 'localhost:10256' },
@@ -103,6 +121,14 @@ describe('a broken rule is one sentence that names the field', () => {
     [{ 'iptables.syncPeriod': -1000 }, 'iptables.syncPeriod: -1s is not more than 0'],
     [{ 'iptables.minSyncPeriod': -1000 }, 'iptables.minSyncPeriod: -1s is negative'],
     [{ 'iptables.minSyncPeriod': 60_000 }, 'iptables.minSyncPeriod: 1m is more than iptables.syncPeriod, 30s'],
+    [
+      { mode: 'ipvs', 'ipvs.scheduler': 'best' },
+      'ipvs.scheduler: there is no scheduler "best": use rr, wrr, lc, wlc, sh, dh, sed, nq, mh, lblc, lblcr, fo, ovf',
+    ],
+    [{ mode: 'ipvs', 'ipvs.excludeCIDRs': ['x'] }, 'ipvs.excludeCIDRs: "x" is no CIDR such as 10.0.0.0/8'],
+    [{ mode: 'ipvs', 'ipvs.syncPeriod': 0 }, 'ipvs.syncPeriod: 0s is not more than 0'],
+    [{ mode: 'ipvs', 'ipvs.minSyncPeriod': 60_000 }, 'ipvs.minSyncPeriod: 1m is more than ipvs.syncPeriod, 30s'],
+    [{ mode: 'ipvs', 'ipvs.udpTimeout': -1000 }, 'ipvs.udpTimeout: -1s is negative'],
     [{ configSyncPeriod: -1 }, 'configSyncPeriod: -1ms is not more than 0'],
     [{ oomScoreAdj: -1001 }, 'oomScoreAdj: -1001 is not within -1000 to 1000'],
     [{ 'clientConnection.burst': -1 }, 'clientConnection.burst: -1 is negative'],

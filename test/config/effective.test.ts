@@ -66,7 +66,7 @@ featureGates: {AllowServiceExternalIPs: true, NFTablesProxyMode: true, Component
 iptables: {masqueradeBit: 7}
 `;
   expect((await effective({}, body)).warnings).toEqual([
-    'accepted, but without effect yet: ipvs.scheduler, ipvs.excludeCIDRs, oomScoreAdj, conntrack.min, conntrack.tcpBeLiberal, logging.vmodule, featureGates ComponentFlagz',
+    'accepted, but without effect yet: oomScoreAdj, conntrack.min, conntrack.tcpBeLiberal, logging.vmodule, featureGates ComponentFlagz',
   ]);
 });
 
@@ -100,8 +100,8 @@ describe('a mistake is one line', () => {
     [
       'of the file',
       {},
-      'mode: ipvs\noomScoreAdj: 5000',
-      'c.yaml: mode: ipvs is not there yet in this version of vipwire: iptables is; oomScoreAdj: 5000 is not within -1000 to 1000',
+      'mode: nftables\noomScoreAdj: 5000',
+      'c.yaml: mode: nftables is not there yet in this version of vipwire: iptables and ipvs are; oomScoreAdj: 5000 is not within -1000 to 1000',
     ],
     [
       'of a flag, by its name',
@@ -115,7 +115,7 @@ describe('a mistake is one line', () => {
   });
 
   test('that a clean-up does not mind', async () => {
-    const { configuration } = await effective({ mayBreakRules: true }, 'mode: ipvs\nlogging: {verbosity: 4}');
+    const { configuration } = await effective({ mayBreakRules: true }, 'mode: nftables\nlogging: {verbosity: 4}');
     expect(configuration.logging.verbosity).toBe(4);
   });
 });

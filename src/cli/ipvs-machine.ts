@@ -1,0 +1,161 @@
+/** The parts of this machine that IPVS mode writes to. */
+import type { Machine } from '../agent';
+import { IpvsBackend, type IpvsKernel } from '../backends/ipvs/backend';
+import { IpvsDevice } from '../backends/ipvs/driver-device';
+import { prepareNode, thisNode } from '../backends/ipvs/driver-node';
+import { openServers, type ServersDriver } from '../backends/ipvs/driver-servers';
+import { SetDriver } from '../backends/ipvs/driver-sets';
+import { setName } from '../backends/ipvs/ipset-names';
+import { createLine } from '../backends/ipvs/ipset-text';
+import type { IpvsSettings } from '../backends/ipvs/settings';
+import type { ProxyConfiguration } from '../config/configuration';
+import { PreparedCommands } from '../host/command';
+import type { Family } from '../model/address';
+import { schedulerName, type SchedulerName, schedulerNames } from '../model/scheduler';
+import { UserError } from '../model/user-error';
+import type { Logger } from '../telemetry/log';
+import type { IptablesDriver } from '../xtables/driver';
+import type { KernelTables } from '../xtables/rules';
+import type { IptablesVariant } from './command-line';
+import { openTablesBy, takeOver } from './tables';
+
+export interface IpvsMachine {
+  readonly drivers: ReadonlyMap<Family, IptablesDriver>;
+  /** Given the tables of each family, which are watched by then. */
+  readonly backends: (watched: (tables: KernelTables) => KernelTables) => Machine['backends'];
+}
+
+/** Throws UserError, one line that says what to do, where the machine lacks what no Service works without. */
+export async function openIpvs(
+  iptablesVariant: IptablesVariant,
+  configuration: ProxyConfiguration,
+  drainLimitMs: number,
+  log: Logger,
+): Promise<IpvsMachine> {
+  const run = new PreparedCommands().run;
+  const { ipvs } = configuration;
+  const drivers = await openTablesBy(run, iptablesVariant, log, 'writing');
+  const device = new IpvsDevice(run);
+  const opened = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
+  let schedulers: ReadonlySet<SchedulerName> | undefined;
+  for (const [family, tables] of drivers) {
+    // Loads ip_vs, which has the sysctls.
+    const servers = await openServers(family, run);
+    if (opened.size === 0) await prepareNode(thisNode(run), { strictArp: ipvs.strictARP }, log);
+    // Both families have the same.
+    const available = (schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler)));
+    const sets = new SetDriver(family, run, await takeOver(run, `ipset-${family}`, log));
+    const hasSetMarks = await checkSets(family, sets, tables, log);
+    await setTimeouts(servers, ipvs, log);
+    opened.set(family, {
+      kernel: kernelOf(family, servers, sets, device),
+      settings: {
+        masqueradeMark: (1 << configuration.masqueradeBit) >>> 0,
+        scheduler: ipvs.scheduler,
+        hasScheduler: (name) => available.has(name),
+        hasSetMarks,
+      },
+    });
+  }
+  log.info({ families: [...drivers.keys()], scheduler: ipvs.scheduler }, 'using IPVS');
+  return {
+    drivers,
+    backends: (watched) =>
+      new Map(
+        [...opened].map(([family, { kernel, settings }]) => {
+          const tables = drivers.get(family);
+          if (tables === undefined) throw new Error(`no iptables of ${family}`);
+          const options = {
+            settings,
+            excludeCIDRs: ipvs.excludeCIDRs,
+            drainLimitMs: drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs,
+            now: () => performance.now(),
+          };
+          return [family, new IpvsBackend(family, options, { ...kernel, tables: watched(tables) })] as const;
+        }),
+      ),
+  };
+}
+
+function kernelOf(
+  family: Family,
+  servers: ServersDriver,
+  sets: SetDriver,
+  device: IpvsDevice,
+): Omit<IpvsKernel, 'tables'> {
+  return {
+    readServers: () => servers.read(),
+    writeServers: (writes) => servers.apply(writes),
+    readDestinations: (server) => servers.readDestinations(server),
+    readSets: () => sets.read(),
+    restoreSets: (input) => sets.restore(input),
+    readAddresses: () => device.readAddresses(family),
+    bind: (addresses) => device.bind(family, addresses),
+    unbind: (addresses) => device.unbind(family, addresses),
+  };
+}
+
+/** Throws UserError where the one that is wanted is not to be had. */
+async function findSchedulers(servers: ServersDriver, wanted: SchedulerName): Promise<ReadonlySet<SchedulerName>> {
+  await servers.requireScheduler(wanted);
+  const found = new Set<SchedulerName>([wanted]);
+  for (const name of schedulerNames) if (name !== wanted && (await servers.hasScheduler(name))) found.add(name);
+  return found;
+}
+
+/** Whether sets can give marks. Throws UserError where rules cannot match sets at all. */
+async function checkSets(family: Family, sets: SetDriver, tables: IptablesDriver, log: Logger): Promise<boolean> {
+  const [plain, marking] = [setName(family, 'KUBE-CLUSTER-IP'), setName(family, 'KUBE-IPVS-LOCAL')];
+  await sets.restore(`${createLine(plain)}\n`).catch((error: unknown) => {
+    throw new UserError(`IPVS mode: ${(error as Error).message}`);
+  });
+  if (!(await tables.canMatch(`-m set --match-set ${plain} dst,dst`)))
+    throw new UserError('IPVS mode: the kernel has no xt_set: run `modprobe xt_set` on the node');
+  const canMark = await sets.restore(`${createLine(marking)}\n`).then(
+    () => tables.canTake('mangle', `-j SET --map-set ${marking} dst,dst --map-mark`),
+    () => false,
+  );
+  if (!canMark)
+    log.warn(
+      { family },
+      'sets of this kernel give no marks: under externalTrafficPolicy Local clients on this node reach what those outside do',
+    );
+  return canMark;
+}
+
+async function setTimeouts(servers: ServersDriver, ipvs: ProxyConfiguration['ipvs'], log: Logger): Promise<void> {
+  const { tcpTimeoutSeconds: tcpSeconds, tcpFinTimeoutSeconds: tcpFinSeconds, udpTimeoutSeconds: udpSeconds } = ipvs;
+  if (tcpSeconds + tcpFinSeconds + udpSeconds === 0) return;
+  try {
+    await servers.setTimeouts({ tcpSeconds, tcpFinSeconds, udpSeconds });
+  } catch (error) {
+    log.error({ reason: (error as Error).message }, 'the IPVS timeouts cannot be set: the present ones stay');
+  }
+}
+
+/** A machine that has everything, of which the tables alone are read, and nothing is written: dry runs. */
+export function dryIpvsBackend(
+  family: Family,
+  { masqueradeBit, ipvs }: ProxyConfiguration,
+  tables: KernelTables,
+): IpvsBackend {
+  const refuse = (): Promise<never> => Promise.reject(new Error('a dry run writes nothing'));
+  const kernel: IpvsKernel = {
+    tables,
+    readServers: () => Promise.resolve({ servers: new Map(), resting: [] }),
+    writeServers: refuse,
+    readDestinations: () => Promise.resolve([]),
+    readSets: () => Promise.resolve({ sets: new Map(), elements: new Map() }),
+    restoreSets: refuse,
+    readAddresses: () => Promise.resolve([]),
+    bind: refuse,
+    unbind: refuse,
+  };
+  const settings: IpvsSettings = {
+    masqueradeMark: (1 << masqueradeBit) >>> 0,
+    scheduler: ipvs.scheduler,
+    hasScheduler: () => true,
+    hasSetMarks: true,
+  };
+  return new IpvsBackend(family, { settings, excludeCIDRs: ipvs.excludeCIDRs, drainLimitMs: 0, now: () => 0 }, kernel);
+}
