@@ -6,6 +6,7 @@ import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
 import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './command-line';
+import { removeIpvs } from './ipvs-machine';
 
 /** Of every variant and family that is there, unless one is asked for: 0 where all went well. */
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
@@ -29,6 +30,13 @@ export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<n
         log.error({ variant, family, reason: (error as Error).message }, 'cannot clean up');
       }
     }
+  try {
+    const removed = await removeIpvs(families);
+    if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed of IPVS mode');
+  } catch (error) {
+    failed++;
+    log.error({ reason: (error as Error).message }, 'cannot clean up IPVS');
+  }
   if (tried === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
   return tried > 0 && failed === 0 ? 0 : 1;
 }

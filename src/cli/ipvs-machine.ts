@@ -1,15 +1,17 @@
 /** The parts of this machine that IPVS mode writes to. */
 import type { Machine } from '../agent';
 import { IpvsBackend, type IpvsKernel } from '../backends/ipvs/backend';
-import { IpvsDevice } from '../backends/ipvs/driver-device';
+import { deleteOurServers } from '../backends/ipvs/cleanup';
+import { IpvsDevice, readNodeAddresses } from '../backends/ipvs/driver-device';
 import { prepareNode, thisNode } from '../backends/ipvs/driver-node';
 import { openServers, type ServersDriver } from '../backends/ipvs/driver-servers';
-import { SetDriver } from '../backends/ipvs/driver-sets';
+import { destroySets, SetDriver } from '../backends/ipvs/driver-sets';
 import { setName } from '../backends/ipvs/ipset-names';
 import { createLine } from '../backends/ipvs/ipset-text';
 import type { IpvsSettings } from '../backends/ipvs/settings';
 import type { ProxyConfiguration } from '../config/configuration';
-import { PreparedCommands } from '../host/command';
+import { CommandError, PreparedCommands, runCommand } from '../host/command';
+import { readSysctl } from '../host/sysctl';
 import type { Family } from '../model/address';
 import { schedulerName, type SchedulerName, schedulerNames } from '../model/scheduler';
 import { UserError } from '../model/user-error';
@@ -37,23 +39,25 @@ export async function openIpvs(
   const drivers = await openTablesBy(run, iptablesVariant, log, 'writing');
   const device = new IpvsDevice(run);
   const opened = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
+  // Both families have the same.
   let schedulers: ReadonlySet<SchedulerName> | undefined;
+  let hasSetMarks: boolean | undefined;
   for (const [family, tables] of drivers) {
     // Loads ip_vs, which has the sysctls.
     const servers = await openServers(family, run);
     if (opened.size === 0) await prepareNode(thisNode(run), { strictArp: ipvs.strictARP }, log);
-    // Both families have the same.
-    const available = (schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler)));
+    schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler));
     const sets = new SetDriver(family, run, await takeOver(run, `ipset-${family}`, log));
-    const hasSetMarks = await checkSets(family, sets, tables, log);
+    hasSetMarks ??= await checkSets(family, sets, tables, log);
+    const facts = { schedulers, hasSetMarks };
     await setTimeouts(servers, ipvs, log);
     opened.set(family, {
       kernel: kernelOf(family, servers, sets, device),
       settings: {
         masqueradeMark: (1 << configuration.masqueradeBit) >>> 0,
         scheduler: ipvs.scheduler,
-        hasScheduler: (name) => available.has(name),
-        hasSetMarks,
+        hasScheduler: (name) => facts.schedulers.has(name),
+        hasSetMarks: facts.hasSetMarks,
       },
     });
   }
@@ -75,6 +79,44 @@ export async function openIpvs(
         }),
       ),
   };
+}
+
+/**
+ * Removes everything of IPVS mode but its rules, which must be gone by then: they match the sets. Nothing is loaded into the
+ * kernel for it. Throws where a part cannot be removed.
+ */
+export async function removeIpvs(
+  families: readonly Family[],
+): Promise<{ readonly servers: number; readonly sets: number; readonly addresses: number }> {
+  const run = runCommand;
+  const device = new IpvsDevice(run);
+  try {
+    const hasIpvs = await readSysctl('net/ipv4/vs/conntrack').then(
+      () => true,
+      () => false,
+    );
+    const own = await readNodeAddresses(run);
+    let servers = 0;
+    let addresses = 0;
+    for (const family of families) {
+      addresses += (await device.readAddresses(family)).length;
+      if (!hasIpvs) continue;
+      const driver = await openServers(family, run);
+      const sets = new SetDriver(family, run, (file, args) => ({ file, args }));
+      servers += await deleteOurServers(family, kernelOf(family, driver, sets, device), own);
+      driver.close();
+    }
+    await device.delete();
+    const { destroyed, inUse } = await destroySets(run).catch((error: unknown) => {
+      // No tool, or a kernel without sets: there are none.
+      if (error instanceof CommandError) return { destroyed: [], inUse: [] };
+      throw error;
+    });
+    if (inUse.length > 0) throw new Error(`rules of others match ${inUse.join(', ')}`);
+    return { servers, sets: destroyed.length, addresses };
+  } finally {
+    device.close();
+  }
 }
 
 function kernelOf(
@@ -103,24 +145,25 @@ async function findSchedulers(servers: ServersDriver, wanted: SchedulerName): Pr
   return found;
 }
 
-/** Whether sets can give marks. Throws UserError where rules cannot match sets at all. */
+/** Whether sets can give marks. Throws UserError where there are no sets, or rules cannot match them. */
 async function checkSets(family: Family, sets: SetDriver, tables: IptablesDriver, log: Logger): Promise<boolean> {
   const [plain, marking] = [setName(family, 'KUBE-CLUSTER-IP'), setName(family, 'KUBE-IPVS-LOCAL')];
+  const matching = `-m set --match-set ${plain} dst,dst -j RETURN`;
+  const giving = `-j SET --map-set ${marking} dst,dst --map-mark`;
+  const canMark = await sets.restore(`${createLine(plain)}\n${createLine(marking)}\n`).then(
+    () => tables.canTake({ nat: matching, mangle: giving }),
+    () => false,
+  );
+  if (canMark) return true;
   await sets.restore(`${createLine(plain)}\n`).catch((error: unknown) => {
     throw new UserError(`IPVS mode: ${(error as Error).message}`);
   });
-  if (!(await tables.canMatch(`-m set --match-set ${plain} dst,dst`)))
+  if (!(await tables.canTake({ nat: matching })))
     throw new UserError('IPVS mode: the kernel has no xt_set: run `modprobe xt_set` on the node');
-  const canMark = await sets.restore(`${createLine(marking)}\n`).then(
-    () => tables.canTake('mangle', `-j SET --map-set ${marking} dst,dst --map-mark`),
-    () => false,
+  log.warn(
+    'sets of this kernel give no marks: under externalTrafficPolicy Local clients on this node reach what those outside do',
   );
-  if (!canMark)
-    log.warn(
-      { family },
-      'sets of this kernel give no marks: under externalTrafficPolicy Local clients on this node reach what those outside do',
-    );
-  return canMark;
+  return false;
 }
 
 async function setTimeouts(servers: ServersDriver, ipvs: ProxyConfiguration['ipvs'], log: Logger): Promise<void> {

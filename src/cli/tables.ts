@@ -1,7 +1,7 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
 import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
-import { lockAvailable, lockedCommand, lockFileOf, waitForLock } from '../host/lock';
+import { lockedCommand, lockFileOf, waitForLock } from '../host/lock';
 import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
@@ -50,13 +50,12 @@ const withoutLock: WithLock = (file, args) => ({ file, args });
  */
 export async function takeOver(run: RunCommand, name: string, log: Logger): Promise<WithLock> {
   const lockFile = await lockFileOf(name);
-  if (!(await lockAvailable(run, lockFile))) {
+  const lock = await waitForLock(run, lockFile, lockWaitMs);
+  if (lock === 'unavailable') {
     log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');
     return withoutLock;
   }
-  await waitForLock(run, lockFile, lockWaitMs).catch(() => {
-    log.warn({ lockFile }, 'somebody holds the lock of writes: does another vipwire run here?');
-  });
+  if (lock === 'held') log.warn({ lockFile }, 'somebody holds the lock of writes: does another vipwire run here?');
   return (file, args) => lockedCommand(lockFile, file, args);
 }
 

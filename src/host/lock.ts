@@ -34,20 +34,21 @@ export function lockedCommand(
 }
 
 /**
- * Whether lockedCommand works here: flock is there (util-linux's, not busybox's) and the file can be made. Where not, go
- * without: in a container whose processes end with it, no tool outlives its process.
+ * Waits until nobody holds the lock: before the first read of what the kernel holds. unavailable: flock is missing (util-linux's,
+ * not busybox's) or the file cannot be made. Go without then: in a container whose processes end with it, no tool outlives its
+ * process.
  */
-export async function lockAvailable(run: RunCommand, lockFile: string): Promise<boolean> {
+export async function waitForLock(
+  run: RunCommand,
+  lockFile: string,
+  timeoutMs: number,
+): Promise<'free' | 'held' | 'unavailable'> {
+  const wait = ['--timeout', String(timeoutMs / 1_000), '--conflict-exit-code', `${lockConflict}`];
   try {
-    await run('flock', ['--nonblock', '--conflict-exit-code', '0', '--no-fork', lockFile, 'true']);
-    return true;
+    await run('flock', ['--exclusive', ...wait, '--no-fork', lockFile, 'true']);
+    return 'free';
   } catch (error) {
-    if (error instanceof CommandError) return false;
-    throw error;
+    if (!(error instanceof CommandError)) throw error;
+    return error.exitCode === lockConflict ? 'held' : 'unavailable';
   }
-}
-
-/** Returns when nobody holds the lock: before the first read of what the kernel holds. Throws CommandError after timeoutMs. */
-export async function waitForLock(run: RunCommand, lockFile: string, timeoutMs: number): Promise<void> {
-  await run('flock', ['--exclusive', '--timeout', String(timeoutMs / 1_000), '--no-fork', lockFile, 'true']);
 }

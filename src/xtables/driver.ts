@@ -56,17 +56,20 @@ export class IptablesDriver implements KernelTables {
   }
 
   canMatch(match: string): Promise<boolean> {
-    return this.canTake('nat', `${match} -j RETURN`);
+    return this.canTake({ nat: `${match} -j RETURN` });
   }
 
-  /** Whether the kernel takes this rule: tried in a chain that nothing leads to, and that goes at once. */
-  async canTake(table: TableName, rule: string): Promise<boolean> {
+  /** Whether the kernel takes these rules: tried in chains that nothing leads to, and that go at once. */
+  async canTake(rules: Partial<Record<TableName, string>>): Promise<boolean> {
     const chain = 'KUBE-SEP-probe';
-    const input = (lines: string): string => `*${table}\n:${chain} - [0:0]\n${lines}\nCOMMIT\n`;
+    const input = (lineOf: (rule: string) => string): string =>
+      Object.entries(rules)
+        .map(([table, rule]) => `*${table}\n:${chain} - [0:0]\n${lineOf(rule)}\nCOMMIT\n`)
+        .join('');
     for (let tries = 1; ; tries++)
       try {
-        await this.restore(input(`-A ${chain} ${rule}`));
-        await this.restore(input(`-X ${chain}`));
+        await this.restore(input((rule) => `-A ${chain} ${rule}`));
+        await this.restore(input(() => `-X ${chain}`));
         return true;
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError, runCommand } from '../../src/host/command';
-import { lockAvailable, lockedCommand, waitForLock } from '../../src/host/lock';
+import { lockedCommand, waitForLock } from '../../src/host/lock';
 
 let folder: string;
 let lockFile: string;
@@ -43,11 +43,11 @@ test('so does the next tool', async () => {
 
 test('waiting ends at the timeout', async () => {
   await orphanTool('sleep 1');
-  await expect(waitForLock(runCommand, lockFile, 100)).rejects.toMatchObject({ name: 'CommandError', exitCode: 1 });
+  expect(await waitForLock(runCommand, lockFile, 100)).toBe('held');
 });
 
 test('a free lock is not waited for', async () => {
-  await waitForLock(runCommand, lockFile, 0);
+  expect(await waitForLock(runCommand, lockFile, 0)).toBe('free');
 });
 
 test('input, output, exit code and errors are the tool’s', async () => {
@@ -65,9 +65,6 @@ test('signals are the tool’s, and the lock goes with it', async () => {
   await waitForLock(runCommand, lockFile, 500);
 });
 
-test('is available while it is held too, and not where the file cannot be', async () => {
-  await expect(lockAvailable(runCommand, lockFile)).resolves.toBe(true);
-  await orphanTool('sleep 0.3');
-  await expect(lockAvailable(runCommand, lockFile)).resolves.toBe(true);
-  await expect(lockAvailable(runCommand, join(folder, 'no/such/folder'))).resolves.toBe(false);
+test('there is none where its file cannot be', async () => {
+  expect(await waitForLock(runCommand, join(folder, 'no/such/folder'), 0)).toBe('unavailable');
 });
