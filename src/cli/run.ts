@@ -11,6 +11,7 @@ import { runCommand } from '../host/command';
 import { Conntrack } from '../host/conntrack';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
+import { isIPv6Supported } from '../host/interfaces';
 import { NfGeneration } from '../host/nf-generation';
 import { writeSysctl } from '../host/sysctl';
 import { type Family, families } from '../model/address';
@@ -32,7 +33,7 @@ import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings } from './iptables-settings';
 import { openKubernetes } from './source';
-import { dryIpvsBackend, openIpvs } from './ipvs-machine';
+import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
 import { openTables } from './tables';
 
 const fullCheckMs = 30_000;
@@ -88,6 +89,7 @@ async function serve(
   if (manifests.length > 0) health.setNode({ leaving: false });
   const servers = openServers(configuration, health, metrics, log);
   await Promise.all(servers.map((server) => server.start()));
+  const present: readonly Family[] = (await isIPv6Supported()) ? families : ['IPv4'];
   const telemetry = new AgentTelemetry({
     backendName: configuration.mode,
     metrics,
@@ -96,6 +98,7 @@ async function serve(
     health,
     openServiceHealth: (family, addresses) =>
       new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
+    ...(configuration.mode === 'iptables' ? { onSynced: onceOfAll(present, () => void leaveIpvs(present, log)) } : {}),
   });
   const conntrack = new Conntrack(runCommand);
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack });
@@ -112,6 +115,24 @@ async function serve(
   }
   log.info('stopped; the rules stay in force');
   return code;
+}
+
+/** Calls back when it was called with each of them. */
+function onceOfAll<T>(all: readonly T[], then: () => void): (one: T) => void {
+  const left = new Set(all);
+  return (one) => {
+    if (left.delete(one) && left.size === 0) then();
+  };
+}
+
+/** What a predecessor in IPVS mode left, once our rules are in force and its own are gone. */
+async function leaveIpvs(present: readonly Family[], log: Logger): Promise<void> {
+  try {
+    const removed = await removeIpvs(present);
+    if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed what IPVS mode had left');
+  } catch (error) {
+    log.warn({ reason: (error as Error).message }, 'what IPVS mode had left stays');
+  }
 }
 
 /** A tool that never answers must not leave a node without rules for ever: whoever supervises starts anew. */
