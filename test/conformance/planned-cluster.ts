@@ -1,4 +1,5 @@
 /** A scenario's cluster as Plans: what the proxy on `node` makes of its objects, without an API server or a process. */
+import { nodeConfigOf } from '../../src/agent';
 import { usualSettings } from '../../src/cli/iptables-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { ProxyConfiguration } from '../../src/config/configuration';
@@ -37,7 +38,7 @@ export class PlannedCluster {
     const configuration = labConfiguration(config);
     this.tell([]);
     const { settings } = planNodeSettings(
-      { ...configuration, hostname: 'node' },
+      nodeConfigOf(configuration, 'node'),
       this.store.nodes.get('node'),
       hostAddresses,
     );
