@@ -160,6 +160,7 @@ export class Agent implements ClusterSink {
       queue,
       clock,
       schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
+      onWarning: (warning) => this.warn(warning),
       onQueued: () => telemetry.queued(family),
       onFailed: (failure) => telemetry.failed(failure),
       onSynced: (report) => this.roundEnded(report),

@@ -1,3 +1,4 @@
+import type { ClusterWarning } from '../model/cluster';
 import type { Plan, PlanChanges } from '../planner/plan';
 
 /** Rules (or what a backend has in their place) by table. */
@@ -29,6 +30,8 @@ export interface Backend<Batch> {
   render(plan: Plan): void;
   /** What render would give for this Plan, at the cost of the services that changed since the last one. */
   renderChanges(plan: Plan, changes: PlanChanges): void;
+  /** What Services ask for and this machine cannot do, of those that were rendered since the last time. */
+  takeWarnings?(): readonly ClusterWarning[];
   /** What is to be written, at the cost of what differs; undefined: nothing. */
   diff(): Batch | undefined;
   print(batch: Batch): string;

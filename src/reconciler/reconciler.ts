@@ -8,7 +8,7 @@ import type PQueue from 'p-queue';
 import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
-import type { ClusterState, ServiceKey } from '../model/cluster';
+import type { ClusterState, ClusterWarning, ServiceKey } from '../model/cluster';
 import { sameValue } from '../model/same-value';
 import type { MutablePlan, NodeSettings, Plan, ServicePlan } from '../planner/plan';
 import { applyPlanChanges, planChanges } from '../planner/plan-changes';
@@ -29,6 +29,8 @@ export interface ReconcilerOptions<Batch> {
   readonly onFailed: (failure: SyncFailure) => void;
   /** Something is to be done: from here on an update is pending. */
   readonly onQueued: () => void;
+  /** What a Service asks for and this machine cannot do. */
+  readonly onWarning?: (warning: ClusterWarning) => void;
   /** Sees each batch before it is written. */
   readonly onBatch?: (text: () => string) => void;
   /** Batches are shown to onBatch and written nowhere. */
@@ -218,6 +220,7 @@ export class Reconciler<Batch> {
     const triggers = new Map(this.triggers);
     // After a failure nothing that was worked out before is relied on.
     this.replan(reasons.has('settings') || reasons.has('retry'));
+    for (const warning of backend.takeWarnings?.() ?? []) this.options.onWarning?.(warning);
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
     const batch = backend.diff();
     const written = batch && backend.size(batch);

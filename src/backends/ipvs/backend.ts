@@ -1,4 +1,5 @@
 import { cidrContains, type Cidr, type Family, parseCidr } from '../../model/address';
+import type { ClusterWarning } from '../../model/cluster';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
 import type { KernelTables } from '../../xtables/rules';
@@ -78,6 +79,10 @@ export class IpvsBackend implements Backend<IpvsBatch> {
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
     this.state.renderChanges(plan, changes);
+  }
+
+  takeWarnings(): readonly ClusterWarning[] {
+    return this.state.takeWarnings();
   }
 
   diff(): IpvsBatch | undefined {

@@ -1,13 +1,14 @@
 /** What the kernel should hold for a Plan, and how it changes with it. */
 import { DeltaTracker } from '../../delta/delta-tracker';
 import { type Family, familyOf, isLoopback } from '../../model/address';
-import type { Protocol, ServiceKey } from '../../model/cluster';
+import type { ClusterWarning, Protocol, ServiceKey } from '../../model/cluster';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
 import { Claims } from './claims';
 import { renderJumps, renderRules } from './fixed-rules';
-import { Marks } from './marks';
+import { missingSchedulers } from './choose-scheduler';
+import { markIdentity, Marks, mostMarks } from './marks';
 import {
   nothingRendered,
   type RenderedService,
@@ -44,6 +45,7 @@ export class DesiredState {
   private readonly addressCounts = new Map<string, number>();
   private readonly marks: Marks;
   private scope: RenderScope;
+  private readonly warnings: ClusterWarning[] = [];
   /** Of the services that a change has not come to yet: what they are rendered as. */
   private readonly before = new Map<ServiceKey, RenderedService>();
 
@@ -56,9 +58,9 @@ export class DesiredState {
     this.scope = { family, settings, nodeAddresses: new Set(), nodePortAddresses: [], marks: new Map() };
   }
 
-  /** Service ports for which there was no mark left: clients here see what those outside see. */
-  get unmarked(): readonly string[] {
-    return this.marks.without;
+  /** As Backend.takeWarnings. */
+  takeWarnings(): readonly ClusterWarning[] {
+    return this.warnings.splice(0);
   }
 
   /** undefined: of no server that is wanted. */
@@ -104,7 +106,24 @@ export class DesiredState {
       else this.services.set(key, service);
       this.replace(key, before, this.renderedNow(key));
     }
+    for (const service of changes.values()) if (service !== undefined) this.warn(service);
     this.renderTables(plan);
+  }
+
+  private warn({ key, ports }: ServicePlan): void {
+    const { scheduler } = this.settings;
+    for (const missing of missingSchedulers(ports, this.settings))
+      this.warnings.push({
+        object: `Service ${key}`,
+        kind: 'no-scheduler',
+        message: `the kernel has no IPVS scheduler ${missing}: ${scheduler} serves`,
+      });
+    if (this.marks.without.length > 0 && ports.some((port) => this.marks.without.includes(markIdentity(port))))
+      this.warnings.push({
+        object: `Service ${key}`,
+        kind: 'no-mark',
+        message: `there are marks for ${mostMarks} ports: clients on this node see externalTrafficPolicy Local as those outside do`,
+      });
   }
 
   /** What the state holds of a Service by now. */

@@ -187,6 +187,21 @@ describe('draining', () => {
   });
 });
 
+test('a scheduler that the kernel has not is warned of once, and the one of all serves', () => {
+  const kernel = new FakeIpvs();
+  const backend = makeBackend(kernel, { settings: { ...settings, hasScheduler: (name) => name !== 'mh' } });
+  backend.render(plan('IPv4', [web(['10.244.1.2'], { scheduler: 'mh,mh-port' as Scheduler })], nodeAddresses));
+  expect(backend.takeWarnings()).toEqual([
+    {
+      object: 'Service default/web',
+      kind: 'no-scheduler',
+      message: 'the kernel has no IPVS scheduler mh,mh-port: rr serves',
+    },
+  ]);
+  expect(backend.takeWarnings()).toEqual([]);
+  expect(backend.print(backend.diff() ?? [])).toContain('-A -t 10.96.0.10:80 -s rr\n');
+});
+
 describe('what is not ours', () => {
   const foreign = (kernel: FakeIpvs, server: string): void =>
     void kernel.servers.set(server, { options: '-s rr', weights: new Map([['10.1.1.1:80', 1]]) });
