@@ -21,7 +21,7 @@ import {
 import type { BatchSize } from '../backend';
 import type { DesiredState } from './desired-state';
 import { printSetAdditions, printSetRemovals, type SetWrites } from './ipset-text';
-import { printServerWrites } from './ipvsadm-text';
+import { printServerWrite, printServerWrites } from './ipvsadm-text';
 import { changeServer } from './server-text';
 import type { ServerWrite } from './virtual-server';
 
@@ -177,7 +177,9 @@ export function sizeOf(batch: IpvsBatch, family: Family): BatchSize {
   const others = { servers: 0, destinations: 0, addresses: 0, entries: 0 };
   let bytes = 0;
   for (const stage of batch) {
-    bytes += printStage(stage, family).length;
+    // Line by line: the first write of a large cluster is never in memory as one text.
+    if (stage.kind === 'servers') for (const write of stage.writes) bytes += printServerWrite(write, family).length + 1;
+    else bytes += printStage(stage, family).length;
     switch (stage.kind) {
       case 'rules':
         for (const { table, chains, jumps } of stage.step.tables) {

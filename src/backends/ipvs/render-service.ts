@@ -100,9 +100,9 @@ function printMarkServer(port: ServicePortPlan, { settings }: RenderScope): stri
 }
 
 function printServer(options: string, endpoints: readonly PlanEndpoint[]): string {
-  let text = options;
-  for (const { address, port, weight = 1 } of endpoints) text += `\n${joinHostPort(address, port)} ${weight}`;
-  return text;
+  // Joined, a text is one string: added up, each of its pieces would stay in memory.
+  const lines = endpoints.map(({ address, port, weight = 1 }) => `${joinHostPort(address, port)} ${weight}`);
+  return [options, ...lines].join('\n');
 }
 
 function renderFrontend(
