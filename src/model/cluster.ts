@@ -1,5 +1,6 @@
 /** What the cluster says, as small immutable values: only what a service proxy or its explanations need. */
 import type { Family } from './address';
+import type { Scheduler } from './scheduler';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 export type TrafficPolicy = 'Cluster' | 'Local';
@@ -24,6 +25,15 @@ export interface ServicePort {
 /** Why a Service is not proxied at all; it stays in the store so that explanations can say so. */
 export type NotProxied = 'headless' | 'ExternalName' | 'no cluster IP' | 'another proxy';
 
+/** Which endpoints of a Service weigh so much. */
+export interface WeightRule {
+  /** Its address, the beginning of its pod's name, its node or its zone. */
+  readonly kind: 'address' | 'pod' | 'node' | 'zone';
+  readonly value: string;
+  /** 0 to 65535. */
+  readonly weight: number;
+}
+
 export interface Service {
   readonly kind: 'Service';
   readonly namespace: string;
@@ -45,6 +55,10 @@ export interface Service {
   readonly sourceRanges: readonly string[];
   /** 0: none. */
   readonly healthCheckNodePort: number;
+  /** What it asks for by an annotation. */
+  readonly scheduler?: Scheduler;
+  /** The first that fits an endpoint counts; one that none fits weighs 1. */
+  readonly weights?: readonly WeightRule[];
 }
 
 export interface SlicePort {

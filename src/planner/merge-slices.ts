@@ -1,6 +1,6 @@
 import type { Family } from '../model/address';
 import { joinHostPort } from '../model/address';
-import type { EndpointSlice, Protocol, SliceEndpoint } from '../model/cluster';
+import type { EndpointSlice, Protocol, SliceEndpoint, WeightRule } from '../model/cluster';
 import type { PlanEndpoint } from './plan';
 
 /** One address:port behind a service port, whatever its readiness. */
@@ -37,6 +37,7 @@ export function mergeSlices(
   slices: readonly EndpointSlice[],
   family: Family,
   nodeName: string,
+  weights: readonly WeightRule[] = [],
 ): ReadonlyMap<string, readonly Candidate[]> {
   const ports = new Map<string, Map<string, Candidate>>();
   for (const slice of slices.filter((slice) => slice.family === family).sort(byName)) {
@@ -48,7 +49,9 @@ export function mergeSlices(
         const text = joinHostPort(endpoint.address, port);
         if (endpoint.terminating && merged.has(text)) continue;
         const isLocal = nodeName !== '' && endpoint.nodeName === nodeName;
-        merged.set(text, { text, planned: { address: endpoint.address, port, isLocal }, conditions: endpoint });
+        const weight = weightOf(endpoint, weights);
+        const planned = { address: endpoint.address, port, isLocal, ...(weight === 1 ? {} : { weight }) };
+        merged.set(text, { text, planned, conditions: endpoint });
       }
     }
   }
@@ -58,4 +61,21 @@ export function mergeSlices(
     candidates.set(match, isSorted(list) ? list : list.sort(byText));
   }
   return candidates;
+}
+
+function weightOf(endpoint: SliceEndpoint, weights: readonly WeightRule[]): number {
+  return weights.find((rule) => fits(endpoint, rule))?.weight ?? 1;
+}
+
+function fits({ address, nodeName, zone, target }: SliceEndpoint, { kind, value }: WeightRule): boolean {
+  switch (kind) {
+    case 'address':
+      return address === value;
+    case 'pod':
+      return target.startsWith(`Pod/${value}`);
+    case 'node':
+      return nodeName === value;
+    case 'zone':
+      return zone === value;
+  }
 }

@@ -85,8 +85,12 @@ function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints)
   return frontends;
 }
 
+/** Where all have the weight 0 none could be drained to another: they serve alike. */
 function planEndpoints(candidates: readonly Candidate[]): readonly PlanEndpoint[] {
-  return candidates.length === 0 ? noEndpoints : candidates.map((candidate) => candidate.planned);
+  if (candidates.length === 0) return noEndpoints;
+  const planned = candidates.map((candidate) => candidate.planned);
+  if (planned.some(({ weight }) => weight !== 0)) return planned;
+  return planned.map(({ address, port, isLocal }) => ({ address, port, isLocal }));
 }
 
 function sameCandidates(a: readonly Candidate[], b: readonly Candidate[]): boolean {
@@ -120,6 +124,7 @@ function planPort(port: ServicePort, scope: Scope, candidates: readonly Candidat
         ? candidates.filter(({ conditions }) => conditions.serving).map(({ text }) => text)
         : noTexts,
     affinitySeconds: service.affinitySeconds,
+    ...(service.scheduler === undefined ? {} : { scheduler: service.scheduler }),
     noLocalEndpoints: { internal: internalLocal && noLocal, external: externalLocal && noLocal },
   };
 }
@@ -147,7 +152,7 @@ export function planService(
     loadBalancerIPs: ofFamily(service.loadBalancerIPs),
     sourceRanges: planSourceRanges(service, family, settings.nodeIPs[family]),
   };
-  const merged = mergeSlices(slices, family, settings.nodeName);
+  const merged = mergeSlices(slices, family, settings.nodeName, service.weights);
   const localReady = new Set<string>();
   let endpointCount = 0;
   const ports = service.ports.map((port) => {

@@ -240,3 +240,38 @@ test.each(['headless', 'ExternalName', 'no cluster IP', 'another proxy'] as cons
 test('a Service without ports is not proxied', () => {
   expect(planService(makeService({ ports: [] }), [], 'IPv4', makeSettings())).toBeUndefined();
 });
+
+describe('weights', () => {
+  const pods = makeSlice([
+    makeEndpoint('10.244.1.2', { nodeName: 'node', zone: 'z1', target: 'Pod/web-canary-1' }),
+    makeEndpoint('10.244.1.3', { nodeName: 'node', zone: 'z2', target: 'Pod/web-2' }),
+    makeEndpoint('10.244.2.2', { nodeName: 'node2', zone: 'z1', target: 'Pod/other-3' }),
+    makeEndpoint('10.244.2.3', { nodeName: 'node2', zone: 'z1' }),
+    makeEndpoint('10.244.2.4', { nodeName: 'node3', zone: 'z3', target: 'Job/web-9' }),
+  ]);
+  const weightsOf = (weights: Service['weights'] & {}): (number | undefined)[] =>
+    planPort({ weights }, [pods]).clusterEndpoints.map(({ weight }) => weight);
+
+  test('the first rule that fits counts; who fits none weighs 1, which is not said', () => {
+    expect(
+      weightsOf([
+        { kind: 'address', value: '10.244.2.3', weight: 7 },
+        { kind: 'pod', value: 'web-canary-', weight: 0 },
+        { kind: 'pod', value: 'web-', weight: 9 },
+        { kind: 'node', value: 'node2', weight: 3 },
+        { kind: 'zone', value: 'z1', weight: 4 },
+      ]),
+    ).toEqual([0, 9, 3, 7, undefined]);
+  });
+
+  test('where all have the weight 0, they serve alike', () => {
+    expect(weightsOf([{ kind: 'pod', value: '', weight: 0 }])).toEqual([0, 0, 0, undefined, undefined]);
+    const all = ['z1', 'z2', 'z3'].map((value) => ({ kind: 'zone', value, weight: 0 }) as const);
+    expect(weightsOf(all)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  });
+});
+
+test('the scheduler that a Service asks for is its ports’', () => {
+  const scheduler = 'wlc' as Service['scheduler'] & {};
+  expect(planPort({ scheduler }, [makeSlice([here])]).scheduler).toBe('wlc');
+});

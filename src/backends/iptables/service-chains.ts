@@ -125,12 +125,14 @@ function renderFirewall(restricted: readonly Frontend[], names: ServiceChainName
 /** The rules that pick an endpoint; a long list gets chains of its own, which are added to `chains`. */
 function renderBalancing(
   port: ServicePortPlan,
-  endpoints: readonly PlanEndpoint[],
+  chosen: readonly PlanEndpoint[],
   list: 'cluster' | 'local',
   family: Family,
   chains: Chains,
 ): string[] {
   const identity = servicePortIdentity(port);
+  // Those without weight get nothing new, and clients that are remembered move on.
+  const endpoints = chosen.filter(({ weight }) => weight !== 0);
   const rules = {
     port,
     identity,
@@ -141,13 +143,13 @@ function renderBalancing(
   const groups = groupEndpoints(endpoints);
   const remembered: string[] = [];
   const picks: string[] = [];
-  let left = endpoints.length;
+  let left = weigh(endpoints);
   for (const [at, group] of groups.entries()) {
     if (group.length === 0) continue;
     const chain = (kind: string): string => `KUBE-SEP-${hash16(`${identity}/${list}/${kind}/${at}/${groups.length}`)}`;
     chains.set(chain('pick'), pickRules(group, rules));
-    picks.push(`${chance(group.length, left)}-j ${chain('pick')}`);
-    left -= group.length;
+    picks.push(`${chance(weigh(group), left)}-j ${chain('pick')}`);
+    left -= weigh(group);
     if (port.affinitySeconds === 0) continue;
     chains.set(chain('remembered'), rememberedRules(group, rules));
     remembered.push(`-j ${chain('remembered')}`);
@@ -174,15 +176,23 @@ function rememberedRules(endpoints: readonly PlanEndpoint[], { port, identity, m
 
 function pickRules(endpoints: readonly PlanEndpoint[], { port, identity, mask }: BalancingRules): string[] {
   const protocol = protocolName(port.protocol);
-  return endpoints.map((endpoint, i) => {
+  let left = weigh(endpoints);
+  return endpoints.map((endpoint) => {
     // Evaluated in order: the list is written to only when the dice said so.
     const set =
       port.affinitySeconds === 0
         ? ''
         : `-m recent --set --name ${affinityListName(identity, endpoint)} --mask ${mask} --rsource `;
     const to = joinHostPort(endpoint.address, endpoint.port);
-    return `-p ${protocol} ${chance(1, endpoints.length - i)}${set}-j DNAT --to-destination ${to}`;
+    const { weight = 1 } = endpoint;
+    const pick = chance(weight, left);
+    left -= weight;
+    return `-p ${protocol} ${pick}${set}-j DNAT --to-destination ${to}`;
   });
+}
+
+function weigh(endpoints: readonly PlanEndpoint[]): number {
+  return endpoints.reduce((sum, { weight = 1 }) => sum + weight, 0);
 }
 
 /** One in so many, as iptables-save prints it: in steps of 2^-31. Certainty needs no match. */

@@ -1,6 +1,7 @@
 import type { Family } from '../../model/address';
 import { families, familyOf, formatCidr, parseAddress, parseCidr } from '../../model/address';
 import type { NotProxied, Service, ServicePort } from '../../model/cluster';
+import { decodeScheduler, decodeWeights } from './decode-balancing';
 import type { Fields, Warn, WarnOf } from './decode-fields';
 import {
   decodeAddresses,
@@ -151,6 +152,8 @@ export function decodeService(object: unknown, warn: Warn): Service | undefined 
     };
   }
   const isLocal = isExternalPolicyLocal(spec);
+  const scheduler = decodeScheduler(identity.annotations, identity.warn);
+  const weights = decodeWeights(identity.annotations, identity.warn);
   return {
     kind: 'Service',
     namespace,
@@ -164,5 +167,7 @@ export function decodeService(object: unknown, warn: Warn): Service | undefined 
     loadBalancerIPs: decodeLoadBalancerIPs(object, identity.warn),
     sourceRanges: decodeSourceRanges(spec, identity.warn),
     healthCheckNodePort: decodeHealthCheckNodePort(spec, isLocal, identity.warn),
+    ...(scheduler === undefined ? {} : { scheduler }),
+    ...(weights === undefined ? {} : { weights }),
   };
 }

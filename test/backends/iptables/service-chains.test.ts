@@ -43,6 +43,23 @@ describe('balancing', () => {
     for (const chance of got.values()) expect(Math.abs(chance * count - 1)).toBeLessThan(1e-5);
   });
 
+  test.each([3, 128, 300])('%i endpoints are chosen by their weights, and those of weight 0 never', (count) => {
+    const weighted = endpoints(count).map((one, i) => ({ ...one, weight: i % 4 }));
+    const sum = weighted.reduce((total, { weight }) => total + weight, 0);
+    const got = chances(web(count, { clusterEndpoints: weighted }));
+    for (const { address, weight } of weighted) {
+      const chance = got.get(`${address}:8080`);
+      if (weight === 0) expect(chance).toBeUndefined();
+      else expect(Math.abs(((chance ?? 0) * sum) / weight - 1)).toBeLessThan(1e-5);
+    }
+  });
+
+  test('a client that is remembered moves on from an endpoint that is to have nothing new', () => {
+    const weighted = endpoints(2).map((one, i) => ({ ...one, weight: i }));
+    const port = web(2, { clusterEndpoints: weighted, affinitySeconds: 600 });
+    expect([...chances(port, weighted.slice(0, 1)).keys()]).toEqual(['10.244.0.1:8080']);
+  });
+
   test('probabilities are printed as iptables-save prints them, in steps of 2^-31', () => {
     const rules = render(web(3)).get(serviceChainNames(web(3)).cluster) ?? [];
     expect(rules.slice(1)).toEqual([

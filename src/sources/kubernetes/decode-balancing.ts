@@ -1,0 +1,58 @@
+/** How a Service wants its endpoints chosen among: annotations of ours. A bad one has no effect, and is warned of. */
+import { parseAddress } from '../../model/address';
+import type { WeightRule } from '../../model/cluster';
+import { parseScheduler, type Scheduler, schedulerNames } from '../../model/scheduler';
+import { type Fields, quote, textOf, type WarnOf } from './decode-fields';
+
+/** The second is kube-router's, whose users know it. */
+const schedulerAnnotations = ['vipwire.io/scheduler', 'kube-router.io/service.scheduler'];
+const weightsAnnotation = 'vipwire.io/weights';
+const highestWeight = 65535;
+
+export function decodeScheduler(annotations: Fields, warn: WarnOf): Scheduler | undefined {
+  const annotation = schedulerAnnotations.find((name) => name in annotations);
+  if (annotation === undefined) return undefined;
+  const value = textOf(annotations[annotation]).trim();
+  const scheduler = parseScheduler(value);
+  if (scheduler === undefined)
+    warn('bad-annotation', `${annotation}: ${quote(value)} is no scheduler: use ${schedulerNames.join(', ')}`);
+  return scheduler;
+}
+
+/** `{"web-": 9, "node=n1": 0, "zone=z1": 2, "10.0.0.1": 5}`: the rules in the order in which they count; undefined: none. */
+export function decodeWeights(annotations: Fields, warn: WarnOf): readonly WeightRule[] | undefined {
+  const value = annotations[weightsAnnotation];
+  if (value === undefined) return undefined;
+  const rules = parseWeights(textOf(value));
+  if (typeof rules !== 'string') return rules;
+  warn('bad-annotation', `${weightsAnnotation}: ${rules}: all endpoints weigh the same`);
+  return undefined;
+}
+
+/** Or what is wrong. */
+function parseWeights(text: string): readonly WeightRule[] | string {
+  let object: unknown;
+  try {
+    object = JSON.parse(text);
+  } catch {
+    return `${quote(text)} is no JSON`;
+  }
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) return `${quote(object)} is no object`;
+  const rules: WeightRule[] = [];
+  for (const [key, weight] of Object.entries(object)) {
+    if (!Number.isInteger(weight) || (weight as number) < 0 || (weight as number) > highestWeight)
+      return `${quote(key)}: ${quote(weight)} is no weight from 0 to ${highestWeight}`;
+    rules.push({ ...ruleKey(key), weight: weight as number });
+  }
+  const order: readonly WeightRule['kind'][] = ['address', 'pod', 'node', 'zone'];
+  const precedence = ({ kind }: WeightRule): number => order.indexOf(kind);
+  return rules.sort((a, b) => precedence(a) - precedence(b) || b.value.length - a.value.length);
+}
+
+function ruleKey(key: string): Pick<WeightRule, 'kind' | 'value'> {
+  const address = parseAddress(key);
+  if (address !== undefined) return { kind: 'address', value: address };
+  const [, kind, name = ''] = /^(node|zone)=(.*)$/.exec(key) ?? [];
+  if (kind === 'node' || kind === 'zone') return { kind, value: name };
+  return { kind: 'pod', value: key };
+}
