@@ -90,7 +90,7 @@ describe('settings become internal units', () => {
       { mode: 'ipvs', 'ipvs.scheduler': 'mh' },
       { ipvs: expect.objectContaining({ scheduler: 'mh,mh-port' }) as object },
     ],
-    ["what IPVS mode needs is not looked at in another", { 'ipvs.scheduler': 'best' }, { mode: 'iptables' }],
+    ['what IPVS mode needs is not looked at in another', { 'ipvs.scheduler': 'best' }, { mode: 'iptables' }],
     ['external IPs off', { featureGates: { AllowServiceExternalIPs: false } }, { allowServiceExternalIPs: false }],
     ['bit 0', { 'iptables.masqueradeBit': 0 }, { masqueradeBit: 0 }],
     ['no pause between syncs', { 'iptables.minSyncPeriod': 0 }, { minSyncPeriodMs: 0 }],

@@ -200,7 +200,8 @@ describe.each(families)('%s', (family) => {
             const tables = parseTables(kernel.print());
             differences.push(...clients[family].flatMap((client) => differencesFor(tables, before, plan, client)));
           };
-          for (const step of planSteps(backend.rules, { missingJumps: [], staleJumps: [], usedByOthers: new Set() }, 2)) await kernel.restore(printStep(step));
+          for (const step of planSteps(backend.rules, { missingJumps: [], staleJumps: [], usedByOthers: new Set() }, 2))
+            await kernel.restore(printStep(step));
           expect(differences).toEqual([]);
         },
       ),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
+import { collectOutput } from '../support/collect-output';
 import { describeAsRoot } from '../support/network-namespace';
 
 const command = ['scripts/run-ts.mjs', 'scripts/demo.ts'];
@@ -30,16 +31,12 @@ async function runDemo(
   interrupt?: { signal: NodeJS.Signals; afterMs: number },
 ): Promise<Ended> {
   const demo = spawn(process.execPath, [...command, ...args]);
-  let [stdout, stderr] = ['', ''];
-  demo.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
-  demo.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
-  const ended = new Promise<number | null>((resolve) => demo.on('close', resolve));
+  const ended = collectOutput(demo);
   if (interrupt !== undefined) {
     await sleep(interrupt.afterMs);
     demo.kill(interrupt.signal);
   }
-  const code = await ended;
-  return { code, stdout, stderr, left: leftBy(demo) };
+  return { ...(await ended), left: leftBy(demo) };
 }
 
 describeAsRoot('the demo', () => {

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { collectOutput } from '../support/collect-output';
 
 jest.setTimeout(60_000);
 
@@ -34,13 +35,9 @@ async function runGuest(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   const guest = spawn('scripts/guest', args, { env: { ...process.env, ...env } });
-  let [stdout, stderr] = ['', ''];
-  guest.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
-  guest.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
-  const ended = new Promise<number | null>((resolve) => guest.on('close', resolve));
+  const ended = collectOutput(guest);
   await during(guest);
-  const code = await ended;
-  return { code, stdout, stderr, left: leftBy(guest) };
+  return { ...(await ended), left: leftBy(guest) };
 }
 
 const isHere = existsSync('/usr/bin/linux.uml');
