@@ -39,15 +39,17 @@ export async function openIpvs(
   const drivers = await openTablesBy(run, iptablesVariant, log, 'writing');
   const device = new IpvsDevice(run);
   const opened = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
+  // One tool, prepared for both families.
+  const withSetLock = await takeOver(run, 'ipset', log);
   // Both families have the same.
   let schedulers: ReadonlySet<SchedulerName> | undefined;
   let hasSetMarks: boolean | undefined;
   for (const [family, tables] of drivers) {
     // Loads ip_vs, which has the sysctls.
     const servers = await openServers(family, run);
-    if (opened.size === 0) await prepareNode(thisNode(run), { strictArp: ipvs.strictARP }, log);
+    if (opened.size === 0) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
     schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler));
-    const sets = new SetDriver(family, run, await takeOver(run, `ipset-${family}`, log));
+    const sets = new SetDriver(family, run, withSetLock);
     hasSetMarks ??= await checkSets(family, sets, tables, log);
     const facts = { schedulers, hasSetMarks };
     await setTimeouts(servers, ipvs, log);

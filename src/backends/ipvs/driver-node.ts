@@ -1,12 +1,7 @@
-/** What IPVS mode needs of the node: the kernel's modules, the ipset tool, and settings of the kernel. */
-import { CommandError, type RunCommand } from '../../host/command';
+/** What IPVS mode needs of the kernel's settings. */
 import { readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
-
-/** Also where the tool waits for the kernel to load a module. */
-const timeoutMs = 30_000;
-const oldestIpset = 6;
 
 interface Sysctl {
   readonly path: string;
@@ -69,44 +64,24 @@ const connReuse: Sysctl = {
 
 /** This machine's, or a test's. */
 export interface NodeAccess {
-  readonly run: RunCommand;
   readonly readSysctl: (path: string) => Promise<string>;
   /** Only where it differs. Throws SysctlError. */
   readonly writeSysctl: (path: string, value: string) => Promise<boolean>;
 }
 
-export function thisNode(run: RunCommand): NodeAccess {
-  return { run, readSysctl, writeSysctl };
-}
+export const thisNode: NodeAccess = { readSysctl, writeSysctl };
 
 /**
- * Makes the node ready, once ip_vs is loaded. What no Service works without throws a UserError that says what to do, and so does a tool that is
- * missing; the rest is warned of.
+ * Makes the node ready, once ip_vs is loaded. What no Service works without throws a UserError that says what to do; the rest is
+ * warned of.
  */
 export async function prepareNode(
   node: NodeAccess,
   settings: { readonly strictArp: boolean },
   log: Logger,
 ): Promise<void> {
-  await checkIpset(node.run);
   for (const sysctl of [...always, ...(await chooseConnReuse(node, log)), ...(settings.strictArp ? strictArp : [])])
     await ensure(node, sysctl, log);
-}
-
-async function checkIpset(run: RunCommand): Promise<void> {
-  try {
-    const { stdout } = await run('ipset', ['--version'], { timeoutMs });
-    const version = /v(\d+)\.\d+/.exec(stdout);
-    if (version !== null && Number(version[1]) < oldestIpset)
-      throw new UserError(`IPVS mode: ipset ${version[0]} is too old: install v${oldestIpset}.0 or later`);
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    throw new UserError(
-      error.notFound
-        ? 'IPVS mode: there is no ipset tool: install the ipset package'
-        : `IPVS mode: the kernel has no ip_set (${error.message}): run \`modprobe ip_set\` on the node`,
-    );
-  }
 }
 
 async function chooseConnReuse({ readSysctl }: NodeAccess, log: Logger): Promise<Sysctl[]> {

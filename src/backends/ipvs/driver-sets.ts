@@ -117,7 +117,8 @@ function explain(error: CommandError, input: string): CommandError {
 
 /** What to do about it, where the tool's own words do not say. */
 function adviceOn(error: CommandError, why: string, line: string | undefined): string | undefined {
-  if (error.notFound) return 'install the ipset package';
+  // flock tells the second.
+  if (error.notFound || /failed to execute ipset/.test(error.stderr)) return 'install the ipset package';
   if (error.exitCode === lockConflict) return 'another vipwire holds the lock of writes';
   // What nfnetlink says of a subsystem that is not there.
   if (why === 'Kernel error received: Invalid argument')

@@ -1,11 +1,9 @@
 import { type NodeAccess, prepareNode } from '../../../src/backends/ipvs/driver-node';
 import { SysctlError, type SysctlProblem } from '../../../src/host/sysctl';
 import { createLogger } from '../../../src/telemetry/logger';
-import { FakeIpset } from '../../support/fake-ipset';
 
 /** A node in memory, with ip_vs. */
 class FakeNode implements NodeAccess {
-  readonly ipset = new FakeIpset();
   readonly sysctls = new Map([
     ['kernel/osrelease', '6.1.176'],
     ['net/ipv4/ip_forward', '0'],
@@ -14,17 +12,12 @@ class FakeNode implements NodeAccess {
   ]);
   readonly refused = new Map<string, SysctlProblem>();
   readonly written: string[] = [];
-  readonly commands: string[] = [];
 
   constructor() {
     for (const name of ['conntrack', 'conn_reuse_mode', 'expire_nodest_conn', 'expire_quiescent_template'])
       this.sysctls.set(`net/ipv4/vs/${name}`, name === 'conn_reuse_mode' ? '1' : '0');
   }
 
-  readonly run: NodeAccess['run'] = async (file, args, options) => {
-    this.commands.push([file, ...args].join(' '));
-    return this.ipset.run(file, args, options);
-  };
   readonly readSysctl = async (path: string): Promise<string> => {
     await Promise.resolve();
     const value = this.sysctls.get(path);
@@ -91,22 +84,6 @@ test.each([
   node.sysctls.set('kernel/osrelease', release);
   expect((await prepare(node)).warnings).toHaveLength(warnings);
   expect(node.written.filter((line) => line === 'net/ipv4/vs/conn_reuse_mode=0')).toHaveLength(writes);
-});
-
-describe('ipset', () => {
-  test('no tool ends the start', async () => {
-    const node = new FakeNode();
-    node.ipset.isMissing = true;
-    expect((await prepare(node)).error).toBe('UserError: IPVS mode: there is no ipset tool: install the ipset package');
-  });
-
-  test('a kernel without ip_set ends the start', async () => {
-    const node = new FakeNode();
-    node.ipset.hasKernel = false;
-    expect((await prepare(node)).error).toMatch(
-      /^UserError: IPVS mode: the kernel has no ip_set .* run `modprobe ip_set`/,
-    );
-  });
 });
 
 describe('a sysctl that cannot be written', () => {
