@@ -84,8 +84,8 @@ function destroyLine(name: string): string {
  */
 export function printSetAdditions({ creates, deletionsFirst, additions }: SetWrites): string {
   const lines = creates.map(createLine);
-  for (const element of deletionsFirst) lines.push(`del ${checked(element)}`);
-  for (const [element, options] of additions) lines.push(`add ${checked(element, options)}`);
+  for (const element of bySet(deletionsFirst)) lines.push(`del ${checked(element)}`);
+  for (const element of bySet([...additions.keys()])) lines.push(`add ${checked(element, additions.get(element))}`);
   return joinLines(lines);
 }
 
@@ -93,7 +93,19 @@ export function printSetAdditions({ creates, deletionsFirst, additions }: SetWri
 export function printSetRemovals({ deletions, destroys }: SetWrites): string {
   const gone = new Set(destroys);
   const left = gone.size === 0 ? deletions : deletions.filter((element) => !gone.has(setOf(element)));
-  return joinLines([...left.map((element) => `del ${checked(element)}`), ...destroys.map(destroyLine)]);
+  return joinLines([...bySet(left).map((element) => `del ${checked(element)}`), ...destroys.map(destroyLine)]);
+}
+
+/** In the order in which the sets come first: the tool sends lines of one set, one after the other, as one message. */
+function bySet(elements: readonly string[]): readonly string[] {
+  const sets = new Map<string, string[]>();
+  for (const element of elements) {
+    const set = setOf(element);
+    const list = sets.get(set);
+    if (list === undefined) sets.set(set, [element]);
+    else list.push(element);
+  }
+  return [...sets.values()].flat();
 }
 
 function joinLines(lines: readonly string[]): string {

@@ -70,9 +70,9 @@ async function tryDevice(): Promise<unknown> {
 async function trySettings(): Promise<unknown> {
   const lines: string[] = [];
   const log = createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(line));
-  await prepareNode(thisNode(runCommand), { strictArp: true }, log);
+  await prepareNode(thisNode, { strictArp: true }, log);
   const written = lines.length;
-  await prepareNode(thisNode(runCommand), { strictArp: true }, log);
+  await prepareNode(thisNode, { strictArp: true }, log);
   const paths = [
     'vs/conntrack',
     'vs/expire_nodest_conn',
