@@ -2,6 +2,7 @@
  * A Service that is told after everything else and says another port and target port each time: when connections to it go
  * where it said last, the proxy has learned of all that was told before.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../support/lab/lab';
 import { addresses, echoPorts } from '../support/lab/topology';
 import { service, slice } from './objects';
@@ -12,6 +13,9 @@ const families = ['IPv4', 'IPv6'] as const;
 const namespace = 'kube-system';
 const name = 'canary';
 
+const portOf = (told: number): number => 1000 + told;
+const targetPortOf = (told: number): number => echoPorts[told % echoPorts.length] ?? 80;
+
 export class Canary {
   private told = 0;
   private readonly families: readonly (keyof typeof vips)[];
@@ -21,20 +25,13 @@ export class Canary {
     this.families = lacksDiscovery ? ['IPv4'] : families;
   }
 
-  private get port(): number {
-    return 1000 + this.told;
-  }
-
-  private get targetPort(): number {
-    return echoPorts[this.told % echoPorts.length] ?? 80;
-  }
-
   /** To be told last. */
   next(): ClusterObject[] {
     this.told++;
-    const port = { port: this.targetPort };
+    const targetPort = targetPortOf(this.told);
+    const port = { port: targetPort };
     const clusterIPs = this.families.map((family) => vips[family]);
-    const canary = service({ namespace, name, clusterIPs, ports: [{ port: this.port, targetPort: this.targetPort }] });
+    const canary = service({ namespace, name, clusterIPs, ports: [{ port: portOf(this.told), targetPort }] });
     if (!this.lacksDiscovery)
       return [
         canary,
@@ -45,13 +42,19 @@ export class Canary {
     return [canary, endpoints];
   }
 
-  /** What was told last is in force, in every family. Listens for as long as `patient` says. */
+  /**
+   * What was told last is in force, in every family, and what was told before is not any more: removals may come late in a round.
+   * Listens for as long as `patient` says.
+   */
   async sings(lab: Lab, patient: () => boolean): Promise<boolean> {
     const heard = this.families.map(async (family) => {
+      const answersAs = async (told: number, timeoutMs: number): Promise<boolean> => {
+        const [answer] = await lab.probe('node', { to: vips[family], port: portOf(told), timeoutMs });
+        return answer?.outcome === 'ok' && answer.port === targetPortOf(told);
+      };
       while (patient()) {
-        const [answer] = await lab.probe('node', { to: vips[family], port: this.port, timeoutMs: 200 });
-        if (answer?.outcome === 'ok' && answer.port === this.targetPort) return true;
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        if ((await answersAs(this.told, 200)) && !(await answersAs(this.told - 1, 50))) return true;
+        await sleep(20);
       }
       return false;
     });

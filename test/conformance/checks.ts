@@ -17,6 +17,8 @@ interface More {
   readonly count?: number;
   readonly sport?: number;
   readonly src?: string;
+  /** What is right in IPVS mode, where that is something else. */
+  readonly ipvs?: ProbeResult;
 }
 
 /** So many that missing one of three pods is one in a million. */
@@ -25,14 +27,28 @@ function countFor(result: ProbeResult): number {
   return result.backends?.length === 1 ? 8 : 40;
 }
 
+function check(
+  proto: 'tcp' | 'udp',
+  from: Place,
+  to: string,
+  port: number,
+  result: ProbeResult,
+  more: More,
+): CheckedProbe {
+  const { ipvs, ...fields } = more;
+  return {
+    probe: { from, to, port, proto, count: countFor(result), ...fields },
+    expectation: { kind: 'wanted', result },
+    ...(ipvs && { byMode: { ipvs: { kind: 'wanted', result: ipvs } } }),
+  };
+}
+
 export function tcp(from: Place, to: string, port: number, result: ProbeResult, more: More = {}): CheckedProbe {
-  const probe = { from, to, port, proto: 'tcp' as const, count: countFor(result), ...more };
-  return { probe, expectation: { kind: 'wanted', result } };
+  return check('tcp', from, to, port, result, more);
 }
 
 export function udp(from: Place, to: string, port: number, result: ProbeResult, more: More = {}): CheckedProbe {
-  const probe = { from, to, port, proto: 'udp' as const, count: countFor(result), ...more };
-  return { probe, expectation: { kind: 'wanted', result } };
+  return check('udp', from, to, port, result, more);
 }
 
 /** A GET whose answer has this status and, where given, these keys in its JSON. */

@@ -2,6 +2,7 @@
 import type { FakeFaults } from '../support/fake-api-faults';
 import { FakeApiServer } from '../support/fake-api-server';
 import type { FakeResource } from '../support/fake-api-store';
+import { forgetProxy } from '../support/lab/forget-proxy';
 import { Lab } from '../support/lab/lab';
 import { configureProxy, type IptablesVariant, ProxiedNode } from '../support/lab/proxied-node';
 import { Canary } from './canary';
@@ -10,6 +11,7 @@ import type { ClusterObject, Mode } from './scenario';
 
 export interface ClusterOptions {
   readonly mode: Mode;
+  /** Default: what `iptables` is there. */
   readonly variant?: IptablesVariant;
   /** The proxy's command line; `--config=FILE --hostname-override=node` follow. */
   readonly command: readonly string[];
@@ -19,6 +21,8 @@ export interface ClusterOptions {
   readonly faults?: FakeFaults;
   /** Multiplies waiting times on a slow machine. */
   readonly slow?: number;
+  /** One that is up and stays up, its node as new afterwards. Default: one of its own. */
+  readonly lab?: Lab;
 }
 
 const resources: Readonly<Record<string, FakeResource | undefined>> = {
@@ -32,7 +36,7 @@ const nameOf = ({ metadata: { name, namespace = 'default' } }: ClusterObject): s
 const keyOf = (object: ClusterObject): string => `${object.kind} ${nameOf(object)}`;
 
 export class ProxiedCluster {
-  readonly lab = new Lab();
+  readonly lab: Lab;
   private server: FakeApiServer | undefined;
   private proxy: ProxiedNode | undefined;
   private objects: readonly ClusterObject[] = [];
@@ -41,21 +45,30 @@ export class ProxiedCluster {
   private told = new Map<string, { readonly object: ClusterObject; readonly text: string }>();
   private readonly canary: Canary;
 
-  constructor(private readonly options: ClusterOptions) {
+  constructor(readonly options: ClusterOptions) {
+    this.lab = options.lab ?? new Lab();
     this.canary = new Canary(options.faults?.lackDiscovery === true);
   }
 
   /** Resolves when the proxy has these objects, beside the nodes, in force. Call stop whether it resolves or not. */
   async start(objects: readonly ClusterObject[]): Promise<void> {
-    const { command, mode, config, faults, ...rest } = this.options;
+    const { command, mode, config, faults, variant, slow } = this.options;
     this.server = await FakeApiServer.start();
     Object.assign(this.server.faults, faults);
     this.tell(objects);
     await this.lab.start();
     const args = await configureProxy(this.lab, Number(new URL(this.server.url).port), { mode, ...config });
-    this.proxy = new ProxiedNode(this.lab, { ...rest, command: [...command, ...args] });
+    this.proxy = new ProxiedNode(this.lab, {
+      command: [...command, ...args],
+      ...(variant && { variant }),
+      ...(slow && { slow }),
+    });
     this.proxy.start();
     await this.inForce();
+  }
+
+  get isStarted(): boolean {
+    return this.proxy !== undefined;
   }
 
   /** Only what differs is an event. */
@@ -107,7 +120,8 @@ export class ProxiedCluster {
       throw new Error(
         `what the cluster said never came into force (the proxy: ${this.running.ended ?? 'runs'}):\n${this.log().slice(-2000)}`,
       );
-    await this.running.caughtUp(sinceMs);
+    // The canary was told last.
+    await this.running.caughtUp(sinceMs, 50);
   }
 
   /** What the proxy printed. */
@@ -116,7 +130,11 @@ export class ProxiedCluster {
   }
 
   async stop(): Promise<void> {
-    await this.lab.stop();
+    if (this.options.lab === undefined) await this.lab.stop();
+    else {
+      await this.proxy?.stop('SIGKILL');
+      await forgetProxy(this.lab);
+    }
     await this.server?.stop();
   }
 }

@@ -59,7 +59,7 @@ async function runProbe(probe: Probe, running: Running): Promise<ProbeResult> {
     // Two that go unanswered wait side by side; a fixed source port is for one socket at a time.
     parallel: count <= 2 && sport === undefined ? count : 1,
     // A rejection that comes while connect() is still at work is lost on the client; the next SYN goes after a second.
-    timeoutMs: 1300 * running.slow,
+    timeoutMs: 1000 + 300 * running.slow,
     ...(proto === undefined ? {} : { protocol: proto }),
     ...(sport === undefined ? {} : { sourcePort: sport }),
     ...(src === undefined ? {} : { sourceAddress: src }),
@@ -83,13 +83,18 @@ async function runProbes(probes: readonly CheckedProbe[], running: Running): Pro
   return (await Promise.all(differences)).flat();
 }
 
-async function runCommands(commands: readonly string[], { lab }: Running, variant: IptablesVariant): Promise<void> {
-  const tools = `IPTABLES="iptables-${variant} -w" IP6TABLES="ip6tables-${variant} -w"`;
+async function runCommands(
+  commands: readonly string[],
+  { lab }: Running,
+  variant: IptablesVariant | undefined,
+): Promise<void> {
+  const suffix = variant === undefined ? '' : `-${variant}`;
+  const tools = `IPTABLES="iptables${suffix} -w" IP6TABLES="ip6tables${suffix} -w"`;
   for (const command of commands) await lab.run('node', 'sh', ['-c', `${tools}; ${command}`]);
 }
 
-async function enter(step: Step, first: boolean, cluster: ProxiedCluster): Promise<void> {
-  if (first) await cluster.start(step.objects ?? []);
+async function enter(step: Step, cluster: ProxiedCluster): Promise<void> {
+  if (!cluster.isStarted) await cluster.start(step.objects ?? []);
   else if (step.restart === true) await cluster.restart(step.objects);
   else if (step.objects !== undefined) await cluster.apply(step.objects);
 }
@@ -98,23 +103,70 @@ async function enter(step: Step, first: boolean, cluster: ProxiedCluster): Promi
  * What differed, a line for each probe, with the end of the proxy's log after them; empty where all was as it should be.
  * Throws where the scenario could not be run: the proxy ended, or never said that it had synced.
  */
-export async function runScenario(
-  scenario: Scenario,
-  options: Omit<ClusterOptions, 'config' | 'faults'>,
-): Promise<string[]> {
-  const { slow = 1, variant = 'nft' } = options;
-  const { config, faults } = scenario;
-  const cluster = new ProxiedCluster({ ...options, ...(config && { config }), ...(faults && { faults }) });
+async function runSteps({ steps }: Scenario, cluster: ProxiedCluster): Promise<string[]> {
+  const { slow = 1, variant } = cluster.options;
   const running: Running = { lab: cluster.lab, slow, held: new Map() };
+  const differences: string[] = [];
+  for (const [n, step] of steps.entries()) {
+    await enter(step, cluster);
+    await runCommands(step.run ?? [], running, variant);
+    differences.push(...(await runProbes(step.probes, running)).map((line) => `step ${n + 1}: ${line}`));
+  }
+  return differences.length === 0 ? [] : [...differences, cluster.log().slice(-3000)];
+}
+
+type Options = Omit<ClusterOptions, 'config' | 'faults'>;
+
+function clusterFor({ config, faults }: Scenario, options: Options): ProxiedCluster {
+  return new ProxiedCluster({ ...options, ...(config && { config }), ...(faults && { faults }) });
+}
+
+/** In a cluster of its own. Returns and throws what runSteps does. */
+export async function runScenario(scenario: Scenario, options: Options): Promise<string[]> {
+  const cluster = clusterFor(scenario, options);
   try {
-    const differences: string[] = [];
-    for (const [n, step] of scenario.steps.entries()) {
-      await enter(step, n === 0, cluster);
-      await runCommands(step.run ?? [], running, variant);
-      differences.push(...(await runProbes(step.probes, running)).map((line) => `step ${n + 1}: ${line}`));
-    }
-    return differences.length === 0 ? [] : [...differences, cluster.log().slice(-3000)];
+    return await runSteps(scenario, cluster);
   } finally {
     await cluster.stop();
+  }
+}
+
+/** Asks for a proxy, an API server or a node of its own. */
+function isSpecial({ config, faults, steps }: Scenario): boolean {
+  return config !== undefined || faults !== undefined || steps.some(({ run }) => run !== undefined);
+}
+
+/**
+ * Scenarios one after the other in one lab, where processes start slowly. One that asks for nothing special goes to the proxy that
+ * already runs, and finds the node as the last one left it: the state of the cluster must count, and not its history.
+ */
+export class ScenarioSeries {
+  private cluster: ProxiedCluster | undefined;
+
+  constructor(private readonly options: Options & { readonly lab: Lab }) {}
+
+  /** With as few starts as can be. */
+  static order(scenarios: readonly Scenario[]): Scenario[] {
+    return scenarios.toSorted((a, b) => Number(isSpecial(a)) - Number(isSpecial(b)));
+  }
+
+  async run(scenario: Scenario): Promise<string[]> {
+    if (isSpecial(scenario)) await this.stop();
+    this.cluster ??= clusterFor(scenario, this.options);
+    let differences: string[] | undefined;
+    try {
+      differences = await runSteps(scenario, this.cluster);
+      return differences;
+    } finally {
+      // After a failure nobody knows what the next one would find.
+      if (isSpecial(scenario) || differences?.length !== 0) await this.stop();
+    }
+  }
+
+  /** The node forgets, the lab stays. */
+  async stop(): Promise<void> {
+    const { cluster } = this;
+    this.cluster = undefined;
+    await cluster?.stop();
   }
 }

@@ -55,6 +55,8 @@ export interface Expectation {
 export interface CheckedProbe {
   readonly probe: Probe;
   readonly expectation: Expectation;
+  /** Modes in which something else is right. */
+  readonly byMode?: Readonly<Partial<Record<Mode, Expectation>>>;
 }
 
 export interface Step {
@@ -70,6 +72,8 @@ export interface Step {
 export interface Scenario {
   readonly name: string;
   readonly about: string;
+  /** Where it has a meaning; default: everywhere. */
+  readonly modes?: readonly Mode[];
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Of the API server. */

@@ -4,7 +4,7 @@ import { recordedScenarios } from './recorded-scenarios';
 import { traceScenario } from './trace-scenario';
 
 describe('conformance, iptables, by the rules alone', () => {
-  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios];
+  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios('iptables')];
   const tracers = new Map<string, ProbeTracer>();
 
   test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))('%s', async (name, scenario) => {

@@ -43,7 +43,7 @@ const short = { IPv4: 'v4', IPv6: 'v6' } as const;
 const isReadable = ({ name }: Scenario): boolean => name !== 'thousand-services';
 
 export function goldenSequences(): readonly GoldenSequence[] {
-  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios].filter(isReadable);
+  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios('iptables')].filter(isReadable);
   return families.flatMap((family) => [
     printExamples(family),
     ...scenarios.flatMap((scenario) => printScenario(scenario, family) ?? []),

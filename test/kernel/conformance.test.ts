@@ -9,7 +9,7 @@ import { describeAsRoot } from '../support/network-namespace';
 const queue = new PQueue({ concurrency: 2 });
 
 describeAsRoot('conformance, iptables', () => {
-  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios];
+  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios('iptables')];
 
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
     test.concurrent.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(

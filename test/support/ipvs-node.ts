@@ -1,6 +1,7 @@
 /** The lab's node in IPVS mode: what is in its kernel, and what kube-proxy had left there. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { forgetProxy } from './lab/forget-proxy';
 import type { Lab } from './lab/lab';
 import { sortedRules } from './sorted-rules';
 
@@ -53,6 +54,10 @@ export class IpvsNode {
         feed('ipvsadm -R', ipvs ?? ''),
       ].join('\n'),
     );
+  }
+
+  async forget(): Promise<void> {
+    await forgetProxy(this.lab);
   }
 
   /** All that a proxy in IPVS mode writes, but for sysctls, in an order that says nothing of how it came. */

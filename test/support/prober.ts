@@ -176,4 +176,9 @@ export class HeldConnection {
   close(): void {
     this.socket.destroy();
   }
+
+  /** With an RST, after which nobody on the way waits for more. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
 }

@@ -19,13 +19,13 @@ export const nodePortScenarios: readonly Scenario[] = [
   {
     name: 'nodeport-everywhere',
     about:
-      'A NodePort answers on every address of the node, loopback included (util/nodeport_addresses.go, iptables/proxier.go).',
+      'A NodePort answers on every address of the node, loopback included but in IPVS mode (util/nodeport_addresses.go, iptables/proxier.go, ipvs/proxier.go).',
     steps: [
       {
         objects: [dualNodePort, slice(['a']), slice(['a'], { family: 'IPv6' })],
         probes: [
-          tcp('node', '127.0.0.1', 30080, reaches(['a:8080'], asNode)),
-          tcp('node', '127.0.0.5', 30080, reaches(['a:8080'], asNode)),
+          tcp('node', '127.0.0.1', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
+          tcp('node', '127.0.0.5', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
           tcp('node', '::1', 30080, refused),
           tcp('c', '10.244.1.1', 30080, reaches(['a:8080'], asNode)),
           tcp('ext', node6, 30080, reaches(['a:8080'], ['fd44:1::1'])),
@@ -39,6 +39,7 @@ export const nodePortScenarios: readonly Scenario[] = [
     name: 'nodeport-not-on-localhost',
     about:
       'localhostNodePorts false: the node itself still reaches NodePorts, on its other addresses (iptables/proxier.go).',
+    modes: ['iptables'],
     config: { iptables: { localhostNodePorts: false } },
     steps: [
       {
@@ -108,7 +109,7 @@ export const nodePortScenarios: readonly Scenario[] = [
           udp('c', '10.96.0.10', 5000, reaches(['b:53'], ['10.244.1.4'])),
           tcp('ext', node4, 30500, reaches(['a:8080'])),
           udp('ext', node4, 30500, reaches(['b:53'])),
-          udp('node', '127.0.0.1', 30500, reaches(['b:53'])),
+          udp('node', '127.0.0.1', 30500, reaches(['b:53']), { ipvs: refused }),
         ],
       },
     ],

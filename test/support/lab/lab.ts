@@ -24,6 +24,8 @@ export interface LabConnection {
   readonly answer: Answer;
   ask(): Promise<Answer>;
   close(): Promise<null>;
+  /** As close, with an RST. */
+  reset(): Promise<null>;
 }
 
 export interface LabSteadyClient {
@@ -147,6 +149,7 @@ export class Lab {
       answer,
       ask: () => station.call('ask', { id }),
       close: () => station.call('release', { id }),
+      reset: () => station.call('release', { id, reset: true }),
     };
   }
 

@@ -52,8 +52,10 @@ const operations: Operations = {
     return { id: held.add(connection), answer: connection.answer };
   },
   ask: ({ id }) => held.take(id).ask(),
-  release: ({ id }) => {
-    held.take(id).close();
+  release: ({ id, reset }) => {
+    const connection = held.take(id);
+    if (reset === true) connection.reset();
+    else connection.close();
     return Promise.resolve(null);
   },
   'steady-start': (request) => Promise.resolve({ id: steady.add(new SteadyClient(request)) }),

@@ -7,7 +7,7 @@ export interface StationRequests {
   http: { request: { url: string; timeoutMs?: number }; reply: HttpAnswer };
   hold: { request: Target; reply: { id: number; answer: Answer } };
   ask: { request: { id: number }; reply: Answer };
-  release: { request: { id: number }; reply: null };
+  release: { request: { id: number; reset?: boolean }; reply: null };
   'steady-start': { request: SteadyRequest; reply: { id: number } };
   'steady-stop': { request: { id: number }; reply: SteadyReport };
   read: { request: { path: string }; reply: string };

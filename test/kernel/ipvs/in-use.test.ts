@@ -1,0 +1,117 @@
+/** VIPs are in use while a process in IPVS mode restarts, dies, follows its cluster, and takes over from kube-proxy. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { slice } from '../../conformance/objects';
+import {
+  BusyCluster,
+  busyObjects,
+  idleObjects,
+  idleService,
+  throughNodePort,
+  throughVIP,
+  toItself,
+} from '../../support/busy-cluster';
+import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { IpvsNode } from '../../support/ipvs-node';
+import { Lab } from '../../support/lab/lab';
+
+const changes = 20;
+const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: 70 }));
+
+describeWithIpvs('IPVS mode, while VIPs are in use', () => {
+  const lab = new Lab();
+  const node = new IpvsNode(lab);
+  beforeAll(() => lab.start(), 60_000);
+  afterAll(() => lab.stop());
+
+  describe('one process after the other', () => {
+    const cluster = new BusyCluster({ mode: 'ipvs', clients, slow: 2, lab });
+    beforeAll(async () => {
+      await cluster.setUp([...busyObjects, ...idleObjects(changes, 3)]);
+      await cluster.startProxy();
+    }, 60_000);
+    afterAll(() => cluster.stop());
+
+    test('stopped and started again: no connection fails, and nothing is written', async () => {
+      const before = await node.state();
+      const wrong = await cluster.whileBusy(async () => {
+        await cluster.proxy.stop();
+        expect(await node.state()).toEqual(before);
+        await cluster.startProxy();
+      });
+      expect(wrong).toEqual([]);
+      expect(await node.state()).toEqual(before);
+    }, 60_000);
+
+    test('its endpoints, and those of others, change: no connection fails', async () => {
+      const wrong = await cluster.whileBusy(async () => {
+        for (let n = 0; n < changes; n++) {
+          cluster.put([slice(n % 2 === 0 ? ['a', 'b'] : ['b', 'd', 'a']), ...idleService(n, 3, n + 1)]);
+          await sleep(150);
+        }
+        await cluster.apply([slice(['b', 'd'])]);
+      });
+      expect(wrong).toEqual([]);
+      const answers = await lab.probe('a', { to: throughVIP.to, port: throughVIP.port, count: 20 });
+      expect(new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)))).toEqual(
+        new Set(['b', 'd']),
+      );
+    }, 60_000);
+
+    test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
+      const wrong = await cluster.whileBusy(async () => {
+        for (let n = 0; n < 10; n++) {
+          cluster.put([slice(n % 2 === 0 ? [] : ['c'], { service: 'self' })]);
+          await sleep(300);
+        }
+      });
+      expect(wrong.filter((line) => !/ refused| the long connection/.test(line))).toEqual([]);
+    }, 60_000);
+
+    test('killed while it writes, again and again: no connection fails, and the node ends right', async () => {
+      const many = 300;
+      const wrong = await cluster.whileBusy(async () => {
+        await cluster.proxy.stop();
+        cluster.put(idleObjects(many, 5));
+        for (const ms of [1200, 1500, 1800, 2100]) {
+          cluster.proxy.start();
+          await sleep(ms);
+          await cluster.proxy.stop('SIGKILL');
+        }
+        await cluster.startProxy();
+      });
+      expect(wrong).toEqual([]);
+      const { servers, ...others } = await node.state();
+      expect(others.addresses.length).toBe(many + 2);
+      await cluster.proxy.stop();
+      await node.forget();
+      await cluster.startProxy();
+      // What drains has weight 0.
+      const fresh = await node.state();
+      expect(servers.filter((line) => !line.endsWith(' -w 0'))).toEqual(fresh.servers);
+      expect({ ...others, servers: [] }).toEqual({ ...fresh, servers: [] });
+    }, 120_000);
+  });
+
+  describe('after kube-proxy', () => {
+    // What was recorded has no second Service.
+    const cluster = new BusyCluster({
+      mode: 'ipvs',
+      clients: clients.filter(({ to }) => to !== toItself.to),
+      slow: 2,
+      lab,
+    });
+    beforeAll(() => cluster.setUp(busyObjects.slice(0, 2)), 30_000);
+    afterAll(() => cluster.stop());
+
+    test('no connection fails, and the node is as one that it never saw', async () => {
+      await node.loadRecording('nodeport.1');
+      const wrong = await cluster.whileBusy(() => cluster.startProxy());
+      expect(wrong).toEqual([]);
+      const taken = await node.state();
+      await cluster.proxy.stop();
+      await node.forget();
+      await cluster.startProxy();
+      expect(taken).toEqual(await node.state());
+    }, 60_000);
+  });
+});

@@ -1,0 +1,123 @@
+/** What a process in IPVS mode keeps in order between two changes of its cluster, and what is none of its business. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { service, slice } from '../../conformance/objects';
+import { BusyCluster, busyObjects } from '../../support/busy-cluster';
+import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { IpvsNode, type IpvsState } from '../../support/ipvs-node';
+import { Lab } from '../../support/lab/lab';
+import { vipwire } from '../../support/lab/proxied-node';
+
+const checkSeconds = 2;
+
+/** An administrator's and another controller's: servers on the node's address, on one that is nowhere, and by mark; a set; rules. */
+const foreign = `
+ipvsadm -A -t 192.168.88.10:9000 -s wlc
+ipvsadm -a -t 192.168.88.10:9000 -r 10.244.1.2:8080 -m -w 5
+ipvsadm -A -u 198.18.0.1:53 -s rr
+ipvsadm -A -f 7 -s rr
+ipset create others hash:ip
+ipset add others 192.0.2.1
+iptables -A INPUT -s 192.0.2.0/24 -j DROP
+iptables -t mangle -A PREROUTING -d 198.18.0.1 -j MARK --set-mark 7`;
+
+const vip = '10.96.0.10';
+const edits: readonly (readonly [what: string, script: string])[] = [
+  ['a virtual server deleted', `ipvsadm -D -t ${vip}:80`],
+  [
+    'a real server deleted, another drained',
+    `ipvsadm -d -t ${vip}:80 -r 10.244.1.2:8080; ipvsadm -e -t ${vip}:80 -r 10.244.1.3:8080 -m -w 0`,
+  ],
+  ['a real server put among ours', `ipvsadm -a -t ${vip}:80 -r 192.0.2.9:80 -m`],
+  ['another scheduler', `ipvsadm -E -t ${vip}:80 -s sh`],
+  ['everything deleted with ipvsadm -C', 'ipvsadm -C'],
+  ['entries of sets deleted and added', `ipset del KUBE-CLUSTER-IP ${vip},tcp:80; ipset add KUBE-IPVS-IPS 192.0.2.1`],
+  ['an address deleted', `ip address delete ${vip}/32 dev kube-ipvs0`],
+  ['the device deleted', 'ip link delete kube-ipvs0'],
+  ['iptables -F, twice', 'iptables -t nat -F; iptables -F'],
+  [
+    'an address and a server that are nobody’s',
+    'ip address add 10.96.0.99/32 dev kube-ipvs0; ipvsadm -A -t 10.96.0.99:80 -s rr',
+  ],
+];
+
+describeWithIpvs('IPVS mode, between two changes', () => {
+  const lab = new Lab();
+  const node = new IpvsNode(lab);
+  const cluster = new BusyCluster({ mode: 'ipvs', slow: 2, lab, config: { ipvs: { syncPeriod: `${checkSeconds}s` } } });
+  const web = [
+    service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] }),
+    slice(['a', 'b', 'd']),
+  ];
+
+  beforeAll(async () => {
+    await lab.start();
+    await cluster.setUp([...busyObjects, ...web]);
+    await cluster.startProxy();
+  }, 60_000);
+  afterAll(async () => {
+    await cluster.stop();
+    await lab.stop();
+  });
+
+  /** Seconds until the node is so. */
+  const untilSeconds = async (wanted: IpvsState): Promise<number> => {
+    const startedMs = performance.now();
+    for (;;) {
+      const state = await node.state();
+      const seconds = (performance.now() - startedMs) / 1000;
+      if (JSON.stringify(state) === JSON.stringify(wanted)) return seconds;
+      if (seconds > 5 * checkSeconds) {
+        expect(state).toEqual(wanted);
+        throw new Error('equal after all');
+      }
+      await sleep(100);
+    }
+  };
+
+  test.each(edits)(
+    '%s: put right at the next check',
+    async (_, script) => {
+      const before = await node.state();
+      await node.shell(script);
+      expect(await node.state()).not.toEqual(before);
+      await untilSeconds(before);
+    },
+    30_000,
+  );
+
+  test('servers, sets and rules of others stay as they are, through a change, a check and a restart', async () => {
+    const before = await node.state();
+    await node.shell(foreign);
+    const withForeign = await node.state();
+    expect(withForeign.servers.length).toBe(before.servers.length + 4);
+    await cluster.apply([slice(['a', 'b'])]);
+    await cluster.apply([slice(['a', 'b', 'd'])]);
+    await sleep(1.5 * checkSeconds * 1000);
+    expect(await node.state()).toEqual(withForeign);
+    await cluster.proxy.stop();
+    await cluster.startProxy();
+    expect(await node.state()).toEqual(withForeign);
+  }, 60_000);
+
+  test('cleanup takes away what is ours, and leaves what is theirs', async () => {
+    await cluster.proxy.stop();
+    const [file = '', ...args] = vipwire;
+    await lab.run('node', file, [...args, 'cleanup']);
+    const left = await node.state();
+    expect(left).toEqual({
+      servers: [
+        '-A -f 7 -s rr',
+        '-A -t 192.168.88.10:9000 -s wlc',
+        '-A -u 198.18.0.1:53 -s rr',
+        '-a -t 192.168.88.10:9000 -r 10.244.1.2:8080 -m -w 5',
+      ],
+      addresses: [],
+      sets: ['add others 192.0.2.1', 'create others hash:ip family inet maxelem 65536'],
+      rules: [
+        'filter -A INPUT -s 192.0.2.0/24 -j DROP',
+        'mangle -A PREROUTING -d 198.18.0.1/32 -j MARK --set-xmark 0x7/0xffffffff',
+      ],
+    });
+    expect(await node.shell('ip -o link show type dummy')).toBe('');
+  }, 30_000);
+});
