@@ -1,0 +1,91 @@
+import { hash } from 'node:crypto';
+import { markIdentity, Marks, mostMarks, planMarkLayout } from '../../../src/backends/ipvs/marks';
+import { families } from '../../../src/model/address';
+import type { ServicePlan } from '../../../src/planner/plan';
+import { clusterIP, service, servicePort } from '../../support/plans';
+
+const slotOf = (name: string): number => hash('sha256', `default/${name} TCP`, 'buffer').readUInt32BE(0) % mostMarks;
+const namesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `local-${i}`);
+/** Two that hash to one place. */
+const [first, second] = ((): [string, string] => {
+  const bySlot = new Map<number, string>();
+  for (const name of namesOf(2000).sort()) {
+    const other = bySlot.get(slotOf(name));
+    if (other !== undefined && !bySlot.has((slotOf(name) + 1) % mostMarks)) return [other, name];
+    bySlot.set(slotOf(name), name);
+  }
+  throw new Error('no two of a place');
+})();
+
+function local(name: string, isMarked = true): ServicePlan {
+  const frontend = { ...clusterIP('203.0.113.1'), kind: 'LoadBalancer', localSourcesToCluster: isMarked } as const;
+  return service([servicePort(name, { frontends: [frontend] })]);
+}
+
+const changesOf = (...services: ServicePlan[]): Map<ServicePlan['key'], ServicePlan> =>
+  new Map(services.map((one) => [one.key, one]));
+
+/** Marks after these Services came, in this order, one by one. */
+function marksOf(names: readonly string[]): Marks {
+  const marks = new Marks('IPv4', 0x4000);
+  for (const name of names) marks.update(new Map(), changesOf(local(name)));
+  return marks;
+}
+
+test.each([14, 0, 3, 11, 12, 13, 20, 31])('with masqueradeBit %i, no mark has it, and none is another’s', (bit) => {
+  const masqueradeMark = 2 ** bit;
+  const all = families.flatMap((family) => {
+    const { base, mask, markOf } = planMarkLayout(family, masqueradeMark);
+    const marks = Array.from({ length: mostMarks }, (_, index) => markOf(index));
+    for (const mark of marks) {
+      expect((mark & masqueradeMark) >>> 0).toBe(0);
+      expect((mark & mask) >>> 0).toBe(base);
+      // Bits of others: 0x2000, 0x8000 and all from 0x10000 on.
+      expect((mark & 0xffffa000) >>> 0).toBe(0);
+    }
+    return marks;
+  });
+  expect(new Set(all).size).toBe(2 * mostMarks);
+});
+
+test('a port’s mark does not depend on who came first', () => {
+  const names = [...new Set([...namesOf(50), first, second])];
+  const forth = marksOf(names);
+  const back = marksOf([...names].reverse());
+  expect(new Map(back.byPort)).toEqual(new Map(forth.byPort));
+  expect(new Set(forth.byPort.values()).size).toBe(names.length);
+});
+
+test('who has to make room is told, and who gets its place back', () => {
+  const [ours, others] = [local(first), local(second)];
+  const marks = new Marks('IPv4', 0x4000);
+  marks.update(new Map(), changesOf(others));
+  const { markOf } = planMarkLayout('IPv4', 0x4000);
+  const markOfSecond = (): number | undefined => marks.byPort.get(`default/${second} TCP`);
+  expect(markOfSecond()).toBe(markOf(slotOf(second)));
+
+  expect([...marks.update(changesOf(others), changesOf(ours))].sort()).toEqual([ours.key, others.key].sort());
+  expect(markOfSecond()).toBe(markOf((slotOf(second) + 1) % mostMarks));
+
+  const before = changesOf(ours, others);
+  expect([...marks.update(before, new Map([[ours.key, undefined]]))]).toEqual([others.key]);
+  expect(markOfSecond()).toBe(markOf(slotOf(second)));
+});
+
+test('ports whose clients here see what those outside see have none, and change nothing', () => {
+  const marks = marksOf([first]);
+  const { byPort } = marks;
+  expect(marks.update(changesOf(local(second, false)), changesOf(local(second, false))).size).toBe(0);
+  expect(marks.byPort).toBe(byPort);
+  marks.update(changesOf(local(first)), changesOf(local(first, false)));
+  expect(marks.byPort.size).toBe(0);
+});
+
+test('where there are too many, the last by name go without', () => {
+  const names = namesOf(mostMarks + 3);
+  const marks = new Marks('IPv6', 0x4000);
+  marks.update(new Map(), changesOf(...names.map((name) => local(name))));
+  expect(marks.byPort.size).toBe(mostMarks);
+  const last = names.map((name) => markIdentity(servicePort(name, {}))).sort();
+  expect(marks.without).toEqual(last.slice(-3));
+});
