@@ -66,6 +66,8 @@ export interface BusyOptions {
   /** What the proxy is told to use, where that is another one. */
   readonly proxyVariant?: IptablesVariant | 'auto';
   readonly clients?: readonly Client[];
+  /** The proxy's, after the others. */
+  readonly flags?: readonly string[];
   /** Environment of the proxy. */
   readonly env?: () => Readonly<Record<string, string>>;
   /** Fields of KubeProxyConfiguration. */
@@ -121,7 +123,8 @@ export class BusyCluster {
     const port = Number(new URL(this.server.url).port);
     const args = await configureProxy(this.lab, port, { mode, ...config });
     const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
-    const proxy = [...vipwire, ...args, ...(proxyVariant === undefined ? [] : [`--iptables-variant=${proxyVariant}`])];
+    const variantFlag = proxyVariant === undefined ? [] : [`--iptables-variant=${proxyVariant}`];
+    const proxy = [...vipwire, ...args, ...variantFlag, ...(this.options.flags ?? [])];
     this.command = ['sh', '-c', tellPid, this.pidFile, 'env', ...environment, ...proxy];
     this.node = new ProxiedNode(this.lab, { command: this.command, slow });
   }

@@ -74,4 +74,15 @@ export class IpvsNode {
       rules: rules.flatMap((save) => sortedRules(save)),
     };
   }
+
+  /** Of a TCP server's destinations, by `address:port`. */
+  async weights(server: string): Promise<Readonly<Record<string, number>>> {
+    const lines = (await this.shell('ipvsadm -Sn')).split('\n').filter((line) => line.startsWith(`-a -t ${server} `));
+    return Object.fromEntries(
+      lines.map((line) => {
+        const [, destination = '', weight] = /-r (\S+) .*-w (\d+)/.exec(line) ?? [];
+        return [destination, Number(weight)];
+      }),
+    );
+  }
 }

@@ -1,6 +1,6 @@
 /** VIPs are in use while a process in IPVS mode restarts, dies, follows its cluster, and takes over from kube-proxy. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { slice } from '../../conformance/objects';
+import { service, slice } from '../../conformance/objects';
 import {
   BusyCluster,
   busyObjects,
@@ -15,6 +15,8 @@ import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 
 const changes = 20;
+const stream = { name: 'stream', vip: '10.96.0.20' };
+const dns = { name: 'dns', vip: '10.96.0.22', port: { port: 53, protocol: 'UDP' } } as const;
 const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: 70 }));
 
 describeWithIpvs('IPVS mode, while VIPs are in use', () => {
@@ -26,10 +28,22 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
   describe('one process after the other', () => {
     const cluster = new BusyCluster({ mode: 'ipvs', clients, slow: 2, lab });
     beforeAll(async () => {
-      await cluster.setUp([...busyObjects, ...idleObjects(changes, 3)]);
+      await cluster.setUp([
+        ...[...busyObjects, ...idleObjects(changes, 3)],
+        ...[service({ name: stream.name, clusterIPs: [stream.vip] }), slice(['a'], { service: stream.name })],
+        ...[
+          service({ name: dns.name, clusterIPs: [dns.vip], ports: [dns.port] }),
+          slice(['a'], { service: dns.name, ports: [dns.port] }),
+        ],
+      ]);
       await cluster.startProxy();
     }, 60_000);
     afterAll(() => cluster.stop());
+
+    const podsOf = async (vip: string): Promise<Set<string>> => {
+      const answers = await lab.probe('a', { to: vip, port: 80, count: 20 });
+      return new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)));
+    };
 
     test('stopped and started again: no connection fails, and nothing is written', async () => {
       const before = await node.state();
@@ -51,10 +65,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
         await cluster.apply([slice(['b', 'd'])]);
       });
       expect(wrong).toEqual([]);
-      const answers = await lab.probe('a', { to: throughVIP.to, port: throughVIP.port, count: 20 });
-      expect(new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)))).toEqual(
-        new Set(['b', 'd']),
-      );
+      expect(await podsOf(throughVIP.to)).toEqual(new Set(['b', 'd']));
     }, 60_000);
 
     test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
@@ -66,6 +77,37 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       });
       expect(wrong.filter((line) => !/ refused| the long connection/.test(line))).toEqual([]);
     }, 60_000);
+
+    test('a long connection to an endpoint that goes goes on, new ones go elsewhere; then the real server is gone', async () => {
+      const server = `${stream.vip}:80`;
+      const held = await lab.hold('c', { to: stream.vip, port: 80, timeoutMs: 2000 });
+      expect(held.answer).toMatchObject({ outcome: 'ok', pod: 'a' });
+      await cluster.apply([slice(['d'], { service: stream.name })]);
+      expect(await node.weights(server)).toEqual({ '10.244.1.2:8080': 0, '10.244.2.2:8080': 1 });
+      expect(await podsOf(stream.vip)).toEqual(new Set(['d']));
+      expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'a' });
+      // The kernel forgets a connection 10 s after its reset.
+      await held.reset();
+      const deadlineMs = Date.now() + 30_000;
+      while ('10.244.1.2:8080' in (await node.weights(server)) && Date.now() < deadlineMs) await sleep(200);
+      expect(await node.weights(server)).toEqual({ '10.244.2.2:8080': 1 });
+    }, 60_000);
+
+    test('one that comes back while it drains serves again', async () => {
+      const held = await lab.hold('c', { to: stream.vip, port: 80, timeoutMs: 2000 });
+      await cluster.apply([slice(['a'], { service: stream.name })]);
+      expect(await node.weights(`${stream.vip}:80`)).toEqual({ '10.244.1.2:8080': 1, '10.244.2.2:8080': 0 });
+      await cluster.apply([slice(['a', 'd'], { service: stream.name })]);
+      expect(await podsOf(stream.vip)).toEqual(new Set(['a', 'd']));
+      expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'd' });
+    }, 30_000);
+
+    test('a client over UDP moves at once', async () => {
+      const ask = { to: dns.vip, port: dns.port.port, protocol: 'udp', sourcePort: 40007 } as const;
+      expect(await lab.probe('c', ask)).toMatchObject([{ outcome: 'ok', pod: 'a' }]);
+      await cluster.apply([slice(['d'], { service: dns.name, ports: [dns.port] })]);
+      expect(await lab.probe('c', ask)).toMatchObject([{ outcome: 'ok', pod: 'd' }]);
+    }, 30_000);
 
     test('killed while it writes, again and again: no connection fails, and the node ends right', async () => {
       const many = 300;
@@ -81,7 +123,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       });
       expect(wrong).toEqual([]);
       const { servers, ...others } = await node.state();
-      expect(others.addresses.length).toBe(many + 2);
+      expect(others.addresses.length).toBe(many + 4);
       await cluster.proxy.stop();
       await node.forget();
       await cluster.startProxy();

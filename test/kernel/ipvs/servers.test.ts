@@ -101,7 +101,8 @@ describeAsRoot('virtual servers, in a network namespace', () => {
 
   test('reading holds the event loop for a moment', () => {
     expect(told.figures.read).toBe(services);
-    expect(told.figures.held).toBeLessThan(50);
+    // At 5 ms a slice; what else the machine does meanwhile counts too.
+    expect(told.figures.held).toBeLessThan(200);
   });
 
   test('what is missing is one line that says what to do', () => {

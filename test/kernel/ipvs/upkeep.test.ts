@@ -7,6 +7,8 @@ import { IpvsNode, type IpvsState } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 import { vipwire } from '../../support/lab/proxied-node';
 
+jest.setTimeout(60_000);
+
 const checkSeconds = 2;
 
 /** An administrator's and another controller's: servers on the node's address, on one that is nowhere, and by mark; a set; rules. */
@@ -43,7 +45,13 @@ const edits: readonly (readonly [what: string, script: string])[] = [
 describeWithIpvs('IPVS mode, between two changes', () => {
   const lab = new Lab();
   const node = new IpvsNode(lab);
-  const cluster = new BusyCluster({ mode: 'ipvs', slow: 2, lab, config: { ipvs: { syncPeriod: `${checkSeconds}s` } } });
+  const cluster = new BusyCluster({
+    mode: 'ipvs',
+    slow: 2,
+    lab,
+    config: { ipvs: { syncPeriod: `${checkSeconds}s` } },
+    flags: ['--ipvs-drain-limit=3s'],
+  });
   const web = [
     service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] }),
     slice(['a', 'b', 'd']),
@@ -53,7 +61,7 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     await lab.start();
     await cluster.setUp([...busyObjects, ...web]);
     await cluster.startProxy();
-  }, 60_000);
+  });
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
@@ -85,6 +93,16 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     30_000,
   );
 
+  test('a connection to an endpoint that went is cut when the limit comes', async () => {
+    const held = await lab.hold('a', { to: '10.96.0.11', port: 80, timeoutMs: 2000 });
+    await cluster.apply([slice(['a'], { service: 'self' })]);
+    expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'c' });
+    const deadlineMs = Date.now() + 20_000;
+    while ('10.244.1.4:8080' in (await node.weights('10.96.0.11:80')) && Date.now() < deadlineMs) await sleep(200);
+    expect(await node.weights('10.96.0.11:80')).toEqual({ '10.244.1.2:8080': 1 });
+    expect((await held.ask()).outcome).not.toBe('ok');
+  });
+
   test('servers, sets and rules of others stay as they are, through a change, a check and a restart', async () => {
     const before = await node.state();
     await node.shell(foreign);
@@ -97,7 +115,7 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     await cluster.proxy.stop();
     await cluster.startProxy();
     expect(await node.state()).toEqual(withForeign);
-  }, 60_000);
+  });
 
   test('cleanup takes away what is ours, and leaves what is theirs', async () => {
     await cluster.proxy.stop();
@@ -119,5 +137,5 @@ describeWithIpvs('IPVS mode, between two changes', () => {
       ],
     });
     expect(await node.shell('ip -o link show type dummy')).toBe('');
-  }, 30_000);
+  });
 });
