@@ -63,7 +63,7 @@ test.each(cases)('%s, %s: sets', (name, family) => {
   const parser = new SetParser(family);
   for (const line of recorded(name, 'ipset')) parser.line(line);
   const { elements } = parser.result();
-  const { additions = new Map<string, string>() } = render(name, family).sets.pendingWrites() ?? {};
+  const additions = new Map(render(name, family).sets.pendingWrites()?.additions);
   // Ours: VIPs with a mark, in a set of their own and, as the sign that we are at work, with themselves as the source.
   const marked = [...additions.keys()].flatMap((element) => {
     const [set = '', entry = ''] = element.split(' ');
