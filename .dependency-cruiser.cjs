@@ -25,7 +25,11 @@ module.exports = {
     ),
     layer('delta-is-pure', '^src/delta/', '^src/(?!delta/)'),
     layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
-    layer('backends-sit-on-the-plan', '^src/backends/', '^src/(?!(backends|xtables|planner|model|delta|host|telemetry)/)'),
+    layer(
+      'backends-sit-on-the-plan',
+      '^src/backends/',
+      '^src/(?!(backends|xtables|planner|model|delta|host|telemetry)/)',
+    ),
     layer('xtables-knows-no-mode', '^src/xtables/', '^src/(?!(xtables|model|delta|host|telemetry)/)'),
     {
       name: 'backends-do-not-know-each-other',
@@ -37,7 +41,10 @@ module.exports = {
       name: 'backends-reach-host-in-drivers',
       severity: 'error',
       comment: 'Of a backend, driver, cleanup and drift alone touch the machine.',
-      from: { path: '^src/(backends|xtables)/', pathNot: '^src/(backends/[^/]+|xtables)/(driver|cleanup|drift)[^/]*\\.ts$' },
+      from: {
+        path: '^src/(backends|xtables)/',
+        pathNot: '^src/(backends/[^/]+|xtables)/(driver|cleanup|drift)[^/]*\\.ts$',
+      },
       to: { path: '^src/host/' },
     },
     layer('host-is-the-bottom', '^src/host/', '^src/(?!(host|model)/)'),
