@@ -6,6 +6,7 @@ import type { ServiceKey } from '../../../src/model/cluster';
 import type { Scheduler } from '../../../src/model/scheduler';
 import type { Frontend, ServicePlan, ServicePortPlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';
+import { collidingNames } from '../../support/colliding-marks';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 
 const hostAddresses = ['192.168.88.10', 'fd88::10'];
@@ -56,7 +57,8 @@ test.each(families)('%s: any changes end in what a render from nothing gives, in
   const rivals = ['a', 'm', 'z'].map((name, i) =>
     one(name, [loadBalancer(shared, i === 1 ? {} : localHere)], { affinitySeconds: i * 60 }),
   );
-  const kinds = [...everyKind(family), ...rivals, ...rivals];
+  const crowded = collidingNames().map((name, i) => one(name, [loadBalancer(`${shared}${i}`, localHere)]));
+  const kinds = [...everyKind(family), ...rivals, ...rivals, ...crowded, ...crowded];
   fc.assert(
     fc.property(fc.array(fc.array(fc.nat(kinds.length - 1), { maxLength: 12 }), { maxLength: 6 }), (rounds) => {
       const state = rendered([], family);

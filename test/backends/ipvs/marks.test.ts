@@ -1,21 +1,12 @@
-import { hash } from 'node:crypto';
 import { markIdentity, Marks, mostMarks, planMarkLayout } from '../../../src/backends/ipvs/marks';
 import { families } from '../../../src/model/address';
 import type { ServicePlan } from '../../../src/planner/plan';
+import { collidingNames, markSlot } from '../../support/colliding-marks';
 import { clusterIP, service, servicePort } from '../../support/plans';
 
-const slotOf = (name: string): number => hash('sha256', `default/${name} TCP`, 'buffer').readUInt32BE(0) % mostMarks;
 const namesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `local-${i}`);
 /** Two that hash to one place. */
-const [first, second] = ((): [string, string] => {
-  const bySlot = new Map<number, string>();
-  for (const name of namesOf(2000).sort()) {
-    const other = bySlot.get(slotOf(name));
-    if (other !== undefined && !bySlot.has((slotOf(name) + 1) % mostMarks)) return [other, name];
-    bySlot.set(slotOf(name), name);
-  }
-  throw new Error('no two of a place');
-})();
+const [first, second] = collidingNames();
 
 function local(name: string, isMarked = true): ServicePlan {
   const frontend = { ...clusterIP('203.0.113.1'), kind: 'LoadBalancer', localSourcesToCluster: isMarked } as const;
@@ -62,14 +53,14 @@ test('who has to make room is told, and who gets its place back', () => {
   marks.update(new Map(), changesOf(others));
   const { markOf } = planMarkLayout('IPv4', 0x4000);
   const markOfSecond = (): number | undefined => marks.byPort.get(`default/${second} TCP`);
-  expect(markOfSecond()).toBe(markOf(slotOf(second)));
+  expect(markOfSecond()).toBe(markOf(markSlot(second)));
 
   expect([...marks.update(changesOf(others), changesOf(ours))].sort()).toEqual([ours.key, others.key].sort());
-  expect(markOfSecond()).toBe(markOf((slotOf(second) + 1) % mostMarks));
+  expect(markOfSecond()).toBe(markOf((markSlot(second) + 1) % mostMarks));
 
   const before = changesOf(ours, others);
   expect([...marks.update(before, new Map([[ours.key, undefined]]))]).toEqual([others.key]);
-  expect(markOfSecond()).toBe(markOf(slotOf(second)));
+  expect(markOfSecond()).toBe(markOf(markSlot(second)));
 });
 
 test('ports whose clients here see what those outside see have none, and change nothing', () => {

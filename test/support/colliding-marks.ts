@@ -1,0 +1,19 @@
+import { hash } from 'node:crypto';
+import { mostMarks } from '../../src/backends/ipvs/marks';
+
+/** Where among the marks those of the TCP port of `default/NAME` begin to look. */
+export function markSlot(name: string): number {
+  return hash('sha256', `default/${name} TCP`, 'buffer').readUInt32BE(0) % mostMarks;
+}
+
+/** Names, in order, of two Services that want one mark, and of one that wants the mark which the second gets then. */
+export function collidingNames(): readonly [string, string, string] {
+  const names = Array.from({ length: 20_000 }, (_, i) => `local-${i.toString().padStart(5, '0')}`);
+  const bySlot = new Map<number, string[]>();
+  for (const name of names) bySlot.set(markSlot(name), [...(bySlot.get(markSlot(name)) ?? []), name]);
+  for (const [slot, [first, second]] of bySlot) {
+    const third = bySlot.get((slot + 1) % mostMarks)?.find((name) => second !== undefined && name > second);
+    if (first !== undefined && second !== undefined && third !== undefined) return [first, second, third];
+  }
+  throw new Error('no such names');
+}
