@@ -79,8 +79,12 @@ export class DispatchTree {
     this.replace(removed, added);
     const after = this.chainsOf(touched);
     const changed: ChangedChains = new Map();
+    // Where the root branches earlier than before, its chains are those of a new one between.
+    const below = new Set(
+      after.neighbours.flatMap((span) => this.chainBranches(span)).map(({ prefix }) => this.chainName(prefix)),
+    );
     for (const [name] of [...before.onPath, ...before.beside])
-      if (!after.onPath.has(name) && !after.beside.has(name)) changed.set(name, undefined);
+      if (!after.onPath.has(name) && !after.beside.has(name) && !below.has(name)) changed.set(name, undefined);
     for (const [name, render] of after.onPath) changed.set(name, render());
     // An entry that makes or ends a branching point gives its neighbours another parent, and one of them a chain or none.
     for (const [name, render] of after.beside)
@@ -153,7 +157,12 @@ export class DispatchTree {
   }
 
   /** The chains on the paths to these keys, with all below one so small that these entries reshape it; and their children. */
-  private chainsOf(keys: readonly string[]): { onPath: Map<string, Render>; beside: Map<string, Render> } {
+  private chainsOf(keys: readonly string[]): {
+    onPath: Map<string, Render>;
+    beside: Map<string, Render>;
+    neighbours: Span[];
+  } {
+    const neighbours: Span[] = [];
     const onPath = new Map<string, Render>();
     const beside = new Map<string, Render>();
     const visit = (name: string, span: Span, wanted: readonly string[]): void => {
@@ -163,11 +172,14 @@ export class DispatchTree {
         const within = all ? wanted : wanted.filter((key) => key.startsWith(branch.digitPrefix));
         const child = this.chainName(branch.prefix);
         if (within.length > 0) visit(child, branch, within);
-        else beside.set(child, () => this.rulesOf(branch));
+        else {
+          neighbours.push(branch);
+          beside.set(child, () => this.rulesOf(branch));
+        }
       }
     };
     visit(this.options.root, this.span(0, this.keys.length, ''), keys);
-    return { onPath, beside };
+    return { onPath, beside, neighbours };
   }
 
   /** The branches that are chains of their own. */

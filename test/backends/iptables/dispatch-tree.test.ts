@@ -188,3 +188,14 @@ test.each(['destination', 'port', 'hairpin'] as const)(
     );
   },
 );
+
+test('the chains of a root that branches earlier than before stay', () => {
+  const tree = new DispatchTree(options);
+  const chains = new Map<string, readonly string[]>();
+  const near = Array.from({ length: 16 }, (_, n) => entry(`10.96.0.${n}`, 80, 'a', 'TCP'));
+  const all = [...near, entry('0.0.0.1', 80, 'a', 'TCP')];
+  apply(chains, tree.update([], all));
+  const far = entry('203.0.113.5', 80, 'a', 'TCP');
+  apply(chains, tree.update([], [far]));
+  expect(new Map([...chains].sort())).toEqual(new Map([...fresh([...all, far], options)].sort()));
+});
