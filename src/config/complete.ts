@@ -1,7 +1,14 @@
 /** Settings to the configuration in effect: defaults, checks, internal units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
-import type { BindAddress, DetectLocalMode, IpvsConfiguration, ProxyConfiguration, ProxyMode } from './configuration';
+import type {
+  BindAddress,
+  ConntrackConfiguration,
+  DetectLocalMode,
+  IpvsConfiguration,
+  ProxyConfiguration,
+  ProxyMode,
+} from './configuration';
 import { fields } from './fields';
 import type { FieldPath, Settings } from './fields';
 import { formatDuration } from './duration';
@@ -229,14 +236,41 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
 /** Fields without effect yet are checked all the same, so that a file which passes here passes later. */
 function checkOthers(checks: Checks): void {
   checks.positive('configSyncPeriod');
-  checks.within('oomScoreAdj', -1000, 1000);
   checks.notNegative('clientConnection.burst');
+}
+
+function completeConntrack(checks: Checks): ConntrackConfiguration {
   checks.notNegative('conntrack.maxPerCore');
   checks.notNegative('conntrack.min');
-  checks.notNegative('conntrack.tcpEstablishedTimeout');
-  checks.notNegative('conntrack.tcpCloseWaitTimeout');
-  checks.notNegative('conntrack.udpTimeout');
-  checks.notNegative('conntrack.udpStreamTimeout');
+  const seconds = (
+    name: 'tcpEstablishedTimeout' | 'tcpCloseWaitTimeout' | 'udpTimeout' | 'udpStreamTimeout',
+  ): number => {
+    checks.notNegative(`conntrack.${name}`);
+    // Whole seconds, cut off as Go does.
+    return Math.trunc(checks.value(`conntrack.${name}`) / 1000);
+  };
+  return {
+    maxPerCore: checks.value('conntrack.maxPerCore'),
+    min: checks.value('conntrack.min'),
+    tcpEstablishedTimeoutSeconds: seconds('tcpEstablishedTimeout'),
+    tcpCloseWaitTimeoutSeconds: seconds('tcpCloseWaitTimeout'),
+    tcpBeLiberal: checks.value('conntrack.tcpBeLiberal'),
+    udpTimeoutSeconds: seconds('udpTimeout'),
+    udpStreamTimeoutSeconds: seconds('udpStreamTimeout'),
+  };
+}
+
+/** That of kube-proxy in whose place this stands, less one minor release. */
+const hiddenMetricsVersion = '1.35';
+
+function completeHiddenMetrics(checks: Checks): boolean {
+  const version = checks.value('showHiddenMetricsForVersion');
+  if (version !== '' && version !== hiddenMetricsVersion)
+    checks.problem(
+      'showHiddenMetricsForVersion',
+      `"${version}" is not ${hiddenMetricsVersion}, the one release that counts`,
+    );
+  return version !== '';
 }
 
 /**
@@ -262,6 +296,10 @@ export function completeConfiguration(
     localhostNodePorts: checks.value('iptables.localhostNodePorts'),
     ...completePeriods(checks, mode),
     ipvs: completeIpvs(mode === 'ipvs' ? checks : new Checks({}, nameOf)),
+    conntrack: completeConntrack(checks),
+    oomScoreAdj: checks.within('oomScoreAdj', -1000, 1000),
+    enableProfiling: checks.value('enableProfiling'),
+    showHiddenMetrics: completeHiddenMetrics(checks),
     ...completeDetectLocal(checks),
     nodePortAddresses: completeNodePortAddresses(checks),
     allowServiceExternalIPs: completeGates(checks),

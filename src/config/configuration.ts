@@ -14,6 +14,18 @@ export interface IpvsConfiguration {
   readonly udpTimeoutSeconds: number;
 }
 
+export interface ConntrackConfiguration {
+  /** Tracked connections at most, for each CPU; 0: the kernel's limit stays, whatever `min` is. */
+  readonly maxPerCore: number;
+  readonly min: number;
+  /** 0: the kernel's stays as it is; so for the others. */
+  readonly tcpEstablishedTimeoutSeconds: number;
+  readonly tcpCloseWaitTimeoutSeconds: number;
+  readonly tcpBeLiberal: boolean;
+  readonly udpTimeoutSeconds: number;
+  readonly udpStreamTimeoutSeconds: number;
+}
+
 export interface BindAddress {
   /** Canonical. A wildcard (`0.0.0.0`, `::`) means every address of both families. */
   readonly address: string;
@@ -46,6 +58,12 @@ export interface ProxyConfiguration {
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
   readonly ipvs: IpvsConfiguration;
+  readonly conntrack: ConntrackConfiguration;
+  /** -1000 to 1000. */
+  readonly oomScoreAdj: number;
+  readonly enableProfiling: boolean;
+  /** Metrics that the release before hid are shown: showHiddenMetricsForVersion names it. */
+  readonly showHiddenMetrics: boolean;
   /** How this node's pods are told from other sources. */
   readonly detectLocalMode: DetectLocalMode;
   /** Canonical, one of a family at most; empty in another mode than ClusterCIDR. */

@@ -118,7 +118,7 @@ test('JSON is read, tabs and all', () => {
     '\t',
   );
   expect(decodeConfiguration(text, 'c.json')).toEqual({
-    settings: { 'iptables.masqueradeAll': true },
+    settings: { 'iptables.masqueradeAll': true, 'conntrack.maxPerCore': 0 },
     warnings: [],
   });
 });
