@@ -24,6 +24,7 @@ const cluster = 'The cluster';
 const node = 'This node';
 const rules = 'Rules';
 const ipvs = 'IPVS mode';
+const kernel = "The node's kernel";
 const servers = 'Health and metrics';
 const logging = 'Logging';
 const own = "vipwire's own";
@@ -181,25 +182,43 @@ const serverFlags: readonly Flag[] = [
   ),
 ];
 
-const idleFlags: readonly Flag[] = [
-  bound('conntrack-max-per-core', 'conntrack.maxPerCore', idle, 'Tracked connections, at most, for each CPU'),
-  bound('conntrack-min', 'conntrack.min', idle, 'Tracked connections, at most, whatever the CPUs'),
+const kernelFlags: readonly Flag[] = [
+  bound(
+    'conntrack-max-per-core',
+    'conntrack.maxPerCore',
+    kernel,
+    'Tracked connections for each CPU, never fewer than now; 0: as it is',
+  ),
+  bound('conntrack-min', 'conntrack.min', kernel, 'Tracked connections at least, whatever the CPUs'),
   bound(
     'conntrack-tcp-timeout-established',
     'conntrack.tcpEstablishedTimeout',
-    idle,
-    'Timeout of idle TCP connections',
+    kernel,
+    'Timeout of idle TCP connections; 0: as it is',
   ),
   bound(
     'conntrack-tcp-timeout-close-wait',
     'conntrack.tcpCloseWaitTimeout',
-    idle,
-    'Timeout of TCP connections in CLOSE_WAIT',
+    kernel,
+    'Timeout of TCP connections in CLOSE_WAIT; 0: as it is',
   ),
-  bound('conntrack-tcp-be-liberal', 'conntrack.tcpBeLiberal', idle, 'Let packets outside of the TCP window pass'),
-  bound('conntrack-udp-timeout', 'conntrack.udpTimeout', idle, 'Timeout of UDP flows without an answer'),
-  bound('conntrack-udp-timeout-stream', 'conntrack.udpStreamTimeout', idle, 'Timeout of UDP flows with answers'),
-  bound('oom-score-adj', 'oomScoreAdj', idle, 'How willingly the kernel kills the process for memory'),
+  bound(
+    'conntrack-tcp-be-liberal',
+    'conntrack.tcpBeLiberal',
+    kernel,
+    'Packets outside of the TCP window are not dropped',
+  ),
+  bound('conntrack-udp-timeout', 'conntrack.udpTimeout', kernel, 'Timeout of UDP flows without an answer; 0: as it is'),
+  bound(
+    'conntrack-udp-timeout-stream',
+    'conntrack.udpStreamTimeout',
+    kernel,
+    'Timeout of UDP flows with answers; 0: as it is',
+  ),
+  bound('oom-score-adj', 'oomScoreAdj', kernel, 'How soon it is killed where memory runs out, -1000 to 1000'),
+];
+
+const idleFlags: readonly Flag[] = [
   bound('profiling', 'enableProfiling', idle, 'Profiles at /debug/pprof'),
   bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', idle, 'Hidden metrics, too'),
   bound('vmodule', 'logging.vmodule', idle, 'Verbosity by source file'),
@@ -245,6 +264,7 @@ export const runFlags: readonly Flag[] = [
   help,
   flag('init-only', bool, refused, 'Prepare the node and exit'),
   flag('write-config-to', text, refused, 'Write the configuration in effect and exit', file),
+  ...kernelFlags,
   ...idleFlags,
   ...idleByDesignFlags,
 ];

@@ -13,7 +13,6 @@ import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
 import { isIPv6Supported } from '../host/interfaces';
 import { NfGeneration } from '../host/nf-generation';
-import { writeSysctl } from '../host/sysctl';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { HealthzServer } from '../servers/healthz-server';
@@ -32,6 +31,7 @@ import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings } from './iptables-settings';
+import { setUpKernel } from './kernel-settings';
 import { openKubernetes } from './source';
 import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
 import { openTables } from './tables';
@@ -153,12 +153,14 @@ async function openMachine(
 ): Promise<Machine> {
   if (configuration.mode === 'ipvs') {
     const { drivers, backends } = await openIpvs(iptablesVariant, configuration, drainLimitMs, log);
+    await setUpKernel(configuration, log);
     const drift = await watchDrift(drivers, configuration.syncPeriodMs, true, log);
     for (const family of drivers.keys()) health.updated(family, systemClock.now());
     return { backends: backends((tables) => drift.watched(tables)), drift };
   }
   const drivers = await openTables(iptablesVariant, log, 'writing');
-  await allowLocalhostNodePorts(configuration, log);
+  // First: the rules depend on conntrack.tcpBeLiberal.
+  await setUpKernel(configuration, log);
   const drift = await watchDrift(drivers, fullCheckMs, false, log);
   const backends = new Map<Family, IptablesBackend>();
   for (const [family, driver] of drivers) {
@@ -202,18 +204,6 @@ function openServers(
       ? []
       : [new HealthzServer({ address: healthzBindAddress, hardFail, health, onAnswer, clock, log })]),
   ];
-}
-
-async function allowLocalhostNodePorts({ localhostNodePorts }: ProxyConfiguration, log: Logger): Promise<void> {
-  if (!localhostNodePorts) return;
-  try {
-    await writeSysctl('net/ipv4/conf/all/route_localnet', '1');
-  } catch (error) {
-    log.warn(
-      { reason: (error as Error).message },
-      'NodePorts will not answer on 127.0.0.1 (iptables.localhostNodePorts)',
-    );
-  }
 }
 
 /** undefined in the legacy variant, and where netlink is not to be had. */

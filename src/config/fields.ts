@@ -25,8 +25,8 @@ function acts<T>(kind: ValueKind<T>, initial: T, options?: { readonly zeroCounts
 function quiet<T>(kind: ValueKind<T>, initial: T): Field<T> {
   return { kind, initial, use: 'quiet', zeroCounts: false };
 }
-function later<T>(kind: ValueKind<T>, initial: T, options?: { readonly zeroCounts: true }): Field<T> {
-  return { kind, initial, use: 'later', zeroCounts: options?.zeroCounts ?? false };
+function later<T>(kind: ValueKind<T>, initial: T): Field<T> {
+  return { kind, initial, use: 'later', zeroCounts: false };
 }
 const zeroCounts = { zeroCounts: true } as const;
 const seconds = 1000;
@@ -72,14 +72,14 @@ export const fields = {
   'detectLocal.interfaceNamePrefix': acts(text, ''),
   clusterCIDR: acts(text, ''),
   nodePortAddresses: acts(list, []),
-  oomScoreAdj: later(integer, -999, zeroCounts),
-  'conntrack.maxPerCore': later(integer, 32768, zeroCounts),
-  'conntrack.min': later(integer, 131072, zeroCounts),
-  'conntrack.tcpEstablishedTimeout': later(duration, 24 * hours, zeroCounts),
-  'conntrack.tcpCloseWaitTimeout': later(duration, hours, zeroCounts),
-  'conntrack.tcpBeLiberal': later(bool, false),
-  'conntrack.udpTimeout': later(duration, 0),
-  'conntrack.udpStreamTimeout': later(duration, 0),
+  oomScoreAdj: acts(integer, -999, zeroCounts),
+  'conntrack.maxPerCore': acts(integer, 32768, zeroCounts),
+  'conntrack.min': acts(integer, 131072, zeroCounts),
+  'conntrack.tcpEstablishedTimeout': acts(duration, 24 * hours, zeroCounts),
+  'conntrack.tcpCloseWaitTimeout': acts(duration, hours, zeroCounts),
+  'conntrack.tcpBeLiberal': acts(bool, false),
+  'conntrack.udpTimeout': acts(duration, 0),
+  'conntrack.udpStreamTimeout': acts(duration, 0),
   configSyncPeriod: quiet(duration, 15 * minutes),
   'logging.format': acts(text, 'text'),
   'logging.verbosity': acts(integer, 0),

@@ -1,4 +1,7 @@
-/** Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. */
+/**
+ * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. Settings that
+ * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 
 /** missing: this kernel (or a module that is not loaded) has no such setting. refused: not a value for it. */
@@ -18,17 +21,21 @@ export class SysctlError extends Error {
 function asSysctlError(sysctl: string, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return new SysctlError(sysctl, 'missing', { cause: error });
-  // A container's /proc/sys, or one without root.
-  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
+  // A container's /proc/sys, one without root, or what only the first network namespace may set.
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM' || code === 'ENOTSUP')
     return new SysctlError(sysctl, 'read-only', { cause: error });
   if (code === 'EINVAL' || code === 'ERANGE') return new SysctlError(sysctl, 'refused', { cause: error });
   return error;
 }
 
+function fileOf(sysctl: string): string {
+  return sysctl.startsWith('/') ? sysctl : `/proc/sys/${sysctl}`;
+}
+
 /** Without the final newline. Throws SysctlError. */
 export async function readSysctl(sysctl: string): Promise<string> {
   try {
-    return (await readFile(`/proc/sys/${sysctl}`, 'utf8')).trim();
+    return (await readFile(fileOf(sysctl), 'utf8')).trim();
   } catch (error) {
     throw asSysctlError(sysctl, error);
   }
@@ -38,7 +45,7 @@ export async function readSysctl(sysctl: string): Promise<string> {
 export async function writeSysctl(sysctl: string, value: string): Promise<boolean> {
   if ((await readSysctl(sysctl)) === value) return false;
   try {
-    await writeFile(`/proc/sys/${sysctl}`, value);
+    await writeFile(fileOf(sysctl), value);
     return true;
   } catch (error) {
     throw asSysctlError(sysctl, error);

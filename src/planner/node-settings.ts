@@ -144,6 +144,13 @@ function includeLoopback(cidrs: readonly Cidr[]): boolean {
   );
 }
 
+/** The same of a configuration, before the node's own IPs are known: they are not of the loopback net. */
+export function answersOnLocalhost(config: Pick<NodeConfig, 'localhostNodePorts' | 'nodePortAddresses'>): boolean {
+  if (config.nodePortAddresses.includes('primary')) return false;
+  const cidrs = config.nodePortAddresses.flatMap((text) => parseCidr(text) ?? []);
+  return config.localhostNodePorts && includeLoopback(cidrs);
+}
+
 /**
  * What the Plan needs to know of this node. `node` is undefined while the cluster does not know it; `hostAddresses` are
  * the canonical addresses of all of the host's interfaces.

@@ -58,15 +58,14 @@ test('flags win over the file where a command says so', async () => {
 
 test('what has no effect yet is named in one warning', async () => {
   const body = `
-conntrack: {maxPerCore: 0, min: 4096, tcpBeLiberal: true}
-oomScoreAdj: -998
+enableProfiling: true
 ipvs: {scheduler: lc, excludeCIDRs: [10.0.0.0/8]}
 logging: {vmodule: [{filePattern: x, verbosity: 9}]}
 featureGates: {AllowServiceExternalIPs: true, NFTablesProxyMode: true, ComponentFlagz: false}
 iptables: {masqueradeBit: 7}
 `;
   expect((await effective({}, body)).warnings).toEqual([
-    'accepted, but without effect yet: oomScoreAdj, conntrack.min, conntrack.tcpBeLiberal, logging.vmodule, featureGates ComponentFlagz',
+    'accepted, but without effect yet: enableProfiling, logging.vmodule, featureGates ComponentFlagz',
   ]);
 });
 

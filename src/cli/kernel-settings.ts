@@ -1,0 +1,127 @@
+/** The node's kernel, set as kube-proxy sets it. */
+import type { ConntrackConfiguration, ProxyConfiguration } from '../config/configuration';
+import { runCommand } from '../host/command';
+import { countCpus } from '../host/cpu-count';
+import { loadModules } from '../host/kernel-modules';
+import { readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
+import { answersOnLocalhost } from '../planner/node-settings';
+import type { Logger } from '../telemetry/log';
+
+/** `net.netfilter.nf_conntrack_max=262144`, by the field that asks for it. */
+export interface KernelSetting {
+  /** As in host/sysctl. */
+  readonly path: string;
+  readonly value: number;
+  /** A higher value stays. */
+  readonly isFloor: boolean;
+  readonly field: string;
+}
+
+type SettingsSource = Pick<
+  ProxyConfiguration,
+  'mode' | 'conntrack' | 'oomScoreAdj' | 'localhostNodePorts' | 'nodePortAddresses' | 'detectLocalMode'
+>;
+
+/** kube-proxy's, since 1.36: whatever the CPUs. */
+const mostTracked = 1_048_576;
+
+function floor(path: string, value: number, field: string): KernelSetting {
+  return { path, value, isFloor: true, field };
+}
+
+function exactly(path: string, value: number, field: string): KernelSetting {
+  return { path, value, isFloor: false, field };
+}
+
+/** kube-proxy's values, but that sizes are never made smaller. `cpus` are the machine's. */
+export function planKernelSettings(source: SettingsSource, cpus: number): KernelSetting[] {
+  const settings = planConntrack(source.conntrack, cpus);
+  if (source.mode === 'iptables' && answersOnLocalhost(source))
+    settings.push(floor('net/ipv4/conf/all/route_localnet', 1, 'iptables.localhostNodePorts'));
+  // What pods send each other through a bridge would pass by the rules.
+  if (source.detectLocalMode === 'BridgeInterface')
+    settings.push(floor('net/bridge/bridge-nf-call-iptables', 1, 'detectLocalMode'));
+  settings.push(exactly('/proc/self/oom_score_adj', source.oomScoreAdj, 'oomScoreAdj'));
+  return settings;
+}
+
+function planConntrack(conntrack: ConntrackConfiguration, cpus: number): KernelSetting[] {
+  const { maxPerCore, min, tcpBeLiberal } = conntrack;
+  const settings: KernelSetting[] = [];
+  if (maxPerCore > 0) {
+    const scaled = maxPerCore * cpus;
+    const max = scaled > mostTracked ? mostTracked : Math.max(scaled, min);
+    const field = max === scaled || max === mostTracked ? 'conntrack.maxPerCore' : 'conntrack.min';
+    settings.push(floor('net/netfilter/nf_conntrack_max', max, field));
+    // Four connections a bucket, at the most.
+    settings.push(floor('/sys/module/nf_conntrack/parameters/hashsize', Math.trunc(max / 4), field));
+  }
+  const timeout = (sysctl: string, seconds: number, field: string): void => {
+    if (seconds > 0) settings.push(exactly(`net/netfilter/${sysctl}`, seconds, field));
+  };
+  timeout(
+    'nf_conntrack_tcp_timeout_established',
+    conntrack.tcpEstablishedTimeoutSeconds,
+    'conntrack.tcpEstablishedTimeout',
+  );
+  timeout('nf_conntrack_tcp_timeout_close_wait', conntrack.tcpCloseWaitTimeoutSeconds, 'conntrack.tcpCloseWaitTimeout');
+  timeout('nf_conntrack_udp_timeout', conntrack.udpTimeoutSeconds, 'conntrack.udpTimeout');
+  timeout('nf_conntrack_udp_timeout_stream', conntrack.udpStreamTimeoutSeconds, 'conntrack.udpStreamTimeout');
+  if (tcpBeLiberal) settings.push(floor('net/netfilter/nf_conntrack_tcp_be_liberal', 1, 'conntrack.tcpBeLiberal'));
+  return settings;
+}
+
+interface Unmet {
+  readonly setting: KernelSetting;
+  readonly why: string;
+}
+
+/** Writes what differs. Where that cannot be done, one line names all of it, and the daemon goes on; kube-proxy would end. */
+export async function setUpKernel(source: SettingsSource, log: Logger): Promise<void> {
+  const settings = planKernelSettings(source, countCpus());
+  if (await isConntrackMissing(settings)) await loadModules(runCommand, ['nf_conntrack']);
+  const written: KernelSetting[] = [];
+  const unmet: Unmet[] = [];
+  for (const setting of settings) {
+    try {
+      if (await hold(setting)) written.push(setting);
+    } catch (error) {
+      unmet.push({ setting, why: await explain(setting, error) });
+    }
+  }
+  if (written.length > 0) log.info({ settings: written.map(print).join(', ') }, 'kernel settings written');
+  if (unmet.length === 0) return;
+  const what = unmet.map(({ setting, why }) => `${print(setting)} (${setting.field}; ${why})`).join(', ');
+  // The kubelet has seen to the process's own: -997 for a critical Pod.
+  const level = unmet.every(({ setting }) => setting.field === 'oomScoreAdj') ? 'info' : 'warn';
+  log[level]({ settings: what }, 'kernel settings that could not be written; --init-only, run privileged, writes them');
+}
+
+async function isConntrackMissing(settings: readonly KernelSetting[]): Promise<boolean> {
+  const [first] = settings.filter(({ field }) => field.startsWith('conntrack.'));
+  if (first === undefined) return false;
+  return readSysctl(first.path).then(
+    () => false,
+    (error: unknown) => error instanceof SysctlError && error.kind === 'missing',
+  );
+}
+
+/** Tells whether it had to be written. Throws SysctlError. */
+async function hold({ path, value, isFloor }: KernelSetting): Promise<boolean> {
+  if (isFloor && Number(await readSysctl(path)) >= value) return false;
+  return writeSysctl(path, String(value));
+}
+
+async function explain({ path }: KernelSetting, error: unknown): Promise<string> {
+  const why = error instanceof SysctlError ? error.kind : (error as Error).message;
+  return readSysctl(path).then(
+    (now) => `now ${now}, ${why}`,
+    () => why,
+  );
+}
+
+/** `net.netfilter.nf_conntrack_max=262144`, `hashsize=65536`. */
+function print({ path, value }: KernelSetting): string {
+  const name = path.startsWith('/') ? path.slice(path.lastIndexOf('/') + 1) : path.replaceAll('/', '.');
+  return `${name}=${value}`;
+}

@@ -1,0 +1,41 @@
+/** Sets the kernel of a network namespace as the configuration in the first argument asks, and tells the log and the values, as JSON. */
+import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { setUpKernel } from '../../src/cli/kernel-settings';
+import { completeConfiguration } from '../../src/config/complete';
+import type { Settings } from '../../src/config/fields';
+import { createLogger } from '../../src/telemetry/logger';
+
+const [, guest = '', json = '', rights = 'all'] = process.argv;
+
+/** As a container without privileges has them. */
+const asInContainer =
+  'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys && ' +
+  'exec setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all "$@"';
+
+async function main(): Promise<unknown> {
+  if (rights === 'few') {
+    const command = ['--mount', 'sh', '-c', asInContainer, 'sh', process.execPath, guest, json, 'as they are'];
+    return JSON.parse(execFileSync('unshare', command, { encoding: 'utf8' }));
+  }
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ verbosity: 0, format: 'json' }, (line) =>
+    lines.push(JSON.parse(line) as Record<string, unknown>),
+  );
+  const { configuration } = completeConfiguration(JSON.parse(json) as Settings);
+  await setUpKernel(configuration, log);
+  await setUpKernel(configuration, log);
+  const value = (path: string): number => Number(readFileSync(path, 'utf8'));
+  const tracker = '/proc/sys/net/netfilter/nf_conntrack_';
+  return {
+    lines: lines.map(({ level, msg, settings }) => ({ level, msg, settings })),
+    established: value(`${tracker}tcp_timeout_established`),
+    closeWait: value(`${tracker}tcp_timeout_close_wait`),
+    udp: value(`${tracker}udp_timeout`),
+    liberal: value(`${tracker}tcp_be_liberal`),
+    localnet: value('/proc/sys/net/ipv4/conf/all/route_localnet'),
+    oom: value('/proc/self/oom_score_adj'),
+  };
+}
+
+void main().then((result) => process.stdout.write(JSON.stringify(result)));
