@@ -44,8 +44,15 @@ export interface CleanupInvocation {
   readonly iptablesVariant: IptablesVariant;
 }
 
+/** Prepare the node, and end. */
+export interface InitInvocation {
+  readonly kind: 'init';
+  readonly flags: FlagSettings;
+}
+
 export type Invocation =
   | RunInvocation
+  | InitInvocation
   | RenderInvocation
   | CleanupInvocation
   | { readonly kind: 'help' | 'version'; readonly text: string };
@@ -77,6 +84,7 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
   if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
+  if (given.on('init-only')) return { kind: 'init', flags: given.configuration('file', false) };
   return interpretRun(given, variant);
 }
 
@@ -91,10 +99,8 @@ function printHelpOn(name: string, columns: number): string {
 }
 
 function interpretRun(given: GivenFlags, variant: string): RunInvocation {
-  for (const name of ['init-only', 'write-config-to']) {
-    if (given.on(name) || given.text(name) !== '')
-      throw new UserError(`--${name} is not there yet in this version of vipwire`);
-  }
+  if (given.text('write-config-to') !== '')
+    throw new UserError('--write-config-to is not there yet in this version of vipwire');
   const manifests = given.list('manifests');
   const watch = given.on('watch');
   if (watch && manifests.length === 0)

@@ -33,15 +33,18 @@ function exactly(path: string, value: number, field: string): KernelSetting {
   return { path, value, isFloor: false, field };
 }
 
+/** Who sets: what is the process's own is of no use to one that ends. */
+type Setter = 'daemon' | 'init';
+
 /** kube-proxy's values, but that sizes are never made smaller. `cpus` are the machine's. */
-export function planKernelSettings(source: SettingsSource, cpus: number): KernelSetting[] {
+export function planKernelSettings(source: SettingsSource, cpus: number, setter: Setter = 'daemon'): KernelSetting[] {
   const settings = planConntrack(source.conntrack, cpus);
   if (source.mode === 'iptables' && answersOnLocalhost(source))
     settings.push(floor('net/ipv4/conf/all/route_localnet', 1, 'iptables.localhostNodePorts'));
   // What pods send each other through a bridge would pass by the rules.
   if (source.detectLocalMode === 'BridgeInterface')
     settings.push(floor('net/bridge/bridge-nf-call-iptables', 1, 'detectLocalMode'));
-  settings.push(exactly('/proc/self/oom_score_adj', source.oomScoreAdj, 'oomScoreAdj'));
+  if (setter === 'daemon') settings.push(exactly('/proc/self/oom_score_adj', source.oomScoreAdj, 'oomScoreAdj'));
   return settings;
 }
 
@@ -77,8 +80,8 @@ interface Unmet {
 }
 
 /** Writes what differs. Where that cannot be done, one line names all of it, and the daemon goes on; kube-proxy would end. */
-export async function setUpKernel(source: SettingsSource, log: Logger): Promise<void> {
-  const settings = planKernelSettings(source, countCpus());
+export async function setUpKernel(source: SettingsSource, log: Logger, setter: Setter = 'daemon'): Promise<void> {
+  const settings = planKernelSettings(source, countCpus(), setter);
   if (await isConntrackMissing(settings)) await loadModules(runCommand, ['nf_conntrack']);
   const written: KernelSetting[] = [];
   const unmet: Unmet[] = [];

@@ -2,6 +2,7 @@
 import { UserError } from '../model/user-error';
 import { cleanup } from './cleanup';
 import { parseCommandLine } from './command-line';
+import { initNode } from './init-node';
 import { render } from './render';
 import { run } from './run';
 
@@ -19,6 +20,9 @@ export async function main(argv: readonly string[]): Promise<void> {
       case 'run':
         // Whatever a start that was cut short still waits for.
         process.exit(await run(invocation));
+      case 'init':
+        process.exitCode = await initNode(invocation);
+        return;
       case 'render':
         process.exitCode = await render(invocation);
         return;

@@ -178,7 +178,6 @@ describe('what is not understood is refused in one line', () => {
     ['cleanup x', 'unexpected argument "x": vipwire cleanup takes flags alone'],
     ['cleanup --dry-run', 'unknown flag --dry-run'],
     ['--watch', '--watch goes with --manifests: an API server is always followed'],
-    ['--init-only', '--init-only is not there yet in this version of vipwire'],
     ['--write-config-to=x', '--write-config-to is not there yet in this version of vipwire'],
     ['--iptables-variant=nftables', '--iptables-variant: "nftables" is none of nft, legacy, auto'],
     ['render -o yaml', '--output: "yaml" is none of rules, json, summary'],
@@ -195,6 +194,14 @@ test("vipwire's own flags of the daemon", () => {
     watch: true,
     dryRun: true,
   });
+});
+
+test('--init-only takes the configuration alone', () => {
+  expect(parseCommandLine(words('--init-only --proxy-mode=ipvs --config=c.yaml'))).toMatchObject({
+    kind: 'init',
+    flags: { configFile: 'c.yaml', settings: { mode: 'ipvs' } },
+  });
+  expect(run('--init-only=false').kind).toBe('run');
 });
 
 describe('the variant of iptables', () => {

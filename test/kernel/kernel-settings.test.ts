@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Settings } from '../../src/config/fields';
+import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot, runInNetworkNamespace } from '../support/network-namespace';
 
 interface Told {
@@ -52,5 +55,19 @@ describeAsRoot("the kernel's settings, in a network namespace", () => {
     expect(lines[0]?.settings.match(/read-only/g)).toHaveLength(6);
     expect(lines[0]?.settings).toContain('route_localnet=1 (iptables.localhostNodePorts; now 0, read-only)');
     expect(lines[0]?.settings).toContain('oom_score_adj=-999 (oomScoreAdj; now 0, read-only)');
+  });
+
+  test('--init-only sets them, and ends, without an API server', async () => {
+    const flags = ['--init-only', '--conntrack-max-per-core=0', '--conntrack-tcp-timeout-established=1000s'];
+    const script = '"$@" && cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
+    const { stdout, stderr } = await promisify(execFile)('unshare', [
+      ...['--net', 'sh', '-c', script, 'sh'],
+      ...vipwire,
+      ...flags,
+    ]);
+    expect(stdout).toBe('1000\n');
+    expect(stderr).toContain('net.ipv4.conf.all.route_localnet=1');
+    expect(stderr).not.toContain('oom_score_adj');
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/the node is prepared/);
   });
 });
