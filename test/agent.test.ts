@@ -13,7 +13,7 @@ import { FakeClock, settle } from './reconciler/fake-clock';
 import { makeEndpoint, makeNode, makeService, makeSlice } from './support/cluster-objects';
 import { FakeIptables } from './support/fake-iptables';
 
-const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true, hasNfacct: false };
 
 class FakeSource implements Source {
   sink: ClusterSink | undefined;

@@ -41,7 +41,7 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
   const { settings } = planNodeSettings(config, store.nodes.get('node'), []);
   const backend = new IptablesBackend(
     'IPv4',
-    { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true },
+    { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true, hasNfacct: false },
     {
       variant: 'nft',
       save: () => Promise.resolve(noRules()),

@@ -6,6 +6,7 @@ import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
 import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './command-line';
+import { removeCounters } from './iptables-settings';
 import { removeIpvs } from './ipvs-machine';
 
 /** Of every variant and family that is there, unless one is asked for: 0 where all went well. */
@@ -37,6 +38,7 @@ export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<n
     failed++;
     log.error({ reason: (error as Error).message }, 'cannot clean up IPVS');
   }
+  await removeCounters();
   if (tried === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
   return tried > 0 && failed === 0 ? 0 : 1;
 }

@@ -13,6 +13,8 @@ import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
 import { isIPv6Supported } from '../host/interfaces';
 import { NfGeneration } from '../host/nf-generation';
+import { PacketCounters } from '../host/packet-counters';
+import { readProcessUsage } from '../host/process-usage';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { HealthzServer } from '../servers/healthz-server';
@@ -30,7 +32,7 @@ import type { IptablesDriver } from '../xtables/driver';
 import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
-import { localSettings, probedSettings } from './iptables-settings';
+import { localSettings, probedSettings, readCounters, withCounters } from './iptables-settings';
 import { setUpKernel } from './kernel-settings';
 import { openKubernetes } from './source';
 import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
@@ -50,7 +52,7 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
 
-  const metrics = new ProxyMetrics(version);
+  const metrics = new ProxyMetrics(version, configuration.mode, readProcessUsage);
   const source = await openSource(invocation, configuration, nodeName, log, metrics);
   return invocation.dryRun
     ? dryRun(invocation, configuration, nodeName, source, log, metrics)
@@ -69,7 +71,7 @@ async function openSource(
     watchStarted: () => undefined,
     watchEnded: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
     relisted: (resource, reason) => metrics.relists.inc({ resource, reason }),
-    requestDone: () => undefined,
+    requestDone: (answer) => metrics.requestDone(answer),
   };
   return openKubernetes(configuration, nodeName, log, observer);
 }
@@ -106,7 +108,7 @@ async function serve(
   const told = untilToldToStop(agent.failed, log);
   try {
     // Told to stop before it has begun, it does not wait for the machine.
-    const open = (): Promise<Machine> => openMachine(invocation, configuration, health, log);
+    const open = (): Promise<Machine> => openMachine(invocation, configuration, health, metrics, log);
     await Promise.race([agent.start(() => withinStartLimit(open())), told]);
     code = await told;
   } finally {
@@ -149,6 +151,7 @@ async function openMachine(
   { iptablesVariant, drainLimitMs }: RunInvocation,
   configuration: ProxyConfiguration,
   health: ProxyHealth,
+  metrics: ProxyMetrics,
   log: Logger,
 ): Promise<Machine> {
   if (configuration.mode === 'ipvs') {
@@ -162,10 +165,13 @@ async function openMachine(
   // First: the rules depend on conntrack.tcpBeLiberal.
   await setUpKernel(configuration, log);
   const drift = await watchDrift(drivers, fullCheckMs, false, log);
+  const counters = new PacketCounters();
+  metrics.packetCounts = () => readCounters(counters);
   const backends = new Map<Family, IptablesBackend>();
   for (const [family, driver] of drivers) {
-    const settings = await probedSettings(driver, configuration, log);
-    backends.set(family, new IptablesBackend(family, settings, drift.watched(driver)));
+    const settings = await probedSettings(driver, configuration, counters, log);
+    const tables = settings.hasNfacct ? withCounters(driver, counters) : driver;
+    backends.set(family, new IptablesBackend(family, settings, drift.watched(tables)));
     health.updated(family, systemClock.now());
   }
   return { backends, drift };
@@ -273,7 +279,9 @@ async function openDryBackends(
   configuration: ProxyConfiguration,
   tables: ReadonlyMap<Family, KernelTables>,
 ): Promise<Machine['backends']> {
-  const settings = await localSettings(configuration);
+  const counters = new PacketCounters();
+  const settings = await localSettings(configuration, counters);
+  counters.close();
   const backends = new Map<Family, Backend<unknown>>();
   for (const [family, readable] of tables)
     backends.set(

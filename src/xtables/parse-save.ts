@@ -62,7 +62,9 @@ export class SaveParser {
     if (this.table !== undefined && isOurs(this.table, name)) this.lines[this.table].set(name, []);
   }
 
-  private rule(line: string): void {
+  private rule(text: string): void {
+    // Some versions print two spaces, and take one.
+    const line = text.replace('--nfacct-name  ', '--nfacct-name ');
     // A rule may be its chain alone.
     const space = line.indexOf(' ', 3);
     const end = space < 0 ? line.length : space;

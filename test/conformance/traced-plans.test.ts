@@ -69,13 +69,21 @@ const settingsArb: fc.Arbitrary<NodeSettings> = fc
     ),
   })
   .map(makeSettings);
-const usualFacts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const usualFacts = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 const factsArb: fc.Arbitrary<IptablesSettings> = fc.record({
   masqueradeMark: fc.constantFrom(0x4000, 0x80000000),
   dropInvalid: fc.boolean(),
   hasBpf: fc.boolean(),
   hasRecent: fc.boolean(),
   hasSctp: fc.boolean(),
+  hasNfacct: fc.boolean(),
 });
 
 interface Written {

@@ -1,6 +1,8 @@
 /** The backend against the real tables of a fresh namespace: what it wrote is what a fresh one would write. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
+import { packetCounters } from '../../src/backends/iptables/fixed-chains';
 import { runCommand } from '../../src/host/command';
+import { PacketCounters } from '../../src/host/packet-counters';
 import type { Family } from '../../src/model/address';
 import type { LocalDetector } from '../../src/planner/plan';
 import { cleanUp } from '../../src/xtables/cleanup';
@@ -8,7 +10,14 @@ import { IptablesDriver } from '../../src/xtables/driver';
 import type { Variant } from '../../src/xtables/variant';
 import { everyKind, plan } from '../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const settings = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: true,
+};
 const detectors: readonly LocalDetector[] = [
   { kind: 'none' },
   { kind: 'interface', name: 'cbr0' },
@@ -18,6 +27,7 @@ const detectors: readonly LocalDetector[] = [
 async function main(): Promise<unknown> {
   const [family, variant] = process.argv.slice(2) as [Family, Variant];
   const driver = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
+  await new PacketCounters().ensure(Object.values(packetCounters));
   const backend = new IptablesBackend(family, settings, driver);
   const services = everyKind(family);
   await backend.read();
@@ -52,7 +62,7 @@ async function main(): Promise<unknown> {
   }
 
   // A kernel that lacks what it takes for fewer rules.
-  const poor = { ...settings, hasBpf: false, hasRecent: false, hasSctp: false };
+  const poor = { ...settings, hasBpf: false, hasRecent: false, hasSctp: false, hasNfacct: false };
   const without = new IptablesBackend(family, poor, driver);
   without.render(plan(family, services));
   await without.read();

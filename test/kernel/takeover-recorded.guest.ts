@@ -12,7 +12,14 @@ import { makeSettings } from '../support/cluster-objects';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { sortedRules } from '../support/sorted-rules';
 
-const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const facts = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 const variant = process.argv[2] as Variant;
 const settings = makeSettings({
   localDetector: { IPv4: { kind: 'cidr', cidr: '10.244.0.0/16' }, IPv6: { kind: 'cidr', cidr: 'fd44::/16' } },

@@ -83,6 +83,8 @@ const valueMatches: Readonly<Record<string, (value: string) => Match['chance']>>
       if (!['NEW', 'INVALID', 'RELATED', 'ESTABLISHED', 'DNAT'].includes(state)) throw unknown(`state ${state}`);
     return ({ isDnated }) => Number(states.includes('NEW') || (isDnated && states.includes('DNAT')));
   },
+  // Of rules that only count.
+  '--ctorigdst': () => () => 1,
   '--mark': (value) => {
     const [wanted = 0, mask = 0xffffffff] = value.split('/').map(Number);
     return ({ mark }) => Number((mark & mask) === (wanted | 0));

@@ -87,7 +87,14 @@ test('a client is remembered by the dice that chose for it', () => {
 });
 
 describe("the backend's rules without Services", () => {
-  const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+  const facts = {
+    masqueradeMark: 0x4000,
+    dropInvalid: true,
+    hasBpf: true,
+    hasRecent: true,
+    hasSctp: true,
+    hasNfacct: false,
+  };
   const backend = new IptablesBackend('IPv4', facts, new FakeIptables());
   const empty = plan('IPv4', []);
   backend.render(empty);

@@ -15,12 +15,22 @@ export interface IptablesSettings {
   readonly hasRecent: boolean;
   /** Whether the kernel has xt_sctp; without it SCTP ports are left out, and the others work. */
   readonly hasSctp: boolean;
+  /** Whether packetCounters are there and the kernel has xt_nfacct, which counts into them. */
+  readonly hasNfacct: boolean;
 }
+
+/** kube-proxy's counters, by its names; its metrics tell them. */
+export const packetCounters = {
+  droppedInvalid: 'ct_state_invalid_dropped_pkts',
+  acceptedOnLocalhost: 'localhost_nps_accepted_pkts',
+} as const;
 
 /** The tree of hairpin rules where there is no xt_bpf. */
 export const hairpinChain = 'KUBE-SEP-hairpin';
 
 const comment = (text: string): string => `-m comment --comment "${text}"`;
+const countInto = (counter: keyof typeof packetCounters): string =>
+  `-m nfacct --nfacct-name ${packetCounters[counter]}`;
 const newOnly = '-m conntrack --ctstate NEW';
 
 const canary = [canaryRule];
@@ -67,7 +77,11 @@ export function matchHairpin(family: Family): string {
   return `-m conntrack --ctstate DNAT -m bpf --bytecode "${program}"`;
 }
 
-export function renderNatBase(family: Family, { masqueradeMark, hasBpf }: IptablesSettings): Chains {
+export function renderNatBase(
+  family: Family,
+  { masqueradeMark, hasBpf, hasNfacct }: IptablesSettings,
+  localhostNodePorts: boolean,
+): Chains {
   const mark = `0x${masqueradeMark.toString(16)}`;
   const hairpin = hasBpf
     ? `${matchHairpin(family)} -j MARK --set-xmark ${mark}/${mark}`
@@ -81,6 +95,10 @@ export function renderNatBase(family: Family, { masqueradeMark, hasBpf }: Iptabl
         `-m mark ! --mark ${mark}/${mark} -j RETURN`,
         // Cleared before MASQUERADE: a packet that comes by again (through a tunnel, say) must not be masqueraded twice.
         `-j MARK --set-xmark ${mark}/0x0`,
+        // Of what comes from this node, marked is what a Service got: one rule for every NodePort.
+        ...(hasNfacct && localhostNodePorts
+          ? [`-m conntrack --ctorigdst 127.0.0.0/8 ${countInto('acceptedOnLocalhost')}`]
+          : []),
         `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,
       ],
     ],
@@ -90,13 +108,15 @@ export function renderNatBase(family: Family, { masqueradeMark, hasBpf }: Iptabl
 
 export function renderFilterBase(
   family: Family,
-  { masqueradeMark, dropInvalid, hasBpf }: IptablesSettings,
+  { masqueradeMark, dropInvalid, hasBpf, hasNfacct }: IptablesSettings,
   localhostNodePorts: boolean,
 ): Chains {
   const mark = `0x${masqueradeMark.toString(16)}`;
   const chains: Chains = new Map();
   chains.set('KUBE-FORWARD', [
-    ...(dropInvalid ? ['-m conntrack --ctstate INVALID -j DROP'] : []),
+    ...(dropInvalid
+      ? [`-m conntrack --ctstate INVALID ${hasNfacct ? `${countInto('droppedInvalid')} ` : ''}-j DROP`]
+      : []),
     `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
     `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
     // Marked in postrouting only, so not by the rule above.

@@ -68,7 +68,7 @@ export class RuleSet {
     this.trees = this.newTrees();
     const localhost = this.family === 'IPv4' && plan.settings.localhostNodePorts;
     this.jumps = renderJumps(localhost);
-    this.set('nat', renderNatBase(this.family, this.settings));
+    this.set('nat', renderNatBase(this.family, this.settings, localhost));
     this.set('filter', renderFilterBase(this.family, this.settings, localhost));
     for (const root of rootNames)
       if (root !== 'hairpin' || !this.settings.hasBpf) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));

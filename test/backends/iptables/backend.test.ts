@@ -8,7 +8,14 @@ import { printStep } from '../../../src/xtables/rules';
 import { FakeIptables } from '../../support/fake-iptables';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const settings = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 async function write(backend: IptablesBackend): Promise<string> {
   const steps = backend.diff() ?? [];

@@ -14,6 +14,7 @@ const settings: IptablesSettings = {
   hasBpf: true,
   hasRecent: true,
   hasSctp: true,
+  hasNfacct: false,
 };
 
 test("the jumps are kube-proxy's, in its order, so that neither inserts the other's again", () => {
@@ -35,7 +36,7 @@ test.each([0x1, 0x4000, 0x80000000])(
   'the mark %i is set, told, and cleared before the address is taken',
   (masqueradeMark) => {
     const mark = `0x${masqueradeMark.toString(16)}`;
-    const nat = renderNatBase('IPv4', { ...settings, masqueradeMark });
+    const nat = renderNatBase('IPv4', { ...settings, masqueradeMark }, true);
     expect(nat.get('KUBE-MARK-MASQ')).toEqual([`-j MARK --set-xmark ${mark}/${mark}`]);
     expect(nat.get('KUBE-POSTROUTING')?.slice(1)).toEqual([
       `-m mark ! --mark ${mark}/${mark} -j RETURN`,
@@ -47,7 +48,7 @@ test.each([0x1, 0x4000, 0x80000000])(
 
 test('hairpin connections are marked first, by a program or by a tree', () => {
   const first = (hasBpf: boolean): string | undefined =>
-    renderNatBase('IPv4', { ...settings, hasBpf }).get('KUBE-POSTROUTING')?.[0];
+    renderNatBase('IPv4', { ...settings, hasBpf }, true).get('KUBE-POSTROUTING')?.[0];
   expect(first(true)).toBe(`${matchHairpin('IPv4')} -j MARK --set-xmark 0x4000/0x4000`);
   expect(first(false)).toBe('-m conntrack --ctstate DNAT -j KUBE-SEP-hairpin');
 });
@@ -98,10 +99,24 @@ test('INVALID is dropped where the kernel would answer it with a reset, and firs
   expect(forward(false)).toEqual(forward(true).slice(1));
 });
 
+test('with counters: what is dropped, and what a NodePort on 127.0.0.1 got, once the mark is cleared', () => {
+  const counting = { ...settings, hasNfacct: true };
+  expect(renderFilterBase('IPv4', counting, true).get('KUBE-FORWARD')?.[0]).toBe(
+    '-m conntrack --ctstate INVALID -m nfacct --nfacct-name ct_state_invalid_dropped_pkts -j DROP',
+  );
+  const postrouting = (localhost: boolean) => renderNatBase('IPv4', counting, localhost).get('KUBE-POSTROUTING') ?? [];
+  expect(postrouting(true)[3]).toBe(
+    '-m conntrack --ctorigdst 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts',
+  );
+  expect(postrouting(false)).toEqual(renderNatBase('IPv4', settings, true).get('KUBE-POSTROUTING'));
+});
+
 test.each(['nat', 'filter'] as const)('every chain that is made in %s is known as ours when it is read', (table) => {
   for (const hasBpf of [true, false]) {
     const made =
-      table === 'nat' ? renderNatBase('IPv4', { ...settings, hasBpf }) : renderFilterBase('IPv4', settings, false);
+      table === 'nat'
+        ? renderNatBase('IPv4', { ...settings, hasBpf }, true)
+        : renderFilterBase('IPv4', settings, false);
     for (const chain of made.keys()) expect(isOurChain(table, chain)).toBe(true);
   }
 });

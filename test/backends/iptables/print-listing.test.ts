@@ -5,7 +5,14 @@ import type { ServicePlan } from '../../../src/planner/plan';
 import { FakeIptables } from '../../support/fake-iptables';
 import { everyKind, plan } from '../../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const settings = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 function list(services: readonly ServicePlan[], family: Family = 'IPv4'): string {
   const rules = new RuleSet(family, settings);

@@ -7,7 +7,14 @@ import { isOurChain } from '../../../src/xtables/known-chains';
 import { countLines, tableNames } from '../../../src/xtables/rules';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 
-const everything = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const everything = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 function rendered(services: readonly ServicePlan[], over: Partial<NodeSettings> = {}, facts = everything): RuleSet {
   const rules = new RuleSet('IPv4', facts);

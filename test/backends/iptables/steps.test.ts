@@ -8,7 +8,14 @@ import { jumps as kubeProxyJumps, type KubeProxyService, printSync } from '../..
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 import { chancesOf, type Packet } from './walk-rules';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
+const settings = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 interface Start {
   readonly tables?: FakeIptables;
