@@ -1,6 +1,7 @@
 /** What the daemon tells: a log line and metrics a round, and whether it is healthy. */
 import type { Backend } from './backends/backend';
 import type { Clock } from './host/clock';
+import { CommandError } from './host/command';
 import type { Family } from './model/address';
 import type { ClusterChange, Node, ServiceKey } from './model/cluster';
 import { sameValue } from './model/same-value';
@@ -73,11 +74,13 @@ export class AgentTelemetry {
 
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
     const { metrics, log, backendName } = this.options;
-    if (isWrite) {
-      metrics.writeErrors.inc({ backend: backendName, ip_family: family });
+    if (isWrite) metrics.writeErrors.inc({ backend: backendName, ip_family: family });
+    // IPVS mode writes by netlink and ipset too.
+    const byRestore = backendName === 'iptables' || (error instanceof CommandError && /tables/.test(error.command));
+    if (isWrite && byRestore) {
       metrics.iptablesRestoreFailures.inc({ ip_family: family });
+      if (!full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
     }
-    if (isWrite && !full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
     this.observeDuration(family, full, durationMs / 1000);
     const reason = error instanceof Error ? error.message : String(error);
     log.error({ family, failures, reason }, 'cannot bring the rules into force; the last good ones stay, trying again');

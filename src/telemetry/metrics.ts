@@ -1,10 +1,9 @@
-/** The Prometheus metrics: kube-proxy's of iptables mode by their own names, labels and buckets, and vipwire's. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { IntervalHistogram } from 'node:perf_hooks';
+/** The Prometheus metrics: kube-proxy's by their own names, labels and buckets, its API client's, and vipwire's. */
 import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import { type ReadUsage, registerProcessMetrics } from './process-metrics';
 
 /** Seconds: 1 ms doubled 14 times. */
 const syncBuckets = Array.from({ length: 15 }, (_, k) => 0.001 * 2 ** k);
@@ -15,8 +14,39 @@ function steps(from: number, to: number, step: number): number[] {
 /** Seconds: fine up to a minute, coarse up to five. */
 const programmingBuckets = [0.25, 0.5, ...steps(1, 59, 1), ...steps(60, 115, 5), ...steps(120, 300, 30)];
 
-/** Milliseconds between looks at the event loop. */
-const loopResolutionMs = 50;
+/** Seconds: client-go's. */
+const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
+
+const packetMetrics = [
+  'kubeproxy_iptables_ct_state_invalid_dropped_packets_total',
+  'kubeproxy_iptables_localhost_nodeports_accepted_packets_total',
+] as const;
+
+/** kube-proxy's that are not of every mode: a mode exposes what kube-proxy has in it. */
+const modesOf: Readonly<Record<string, readonly string[]>> = {
+  kubeproxy_sync_full_proxy_rules_duration_seconds: ['iptables', 'nftables'],
+  kubeproxy_sync_partial_proxy_rules_duration_seconds: ['iptables', 'nftables'],
+  kubeproxy_sync_proxy_rules_iptables_total: ['iptables'],
+  kubeproxy_sync_proxy_rules_iptables_last: ['iptables'],
+  kubeproxy_sync_proxy_rules_iptables_restore_failures_total: ['iptables', 'ipvs'],
+  kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total: ['iptables'],
+  ...Object.fromEntries(packetMetrics.map((name) => [name, ['iptables']])),
+};
+
+/** A request of the API client's. */
+export interface AnsweredRequest {
+  readonly code: string;
+  readonly method: string;
+  readonly host: string;
+  /** To the status line. */
+  readonly seconds: number;
+}
+
+/** Packets that rules counted since the node has the counters. */
+export interface PacketCounts {
+  readonly droppedInvalid: number;
+  readonly acceptedOnLocalhost: number;
+}
 
 /**
  * Every series is a public field, named as its metric. A metric with labels is not exposed before its first observation.
@@ -25,7 +55,8 @@ const loopResolutionMs = 50;
 export class ProxyMetrics {
   private readonly registry = new Registry();
   private readonly registers = [this.registry];
-  private loopDelay: IntervalHistogram | undefined;
+  /** Read at each scrape, where the kernel counts; undefined where it does not. */
+  packetCounts: (() => Promise<PacketCounts | undefined>) | undefined;
 
   /** Every try to sync. */
   readonly syncDuration = this.durations('kubeproxy_sync_proxy_rules_duration_seconds', 'Time of a sync');
@@ -117,6 +148,30 @@ export class ProxyMetrics {
     'ip_family',
   );
 
+  /** Exposed where the kernel has nfacct. */
+  readonly packetsDropped = this.counter(
+    packetMetrics[0],
+    'Packets that the connection tracker calls INVALID, dropped',
+  );
+  readonly packetsOnLocalhost = this.counter(packetMetrics[1], 'Connections to NodePorts on 127.0.0.0/8');
+
+  /** Of the API client, as client-go counts: `code` is the HTTP status, or `<error>` where no answer came. */
+  readonly requests = this.counter(
+    'rest_client_requests_total',
+    'Requests to the API server',
+    'code',
+    'method',
+    'host',
+  );
+  /** To the status line: a watch goes on after it. */
+  readonly requestDuration = new Histogram({
+    name: 'rest_client_request_duration_seconds',
+    help: 'Time from a request to its answer',
+    labelNames: ['verb', 'host'],
+    buckets: requestBuckets,
+    registers: this.registers,
+  });
+
   readonly watchRestarts = this.counter(
     'vipwire_watch_restarts_total',
     'Watches that began anew where they had ended',
@@ -148,14 +203,29 @@ export class ProxyMetrics {
   /** The Content-Type of what print returns. */
   readonly contentType = this.registry.contentType;
 
-  constructor(version: string) {
+  /** @param mode that of now; it may change. */
+  constructor(
+    version: string,
+    public mode = 'iptables',
+    readUsage: ReadUsage = () => undefined,
+  ) {
     this.gauge('vipwire_build_info', 'The version that runs', 'version').set({ version }, 1);
-    this.registerProcessMetrics();
+    registerProcessMetrics(this.registry, readUsage);
+  }
+
+  requestDone({ code, method, host, seconds }: AnsweredRequest): void {
+    this.requests.inc({ code, method, host });
+    this.requestDuration.observe({ verb: method, host }, seconds);
   }
 
   /** The text exposition, in order of names. */
   async print(): Promise<string> {
-    const names = this.registry.getMetricsAsArray().map(({ name }) => name);
+    const hidden = new Set<string>((await this.readPacketCounts()) ? [] : packetMetrics);
+    const isExposed = (name: string): boolean => !hidden.has(name) && (modesOf[name]?.includes(this.mode) ?? true);
+    const names = this.registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .filter(isExposed);
     const texts = await Promise.all(names.sort().map((name) => this.registry.getSingleMetricAsString(name)));
     // HELP and TYPE alone are a vector that has seen nothing: client_golang leaves it out, and alerts on absence expect that.
     return texts.filter((text) => text.split('\n', 3).length > 2).join('\n') + '\n';
@@ -173,48 +243,13 @@ export class ProxyMetrics {
     return new Histogram({ name, help, labelNames: ['ip_family'], buckets, registers: this.registers });
   }
 
-  /** Read when scraped: nothing runs between scrapes but the kernel's timer behind the event loop's lag. */
-  private registerProcessMetrics(): void {
-    const { registers } = this;
-    new Counter({
-      name: 'process_cpu_seconds_total',
-      help: 'CPU time of the process, without its children',
-      registers,
-      collect() {
-        const { user, system } = process.cpuUsage();
-        this.reset();
-        this.inc((user + system) / 1e6);
-      },
-    });
-    new Gauge({
-      name: 'process_resident_memory_bytes',
-      help: 'Resident memory of the process',
-      registers,
-      collect() {
-        this.set(process.memoryUsage.rss());
-      },
-    });
-    this.gauge('process_start_time_seconds', 'When the process started').set(
-      Math.round(Date.now() - process.uptime() * 1000) / 1000,
-    );
-    const lag = this.gauge('vipwire_event_loop_lag_seconds', 'How late timers were since the last scrape', 'quantile');
-    const observe = (): void => this.observeLoop(lag);
-    Object.assign(lag, { collect: observe });
-  }
-
-  /** Watching costs 20 wake-ups a second, so it begins with the first scrape. */
-  private observeLoop(lag: Gauge<'quantile'>): void {
-    if (this.loopDelay === undefined) {
-      this.loopDelay = monitorEventLoopDelay({ resolution: loopResolutionMs });
-      this.loopDelay.enable();
-      return;
-    }
-    const { loopDelay } = this;
-    if (loopDelay.count === 0) return;
-    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - loopResolutionMs / 1000);
-    lag.set({ quantile: '0.5' }, seconds(loopDelay.percentile(50)));
-    lag.set({ quantile: '0.99' }, seconds(loopDelay.percentile(99)));
-    lag.set({ quantile: '1' }, seconds(loopDelay.max));
-    loopDelay.reset();
+  /** Whether the kernel counts. */
+  private async readPacketCounts(): Promise<boolean> {
+    const counts = await this.packetCounts?.().catch(() => undefined);
+    this.packetsDropped.reset();
+    this.packetsDropped.inc(counts?.droppedInvalid ?? 0);
+    this.packetsOnLocalhost.reset();
+    this.packetsOnLocalhost.inc(counts?.acceptedOnLocalhost ?? 0);
+    return counts !== undefined;
   }
 }

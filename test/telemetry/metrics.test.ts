@@ -6,9 +6,14 @@ const always = [
   'kubeproxy_sync_proxy_rules_service_changes_pending',
   'kubeproxy_sync_proxy_rules_service_changes_total',
   'process_cpu_seconds_total',
+  'process_max_fds',
+  'process_open_fds',
   'process_resident_memory_bytes',
   'process_start_time_seconds',
+  'process_virtual_memory_bytes',
+  'process_virtual_memory_max_bytes',
   'vipwire_build_info',
+  'vipwire_memory_bytes',
 ];
 
 const namesIn = (text: string): string[] => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? '');

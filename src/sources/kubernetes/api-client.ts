@@ -2,14 +2,22 @@ import type { HttpResponse } from '../../host/http';
 import type { Credentials } from './credentials';
 import { fieldsOf, textOf } from './decode-fields';
 
+export interface AnsweredRequest {
+  /** The HTTP status, or client-go's `<error>` where no answer came. */
+  readonly code: string;
+  readonly method: string;
+  readonly host: string;
+  /** To the status line. */
+  readonly seconds: number;
+}
+
 /** Counts requests and watches, for metrics. */
 export interface KubernetesObserver {
   watchStarted(resource: string): void;
   watchEnded(resource: string, reason: string): void;
   /** All objects of a resource are read anew. */
   relisted(resource: string, reason: string): void;
-  /** code is the HTTP status, or client-go's `<error>` where no answer came. */
-  requestDone(code: string, method: string, host: string): void;
+  requestDone(answer: AnsweredRequest): void;
 }
 
 /** The API server said no: a Status object, in an answer or in a watch's ERROR event. */
@@ -113,6 +121,8 @@ export class ApiClient {
   ): Promise<HttpResponse | ApiError> {
     const { connections, headers } = await this.credentials.access();
     let code = '<error>';
+    const startedMs = performance.now();
+    let answeredMs: number | undefined;
     try {
       const response = await connections.get({
         url: new URL(`${this.server}${path}?${new URLSearchParams(query).toString()}`),
@@ -121,10 +131,12 @@ export class ApiClient {
         signal,
         responseTimeoutMs: this.#responseTimeoutMs,
       });
+      answeredMs = performance.now();
       code = String(response.status);
       return response.status === 200 ? response : await readError(response, this.#responseTimeoutMs);
     } finally {
-      this.options.observer?.requestDone(code, 'GET', this.#host);
+      const seconds = ((answeredMs ?? performance.now()) - startedMs) / 1000;
+      this.options.observer?.requestDone({ code, method: 'GET', host: this.#host, seconds });
     }
   }
 }
