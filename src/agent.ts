@@ -1,18 +1,14 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
 import PQueue from 'p-queue';
+import { AgentNode, nodeWaits, readHostAddresses } from './agent-node';
 import type { AgentTelemetry } from './agent-telemetry';
 import type { Backend } from './backends/backend';
 import type { ProxyConfiguration } from './config/configuration';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
-import { runCommand } from './host/command';
-import { readInterfaceAddresses } from './host/interfaces';
 import type { Family } from './model/address';
-import type { ClusterChange, ClusterWarning, Node } from './model/cluster';
+import type { ClusterChange, ClusterWarning } from './model/cluster';
 import { ClusterStore } from './model/cluster-store';
-import { sameValue } from './model/same-value';
-import { type NodeConfig, planNodeSettings } from './planner/node-settings';
-import type { NodeSettings } from './planner/plan';
 import { Reconciler } from './reconciler/reconciler';
 import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
 import type { SyncReport } from './reconciler/sync-report';
@@ -31,6 +27,10 @@ export interface AgentOptions {
   readonly conntrack?: Conntrack;
   /** Dry run: what would be written. */
   readonly showBatch?: (family: Family, text: string) => void;
+  /** Default: this machine's, canonical. */
+  readonly readHostAddresses?: () => Promise<readonly string[]>;
+  /** The source may have no Node, and is not waited for. */
+  readonly needsNoNode?: boolean;
 }
 
 /** What is on this machine to write to. */
@@ -41,22 +41,11 @@ export interface Machine {
   readonly drift?: DriftWatch;
 }
 
-const addressPollMs = 10_000;
 const tendMs = 5000;
-/** Its addresses are VIPs, not the node's own. */
-const ipvsDevice = 'kube-ipvs0';
 const mostWarned = 1000;
-/** kube-proxy waits as long for the Node's podCIDRs in mode NodeCIDR. */
-const podCIDRWaitMs = 5 * 60_000;
-
 interface FamilyLoop {
   readonly reconciler: Reconciler<unknown>;
   readonly flows: StaleFlowCleaner | undefined;
-}
-
-/** What the planner is told of the configuration. */
-export function nodeConfigOf(configuration: ProxyConfiguration, nodeName: string): NodeConfig {
-  return { ...configuration, hostname: nodeName, needsHostAddresses: configuration.mode === 'ipvs' };
 }
 
 export class Agent implements ClusterSink {
@@ -64,10 +53,7 @@ export class Agent implements ClusterSink {
   private machine: Machine | undefined;
   private readonly loops = new Map<Family, FamilyLoop>();
   private readonly stopping = new AbortController();
-  /** undefined until the first round. */
-  private settings: NodeSettings | undefined;
-  private lastNode: Node | undefined;
-  private hostAddresses: readonly string[] = [];
+  private readonly node: AgentNode;
   private warned = new Set<string>();
   private isSynced = false;
   private hasBegun = false;
@@ -76,7 +62,15 @@ export class Agent implements ClusterSink {
   private fail!: (error: Error) => void;
 
   constructor(private readonly options: AgentOptions) {
+    const { configuration, nodeName } = options;
     this.store = new ClusterStore(options.clock.now());
+    this.node = new AgentNode({
+      configuration,
+      nodeName,
+      findNode: () => this.store.nodes.get(nodeName),
+      readAddresses: options.readHostAddresses ?? readHostAddresses,
+      onWarning: (kind, message) => this.warnOfNode(kind, message),
+    });
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
@@ -101,7 +95,10 @@ export class Agent implements ClusterSink {
       void loop.reconciler.readAhead();
     }
     this.begin();
-    void this.every(addressPollMs, () => this.readHostAddresses());
+    void this.every(
+      () => this.node.addressPauseMs,
+      () => this.readHostAddresses(),
+    );
     const { drift } = machine;
     if ([...machine.backends.values()].some((backend) => 'tend' in backend)) void this.every(tendMs, () => this.tend());
     if (drift !== undefined) void this.every(drift.pollMs, () => this.lookForDrift(drift));
@@ -133,11 +130,20 @@ export class Agent implements ClusterSink {
     this.options.log.warn({ object, kind }, message);
   }
 
+  /** Counted once, too: settings are planned again and again. */
+  private warnOfNode(kind: string, message: string): void {
+    if (this.warned.has(message)) return;
+    this.warned.add(message);
+    this.options.telemetry.warned(kind);
+    this.options.log.warn({ kind }, message);
+  }
+
   synced(): void {
     this.isSynced = true;
     this.takeChanges();
     this.begin();
     void this.waitForPodCIDRs();
+    void this.waitForAddresses();
   }
 
   private makeLoop(family: Family, backend: Backend<unknown>, queue: PQueue): FamilyLoop {
@@ -148,7 +154,7 @@ export class Agent implements ClusterSink {
         : new StaleFlowCleaner({
             family,
             conntrack,
-            nodeAddresses: () => new Set(this.hostAddresses),
+            nodeAddresses: () => new Set(this.node.hostAddresses),
             log,
             onCleaned: (of, count, ms) => telemetry.flowsDeleted(of, count, ms),
           });
@@ -156,7 +162,7 @@ export class Agent implements ClusterSink {
       family,
       backend,
       state: this.store,
-      settings: () => (this.settings ??= this.planSettings()),
+      settings: () => this.node.settings,
       queue,
       clock,
       schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
@@ -182,8 +188,7 @@ export class Agent implements ClusterSink {
   private takeChanges(): void {
     const { services, nodes, triggerTimesMs } = this.store.takeChanged();
     if (nodes) {
-      // A Node that is deleted stays what it was, as in kube-proxy.
-      const node = this.node();
+      const node = this.node.object;
       if (node !== undefined) this.options.telemetry.nodeChanged(node);
       this.resettle();
       this.begin();
@@ -194,62 +199,47 @@ export class Agent implements ClusterSink {
 
   /** Starts the first round, where all that it needs is known. */
   private begin(): void {
-    if (this.hasBegun) return;
-    if (this.machine === undefined || !this.isSynced || !this.hasPodCIDRs()) return;
+    const { machine, node } = this;
+    if (this.hasBegun || machine === undefined || !this.isSynced) return;
+    if (node.lacksPodCIDRs() || (node.lacksAddresses() && this.options.needsNoNode !== true)) return;
+    const problem = node.checkFamilies([...machine.backends.keys()]);
+    if (problem !== undefined) {
+      this.fail(new Error(problem));
+      return;
+    }
     this.hasBegun = true;
     for (const { reconciler } of this.loops.values()) reconciler.start();
   }
 
-  /** In mode NodeCIDR nothing could be told about sources without them. */
-  private hasPodCIDRs(): boolean {
-    return this.options.configuration.detectLocalMode !== 'NodeCIDR' || (this.node()?.podCIDRs ?? []).length > 0;
-  }
-
   private async waitForPodCIDRs(): Promise<void> {
     const { clock, log, nodeName } = this.options;
-    if (this.hasPodCIDRs()) return;
+    if (!this.node.lacksPodCIDRs()) return;
     log.info({ node: nodeName }, 'waiting for the Node to be given podCIDRs');
-    await clock.sleep(podCIDRWaitMs, this.stopping.signal);
-    if (!this.hasPodCIDRs() && !this.stopping.signal.aborted)
-      this.fail(
-        new Error(
-          `Node ${nodeName} has no podCIDRs after ${podCIDRWaitMs / 60_000} minutes (detectLocalMode NodeCIDR)`,
-        ),
-      );
+    await clock.sleep(nodeWaits.podCIDRsMs, this.stopping.signal);
+    if (!this.node.lacksPodCIDRs() || this.stopping.signal.aborted) return;
+    const what = this.node.object === undefined ? `there is no Node ${nodeName}` : `Node ${nodeName} has no podCIDRs`;
+    this.fail(new Error(`${what} after ${nodeWaits.podCIDRsMs / 60_000} minutes (detectLocalMode NodeCIDR)`));
   }
 
-  /** One that is deleted stays what it was, as in kube-proxy. */
-  private node(): Node | undefined {
-    return (this.lastNode = this.store.nodes.get(this.options.nodeName) ?? this.lastNode);
-  }
-
-  private planSettings(): NodeSettings {
-    const { settings, warnings } = planNodeSettings(
-      nodeConfigOf(this.options.configuration, this.options.nodeName),
-      this.node(),
-      this.hostAddresses,
-    );
-    for (const { kind, message } of warnings) {
-      if (this.warned.has(message)) continue;
-      this.warned.add(message);
-      this.options.telemetry.warned(kind);
-      this.options.log.warn({ kind }, message);
-    }
-    return settings;
+  private async waitForAddresses(): Promise<void> {
+    const { clock, log, nodeName, needsNoNode } = this.options;
+    if (!this.node.lacksAddresses() || needsNoNode === true) return;
+    log.info({ node: nodeName }, 'waiting for the addresses of the Node (nodePortAddresses primary)');
+    await clock.sleep(nodeWaits.addressesMs, this.stopping.signal);
+    if (!this.node.lacksAddresses() || this.stopping.signal.aborted) return;
+    log.warn({ node: nodeName }, 'the Node has no address: NodePorts answer on every address until it has');
+    this.node.goWithoutAddresses();
+    this.begin();
   }
 
   /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
   private resettle(): void {
-    if (!this.hasBegun) return;
-    const settings = this.planSettings();
-    if (sameValue(settings, this.settings)) return;
-    this.settings = settings;
+    if (!this.hasBegun || !this.node.resettle()) return;
     for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
   }
 
   private async readHostAddresses(): Promise<void> {
-    this.hostAddresses = (await readInterfaceAddresses(runCommand, ipvsDevice)).map(({ address }) => address);
-    this.resettle();
+    if (await this.node.readAddresses()) this.resettle();
   }
 
   private async tend(): Promise<void> {
@@ -268,11 +258,11 @@ export class Agent implements ClusterSink {
     }
   }
 
-  private async every(periodMs: number, work: () => Promise<void>): Promise<void> {
+  private async every(pauseMs: number | (() => number), work: () => Promise<void>): Promise<void> {
     const { clock, log } = this.options;
     const { signal } = this.stopping;
     for (;;) {
-      await clock.sleep(periodMs, signal);
+      await clock.sleep(typeof pauseMs === 'number' ? pauseMs : pauseMs(), signal);
       if (signal.aborted) return;
       await work().catch((error: unknown) =>
         log.warn({ reason: (error as Error).message }, 'a check of this machine failed'),

@@ -37,6 +37,7 @@ class FakeNode {
   readonly metrics = new ProxyMetrics('0');
   readonly health = new ProxyHealth(60_000);
   readonly lines: string[] = [];
+  addresses: readonly string[] = ['127.0.0.1', '192.168.88.10'];
   readonly agent: Agent;
   generation = 1;
 
@@ -57,6 +58,7 @@ class FakeNode {
       clock: this.clock,
       log,
       telemetry,
+      readHostAddresses: () => Promise.resolve(this.addresses),
     });
   }
 
@@ -191,12 +193,27 @@ describe('detectLocalMode NodeCIDR', () => {
   });
 
   test('gives up after five minutes, as kube-proxy', async () => {
-    const node = await fakeNode(nodeCIDR).running(...web);
+    const node = await fakeNode(nodeCIDR).running(...web, makeNode());
     await node.clock.advance(290_000);
     await expect(Promise.race([node.agent.failed, Promise.resolve('goes on')])).resolves.toBe('goes on');
     await node.clock.advance(10_000);
     await expect(node.agent.failed).rejects.toThrow(
       'Node node has no podCIDRs after 5 minutes (detectLocalMode NodeCIDR)',
+    );
+    expect(node.writes).toBe(0);
+  });
+
+  test('and says so where there was no Node at all', async () => {
+    const node = await fakeNode(nodeCIDR).running(...web);
+    await node.clock.advance(300_000);
+    await expect(node.agent.failed).rejects.toThrow('there is no Node node after 5 minutes');
+  });
+
+  test('podCIDRs of the other family alone end it, as kube-proxy', async () => {
+    const other = makeNode({ addresses: ['192.168.88.10'], podCIDRs: ['fd44::/64'] });
+    const node = await fakeNode(nodeCIDR).running(...web, other);
+    await expect(node.agent.failed).rejects.toThrow(
+      "the Node's podCIDRs: IPv6 addresses alone, on a node of primary family IPv4",
     );
     expect(node.writes).toBe(0);
   });
@@ -207,6 +224,55 @@ describe('detectLocalMode NodeCIDR', () => {
     await node.clock.advance(2000);
     expect(node.tables.IPv4.print()).toContain('! -s 10.244.2.0/24 -j KUBE-MARK-MASQ');
     expect(node.tables.IPv4.print()).not.toContain('10.244.1.0/24');
+  });
+});
+
+describe("the node's addresses", () => {
+  const nodePort = makeService({ ports: [{ name: '', protocol: 'TCP', port: 80, nodePort: 30080 }] });
+  const primary = { nodePortAddresses: ['primary'] } as const;
+  const dispatch = (node: FakeNode): string =>
+    node.tables.IPv4.print()
+      .match(/.* -j KUBE-NODEPORTS/gm)
+      ?.join() ?? '';
+
+  test('that match nodePortAddresses are followed within seconds', async () => {
+    const node = await fakeNode({ nodePortAddresses: ['192.168.88.0/24'] }).running(nodePort, web[1]);
+    expect(dispatch(node)).toMatch(/-d 192\.168\.88\.10\/32/);
+    node.addresses = ['127.0.0.1', '192.168.88.10', '192.168.88.11'];
+    await node.clock.advance(5000);
+    expect(dispatch(node)).toMatch(/-d 192\.168\.88\.11\/32/);
+    node.addresses = ['127.0.0.1', '192.168.88.11'];
+    await node.clock.advance(5000);
+    expect(dispatch(node)).not.toContain('192.168.88.10');
+  });
+
+  test('primary waits for those of the Node, and follows them', async () => {
+    const node = await fakeNode(primary).running(nodePort, web[1], makeNode());
+    expect(node.writes).toBe(0);
+    expect(node.said('waiting for the addresses of the Node')).toHaveLength(1);
+    node.set(makeNode({ addresses: ['192.168.88.10'] }));
+    await node.clock.advance(0);
+    expect(dispatch(node)).toMatch(/-d 192\.168\.88\.10\/32/);
+    node.addresses = ['127.0.0.1', '192.168.88.10', '192.168.88.20'];
+    node.set(makeNode({ addresses: ['192.168.88.20'] }));
+    await node.clock.advance(5000);
+    expect(dispatch(node)).not.toContain('192.168.88.10');
+    expect(dispatch(node)).toContain('192.168.88.20');
+    expect(node.said('has no address')).toEqual([]);
+  });
+
+  test('primary goes on without after 30 s, as kube-proxy', async () => {
+    const node = await fakeNode(primary).running(nodePort, web[1]);
+    await node.clock.advance(27_000);
+    expect(node.writes).toBe(0);
+    await node.clock.advance(2000);
+    expect(dispatch(node)).toContain('--dst-type LOCAL');
+    expect(node.said('the Node has no address')).toHaveLength(1);
+  });
+
+  test('nothing waits for them without primary', async () => {
+    const node = await fakeNode().running(nodePort, web[1]);
+    expect(node.writes).toBe(2);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Prints the whole rule set once: without root, without a kernel, on a laptop. */
-import { nodeConfigOf } from '../agent';
+import { nodeConfigOf } from '../agent-node';
 import { IptablesBackend } from '../backends/iptables/backend';
 import { printListing } from '../backends/iptables/print-listing';
 import type { ProxyConfiguration } from '../config/configuration';

@@ -103,7 +103,8 @@ async function serve(
     ...(configuration.mode === 'iptables' ? { onSynced: onceOfAll(present, () => void leaveIpvs(present, log)) } : {}),
   });
   const conntrack = new Conntrack(runCommand);
-  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack });
+  const needsNoNode = manifests.length > 0;
+  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode });
   let code: number;
   const told = untilToldToStop(agent.failed, log);
   try {
@@ -267,7 +268,8 @@ async function dryRun(
     const what = configuration.mode === 'ipvs' ? family : `${tool} --noflush`;
     process.stdout.write(`# ${new Date().toISOString()} ${what}\n${text}`);
   };
-  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch });
+  const needsNoNode = manifests.length > 0;
+  const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch, needsNoNode });
   await agent.start(() => Promise.resolve({ backends }));
   const follows = manifests.length === 0 || watch;
   const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);

@@ -58,15 +58,24 @@ function parseCidrs(texts: readonly string[], what: string, warn: Warn): Cidr[] 
   });
 }
 
-/** The Node's first address of each family; an address to bind to stands in for its own. */
-function nodeIPsOf(node: Node | undefined, bindAddress: string): Partial<Record<Family, string>> {
-  const nodeIPs: Partial<Record<Family, string>> = {};
+/** The Node's addresses, best first; an address to bind to stands before them. */
+function addressesOf(node: Node | undefined, bindAddress: string): readonly string[] {
   const bound = parseAddress(bindAddress);
   const isGiven = bound !== undefined && addressBits(bound) !== 0n;
-  for (const address of [...(isGiven ? [bound] : []), ...(node?.addresses ?? [])]) {
-    nodeIPs[familyOf(address)] ??= address;
-  }
+  return [...(isGiven ? [bound] : []), ...(node?.addresses ?? [])];
+}
+
+/** The first of each family. */
+function nodeIPsOf(node: Node | undefined, bindAddress: string): Partial<Record<Family, string>> {
+  const nodeIPs: Partial<Record<Family, string>> = {};
+  for (const address of addressesOf(node, bindAddress)) nodeIPs[familyOf(address)] ??= address;
   return nodeIPs;
+}
+
+/** Of the first address; IPv4 where there is none. */
+export function choosePrimaryFamily(node: Node | undefined, bindAddress: string): Family {
+  const [first] = addressesOf(node, bindAddress);
+  return first === undefined ? 'IPv4' : familyOf(first);
 }
 
 function chooseDetectors(config: NodeConfig, node: Node | undefined, warn: Warn): Record<Family, LocalDetector> {

@@ -1,0 +1,118 @@
+/** What the daemon knows of its node: the Node object, the machine's addresses, and what the planner makes of them. */
+import type { ProxyConfiguration } from './config/configuration';
+import { runCommand } from './host/command';
+import { readInterfaceAddresses } from './host/interfaces';
+import type { Family } from './model/address';
+import type { Node } from './model/cluster';
+import { sameValue } from './model/same-value';
+import { checkFamilies } from './planner/check-families';
+import { type NodeConfig, planNodeSettings } from './planner/node-settings';
+import type { NodeSettings } from './planner/plan';
+
+/** Its addresses are VIPs, not the node's own. */
+const ipvsDevice = 'kube-ipvs0';
+/** Addresses are asked for this often, and for a hundredth of the time at the most: a node may have thousands. */
+const addressPollMs = 2000;
+const addressPollShare = 0.01;
+const second = 1000;
+
+/** How long the first round waits for what the Node lacks: kube-proxy's limits. */
+export const nodeWaits = {
+  /** Then it goes on without. */
+  addressesMs: 30 * second,
+  /** Then it gives up. */
+  podCIDRsMs: 5 * 60 * second,
+} as const;
+
+/** What the planner is told of the configuration. */
+export function nodeConfigOf(configuration: ProxyConfiguration, nodeName: string): NodeConfig {
+  return { ...configuration, hostname: nodeName, needsHostAddresses: configuration.mode === 'ipvs' };
+}
+
+/** Canonical, of all interfaces but IPVS's own. */
+export async function readHostAddresses(): Promise<readonly string[]> {
+  return (await readInterfaceAddresses(runCommand, ipvsDevice)).map(({ address }) => address);
+}
+
+export interface AgentNodeOptions {
+  readonly configuration: ProxyConfiguration;
+  readonly nodeName: string;
+  /** The Node, where there is one now. */
+  readonly findNode: () => Node | undefined;
+  readonly readAddresses: () => Promise<readonly string[]>;
+  /** May repeat itself. */
+  readonly onWarning: (kind: string, message: string) => void;
+}
+
+export class AgentNode {
+  private current: NodeSettings | undefined;
+  private lastNode: Node | undefined;
+  private goesWithoutAddresses = false;
+  /** Canonical. */
+  hostAddresses: readonly string[] = [];
+  /** How long to wait before they are read again. */
+  addressPauseMs = addressPollMs;
+
+  constructor(private readonly options: AgentNodeOptions) {}
+
+  /** One that is deleted stays what it was, as in kube-proxy. */
+  get object(): Node | undefined {
+    return (this.lastNode = this.options.findNode() ?? this.lastNode);
+  }
+
+  get settings(): NodeSettings {
+    return (this.current ??= this.plan());
+  }
+
+  /** Something of it changed: whether that makes a difference. */
+  resettle(): boolean {
+    const settings = this.plan();
+    if (sameValue(settings, this.current)) return false;
+    this.current = settings;
+    return true;
+  }
+
+  /** In mode NodeCIDR nothing could be told about sources without them. */
+  lacksPodCIDRs(): boolean {
+    return this.options.configuration.detectLocalMode === 'NodeCIDR' && (this.object?.podCIDRs ?? []).length === 0;
+  }
+
+  /** `primary` without an address would be every address. kube-proxy waits for other settings too, since it asks but once. */
+  lacksAddresses(): boolean {
+    if (this.goesWithoutAddresses || !this.options.configuration.nodePortAddresses.includes('primary')) return false;
+    return (this.object?.addresses ?? []).length === 0;
+  }
+
+  goWithoutAddresses(): void {
+    this.goesWithoutAddresses = true;
+  }
+
+  /** Why this node cannot be served by this configuration; undefined: it can. What is odd about it is warned of. */
+  checkFamilies(supported: readonly Family[]): string | undefined {
+    const { configuration, onWarning } = this.options;
+    const problems = checkFamilies(configuration, this.object, supported);
+    for (const { isFatal, message } of problems) if (!isFatal) onWarning('wrong-family', message);
+    return problems.find(({ isFatal }) => isFatal)?.message;
+  }
+
+  /** Returns whether they are others than the last time. */
+  async readAddresses(): Promise<boolean> {
+    const startedMs = performance.now();
+    const addresses = await this.options.readAddresses();
+    this.addressPauseMs = Math.max(addressPollMs, (performance.now() - startedMs) / addressPollShare);
+    const hasChanged = !sameValue(addresses, this.hostAddresses);
+    this.hostAddresses = addresses;
+    return hasChanged;
+  }
+
+  private plan(): NodeSettings {
+    const { configuration, nodeName, onWarning } = this.options;
+    const { settings, warnings } = planNodeSettings(
+      nodeConfigOf(configuration, nodeName),
+      this.object,
+      this.hostAddresses,
+    );
+    for (const { kind, message } of warnings) onWarning(kind, message);
+    return settings;
+  }
+}
