@@ -1,10 +1,10 @@
 /** Commands and their help texts, made of the flag table. */
 import { Command, Option } from 'commander';
 import type { Help } from 'commander';
-import { cleanupFlags, renderFlags, runFlags } from './flags';
+import { cleanupFlags, configFlags, renderFlags, runFlags } from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'cleanup';
+export type CommandName = 'run' | 'render' | 'cleanup' | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -38,6 +38,15 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
     about: "Remove vipwire's rules and those of kube-proxy's iptables mode, and nothing else.",
     flags: cleanupFlags,
     examples: [],
+  },
+  config: {
+    usage: 'config check FILE',
+    about: 'Say what is wrong with a configuration file, and what it changes. Exit 0: good, 2: wrong.',
+    flags: configFlags,
+    examples: [
+      'vipwire config check /var/lib/kube-proxy/config.conf',
+      "kubectl -n kube-system get cm kube-proxy -o jsonpath='{.data.config\\.conf}' | vipwire config check -",
+    ],
   },
 };
 
@@ -102,6 +111,6 @@ ${Object.entries(commands)
   .join('\n')}
 
 Without a command, vipwire runs: kube-proxy's flags and configuration file are its own.
-Flags of a command: vipwire run --help, vipwire render --help, vipwire cleanup --help
+Flags of a command: vipwire run --help, vipwire render --help ...
 `;
 }

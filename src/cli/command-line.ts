@@ -50,11 +50,26 @@ export interface InitInvocation {
   readonly flags: FlagSettings;
 }
 
+export interface WriteConfigInvocation {
+  readonly kind: 'write-config';
+  readonly flags: FlagSettings;
+  /** `-`: standard output. */
+  readonly path: string;
+}
+
+export interface ConfigCheckInvocation {
+  readonly kind: 'config-check';
+  /** `-`: standard input. */
+  readonly file: string;
+}
+
 export type Invocation =
   | RunInvocation
   | InitInvocation
   | RenderInvocation
   | CleanupInvocation
+  | WriteConfigInvocation
+  | ConfigCheckInvocation
   | { readonly kind: 'help' | 'version'; readonly text: string };
 
 /** What of the process the command line is read with. */
@@ -80,9 +95,12 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   const given = new GivenFlags(name, args);
   if (given.has('version') && given.text('version') !== 'false')
     return { kind: 'version', text: `vipwire ${version}\n` };
+  if (name === 'config') return interpretConfig(given);
   if (name !== 'render') given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
+  const path = given.text('write-config-to');
+  if (path !== '') return { kind: 'write-config', flags: given.configuration('file', false, 'without ports'), path };
   if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
   if (given.on('init-only')) return { kind: 'init', flags: given.configuration('file', false) };
   return interpretRun(given, variant);
@@ -94,13 +112,19 @@ function isCommandName(text: string): text is CommandName {
 
 function printHelpOn(name: string, columns: number): string {
   if (name === '') return printOverview();
-  if (!isCommandName(name)) throw new UserError(`there is no command "${name}": use run, render or cleanup`);
+  if (!isCommandName(name))
+    throw new UserError(`there is no command "${name}": use ${Object.keys(commands).join(', ')}`);
   return printHelp(name, columns);
 }
 
+function interpretConfig({ paths: [what, file, more] }: GivenFlags): ConfigCheckInvocation {
+  if (what !== 'check') throw new UserError('vipwire config has one command: vipwire config check FILE');
+  if (file === undefined) throw new UserError('vipwire config check needs a file; - is standard input');
+  if (more !== undefined) throw new UserError(`unexpected argument "${more}": vipwire config check takes one file`);
+  return { kind: 'config-check', file };
+}
+
 function interpretRun(given: GivenFlags, variant: string): RunInvocation {
-  if (given.text('write-config-to') !== '')
-    throw new UserError('--write-config-to is not there yet in this version of vipwire');
   const manifests = given.list('manifests');
   const watch = given.on('watch');
   if (watch && manifests.length === 0)

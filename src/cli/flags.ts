@@ -29,14 +29,14 @@ const servers = 'Health and metrics';
 const logging = 'Logging';
 const own = "vipwire's own";
 const other = 'Other';
-const idle = "kube-proxy's, accepted without effect yet";
-const refused = "kube-proxy's, not there yet: refused, since a daemon would start in the place of what was asked";
-const idleByDesign = "kube-proxy's, accepted: vipwire has no such thing to tune";
+const idle = "kube-proxy's, accepted without effect";
 
 interface FlagOptions {
   readonly short?: string;
   readonly placeholder?: string;
   readonly valueOnlyAfterEquals?: boolean;
+  /** In the place of the field's own words. */
+  readonly help?: string;
 }
 
 /** A flag of its own. */
@@ -44,11 +44,12 @@ function flag(name: string, kind: ValueKind<unknown>, group: string, help: strin
   return { name, kind, group, help, placeholder: kind.placeholder, valueOnlyAfterEquals: kind === bool, ...options };
 }
 
-/** A flag bound to a field. */
-function bound(name: string, field: FieldPath, group: string, help: string, options: FlagOptions = {}): Flag {
-  const { kind, initial } = fieldAt(field);
+/** A flag bound to a field, whose words and default it has; those without effect stand apart. */
+function bound(name: string, field: FieldPath, group: string, options: FlagOptions = {}): Flag {
+  const { kind, initial, about, idle: why } = fieldAt(field);
+  const { help = about, ...others } = options;
   const shown = isZero(initial) ? help : `${help} (default ${kind.print(initial)})`;
-  return { ...flag(name, kind, group, shown, options), field };
+  return { ...flag(name, kind, why === '' ? group : idle, shown, others), field };
 }
 
 const cidrs = { placeholder: 'CIDR,...' };
@@ -57,13 +58,7 @@ const file = { placeholder: 'FILE' };
 const address = { placeholder: 'IP:PORT' };
 
 const config = flag('config', text, cluster, 'KubeProxyConfiguration v1alpha1, YAML or JSON', file);
-const kubeconfig = bound(
-  'kubeconfig',
-  'clientConnection.kubeconfig',
-  cluster,
-  'How to reach the API server; without it and --master: in-cluster credentials',
-  file,
-);
+const kubeconfig = bound('kubeconfig', 'clientConnection.kubeconfig', cluster, file);
 const master = flag('master', text, cluster, "URL of the API server, in the place of the kubeconfig's", {
   placeholder: 'URL',
 });
@@ -74,185 +69,100 @@ const iptablesVariant = flag(
   'iptables tools to use: nft, legacy or auto (default auto; also by the environment, VIPWIRE_IPTABLES)',
   { placeholder: 'VARIANT' },
 );
-
-const bindAddress = bound(
-  'bind-address',
-  'bindAddress',
-  node,
-  "In the place of this node's address; it decides the primary family and is never bound",
-  { placeholder: 'IP' },
-);
-const featureGates = bound(
-  'feature-gates',
-  'featureGates',
-  rules,
-  'AllowServiceExternalIPs=false ignores external IPs',
-  {
-    placeholder: 'GATE=BOOL,...',
-  },
-);
+const bindAddress = bound('bind-address', 'bindAddress', node, { placeholder: 'IP' });
 
 /** Flags that decide what the rules are, whoever asks for them. */
 const ruleFlags: readonly Flag[] = [
-  bound('proxy-mode', 'mode', rules, 'How the kernel is programmed', { placeholder: 'MODE' }),
-  bound('cluster-cidr', 'clusterCIDR', rules, "The pods' addresses, one CIDR a family", cidrs),
-  bound(
-    'detect-local-mode',
-    'detectLocalMode',
-    rules,
-    "How this node's pods are told from others: ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
-    { placeholder: 'MODE' },
-  ),
-  bound('pod-bridge-interface', 'detectLocal.bridgeInterface', rules, 'For BridgeInterface: the bridge', name),
-  bound(
-    'pod-interface-name-prefix',
-    'detectLocal.interfaceNamePrefix',
-    rules,
-    "For InterfaceNamePrefix: how the pods' interfaces begin",
-    { placeholder: 'PREFIX' },
-  ),
-  bound('masquerade-all', 'iptables.masqueradeAll', rules, 'Masquerade all traffic to cluster IPs'),
-  bound('iptables-masquerade-bit', 'iptables.masqueradeBit', rules, 'Bit of the mark of what is masqueraded, 0-31'),
-  bound(
-    'nodeport-addresses',
-    'nodePortAddresses',
-    rules,
-    "Addresses on which NodePorts answer, or primary; without it: all of the node's",
-    cidrs,
-  ),
-  bound('iptables-localhost-nodeports', 'iptables.localhostNodePorts', rules, 'NodePorts answer on 127.0.0.1 (IPv4)'),
-  featureGates,
+  bound('proxy-mode', 'mode', rules, { placeholder: 'MODE' }),
+  bound('cluster-cidr', 'clusterCIDR', rules, cidrs),
+  bound('detect-local-mode', 'detectLocalMode', rules, { placeholder: 'MODE' }),
+  bound('pod-bridge-interface', 'detectLocal.bridgeInterface', rules, name),
+  bound('pod-interface-name-prefix', 'detectLocal.interfaceNamePrefix', rules, { placeholder: 'PREFIX' }),
+  bound('masquerade-all', 'iptables.masqueradeAll', rules),
+  bound('iptables-masquerade-bit', 'iptables.masqueradeBit', rules),
+  bound('nodeport-addresses', 'nodePortAddresses', rules, cidrs),
+  bound('iptables-localhost-nodeports', 'iptables.localhostNodePorts', rules),
+  bound('feature-gates', 'featureGates', rules, { placeholder: 'GATE=BOOL,...' }),
 ];
 
-const ipvsScheduler = bound(
-  'ipvs-scheduler',
-  'ipvs.scheduler',
-  ipvs,
-  `Of Services that choose none (default rr): ${schedulerNames.join(' ')}; sh and mh take flags: mh,mh-fallback,mh-port`,
-  { placeholder: 'NAME' },
-);
+const ipvsScheduler = bound('ipvs-scheduler', 'ipvs.scheduler', ipvs, {
+  placeholder: 'NAME',
+  help: `Of Services that choose none (default rr): ${schedulerNames.join(' ')}; sh and mh take flags: mh,mh-fallback,mh-port`,
+});
 
 const ipvsFlags: readonly Flag[] = [
   ipvsScheduler,
-  bound('ipvs-exclude-cidrs', 'ipvs.excludeCIDRs', ipvs, 'Virtual servers on these addresses are left alone', cidrs),
-  bound('ipvs-strict-arp', 'ipvs.strictARP', ipvs, 'Answer ARP for an address on its own interface alone'),
+  bound('ipvs-exclude-cidrs', 'ipvs.excludeCIDRs', ipvs, cidrs),
+  bound('ipvs-strict-arp', 'ipvs.strictARP', ipvs),
   flag(
     'ipvs-drain-limit',
     duration,
     ipvs,
     'A TCP endpoint that goes keeps its connections for this long at most; 0: until they end (default 1h)',
   ),
-  bound('ipvs-sync-period', 'ipvs.syncPeriod', ipvs, 'Pause between two looks at everything in the kernel'),
-  bound('ipvs-min-sync-period', 'ipvs.minSyncPeriod', ipvs, 'Pause between two syncs'),
-  bound('ipvs-tcp-timeout', 'ipvs.tcpTimeout', ipvs, "Timeout of idle TCP connections; 0: the kernel's stays"),
-  bound('ipvs-tcpfin-timeout', 'ipvs.tcpFinTimeout', ipvs, 'Timeout of TCP connections after a FIN'),
-  bound('ipvs-udp-timeout', 'ipvs.udpTimeout', ipvs, 'Timeout of UDP flows'),
+  bound('ipvs-sync-period', 'ipvs.syncPeriod', ipvs),
+  bound('ipvs-min-sync-period', 'ipvs.minSyncPeriod', ipvs),
+  bound('ipvs-tcp-timeout', 'ipvs.tcpTimeout', ipvs),
+  bound('ipvs-tcpfin-timeout', 'ipvs.tcpFinTimeout', ipvs),
+  bound('ipvs-udp-timeout', 'ipvs.udpTimeout', ipvs),
 ];
 
 const logFlags: readonly Flag[] = [
-  bound('v', 'logging.verbosity', logging, 'Verbosity: 4 debug, 6 trace', { short: 'v' }),
-  bound('logging-format', 'logging.format', logging, 'text or json', { placeholder: 'FORMAT' }),
+  bound('v', 'logging.verbosity', logging, { short: 'v' }),
+  bound('logging-format', 'logging.format', logging, { placeholder: 'FORMAT' }),
 ];
 
 const version = flag('version', text, other, 'Print the version', { valueOnlyAfterEquals: true, placeholder: '' });
 const help = flag('help', bool, other, 'Print this', { short: 'h' });
 
 const serverFlags: readonly Flag[] = [
-  bound(
-    'healthz-bind-address',
-    'healthzBindAddress',
-    servers,
-    'Where /healthz and /livez answer (default 0.0.0.0:10256)',
-    address,
-  ),
+  bound('healthz-bind-address', 'healthzBindAddress', servers, address),
   flag('healthz-port', integer, servers, 'Deprecated: the port of the same; 0 turns it off', { placeholder: 'PORT' }),
-  bound(
-    'metrics-bind-address',
-    'metricsBindAddress',
-    servers,
-    'Where /metrics and /proxyMode answer (default 127.0.0.1:10249)',
-    address,
-  ),
+  bound('metrics-bind-address', 'metricsBindAddress', servers, address),
   flag('metrics-port', integer, servers, 'Deprecated: the port of the same', { placeholder: 'PORT' }),
-  bound(
-    'bind-address-hard-fail',
-    'bindAddressHardFail',
-    servers,
-    'Exit where a server cannot listen, instead of trying again every 5 s',
-  ),
+  bound('bind-address-hard-fail', 'bindAddressHardFail', servers),
+  bound('profiling', 'enableProfiling', servers),
+  bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', servers, { placeholder: 'VERSION' }),
 ];
 
 const kernelFlags: readonly Flag[] = [
-  bound(
-    'conntrack-max-per-core',
-    'conntrack.maxPerCore',
-    kernel,
-    'Tracked connections for each CPU, never fewer than now; 0: as it is',
-  ),
-  bound('conntrack-min', 'conntrack.min', kernel, 'Tracked connections at least, whatever the CPUs'),
-  bound(
-    'conntrack-tcp-timeout-established',
-    'conntrack.tcpEstablishedTimeout',
-    kernel,
-    'Timeout of idle TCP connections; 0: as it is',
-  ),
-  bound(
-    'conntrack-tcp-timeout-close-wait',
-    'conntrack.tcpCloseWaitTimeout',
-    kernel,
-    'Timeout of TCP connections in CLOSE_WAIT; 0: as it is',
-  ),
-  bound(
-    'conntrack-tcp-be-liberal',
-    'conntrack.tcpBeLiberal',
-    kernel,
-    'Packets outside of the TCP window are not dropped',
-  ),
-  bound('conntrack-udp-timeout', 'conntrack.udpTimeout', kernel, 'Timeout of UDP flows without an answer; 0: as it is'),
-  bound(
-    'conntrack-udp-timeout-stream',
-    'conntrack.udpStreamTimeout',
-    kernel,
-    'Timeout of UDP flows with answers; 0: as it is',
-  ),
-  bound('oom-score-adj', 'oomScoreAdj', kernel, 'How soon it is killed where memory runs out, -1000 to 1000'),
-];
-
-const idleFlags: readonly Flag[] = [
-  bound('profiling', 'enableProfiling', idle, 'Profiles at /debug/pprof'),
-  bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', idle, 'Hidden metrics, too'),
-  bound('vmodule', 'logging.vmodule', idle, 'Verbosity by source file'),
+  bound('conntrack-max-per-core', 'conntrack.maxPerCore', kernel),
+  bound('conntrack-min', 'conntrack.min', kernel),
+  bound('conntrack-tcp-timeout-established', 'conntrack.tcpEstablishedTimeout', kernel),
+  bound('conntrack-tcp-timeout-close-wait', 'conntrack.tcpCloseWaitTimeout', kernel),
+  bound('conntrack-tcp-be-liberal', 'conntrack.tcpBeLiberal', kernel),
+  bound('conntrack-udp-timeout', 'conntrack.udpTimeout', kernel),
+  bound('conntrack-udp-timeout-stream', 'conntrack.udpStreamTimeout', kernel),
+  bound('oom-score-adj', 'oomScoreAdj', kernel),
 ];
 
 /** Flags about what vipwire does not have: a log buffer, a client's rate limit, resyncs, cAdvisor. */
-const idleByDesignFlags: readonly Flag[] = [
-  bound('kube-api-content-type', 'clientConnection.contentType', idleByDesign, 'Encoding of requests', {
-    placeholder: 'TYPE',
-  }),
-  bound('kube-api-qps', 'clientConnection.qps', idleByDesign, 'Requests a second'),
-  bound('kube-api-burst', 'clientConnection.burst', idleByDesign, 'Requests at once'),
-  bound('config-sync-period', 'configSyncPeriod', idleByDesign, 'Pause between replays of what was listed'),
-  bound('log-flush-frequency', 'logging.flushFrequency', idleByDesign, 'Pause between flushes of the log'),
-  ...['log-text-split-stream', 'log-json-split-stream'].map((name) =>
-    flag(name, bool, idleByDesign, 'Errors to stderr, the rest to stdout'),
-  ),
-  ...['log-text-info-buffer-size', 'log-json-info-buffer-size'].map((name) =>
-    flag(name, text, idleByDesign, 'Buffer of a split log', { placeholder: 'SIZE' }),
-  ),
-  flag('boot-id-file', text, idleByDesign, 'Where a boot ID may be', file),
-  flag('machine-id-file', text, idleByDesign, 'Where a machine ID may be', file),
+const idleFlags: readonly Flag[] = [
+  bound('kube-api-content-type', 'clientConnection.contentType', idle, { placeholder: 'TYPE' }),
+  bound('kube-api-qps', 'clientConnection.qps', idle),
+  bound('kube-api-burst', 'clientConnection.burst', idle),
+  bound('config-sync-period', 'configSyncPeriod', idle),
+  bound('vmodule', 'logging.vmodule', idle),
+  bound('log-flush-frequency', 'logging.flushFrequency', idle),
+  bound('log-text-split-stream', 'logging.options.text.splitStream', idle),
+  bound('log-json-split-stream', 'logging.options.json.splitStream', idle),
+  bound('log-text-info-buffer-size', 'logging.options.text.infoBufferSize', idle),
+  bound('log-json-info-buffer-size', 'logging.options.json.infoBufferSize', idle),
+  flag('boot-id-file', text, idle, "Where a boot ID may be: cAdvisor's, as the next", file),
+  flag('machine-id-file', text, idle, 'Where a machine ID may be', file),
 ];
 
-export const runFlags: readonly Flag[] = [
+const allRunFlags: readonly Flag[] = [
   config,
   kubeconfig,
   master,
-  bound('hostname-override', 'hostnameOverride', node, "This node's name, in the place of the host's", name),
+  bound('hostname-override', 'hostnameOverride', node, name),
   bindAddress,
   ...ruleFlags,
-  bound('iptables-sync-period', 'iptables.syncPeriod', rules, 'What failed is tried again after this at the latest'),
-  bound('iptables-min-sync-period', 'iptables.minSyncPeriod', rules, 'Pause between two syncs'),
+  bound('iptables-sync-period', 'iptables.syncPeriod', rules),
+  bound('iptables-min-sync-period', 'iptables.minSyncPeriod', rules),
   ...ipvsFlags,
+  ...kernelFlags,
   ...serverFlags,
   ...logFlags,
   flag('manifests', list, own, 'Files or folders in the place of an API server', { placeholder: 'PATH,...' }),
@@ -266,12 +176,22 @@ export const runFlags: readonly Flag[] = [
     other,
     "Load modules and write the kernel's settings, and exit: for a privileged init container",
   ),
+  flag(
+    'write-config-to',
+    text,
+    other,
+    'Write the configuration in effect to a file (-: standard output), and exit',
+    file,
+  ),
   version,
   help,
-  flag('write-config-to', text, refused, 'Write the configuration in effect and exit', file),
-  ...kernelFlags,
   ...idleFlags,
-  ...idleByDesignFlags,
+];
+
+/** In the order of their groups in the help text: those without effect come last. */
+export const runFlags: readonly Flag[] = [
+  ...allRunFlags.filter(({ group }) => group !== idle),
+  ...allRunFlags.filter(({ group }) => group === idle),
 ];
 
 export const renderFlags: readonly Flag[] = [
@@ -295,3 +215,5 @@ export const cleanupFlags: readonly Flag[] = [
   ...logFlags,
   help,
 ];
+
+export const configFlags: readonly Flag[] = [help];

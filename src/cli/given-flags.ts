@@ -26,11 +26,13 @@ export class GivenFlags {
       throw error instanceof CommanderError ? new UserError(inPlainWords(error)) : error;
     }
     this.paths = command.args;
+    const problems: string[] = [];
     for (const option of command.options) {
       const flag = this.flags.find((each) => each.name === option.name());
       const texts = command.getOptionValue(option.attributeName()) as readonly string[] | undefined;
-      if (flag !== undefined && texts !== undefined) this.values.set(flag.name, parseTexts(flag, texts));
+      if (flag !== undefined && texts !== undefined) this.values.set(flag.name, parseTexts(flag, texts, problems));
     }
+    if (problems.length > 0) throw new UserError(problems.join('; '));
   }
 
   has(name: string): boolean {
@@ -72,8 +74,12 @@ export class GivenFlags {
     throw new UserError(`unexpected argument "${path}"${hint}`);
   }
 
-  /** What the flags say about the configuration. */
-  configuration(precedence: FlagSettings['precedence'], mayBreakRules: boolean): FlagSettings {
+  /** What the flags say about the configuration, of which the deprecated ports are no part where it is to be written. */
+  configuration(
+    precedence: FlagSettings['precedence'],
+    mayBreakRules: boolean,
+    ports: 'with ports' | 'without ports' = 'with ports',
+  ): FlagSettings {
     const settings: Partial<Record<FieldPath, unknown>> = {};
     const names: Partial<Record<FieldPath, string>> = {};
     for (const { name, field, kind } of this.flags) {
@@ -83,8 +89,10 @@ export class GivenFlags {
       settings[field] = value;
       names[field] = `--${name}`;
     }
-    this.applyPort('healthz-port', 'healthzBindAddress', '0.0.0.0', settings, names);
-    this.applyPort('metrics-port', 'metricsBindAddress', '127.0.0.1', settings, names);
+    if (ports === 'with ports') {
+      this.applyPort('healthz-port', 'healthzBindAddress', '0.0.0.0', settings, names);
+      this.applyPort('metrics-port', 'metricsBindAddress', '127.0.0.1', settings, names);
+    }
     const texts = { configFile: this.text('config'), master: this.text('master') };
     return { ...texts, settings: settings as Settings, names, precedence, mayBreakRules };
   }
@@ -107,11 +115,12 @@ export class GivenFlags {
   }
 }
 
-function parseTexts(flag: Flag, texts: readonly string[]): unknown {
-  const [first, ...others] = texts.map((given) => {
+function parseTexts(flag: Flag, texts: readonly string[], problems: string[]): unknown {
+  const [first, ...others] = texts.flatMap((given) => {
     const value = flag.kind.parse(given);
-    if (value === undefined) throw new UserError(`--${flag.name}: want ${flag.kind.expects}, found "${given}"`);
-    return value;
+    if (value !== undefined) return [value];
+    problems.push(`--${flag.name}: want ${flag.kind.expects}, found "${given}"`);
+    return [];
   });
   return others.reduce((joined, value) => flag.kind.join?.(joined, value) ?? value, first);
 }

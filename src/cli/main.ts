@@ -2,6 +2,7 @@
 import { UserError } from '../model/user-error';
 import { cleanup } from './cleanup';
 import { parseCommandLine } from './command-line';
+import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
 import { render } from './render';
 import { run } from './run';
@@ -28,6 +29,12 @@ export async function main(argv: readonly string[]): Promise<void> {
         return;
       case 'cleanup':
         process.exitCode = await cleanup(invocation);
+        return;
+      case 'write-config':
+        process.exitCode = await writeConfig(invocation);
+        return;
+      case 'config-check':
+        process.exitCode = await checkConfig(invocation);
     }
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

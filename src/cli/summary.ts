@@ -1,5 +1,6 @@
 import { describeFrontend, sortedServices } from '../planner/describe';
 import type { Plan } from '../planner/plan';
+import { alignColumns } from './columns';
 
 /** A row a frontend: Service, frontend, endpoints (of them here), who keeps its source address. */
 export function printSummary(plan: Plan): string {
@@ -22,17 +23,4 @@ export function printSummary(plan: Plan): string {
       }
   const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
   return `${plan.family}, ${node}: ${plan.services.size} services\n${alignColumns(rows)}`;
-}
-
-function alignColumns(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
 }

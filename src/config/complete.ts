@@ -1,18 +1,18 @@
 /** Settings to the configuration in effect: defaults, checks, internal units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
+import { Checks, type Problem } from './checks';
 import type {
-  BindAddress,
   ConntrackConfiguration,
   DetectLocalMode,
   IpvsConfiguration,
   ProxyConfiguration,
   ProxyMode,
 } from './configuration';
-import { fields } from './fields';
 import type { FieldPath, Settings } from './fields';
 import { formatDuration } from './duration';
-import { isRecord, splitList } from './value-kinds';
+import { suggest } from './nearest';
+import { splitList } from './value-kinds';
 
 const defaultHealthzPort = 10256;
 const defaultMetricsPort = 10249;
@@ -20,60 +20,7 @@ const defaultMetricsPort = 10249;
 export interface CompletedConfiguration {
   /** Only to be used where there are no problems. */
   readonly configuration: ProxyConfiguration;
-  /** What a user has to mend, one sentence each, starting with the name of the field or flag. */
-  readonly problems: readonly string[];
-}
-
-/** Says what a user got wrong; each method gives back a value to go on with. */
-class Checks {
-  readonly problems: string[] = [];
-  constructor(
-    readonly settings: Settings,
-    readonly nameOf: (path: FieldPath) => string,
-  ) {}
-
-  problem(path: FieldPath, what: string): void {
-    this.problems.push(`${this.nameOf(path)}: ${what}`);
-  }
-
-  value<P extends FieldPath>(path: P): NonNullable<Settings[P]> {
-    return (this.settings[path] ?? fields[path].initial) as NonNullable<Settings[P]>;
-  }
-
-  within(path: 'iptables.masqueradeBit' | 'oomScoreAdj', lowest: number, highest: number): number {
-    const value = this.value(path);
-    if (value < lowest || value > highest) this.problem(path, `${value} is not within ${lowest} to ${highest}`);
-    return value;
-  }
-
-  notNegative(path: FieldPath): void {
-    const value = this.value(path) as number;
-    if (value >= 0) return;
-    const shown = fields[path].kind.expects.startsWith('a duration') ? formatDuration(value) : String(value);
-    this.problem(path, `${shown} is negative`);
-  }
-
-  positive(path: 'iptables.syncPeriod' | 'ipvs.syncPeriod' | 'configSyncPeriod'): number {
-    const value = this.value(path);
-    if (value <= 0) this.problem(path, `${formatDuration(value)} is not more than 0`);
-    return value;
-  }
-
-  /** A bare address gets the port. */
-  bindAddress(path: 'healthzBindAddress' | 'metricsBindAddress', given: string, port: number): BindAddress {
-    const bare = parseAddress(given);
-    if (bare !== undefined) return { address: bare, port };
-    const parts = /^(?:\[(.*)\]|([^:]*)):(.*)$/.exec(given);
-    const address = parseAddress(parts?.[1] ?? parts?.[2] ?? '');
-    const portText = parts?.[3] ?? '';
-    const number = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
-    if (parts === null || address === undefined) {
-      this.problem(path, `"${given}" is no IP address with a port, such as 0.0.0.0:${port} or [::]:${port}`);
-    } else if (number < 1 || number > 65535) {
-      this.problem(path, `"${portText}" is no port: it is a number from 1 to 65535`);
-    }
-    return { address: address ?? '0.0.0.0', port: number };
-  }
+  readonly problems: readonly Problem[];
 }
 
 function completeMode(checks: Checks): ProxyMode {
@@ -84,7 +31,10 @@ function completeMode(checks: Checks): ProxyMode {
   } else if (mode === 'userspace') {
     checks.problem('mode', 'userspace is gone from kube-proxy since 1.26: use iptables or ipvs');
   } else if (mode !== 'iptables') {
-    checks.problem('mode', `there is no mode "${mode}": use iptables or ipvs`);
+    checks.problem(
+      'mode',
+      `there is no mode "${mode}"${suggest(mode, ['iptables', 'ipvs']) || ': use iptables or ipvs'}`,
+    );
   }
   return 'iptables';
 }
@@ -102,8 +52,15 @@ function completeClusterCidrs(checks: Checks): readonly string[] {
   return cidrs.map(formatCidr);
 }
 
+const detectLocalModes: readonly DetectLocalMode[] = [
+  'ClusterCIDR',
+  'NodeCIDR',
+  'BridgeInterface',
+  'InterfaceNamePrefix',
+];
+
 function isDetectLocalMode(text: string): text is DetectLocalMode {
-  return ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'].includes(text);
+  return detectLocalModes.some((mode) => mode === text);
 }
 
 function completeDetectLocal(
@@ -119,8 +76,8 @@ function completeDetectLocal(
     checks.problem('detectLocal.interfaceNamePrefix', `is needed with detectLocalMode ${mode}`);
   }
   if (!isDetectLocalMode(mode)) {
-    const known = 'ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix';
-    checks.problem('detectLocalMode', `there is no mode "${mode}": use ${known}`);
+    const hint = suggest(mode, detectLocalModes) || `: use ${detectLocalModes.join(', ')}`;
+    checks.problem('detectLocalMode', `there is no mode "${mode}"${hint}`);
   }
   return {
     detectLocalMode: isDetectLocalMode(mode) ? mode : 'ClusterCIDR',
@@ -166,9 +123,7 @@ function completeServers(
 const lockedOn = ['MultiCIDRServiceAllocator', 'NFTablesProxyMode', 'PreferSameTrafficDistribution'];
 
 /** Gates that are set to what they always are, or that vipwire acts on. */
-function isKnownGate(name: string): boolean {
-  return name === 'AllowServiceExternalIPs' || name === 'WatchListClient' || lockedOn.includes(name);
-}
+const knownGates = ['AllowServiceExternalIPs', 'WatchListClient', ...lockedOn];
 
 function completeGates(checks: Checks): boolean {
   const gates: Readonly<Record<string, boolean>> = checks.value('featureGates');
@@ -178,33 +133,40 @@ function completeGates(checks: Checks): boolean {
   return gates['AllowServiceExternalIPs'] ?? true;
 }
 
+const alphaLogOptions = [
+  'logging.options.text.splitStream',
+  'logging.options.text.infoBufferSize',
+  'logging.options.json.splitStream',
+  'logging.options.json.infoBufferSize',
+] as const;
+
 function completeLogging(checks: Checks): ProxyConfiguration['logging'] {
   checks.notNegative('logging.verbosity');
   const format = checks.value('logging.format');
   if (format !== 'text' && format !== 'json') checks.problem('logging.format', `"${format}" is neither text nor json`);
   const vmodule = checks.settings['logging.vmodule'];
   if (format === 'json' && vmodule !== undefined) checks.problem('logging.vmodule', 'goes with the text format alone');
+  const gates: Readonly<Record<string, boolean>> = checks.value('featureGates');
+  for (const path of alphaLogOptions)
+    if (checks.settings[path] && gates['LoggingAlphaOptions'] !== true)
+      checks.problem(path, 'is an alpha option: featureGates LoggingAlphaOptions has to be true for it');
   return { verbosity: checks.value('logging.verbosity'), format: format === 'json' ? 'json' : 'text' };
 }
 
+/** Those of the mode in use alone are looked at, as in kube-proxy. */
 function completePeriods(
   checks: Checks,
   mode: ProxyMode,
 ): Pick<ProxyConfiguration, 'syncPeriodMs' | 'minSyncPeriodMs'> {
-  const periodsOf = (of: 'iptables' | 'ipvs'): Pick<ProxyConfiguration, 'syncPeriodMs' | 'minSyncPeriodMs'> => {
-    const [sync, minSync] = [`${of}.syncPeriod`, `${of}.minSyncPeriod`] as const;
-    const syncPeriodMs = checks.positive(sync);
-    const minSyncPeriodMs = checks.value(minSync);
-    checks.notNegative(minSync);
-    if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
-      const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
-      checks.problem(minSync, `${least} is more than ${checks.nameOf(sync)}, ${most}`);
-    }
-    return { syncPeriodMs, minSyncPeriodMs };
-  };
-  // As kube-proxy: those of iptables are checked in every mode.
-  const iptables = periodsOf('iptables');
-  return mode === 'ipvs' ? periodsOf('ipvs') : iptables;
+  const [sync, minSync] = [`${mode}.syncPeriod`, `${mode}.minSyncPeriod`] as const;
+  const syncPeriodMs = checks.positive(sync);
+  const minSyncPeriodMs = checks.value(minSync);
+  checks.notNegative(minSync);
+  if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
+    const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
+    checks.problem(minSync, `${least} is more than ${checks.nameOf(sync)}, ${most}`);
+  }
+  return { syncPeriodMs, minSyncPeriodMs };
 }
 
 /** Checked in mode ipvs alone. */
@@ -233,8 +195,10 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
   };
 }
 
-/** Fields without effect yet are checked all the same, so that a file which passes here passes later. */
+/** What has no effect is checked all the same: what passes here has to pass in kube-proxy, for the way back. */
 function checkOthers(checks: Checks): void {
+  const name = checks.value('hostnameOverride');
+  if (name !== '' && name.trim() === '') checks.problem('hostnameOverride', 'a name has more than blanks');
   checks.positive('configSyncPeriod');
   checks.notNegative('clientConnection.burst');
 }
@@ -273,17 +237,24 @@ function completeHiddenMetrics(checks: Checks): boolean {
   return version !== '';
 }
 
-/**
- * Joins settings with kube-proxy's v1alpha1 defaults and checks the result by its rules.
- * @param master URL of --master, which no field has.
- * @param nameOf what the user calls a field: its path, or the flag that set it.
- */
+/** In the place of the fields' own, which are those of flags. */
+export const fileDefaults: Settings = { 'ipvs.minSyncPeriod': 0 };
+
+export interface CompletionOptions {
+  /** URL of --master, which no field has. */
+  readonly master?: string;
+  /** Some defaults differ: see kube-proxy's conversion of its versioned configuration. */
+  readonly fromFile?: boolean;
+  /** What the user calls a field: its path, or the flag that set it. */
+  readonly nameOf?: (path: FieldPath) => string;
+}
+
+/** Joins settings with kube-proxy's v1alpha1 defaults and checks the result by its rules. */
 export function completeConfiguration(
   settings: Settings,
-  master = '',
-  nameOf: (path: FieldPath) => string = (path) => path,
+  { master = '', fromFile = false, nameOf = (path) => path }: CompletionOptions = {},
 ): CompletedConfiguration {
-  const checks = new Checks(settings, nameOf);
+  const checks = new Checks(settings, nameOf, fromFile ? fileDefaults : {});
   const mode = completeMode(checks);
   const configuration: ProxyConfiguration = {
     mode,
@@ -309,8 +280,9 @@ export function completeConfiguration(
   return { configuration, problems: checks.problems };
 }
 
-/** Gates that are set and mean nothing to vipwire. */
+/** Gates that are set and mean nothing to vipwire, with the one that may have been meant. */
 export function gatesWithoutEffect(settings: Settings): readonly string[] {
-  const gates: unknown = settings.featureGates;
-  return isRecord(gates) ? Object.keys(gates).filter((name) => !isKnownGate(name)) : [];
+  return Object.keys(settings.featureGates ?? {})
+    .filter((name) => !knownGates.includes(name))
+    .map((name) => `${name}${suggest(name, knownGates).replace(/^: (.*)/, ' ($1)')}`);
 }

@@ -36,3 +36,11 @@ export function formatDuration(ms: number): string {
   const text = `${hours > 0 ? `${hours}h` : ''}${minutes > 0 ? `${minutes}m` : ''}${seconds > 0 ? `${seconds}s` : ''}`;
   return text === '' ? '0s' : text;
 }
+
+/** The same as Go prints it: `1h30m0s`, `5m0s`, `100ms`. */
+export function formatGoDuration(ms: number): string {
+  return formatDuration(ms)
+    .replace(/h$/, 'h0m0s')
+    .replace(/m$/, 'm0s')
+    .replace(/h(\d+)s$/, 'h0m$1s');
+}

@@ -3,8 +3,9 @@ import { UserError } from '../model/user-error';
 import { completeConfiguration, gatesWithoutEffect } from './complete';
 import type { ProxyConfiguration } from './configuration';
 import { decodeConfiguration } from './decode';
-import { withoutEffectYet } from './fields';
+import { idleFields } from './fields';
 import type { FieldPath, Settings } from './fields';
+import { type Finding, printFinding } from './finding';
 
 /** What the command line says about the configuration. */
 export interface FlagSettings {
@@ -19,6 +20,18 @@ export interface FlagSettings {
   readonly precedence: 'file' | 'flags';
   /** Broken rules are left alone: a clean-up must not fail over a configuration that it does not use. */
   readonly mayBreakRules: boolean;
+}
+
+/** File, flags and defaults joined, and all that is to be said about them. */
+export interface JoinedConfiguration {
+  /** Only to be used where there are no problems. */
+  readonly configuration: ProxyConfiguration;
+  /** What was set, by whoever's word counts. */
+  readonly settings: Settings;
+  readonly problems: readonly Finding[];
+  readonly warnings: readonly Finding[];
+  /** Where a field was set: its name is its path, or that of the flag that set it. */
+  readonly placeOf: (path: FieldPath) => Omit<Finding, 'what'>;
 }
 
 export interface EffectiveConfiguration {
@@ -36,41 +49,60 @@ function pick(settings: Settings, wanted: (path: FieldPath) => boolean): Setting
   return Object.fromEntries(Object.entries(settings).filter(([path]) => wanted(path as FieldPath)));
 }
 
-/**
- * The configuration that flags ask for. Throws UserError, one line, for a file that cannot be read or decoded and for
- * values that break a rule, all of them at once.
- */
+/** Throws UserError, one line, for a file that cannot be read, that is no YAML, or another kind of document. */
+export async function joinConfiguration(
+  flags: FlagSettings,
+  readFile: (path: string) => Promise<string>,
+): Promise<JoinedConfiguration> {
+  const { configFile, names, master } = flags;
+  const file =
+    configFile === '' ? undefined : decodeConfiguration(await readConfiguration(configFile, readFile), configFile);
+  const counts = file === undefined || flags.precedence === 'flags' ? (): boolean => true : countsBesideFile;
+  const flagsThatCount = pick(flags.settings, counts);
+  const ignored = Object.keys(pick(flags.settings, (path) => !counts(path))) as FieldPath[];
+  const settings = { ...file?.settings, ...flagsThatCount };
+
+  const placeOf = (path: FieldPath): Omit<Finding, 'what'> =>
+    path in flagsThatCount || file === undefined
+      ? { file: '', line: undefined, name: names[path] ?? path }
+      : { file: configFile, line: file.lines[path], name: path };
+  const completed = completeConfiguration(settings, {
+    master,
+    fromFile: file !== undefined,
+    nameOf: (path) => placeOf(path).name,
+  });
+  const ignoredNames = ignored.map((path) => names[path] ?? path).join(', ');
+  const what = `ignored, because --config says all that these would: ${ignoredNames}`;
+  return {
+    configuration: completed.configuration,
+    settings,
+    problems: [...(file?.problems ?? []), ...completed.problems.map(({ path, what }) => ({ ...placeOf(path), what }))],
+    warnings: [
+      ...(file?.warnings ?? []),
+      ...(ignored.length === 0 ? [] : [{ file: '', line: undefined, name: '', what }]),
+    ],
+    placeOf,
+  };
+}
+
+/** The configuration that flags ask for. Throws UserError, one line, with all that is wrong with it. */
 export async function effectiveConfiguration(
   flags: FlagSettings,
   readFile: (path: string) => Promise<string>,
 ): Promise<EffectiveConfiguration> {
-  const warnings: string[] = [];
-  let settings = flags.settings;
-  let flagsThatCount = flags.settings;
-  if (flags.configFile !== '') {
-    const file = decodeConfiguration(await readConfiguration(flags.configFile, readFile), flags.configFile);
-    warnings.push(...file.warnings);
-    const counts = flags.precedence === 'flags' ? (): boolean => true : countsBesideFile;
-    flagsThatCount = pick(flags.settings, counts);
-    settings = { ...file.settings, ...flagsThatCount };
-    const ignored = Object.keys(pick(flags.settings, (path) => !counts(path))) as FieldPath[];
-    if (ignored.length > 0) {
-      const names = ignored.map((path) => flags.names[path] ?? path).join(', ');
-      warnings.push(`ignored, because --config says all that these would: ${names}`);
-    }
-  }
-  const nameOf = (path: FieldPath): string => (path in flagsThatCount ? (flags.names[path] ?? path) : path);
-  const { configuration, problems } = completeConfiguration(settings, flags.master, nameOf);
-  if (problems.length > 0 && !flags.mayBreakRules) {
-    const where = flags.configFile === '' ? '' : `${flags.configFile}: `;
-    throw new UserError(`${where}${problems.join('; ')}`);
-  }
+  const { configuration, settings, problems, warnings, placeOf } = await joinConfiguration(flags, readFile);
+  if (problems.length > 0 && !flags.mayBreakRules) throw new UserError(problems.map(printFinding).join('; '));
   const idle = [
-    ...withoutEffectYet(settings).map(nameOf),
-    ...gatesWithoutEffect(settings).map((gate) => `${nameOf('featureGates')} ${gate}`),
+    ...idleFields(settings).map((path) => placeOf(path).name),
+    ...gatesWithoutEffect(settings).map((gate) => `${placeOf('featureGates').name} ${gate}`),
   ];
-  if (idle.length > 0) warnings.push(`accepted, but without effect yet: ${idle.join(', ')}`);
-  return { configuration, warnings };
+  return {
+    configuration,
+    warnings: [
+      ...warnings.map(printFinding),
+      ...(idle.length === 0 ? [] : [`accepted, but without effect here: ${idle.join(', ')}`]),
+    ],
+  };
 }
 
 async function readConfiguration(path: string, readFile: (path: string) => Promise<string>): Promise<string> {

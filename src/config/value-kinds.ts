@@ -1,5 +1,5 @@
 /** The kinds of value that a field or a flag takes: how each is read from a flag's text and from a document. */
-import { formatDuration, parseDuration } from './duration';
+import { formatDuration, formatGoDuration, parseDuration } from './duration';
 
 export interface ValueKind<T> {
   /** `want <this>`. */
@@ -13,6 +13,8 @@ export interface ValueKind<T> {
   /** A repeated flag adds to what is there; other kinds take the last. */
   join?(earlier: T, later: T): T;
   print(value: T): string;
+  /** As decode reads it back; left out: the value itself. */
+  encode?(value: T): unknown;
 }
 
 const truths = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
@@ -80,6 +82,13 @@ export const duration: ValueKind<number> = {
   parse: parseDuration,
   decode: (value) => (typeof value === 'string' ? parseDuration(value) : undefined),
   print: formatDuration,
+  encode: formatGoDuration,
+};
+
+/** Milliseconds; in a document also a whole number of nanoseconds. */
+export const logPeriod: ValueKind<number> = {
+  ...duration,
+  decode: (value) => (Number.isInteger(value) ? (value as number) / 1e6 : duration.decode(value)),
 };
 
 export const list: ValueKind<readonly string[]> = {
@@ -115,13 +124,55 @@ export const switches: ValueKind<Readonly<Record<string, boolean>>> = {
       .join(','),
 };
 
-/** Anything: for fields whose value nobody reads. */
-export const anything: ValueKind<unknown> = {
-  expects: 'anything',
-  placeholder: 'VALUE',
-  parse: (value) => value,
-  decode: (value) => value,
+export interface FileVerbosity {
+  readonly filePattern: string;
+  readonly verbosity: number;
+}
+
+/** `a=1,b*=2`. */
+export const vmodule: ValueKind<readonly FileVerbosity[]> = {
+  expects: 'patterns of file names with a verbosity, such as server=4,proxier*=5',
+  placeholder: 'PATTERN=N,...',
+  parse: (value) => {
+    const items = splitList(value).map((item) => {
+      const [, filePattern = '', digits = ''] = /^([^=]+)=(\d+)$/.exec(item) ?? [];
+      return { filePattern, verbosity: Number(digits) };
+    });
+    return items.every(({ filePattern }) => filePattern !== '') ? items : undefined;
+  },
+  decode: (value) => (Array.isArray(value) && value.every(isFileVerbosity) ? value : undefined),
+  join: (earlier, later) => [...earlier, ...later],
+  print: (value) => value.map(({ filePattern, verbosity }) => `${filePattern}=${verbosity}`).join(','),
+};
+
+function isFileVerbosity(value: unknown): value is FileVerbosity {
+  return isRecord(value) && typeof value['filePattern'] === 'string' && Number.isInteger(value['verbosity']);
+}
+
+const quantityFactors: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+};
+
+function parseQuantity(text: string): number | undefined {
+  const [, digits, unit = ''] = /^\+?(\d+\.?\d*|\.\d+)(k|M|G|Ki|Mi|Gi)?$/.exec(text) ?? [];
+  return digits === undefined ? undefined : Number(digits) * (quantityFactors[unit] ?? 1);
+}
+
+/** Bytes. */
+export const quantity: ValueKind<number> = {
+  expects: 'a number of bytes such as 0, 512k or 64Ki',
+  placeholder: 'SIZE',
+  parse: parseQuantity,
+  decode: (value) =>
+    typeof value === 'string' || typeof value === 'number' ? parseQuantity(String(value)) : undefined,
   print: String,
+  encode: String,
 };
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

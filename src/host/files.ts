@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { watch } from 'node:fs';
-import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 
@@ -20,6 +20,11 @@ export interface TextFiles {
 
 export function readTextFile(path: string): Promise<string> {
   return readFile(path, 'utf8');
+}
+
+/** Made anew, or written over. */
+export function writeTextFile(path: string, text: string): Promise<void> {
+  return writeFile(path, text);
 }
 
 export function readStandardInput(): Promise<string> {

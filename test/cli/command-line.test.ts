@@ -3,6 +3,7 @@ import { parseCommandLine, version } from '../../src/cli/command-line';
 import type { Invocation, RenderInvocation, RunInvocation, Surroundings } from '../../src/cli/command-line';
 import { runFlags } from '../../src/cli/flags';
 import type { Settings } from '../../src/config/fields';
+import type { FileVerbosity } from '../../src/config/value-kinds';
 import { UserError } from '../../src/model/user-error';
 
 const words = (line: string): string[] => (line === '' ? [] : line.split(' '));
@@ -84,9 +85,13 @@ describe('flags bound to fields', () => {
     ['--conntrack-udp-timeout-stream=1s', { 'conntrack.udpStreamTimeout': 1000 }],
     ['--config-sync-period=1m', { configSyncPeriod: 60_000 }],
     ['--v=2', { 'logging.verbosity': 2 }],
-    ['--vmodule=a=1', { 'logging.vmodule': 'a=1' }],
+    ['--vmodule=a=1,b*=2', { 'logging.vmodule': verbosities({ a: 1, 'b*': 2 }) }],
     ['--logging-format=json', { 'logging.format': 'json' }],
-    ['--log-flush-frequency=1s', { 'logging.flushFrequency': '1s' }],
+    ['--log-flush-frequency=1s', { 'logging.flushFrequency': 1000 }],
+    ['--log-text-split-stream', { 'logging.options.text.splitStream': true }],
+    ['--log-json-split-stream', { 'logging.options.json.splitStream': true }],
+    ['--log-text-info-buffer-size=64Ki', { 'logging.options.text.infoBufferSize': 65_536 }],
+    ['--log-json-info-buffer-size=1M', { 'logging.options.json.infoBufferSize': 1_000_000 }],
   ])('%s', (line, settings) => {
     expect(run(line).flags.settings).toEqual(settings);
   });
@@ -152,6 +157,10 @@ const kubeProxyFlags = words(
     'show-hidden-metrics-for-version v version vmodule write-config-to',
 );
 
+function verbosities(of: Readonly<Record<string, number>>): FileVerbosity[] {
+  return Object.entries(of).map(([filePattern, verbosity]) => ({ filePattern, verbosity }));
+}
+
 function nodePorts(...firsts: number[]): Settings {
   return { nodePortAddresses: firsts.map((first) => `${first}.0.0.0/8`) };
 }
@@ -165,6 +174,10 @@ describe('what is not understood is refused in one line', () => {
     ['--cluster-cidr', 'flag --cluster-cidr needs a value'],
     ['-v', 'flag --v needs a value'],
     ['-v=x', '--v: want a whole number, found "x"'],
+    [
+      '--v=x --cluster-cidr= --ipvs-udp-timeout=1',
+      '--ipvs-udp-timeout: want a duration such as 30s, 1h30m or 100ms, found "1"; --v: want a whole number, found "x"',
+    ],
     ['--masquerade-all=maybe', '--masquerade-all: want true or false, found "maybe"'],
     ['--iptables-sync-period=30', '--iptables-sync-period: want a duration such as 30s, 1h30m or 100ms, found "30"'],
     ['--masquerade-all false', 'unexpected argument "false": vipwire run takes flags alone'],
@@ -178,10 +191,9 @@ describe('what is not understood is refused in one line', () => {
     ['cleanup x', 'unexpected argument "x": vipwire cleanup takes flags alone'],
     ['cleanup --dry-run', 'unknown flag --dry-run'],
     ['--watch', '--watch goes with --manifests: an API server is always followed'],
-    ['--write-config-to=x', '--write-config-to is not there yet in this version of vipwire'],
     ['--iptables-variant=nftables', '--iptables-variant: "nftables" is none of nft, legacy, auto'],
     ['render -o yaml', '--output: "yaml" is none of rules, json, summary'],
-    ['help me', 'there is no command "me": use run, render or cleanup'],
+    ['help me', 'there is no command "me": use run, render, cleanup, config'],
   ])('%s', (line, message) => {
     expect(refusal(line)).toBe(message);
   });

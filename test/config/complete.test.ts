@@ -2,8 +2,8 @@ import { completeConfiguration } from '../../src/config/complete';
 import type { Settings } from '../../src/config/fields';
 import { chooseNodeName } from '../../src/config/node-name';
 
-const complete = (settings: Settings) => {
-  const { configuration, problems } = completeConfiguration(settings);
+const complete = (settings: Settings, fromFile = false) => {
+  const { configuration, problems } = completeConfiguration(settings, { fromFile });
   expect(problems).toEqual([]);
   return configuration;
 };
@@ -102,6 +102,11 @@ describe('settings become internal units', () => {
       { mode: 'ipvs', 'ipvs.scheduler': 'mh' },
       { ipvs: expect.objectContaining({ scheduler: 'mh,mh-port' }) as object },
     ],
+    [
+      'periods of a mode that is not in use are not looked at',
+      { mode: 'ipvs', 'iptables.syncPeriod': -1, 'iptables.minSyncPeriod': -1 },
+      { mode: 'ipvs' },
+    ],
     ['what IPVS mode needs is not looked at in another', { 'ipvs.scheduler': 'best' }, { mode: 'iptables' }],
     ['external IPs off', { featureGates: { AllowServiceExternalIPs: false } }, { allowServiceExternalIPs: false }],
     ['bit 0', { 'iptables.masqueradeBit': 0 }, { masqueradeBit: 0 }],
@@ -109,6 +114,11 @@ describe('settings become internal units', () => {
   ])('%s', (_, settings, part) => {
     expect(complete(settings)).toMatchObject(part);
   });
+});
+
+test('by a file, IPVS mode has no pause between two syncs', () => {
+  expect(complete({ mode: 'ipvs' }, true).minSyncPeriodMs).toBe(0);
+  expect(complete({ mode: 'ipvs' }).minSyncPeriodMs).toBe(1000);
 });
 
 function metrics(metricsBindAddress: string): Settings {
@@ -119,7 +129,8 @@ describe('a broken rule is one sentence that names the field', () => {
   test.each<[Settings, string]>([
     [{ mode: 'nftables' }, 'mode: nftables is not there yet in this version of vipwire: iptables and ipvs are'],
     [{ mode: 'userspace' }, 'mode: userspace is gone from kube-proxy since 1.26: use iptables or ipvs'],
-    [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": use iptables or ipvs'],
+    [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": did you mean iptables?'],
+    [{ mode: 'kernelspace' }, 'mode: there is no mode "kernelspace": use iptables or ipvs'],
     [{ bindAddress: 'node-1' }, 'bindAddress: "node-1" is no IP address'],
     [
       { healthzBindAddress: 'localhost:10256' },
@@ -152,7 +163,13 @@ describe('a broken rule is one sentence that names the field', () => {
     [{ 'conntrack.udpTimeout': -1000 }, 'conntrack.udpTimeout: -1s is negative'],
     [
       { detectLocalMode: 'Guess' },
-      'detectLocalMode: there is no mode "Guess": use ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix',
+      'detectLocalMode: there is no mode "Guess": use ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix',
+    ],
+    [{ detectLocalMode: 'ClusterCidr' }, 'detectLocalMode: there is no mode "ClusterCidr": did you mean ClusterCIDR?'],
+    [{ hostnameOverride: '  ' }, 'hostnameOverride: a name has more than blanks'],
+    [
+      { 'logging.options.text.splitStream': true },
+      'logging.options.text.splitStream: is an alpha option: featureGates LoggingAlphaOptions has to be true for it',
     ],
     [
       { detectLocalMode: 'BridgeInterface' },
@@ -181,7 +198,8 @@ describe('a broken rule is one sentence that names the field', () => {
       'logging.vmodule: goes with the text format alone',
     ],
   ])('%j', (settings, problem) => {
-    expect(completeConfiguration(settings).problems).toEqual([problem]);
+    const { problems } = completeConfiguration(settings);
+    expect(problems.map(({ path, what }) => `${path}: ${what}`)).toEqual([problem]);
   });
 
   test('and all of them are told', () => {

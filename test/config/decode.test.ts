@@ -1,8 +1,13 @@
 import { decodeConfiguration } from '../../src/config/decode';
+import { printFinding } from '../../src/config/finding';
 import { UserError } from '../../src/model/user-error';
 
 const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
 const decode = (body: string) => decodeConfiguration(head + body, 'c.yaml');
+const said = (body: string) => {
+  const { settings, warnings, problems } = decode(body);
+  return { settings, warnings: warnings.map(printFinding), problems: problems.map(printFinding) };
+};
 const refusal = (text: string): string => {
   try {
     decodeConfiguration(text, 'c.yaml');
@@ -28,7 +33,7 @@ describe('a field in the file', () => {
     ['nodePortAddresses: [10.0.0.0/8, "fd00::/8"]', { nodePortAddresses: ['10.0.0.0/8', 'fd00::/8'] }],
     ['clientConnection: {qps: 2.5}', { 'clientConnection.qps': 2.5 }],
     ['featureGates: {AllowServiceExternalIPs: false}', { featureGates: { AllowServiceExternalIPs: false } }],
-    ['logging: {format: json, verbosity: 4, flushFrequency: 5000000000}', logging('json', 4, 5e9)],
+    ['logging: {format: json, verbosity: 4, flushFrequency: 5000000000}', logging('json', 4, 5000)],
     ['a: &x {kubeconfig: /k}\nclientConnection: *x', { 'clientConnection.kubeconfig': '/k' }],
   ])('%s', (body, settings) => {
     expect(decode(body).settings).toEqual(settings);
@@ -74,7 +79,11 @@ describe('a wrong type is refused with line and field', () => {
       'c.yaml:3: featureGates: want names with true or false, such as A=true,B=false, found fields',
     ],
   ])('%j', (body, message) => {
-    expect(refusal(head + body)).toBe(message);
+    expect(said(body).problems).toEqual([message]);
+  });
+
+  test('all of them at once', () => {
+    expect(said('mode: 7\nbindAddress: 8').problems).toHaveLength(2);
   });
 });
 
@@ -97,12 +106,31 @@ describe('a document that is none of ours is refused in one line', () => {
 
 describe('decoding goes on after', () => {
   test.each([
-    ['an unknown field', 'iptable: {}\nmode: x', 'c.yaml:3: unknown field iptable is ignored'],
-    ['an unknown field in a block', 'iptables:\n  bit: 1\nmode: x', 'c.yaml:4: unknown field iptables.bit is ignored'],
-    ['a doubled field', 'mode: w\nmode: x', 'c.yaml:4: mode is given twice: the last one counts'],
+    [
+      'an unknown field',
+      'iptable: {}\nmode: x',
+      'c.yaml:3: iptable: there is no such field, so it is ignored: did you mean iptables?',
+    ],
+    [
+      'an unknown field in a block',
+      'iptables:\n  masqueradBit: 1\nmode: x',
+      'c.yaml:4: iptables.masqueradBit: there is no such field, so it is ignored: did you mean iptables.masqueradeBit?',
+    ],
+    [
+      'a field in the wrong block',
+      'masqueradeAll: true\nmode: x',
+      'c.yaml:3: masqueradeAll: there is no such field, so it is ignored: did you mean iptables.masqueradeAll or nftables.masqueradeAll?',
+    ],
+    ['an unknown word', 'frobnicate: true\nmode: x', 'c.yaml:3: frobnicate: there is no such field, so it is ignored'],
+    ['a doubled field', 'mode: w\nmode: x', 'c.yaml:4: mode: is given twice: the last one counts'],
+    [
+      'a doubled block, of which the last counts as a whole',
+      'ipvs: {scheduler: lc}\nipvs: {}\nmode: x',
+      'c.yaml:4: ipvs: is given twice: the last one counts',
+    ],
     ['a second document', 'mode: x\n---\nmode: w', 'c.yaml: only the first of 2 documents counts'],
   ])('%s, with a warning', (_, body, warning) => {
-    expect(decode(body)).toEqual({ settings: { mode: 'x' }, warnings: [warning] });
+    expect(said(body)).toEqual({ settings: { mode: 'x' }, warnings: [warning], problems: [] });
   });
 });
 
@@ -117,12 +145,15 @@ test('JSON is read, tabs and all', () => {
     undefined,
     '\t',
   );
-  expect(decodeConfiguration(text, 'c.json')).toEqual({
+  expect(decodeConfiguration(text, 'c.json')).toMatchObject({
     settings: { 'iptables.masqueradeAll': true, 'conntrack.maxPerCore': 0 },
     warnings: [],
   });
 });
 
 test('a leading document marker is no second document', () => {
-  expect(decodeConfiguration(`---\n${head}mode: x\n`, 'c.yaml')).toEqual({ settings: { mode: 'x' }, warnings: [] });
+  expect(decodeConfiguration(`---\n${head}mode: x\n`, 'c.yaml')).toMatchObject({
+    settings: { mode: 'x' },
+    warnings: [],
+  });
 });

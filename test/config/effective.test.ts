@@ -61,11 +61,13 @@ test('what has no effect yet is named in one warning', async () => {
 enableProfiling: true
 ipvs: {scheduler: lc, excludeCIDRs: [10.0.0.0/8]}
 logging: {vmodule: [{filePattern: x, verbosity: 9}]}
-featureGates: {AllowServiceExternalIPs: true, NFTablesProxyMode: true, ComponentFlagz: false}
+featureGates: {AllowServiceExternalIPs: true, NFTablesProxyMode: true, ComponentFlagz: false, AllowServiceExternalIP: false}
+clientConnection: {qps: 50}
+winkernel: {sourceVip: 10.0.0.1, enableDSR: false}
 iptables: {masqueradeBit: 7}
 `;
   expect((await effective({}, body)).warnings).toEqual([
-    'accepted, but without effect yet: enableProfiling, logging.vmodule, featureGates ComponentFlagz',
+    'accepted, but without effect here: clientConnection.qps, enableProfiling, logging.vmodule, winkernel.sourceVip, featureGates ComponentFlagz, featureGates AllowServiceExternalIP (did you mean AllowServiceExternalIPs?)',
   ]);
 });
 
@@ -74,7 +76,9 @@ test('what restates a default, or turns off what vipwire does not do, is no matt
 conntrack: {maxPerCore: 0, min: 131072, tcpEstablishedTimeout: 24h0m0s, tcpCloseWaitTimeout: 0s}
 oomScoreAdj: -999
 ipvs: {syncPeriod: 30s, excludeCIDRs: []}
-clientConnection: {qps: 50, burst: 100, contentType: application/json}
+clientConnection: {qps: 5, burst: 10, contentType: application/vnd.kubernetes.protobuf}
+logging: {flushFrequency: 5s, options: {text: {splitStream: false, infoBufferSize: "0"}}}
+portRange: ""
 `;
   expect((await effective({}, body)).warnings).toEqual([]);
 });
@@ -100,7 +104,7 @@ describe('a mistake is one line', () => {
       'of the file',
       {},
       'mode: nftables\noomScoreAdj: 5000',
-      'c.yaml: mode: nftables is not there yet in this version of vipwire: iptables and ipvs are; oomScoreAdj: 5000 is not within -1000 to 1000',
+      'c.yaml:3: mode: nftables is not there yet in this version of vipwire: iptables and ipvs are; c.yaml:4: oomScoreAdj: 5000 is not within -1000 to 1000',
     ],
     [
       'of a flag, by its name',

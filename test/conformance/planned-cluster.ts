@@ -20,8 +20,8 @@ import type { ClusterObject, Scenario } from './scenario';
 export function labConfiguration(fields: Scenario['config']): ProxyConfiguration {
   const head = { apiVersion: 'kubeproxy.config.k8s.io/v1alpha1', kind: 'KubeProxyConfiguration' };
   const text = JSON.stringify({ ...head, clusterCIDR: '10.244.0.0/16,fd44::/16', ...fields });
-  const { configuration, problems } = completeConfiguration(decodeConfiguration(text, 'config').settings, '', String);
-  if (problems.length > 0) throw new Error(problems.join('; '));
+  const { configuration, problems } = completeConfiguration(decodeConfiguration(text, 'config').settings);
+  if (problems.length > 0) throw new Error(JSON.stringify(problems));
   return configuration;
 }
 
