@@ -17,6 +17,9 @@ export interface TlsSettings {
 
 export interface HttpRequest {
   readonly url: URL;
+  /** Default: GET. One that is sent over an idle connection which the server just closed is sent again. */
+  readonly method?: 'GET' | 'POST' | 'PATCH';
+  readonly body?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** Longest silence before the status line, connecting included. */
@@ -118,10 +121,10 @@ export class HttpConnections {
     this.#agent = agent ?? (secure ? new HttpsAgent({ keepAlive: true, ...tls }) : new HttpAgent({ keepAlive: true }));
   }
 
-  /** GET. Resolves with whatever status the server answers; rejects when no answer comes. */
-  async get(request: HttpRequest): Promise<HttpResponse> {
+  /** Resolves with whatever status the server answers; rejects when no answer comes. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
     for (;;) {
-      const attempt = this.#get(request);
+      const attempt = this.#send(request);
       try {
         return await attempt.response;
       } catch (error) {
@@ -135,12 +138,12 @@ export class HttpConnections {
     this.#agent.destroy();
   }
 
-  #get({ url, headers, signal, responseTimeoutMs }: HttpRequest): {
+  #send({ url, method = 'GET', headers, body, signal, responseTimeoutMs }: HttpRequest): {
     readonly response: Promise<HttpResponse>;
     reusedSocket(): boolean;
   } {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const request = send(url, { agent: this.#agent, headers, signal });
+    const request = send(url, { method, agent: this.#agent, headers, signal });
     const response = new Promise<HttpResponse>((resolve, reject) => {
       // A timer of its own: node:http's begins when the socket is connected, and the kernel tries for two minutes.
       let timer: NodeJS.Timeout;
@@ -163,7 +166,7 @@ export class HttpConnections {
         clearTimeout(timer);
         resolve(new HttpResponse(request, message));
       });
-      request.end();
+      request.end(body);
     });
     return { response, reusedSocket: () => request.reusedSocket };
   }

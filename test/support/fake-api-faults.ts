@@ -55,6 +55,8 @@ export interface FakeFaults {
   goneAsStatus?: boolean;
   /** Others get 401. */
   token?: string;
+  /** SelfSubjectAccessReviews of `list services`, `patch events.k8s.io/events` that are denied. */
+  denied?: readonly string[];
   /** Bodies dribble: so many bytes at a time, one write each everyMs. */
   slow?: { readonly bytes: number; readonly everyMs: number };
 }

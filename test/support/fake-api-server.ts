@@ -7,6 +7,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { FakeBody, refuse, statusText, writeJoined } from './fake-api-body';
 import type { FailureMatch, FakeFailure, FakeFaults, FakeRequest, PlannedFailure } from './fake-api-faults';
 import { switchedFailure, takeFailure } from './fake-api-faults';
@@ -29,6 +30,14 @@ interface Watch {
   readonly selects: Selects;
   readonly bookmarks: boolean;
   readonly body: FakeBody;
+}
+
+const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+interface AccessReview {
+  readonly spec: {
+    readonly resourceAttributes: { readonly verb: string; readonly group?: string; readonly resource: string };
+  };
 }
 
 export class FakeApiServer {
@@ -194,6 +203,16 @@ export class FakeApiServer {
     return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
   }
 
+  async #review(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const review = JSON.parse(await text(incoming)) as AccessReview;
+    const { verb, group = '', resource } = review.spec.resourceAttributes;
+    const what = `${verb} ${group === '' ? '' : `${group}/`}${resource}`;
+    const allowed = !(this.faults.denied ?? []).includes(what);
+    response
+      .writeHead(201, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ ...review, status: { allowed } }));
+  }
+
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(incoming.url ?? '/', this.url);
     const { resource, key } = parsePath(url.pathname);
@@ -213,6 +232,7 @@ export class FakeApiServer {
       socket.destroy();
       return;
     }
+    if (url.pathname === reviewPath && failure === undefined) return this.#review(incoming, response);
     if (resource === undefined || failure?.kind === 'status') {
       refuse(response, failure?.kind === 'status' ? failure : { status: 404, message: 'page not found' });
       return;

@@ -43,6 +43,7 @@ export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: n
 }
 
 const maxErrorBytes = 64 * 1024;
+const maxAnswerBytes = 1024 * 1024;
 
 /** Retry-After in seconds; the form with a date is not used by API servers. */
 function retryAfterMs(response: HttpResponse): number | undefined {
@@ -50,18 +51,25 @@ function retryAfterMs(response: HttpResponse): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
-async function readError(response: HttpResponse, timeoutMs: number): Promise<ApiError> {
+/** What there is of it, where it breaks off. */
+async function readText(response: HttpResponse, mostBytes: number, timeoutMs: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
-  try {
-    await response.read((chunk) => {
+  await response
+    .read((chunk) => {
       length += chunk.length;
-      if (length <= maxErrorBytes) chunks.push(chunk);
-    }, timeoutMs);
-  } catch {
-    // The status alone has to do.
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
+      if (length <= mostBytes) chunks.push(chunk);
+    }, timeoutMs)
+    .catch(() => undefined);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function readJson(response: HttpResponse, timeoutMs: number): Promise<unknown> {
+  return JSON.parse(await readText(response, maxAnswerBytes, timeoutMs)) as unknown;
+}
+
+async function readError(response: HttpResponse, timeoutMs: number): Promise<ApiError> {
+  const text = await readText(response, maxErrorBytes, timeoutMs);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -79,7 +87,15 @@ export interface ApiClientOptions {
   readonly responseTimeoutMs?: number;
 }
 
-/** GET requests to one API server with its credentials. */
+/** What is sent; without it a GET. */
+interface Sent {
+  readonly method: 'POST' | 'PATCH';
+  /** Of the body. */
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Requests to one API server with its credentials. */
 export class ApiClient {
   readonly #responseTimeoutMs: number;
   readonly #host: string;
@@ -100,11 +116,21 @@ export class ApiClient {
    * The answer, once its status is 200; its body is still to be read. Throws ApiError for any other status, and what
    * node:http throws where no answer came. After a 401 the credentials are read anew and the request sent once more.
    */
-  async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
-    let error = await this.#try(path, query, signal);
+  get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
+    return this.#request(`${path}?${new URLSearchParams(query).toString()}`, signal);
+  }
+
+  /** Creates an object, or asks by one: the answer's body as JSON. Throws as get does. */
+  async post(path: string, object: unknown, signal: AbortSignal): Promise<unknown> {
+    const sent: Sent = { method: 'POST', type: 'application/json', body: JSON.stringify(object) };
+    return readJson(await this.#request(path, signal, sent), this.#responseTimeoutMs);
+  }
+
+  async #request(path: string, signal: AbortSignal, sent?: Sent): Promise<HttpResponse> {
+    let error = await this.#try(path, signal, sent);
     if (error instanceof ApiError && error.status === 401) {
       this.credentials.renew();
-      error = await this.#try(path, query, signal);
+      error = await this.#try(path, signal, sent);
     }
     if (error instanceof ApiError) throw error;
     return error;
@@ -114,29 +140,33 @@ export class ApiClient {
     this.credentials.close();
   }
 
-  async #try(
-    path: string,
-    query: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<HttpResponse | ApiError> {
+  async #try(path: string, signal: AbortSignal, sent: Sent | undefined): Promise<HttpResponse | ApiError> {
     const { connections, headers } = await this.credentials.access();
     let code = '<error>';
     const startedMs = performance.now();
     let answeredMs: number | undefined;
     try {
-      const response = await connections.get({
-        url: new URL(`${this.server}${path}?${new URLSearchParams(query).toString()}`),
+      const response = await connections.send({
+        url: new URL(`${this.server}${path}`),
+        ...(sent === undefined ? {} : { method: sent.method, body: sent.body }),
         // No gzip: reading 60 MB is quick on the way to a node, and unpacking it would cost start-up time on both sides.
-        headers: { accept: 'application/json', 'user-agent': this.options.userAgent, ...headers },
+        headers: {
+          accept: 'application/json',
+          'user-agent': this.options.userAgent,
+          ...(sent === undefined ? {} : { 'content-type': sent.type }),
+          ...headers,
+        },
         signal,
         responseTimeoutMs: this.#responseTimeoutMs,
       });
       answeredMs = performance.now();
       code = String(response.status);
-      return response.status === 200 ? response : await readError(response, this.#responseTimeoutMs);
+      return response.status === 200 || response.status === 201
+        ? response
+        : await readError(response, this.#responseTimeoutMs);
     } finally {
       const seconds = ((answeredMs ?? performance.now()) - startedMs) / 1000;
-      this.options.observer?.requestDone({ code, method: 'GET', host: this.#host, seconds });
+      this.options.observer?.requestDone({ code, method: sent?.method ?? 'GET', host: this.#host, seconds });
     }
   }
 }

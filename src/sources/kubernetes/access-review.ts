@@ -1,0 +1,45 @@
+/** Whether the API server lets us do what a service proxy does. */
+import type { ApiClient } from './api-client';
+import { fieldsOf } from './decode-fields';
+
+export interface Permission {
+  /** '' for core. */
+  readonly group: string;
+  readonly resource: string;
+  readonly verb: string;
+}
+
+function permissions(group: string, resource: string, ...verbs: readonly string[]): Permission[] {
+  return verbs.map((verb) => ({ group, resource, verb }));
+}
+
+/** No Service works without these. */
+export const neededPermissions: readonly Permission[] = [
+  ...permissions('', 'services', 'list', 'watch'),
+  ...permissions('discovery.k8s.io', 'endpointslices', 'list', 'watch'),
+];
+
+/** Of this node alone: its zone, its addresses, its podCIDRs. */
+export const nodePermissions: readonly Permission[] = permissions('', 'nodes', 'list', 'watch');
+
+export const eventPermissions: readonly Permission[] = permissions('events.k8s.io', 'events', 'create', 'patch');
+
+/** `list services`, `create events.k8s.io/events`. */
+export function printPermission({ group, resource, verb }: Permission): string {
+  return `${verb} ${group === '' ? '' : `${group}/`}${resource}`;
+}
+
+/** Asks the API server about its asker (authorization.k8s.io/v1, which everybody may). Throws as ApiClient. */
+export async function isAllowed(
+  client: Pick<ApiClient, 'post'>,
+  { group, resource, verb }: Permission,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const review = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes: { group, resource, verb } },
+  };
+  const answer = await client.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review, signal);
+  return fieldsOf(fieldsOf(answer).status).allowed === true;
+}
