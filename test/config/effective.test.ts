@@ -83,21 +83,6 @@ portRange: ""
   expect((await effective({}, body)).warnings).toEqual([]);
 });
 
-test("kubeadm's file is taken without a word", async () => {
-  const { configuration, warnings } = await effective({ settings: { hostnameOverride: 'n' } }, kubeadm);
-  expect(warnings).toEqual([]);
-  expect(configuration).toMatchObject({
-    kubeconfig: '/var/lib/kube-proxy/kubeconfig.conf',
-    mode: 'iptables',
-    masqueradeBit: 14,
-    localhostNodePorts: true,
-    syncPeriodMs: 30_000,
-    minSyncPeriodMs: 1000,
-    healthzBindAddress: { address: '0.0.0.0', port: 10256 },
-    clusterCIDRs: ['10.244.0.0/16'],
-  });
-});
-
 describe('a mistake is one line', () => {
   test.each<[string, Partial<FlagSettings>, string | undefined, string]>([
     [
@@ -122,35 +107,3 @@ describe('a mistake is one line', () => {
     expect(configuration.logging.verbosity).toBe(4);
   });
 });
-
-const kubeadm = `
-bindAddress: 0.0.0.0
-bindAddressHardFail: false
-clientConnection: {acceptContentTypes: "", burst: 0, contentType: "", kubeconfig: /var/lib/kube-proxy/kubeconfig.conf, qps: 0}
-clusterCIDR: 10.244.0.0/16
-configSyncPeriod: 0s
-conntrack:
-  maxPerCore: null
-  min: null
-  tcpBeLiberal: null
-  tcpCloseWaitTimeout: null
-  tcpEstablishedTimeout: null
-  udpStreamTimeout: 0s
-  udpTimeout: 0s
-detectLocal: {bridgeInterface: "", interfaceNamePrefix: ""}
-detectLocalMode: ""
-enableProfiling: false
-healthzBindAddress: ""
-hostnameOverride: ""
-iptables: {localhostNodePorts: null, masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
-ipvs: {excludeCIDRs: null, minSyncPeriod: 0s, scheduler: "", strictARP: false, syncPeriod: 0s, tcpFinTimeout: 0s, tcpTimeout: 0s, udpTimeout: 0s}
-logging: {flushFrequency: 0, options: {json: {infoBufferSize: "0"}, text: {infoBufferSize: "0"}}, verbosity: 0}
-metricsBindAddress: ""
-mode: ""
-nftables: {masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
-nodePortAddresses: null
-oomScoreAdj: null
-portRange: ""
-showHiddenMetricsForVersion: ""
-winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: "", rootHnsEndpointName: "", sourceVip: ""}
-`;
