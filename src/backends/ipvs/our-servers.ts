@@ -11,7 +11,8 @@ export interface OurThings {
 
 /**
  * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on one of the node's own with a port in a set of node ports, or by
- * a mark that KUBE-IPVS-LOCAL gives.
+ * a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS has those addresses before the servers come and after they went, which the
+ * device has not: it tells of servers whose write was cut short.
  */
 export function isOurServer(
   family: Family,
@@ -21,11 +22,15 @@ export function isOurServer(
   const bound = new Set(boundAddresses);
   const own = new Set(nodeAddresses);
   const marks = new Set<string>();
-  const markSets = [setName(family, 'KUBE-IPVS-LOCAL'), bigSetName(family, 'KUBE-IPVS-LOCAL')];
+  const addressSets = [setName(family, 'KUBE-IPVS-IPS'), bigSetName(family, 'KUBE-IPVS-IPS')];
   for (const [element, options] of sets.elements) {
-    const [, mark] = /^skbmark 0x([0-9a-f]+)/.exec(options) ?? [];
-    if (mark !== undefined && markSets.some((set) => set !== undefined && element.startsWith(`${set} `)))
-      marks.add(`FWM ${parseInt(mark, 16)}`);
+    const space = element.indexOf(' ');
+    const set = element.slice(0, space);
+    if (addressSets.includes(set)) bound.add(element.slice(space + 1));
+    else if (set === setName(family, 'KUBE-IPVS-LOCAL')) {
+      const [, mark] = /^skbmark 0x([0-9a-f]+)/.exec(options) ?? [];
+      if (mark !== undefined) marks.add(`FWM ${parseInt(mark, 16)}`);
+    }
   }
   const isNodePort = (protocol: string, address: string, port: number): boolean => {
     if (!own.has(address)) return false;

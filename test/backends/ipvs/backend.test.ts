@@ -222,6 +222,21 @@ describe('what is not ours', () => {
     expect([...kernel.addresses]).toEqual(['10.96.0.10']);
   });
 
+  test('one whose write was cut short before its address came goes when nobody wants it any more', async () => {
+    const kernel = new FakeIpvs();
+    const backend = makeBackend(kernel);
+    await backend.read();
+    backend.render(plan('IPv4', [web(['10.244.1.2'])], nodeAddresses));
+    kernel.afterWrite = () => {
+      if (kernel.servers.size > 0) throw new Error('no more');
+    };
+    await expect(backend.apply(backend.diff() ?? [])).rejects.toThrow('no more');
+    expect([...kernel.addresses]).toEqual([]);
+    kernel.afterWrite = undefined;
+    await start(kernel, plan('IPv4', [], nodeAddresses));
+    expect([...kernel.servers.keys()]).toEqual([]);
+  });
+
   test('nor does anything go on addresses that are excluded', async () => {
     const kernel = new FakeIpvs();
     foreign(kernel, 'TCP 10.1.0.1:80');
