@@ -147,10 +147,23 @@ export class BusyCluster {
     await this.proxy.caughtUp(sinceMs);
   }
 
+  /** The proxy sees nothing of the work until it is done. */
+  async whilePaused(work: () => Promise<void>): Promise<void> {
+    process.kill(this.pid, 'SIGSTOP');
+    try {
+      await work();
+    } finally {
+      process.kill(this.pid, 'SIGCONT');
+    }
+  }
+
+  private get pid(): number {
+    return Number(readFileSync(this.pidFile, 'utf8'));
+  }
+
   /** What the proxy and the tools that it ran have used so far. */
   cpuMs(): number {
-    const pid = readFileSync(this.pidFile, 'utf8').trim();
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     // utime, stime, cutime and cstime, in hundredths of a second.
     return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
   }

@@ -86,8 +86,10 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     '%s: put right at the next check',
     async (_, script) => {
       const before = await node.state();
-      await node.shell(script);
-      expect(await node.state()).not.toEqual(before);
+      await cluster.whilePaused(async () => {
+        await node.shell(script);
+        expect(await node.state()).not.toEqual(before);
+      });
       await untilSeconds(before);
     },
     30_000,
