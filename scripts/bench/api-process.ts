@@ -8,6 +8,8 @@ import { clusterCIDR } from './addresses';
 import type { ClusterSpec } from './cluster-objects';
 import { end, type NodeNumber, type Site } from './site';
 
+export type Mode = 'iptables' | 'ipvs';
+
 export class ApiProcess {
   private constructor(
     private readonly child: ChildProcess,
@@ -16,7 +18,7 @@ export class ApiProcess {
   ) {}
 
   /** Resolves when it holds the cluster. */
-  static async start(site: Site, bundle: string, spec: ClusterSpec): Promise<ApiProcess> {
+  static async start(site: Site, bundle: string, spec: ClusterSpec, mode: Mode = 'iptables'): Promise<ApiProcess> {
     const child = site.spawn(
       `node${spec.network}`,
       process.execPath,
@@ -29,7 +31,7 @@ export class ApiProcess {
     const { port } = await api.ask({ kind: 'fill', spec });
     const kubeconfig = join(site.directory, `kubeconfig-${spec.network}`);
     writeFileSync(kubeconfig, printKubeconfig(port));
-    writeFileSync(configFile, printConfig(kubeconfig));
+    writeFileSync(configFile, printConfig(kubeconfig, mode));
     return api;
   }
 
@@ -57,11 +59,11 @@ function printKubeconfig(port: number): string {
   });
 }
 
-function printConfig(kubeconfig: string): string {
+function printConfig(kubeconfig: string, mode: Mode): string {
   return JSON.stringify({
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     kind: 'KubeProxyConfiguration',
-    mode: 'iptables',
+    mode,
     clusterCIDR,
     clientConnection: { kubeconfig },
     // nf_conntrack_max is the whole machine's.

@@ -6,13 +6,16 @@ import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, percentile, printMs } from './figure';
 import { measureBurst, measureMoves, type MoveTimes } from './measure-change';
 import { measureFirstPacket } from './measure-first-packet';
+import { measureIpvsChange, measureIpvsMemory, measureIpvsServers, measureIpvsStart } from './measure-ipvs';
 import { measureMemory } from './measure-memory';
 import { measureOwnWork } from './measure-own-work';
 import { measureStart } from './measure-start';
 import { flushRules, timeCalls, type ToolTime } from './tool-alone';
 
-export const groupNames = ['own-work', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
-export type GroupName = (typeof groupNames)[number];
+/** Those of IPVS mode run in a guest each: scripts/bench-ipvs. */
+export const ipvsGroupNames = ['ipvs-servers', 'ipvs-start', 'ipvs-change', 'ipvs-memory'] as const;
+export const plainGroupNames = ['own-work', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
+export type GroupName = (typeof plainGroupNames)[number] | (typeof ipvsGroupNames)[number];
 
 const targets = {
   moveMs: { nft: 80, legacy: 400 },
@@ -42,6 +45,14 @@ export async function measureGroup(name: GroupName, bench: Bench): Promise<Figur
       return measureMemory(bench);
     case 'first-packet':
       return measureFirstPacket(bench);
+    case 'ipvs-servers':
+      return measureIpvsServers(bench);
+    case 'ipvs-start':
+      return measureIpvsStart(bench);
+    case 'ipvs-change':
+      return measureIpvsChange(bench);
+    case 'ipvs-memory':
+      return measureIpvsMemory(bench);
   }
 }
 

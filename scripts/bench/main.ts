@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { fullSizes, quickSizes, type Bench } from './bench';
 import { podPort } from './cluster-objects';
 import { type Figure, printTable } from './figure';
-import { type GroupName, groupNames, measureGroup } from './groups';
+import { type GroupName, ipvsGroupNames, measureGroup, plainGroupNames } from './groups';
 import { servePods } from './measure-first-packet';
 import { Site } from './site';
 
@@ -70,8 +70,9 @@ let ended = false;
 async function main(): Promise<number> {
   if (process.getuid?.() !== 0) return fail('needs root: it makes network namespaces');
   if (!existsSync(options.bundle)) return fail(`no ${options.bundle}: node scripts/build.mjs makes it`);
-  const groups = groupNames.filter((name) => options.only?.includes(name) !== false);
-  if (groups.length === 0) return fail(`--only takes ${groupNames.join(', ')}`);
+  const all = [...plainGroupNames, ...ipvsGroupNames];
+  const groups = options.only === undefined ? plainGroupNames : all.filter((name) => options.only?.includes(name));
+  if (groups.length === 0) return fail(`--only takes ${all.join(', ')}`);
   const site = new Site();
   const stop = (why: string) => () => {
     if (ended) return;

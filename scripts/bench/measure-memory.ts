@@ -1,22 +1,31 @@
 /** Resident memory, some time after everything is in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiProcess, nodePlace } from './api-process';
+import type { Variant } from '../../src/xtables/variant';
+import { ApiProcess, type Mode, nodePlace } from './api-process';
 import { type Bench, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, printMiB } from './figure';
 import { flushRules } from './tool-alone';
+
+/** A guest takes its time. */
+const startLimitMs = 300_000;
 
 interface Memory {
   readonly residentBytes: number;
   readonly childrenPeakBytes: number;
 }
 
-async function residentAfterRest(bench: Bench, spec: ClusterSpec): Promise<Memory> {
-  const flush = (): Promise<void> => flushRules(bench.site, nodePlace(spec.network), 'nft');
+export async function residentAfterRest(
+  bench: Bench,
+  spec: ClusterSpec,
+  variant: Variant,
+  mode: Mode,
+): Promise<Memory> {
+  const flush = (): Promise<void> => flushRules(bench.site, nodePlace(spec.network), variant);
   await flush();
-  const api = await ApiProcess.start(bench.site, bench.apiBundle, spec);
-  const proxy = startProxy(bench, spec, api, 'nft');
-  await proxy.watchChildren(proxy.started());
+  const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, mode);
+  const proxy = startProxy(bench, spec, api, variant);
+  await proxy.watchChildren(proxy.started(startLimitMs));
   await sleep(bench.sizes.restMs);
   const memory = { residentBytes: proxy.residentBytes(), childrenPeakBytes: proxy.childrenPeakBytes };
   await proxy.stop();
@@ -33,7 +42,7 @@ export async function measureMemory(bench: Bench): Promise<Figure[]> {
   ] as const;
   return Promise.all(
     clusters.map(async ({ spec, limitMB }): Promise<Figure> => {
-      const { residentBytes, childrenPeakBytes } = await residentAfterRest(bench, spec);
+      const { residentBytes, childrenPeakBytes } = await residentAfterRest(bench, spec, 'nft', 'iptables');
       return {
         what: `resident memory, ${spec.services} x ${spec.endpoints}, ${bench.sizes.restMs / 1000} s after the sync`,
         toReach: `<= ${limitMB} MB`,

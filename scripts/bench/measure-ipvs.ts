@@ -1,0 +1,143 @@
+/** IPVS mode, on a kernel that has it. */
+import { buildSync } from 'esbuild';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ApiProcess } from './api-process';
+import { type Bench, startProxy } from './bench';
+import type { ClusterSpec } from './cluster-objects';
+import { type Figure, percentile, printMs } from './figure';
+import { measureMoves } from './measure-change';
+import { residentAfterRest } from './measure-memory';
+
+/** Milliseconds, as scripts/bench/ipvs-servers.ts prints them. */
+export interface ServerTimes {
+  readonly netlinkMs: number;
+  readonly toolMs: number;
+  /** A look at all of them, and the longest time for which it held the event loop. */
+  readonly readMs: number;
+  readonly heldMs: number;
+}
+
+const targets = { toolRatio: 0.5, readMs: 1500, heldMs: 50, startMs: 6000, moveMs: 150, memoryRatio: 1.2 } as const;
+const startServices = 1000;
+const changeServices = 300;
+
+function expectIpvs(): void {
+  if (!existsSync('/proc/net/ip_vs')) throw new Error('this kernel has no IPVS: scripts/bench-ipvs has one that does');
+}
+
+export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure[]> {
+  expectIpvs();
+  const program = join(site.directory, 'ipvs-servers.cjs');
+  buildSync({
+    entryPoints: ['scripts/bench/ipvs-servers.ts'],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    // The addon finds its prebuilt file by its own place.
+    external: ['netlink'],
+    supported: { 'dynamic-import': false },
+    logLevel: 'warning',
+  });
+  const [services, endpoints] = [sizes.services, 10];
+  const script = `ip link set lo up && NODE_PATH=${resolve('node_modules')} exec "$@"`;
+  const command = [process.execPath, program, String(services), String(endpoints)];
+  const told = await site.run('fresh', 'sh', ['-c', script, 'sh', ...command]);
+  const { netlinkMs, toolMs, readMs, heldMs } = JSON.parse(told) as ServerTimes;
+  const size = `${services} x ${endpoints}`;
+  return [
+    {
+      what: `${size} servers, first to last netlink message`,
+      toReach: `<= ${targets.toolRatio} x ipvsadm --restore`,
+      here: printMs(netlinkMs),
+      beside: `ipvsadm --restore ${printMs(toolMs)}`,
+      ratio: netlinkMs / toolMs,
+      ok: netlinkMs <= targets.toolRatio * toolMs,
+      raw: [netlinkMs, toolMs],
+    },
+    {
+      what: `a look at ${size} servers`,
+      toReach: `<= ${targets.readMs} ms, held ${targets.heldMs} ms`,
+      here: `${printMs(readMs)}, held ${printMs(heldMs)}`,
+      beside: '',
+      ok: readMs <= targets.readMs && heldMs <= targets.heldMs,
+      raw: [readMs, heldMs],
+    },
+  ];
+}
+
+/** The first start, of which nothing is in memory yet, and the next, over what the first left. */
+export async function measureIpvsStart(bench: Bench): Promise<Figure[]> {
+  expectIpvs();
+  const spec: ClusterSpec = { network: 1, services: startServices, endpoints: 10 };
+  const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
+  const took: number[] = [];
+  for (let run = 0; run < 2; run++) {
+    const proxy = startProxy(bench, spec, api, 'legacy');
+    took.push(await proxy.started());
+    await proxy.stop();
+  }
+  await api.stop();
+  const [first = Number.NaN, again = Number.NaN] = took;
+  return [
+    {
+      what: `${spec.services} x ${spec.endpoints}, process start to everything in force, ipvs`,
+      toReach: `<= ${targets.startMs / 1000} s`,
+      here: printMs(first),
+      beside: `started again ${printMs(again)}`,
+      ok: first <= targets.startMs,
+      raw: took,
+    },
+  ];
+}
+
+export async function measureIpvsChange(bench: Bench): Promise<Figure[]> {
+  expectIpvs();
+  const spec: ClusterSpec = { network: 1, services: changeServices, endpoints: 10 };
+  const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
+  const proxy = startProxy(bench, spec, api, 'legacy');
+  await proxy.started();
+  const { latenciesMs, ownMs, failedProbes, probes } = await measureMoves(bench, spec, api, proxy, bench.sizes.moves);
+  await proxy.stop();
+  await api.stop();
+  const [p50, p99] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99)];
+  return [
+    {
+      what: `API write to a new connection at the new endpoint, ${spec.services} x ${spec.endpoints}, ipvs`,
+      toReach: `p50 <= ${targets.moveMs} ms`,
+      here: `p50 ${printMs(p50)}, p99 ${printMs(p99)}`,
+      beside: `CPU of vipwire ${printMs(ownMs)}`,
+      ok: p50 <= targets.moveMs,
+      raw: latenciesMs,
+    },
+    {
+      what: `  connections that failed meanwhile, of ${probes}`,
+      toReach: '0',
+      here: String(failedProbes),
+      beside: '',
+      ok: failedProbes === 0,
+      raw: [failedProbes],
+    },
+  ];
+}
+
+export async function measureIpvsMemory(bench: Bench): Promise<Figure[]> {
+  expectIpvs();
+  const spec: ClusterSpec = { network: 1, services: bench.sizes.largeServices, endpoints: 10 };
+  const ipvs = await residentAfterRest(bench, spec, 'legacy', 'ipvs');
+  const iptables = await residentAfterRest(bench, spec, 'legacy', 'iptables');
+  const ratio = ipvs.residentBytes / iptables.residentBytes;
+  const inMB = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  return [
+    {
+      what: `resident memory, ${spec.services} x ${spec.endpoints}, ${bench.sizes.restMs / 1000} s after the sync, ipvs`,
+      toReach: `<= ${targets.memoryRatio} x iptables mode`,
+      here: inMB(ipvs.residentBytes),
+      beside: `iptables mode ${inMB(iptables.residentBytes)}`,
+      ratio,
+      ok: ratio <= targets.memoryRatio,
+      raw: [ipvs.residentBytes, iptables.residentBytes],
+    },
+  ];
+}
