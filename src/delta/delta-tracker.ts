@@ -48,6 +48,10 @@ export class DeltaTracker<K, V> {
     return this.observed.get(key);
   }
 
+  observedEntries(): IterableIterator<[K, V]> {
+    return this.observed.entries();
+  }
+
   /** What is written from here on counts as written, whatever the read finds. */
   beginRead(): OpenRead<K> {
     const read = new Set<K>();

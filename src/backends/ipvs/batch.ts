@@ -1,7 +1,7 @@
 /**
  * From what differs to writes, in an order in which no VIP that works ever stops to:
  *
- *   what comes   sets, rules, virtual servers with their destinations, addresses of kube-ipvs0
+ *   what comes   sets, rules, virtual servers with their destinations, marks, addresses of kube-ipvs0
  *   what goes    destinations and virtual servers, addresses, rules, entries of sets
  *
  * Where rules of iptables mode still stand, they come to an end when all else is in place: a packet that they translate
@@ -50,14 +50,15 @@ export function planStages(state: DesiredState, rules: KernelRules): Stage[] {
   const { written, removed } = planRules(state, rules);
   const bind: Stage[] =
     addresses.updates.size === 0 ? [] : [{ kind: 'bind', addresses: [...addresses.updates.keys()] }];
-  const added: Stage[] = [...servers.additions, ...bind];
+  const [plain, marking] = splitAdditions(sets);
+  const added: Stage[] = [...servers.additions, ...marking, ...bind];
   const isTakenOver = removed.some(({ tables }) =>
     tables.some(({ deletions }) => deletions.some((chain) => iptablesModeChain.test(chain))),
   );
   const asStage = (step: Step): Stage => ({ kind: 'rules', step });
   const ruleStages = written.map(asStage);
   return [
-    ...(sets === undefined ? [] : additionsOf(sets)),
+    ...plain,
     ...(isTakenOver ? [...added, ...ruleStages] : [...ruleStages, ...added]),
     ...servers.removals,
     ...(addresses.deletions.size === 0 ? [] : [{ kind: 'unbind', addresses: [...addresses.deletions] } as const]),
@@ -66,10 +67,22 @@ export function planStages(state: DesiredState, rules: KernelRules): Stage[] {
   ];
 }
 
+/** Elements that give a mark lead clients away from what they reach, so the server of the mark is complete by then. */
+function splitAdditions(writes: SetWrites | undefined): readonly [plain: Stage[], marking: Stage[]] {
+  if (writes === undefined) return [[], []];
+  const plain = new Map<string, string>();
+  const marking = new Map<string, string>();
+  for (const [element, options] of writes.additions) (options === '' ? plain : marking).set(element, options);
+  const none = { creates: [], deletionsFirst: [], deletions: [], destroys: [] };
+  return [
+    additionsOf({ ...writes, additions: plain, deletions: [], destroys: [] }),
+    additionsOf({ ...none, additions: marking }),
+  ];
+}
+
 function additionsOf(writes: SetWrites): Stage[] {
-  const now = { ...writes, deletions: [], destroys: [] };
-  const input = printSetAdditions(now);
-  return input === '' ? [] : [{ kind: 'sets', writes: now, input }];
+  const input = printSetAdditions(writes);
+  return input === '' ? [] : [{ kind: 'sets', writes, input }];
 }
 
 function removalsOf(writes: SetWrites): Stage[] {

@@ -8,8 +8,10 @@ import { type Jump, type TableName, tableNames } from '../../xtables/rules';
 import { Claims } from './claims';
 import { renderJumps, renderRules } from './fixed-rules';
 import { missingSchedulers } from './choose-scheduler';
+import { parseMark } from './ipset-names';
 import { markIdentity, Marks, mostMarks } from './marks';
 import {
+  markedEntries,
   nothingRendered,
   type RenderedService,
   renderService,
@@ -80,7 +82,6 @@ export class DesiredState {
     this.services.clear();
     this.claims.clear();
     this.addressCounts.clear();
-    this.marks.clear();
     const nodeAddresses = (plan.settings.hostAddresses ?? []).filter((address) => familyOf(address) === this.family);
     const answering = plan.settings.nodePortAddresses[this.family];
     const nodePortAddresses = answering.kind === 'all' ? nodeAddresses : answering.addresses;
@@ -90,7 +91,28 @@ export class DesiredState {
       nodePortAddresses: nodePortAddresses.filter((address) => !isLoopback(address)),
       marks: new Map(),
     };
-    this.renderChanges(plan, new Map(sortedServices(plan).map((service) => [service.key, service])));
+    const services = sortedServices(plan);
+    this.marks.restart(this.marksInUse(services));
+    this.renderChanges(plan, new Map(services.map((service) => [service.key, service])));
+  }
+
+  /** As the kernel's set has them, each with the port whose VIP it is given to. */
+  private marksInUse(services: readonly ServicePlan[]): ReadonlyMap<number, string> {
+    const byEntry = new Map<string, number>();
+    const inUse = new Map<number, string>();
+    for (const [entry, options] of this.sets.observed('KUBE-IPVS-LOCAL')) {
+      const mark = parseMark(options);
+      if (mark === undefined) continue;
+      byEntry.set(entry, mark);
+      inUse.set(mark, '');
+    }
+    if (byEntry.size === 0) return inUse;
+    for (const port of services.flatMap(({ ports }) => ports))
+      for (const entry of markedEntries(port, this.scope)) {
+        const mark = byEntry.get(entry);
+        if (mark !== undefined && inUse.get(mark) === '') inUse.set(mark, markIdentity(port));
+      }
+    return inUse;
   }
 
   renderChanges(plan: Plan, changes: PlanChanges): void {

@@ -128,3 +128,9 @@ export function ipPortNetElement(canonicalAddress: string, protocol: Protocol, p
 export function markOptions(mark: number): string {
   return `skbmark 0x${mark.toString(16)}`;
 }
+
+/** Of an element's options; undefined: it has none. */
+export function parseMark(options: string): number | undefined {
+  const [, mark] = /^skbmark 0x([0-9a-f]+)/.exec(options) ?? [];
+  return mark === undefined ? undefined : parseInt(mark, 16);
+}

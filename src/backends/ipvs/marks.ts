@@ -40,12 +40,18 @@ export function planMarkLayout(family: Family, masqueradeMark: number): MarkLayo
   return { base, mask: ~spread(mostMarks - 1) >>> 0, markOf: (index) => base | spread(index) };
 }
 
-/** Who has which mark. It depends on who there is alone: in order, each gets the place of its hash, or the next free one. */
+/**
+ * Who has which mark. A port keeps its own for as long as it wants one, restarts included: while a mark went from one to another,
+ * clients of the one would reach the other's endpoints. For the same reason a mark that became free is given again only when
+ * there is no other. A new port gets the place of its hash, or the next free one.
+ */
 export class Marks {
   private readonly layout: MarkLayout;
   /** Ports that should have one, and whose they are. */
   private readonly wanting = new Map<string, ServiceKey>();
   byPort: ReadonlyMap<string, number> = new Map();
+  /** Nobody's any more, but perhaps still in a set -> whose they were. */
+  private readonly resting = new Map<number, string>();
   /** Ports for which none was left, by order of identity. */
   without: readonly string[] = [];
 
@@ -53,10 +59,18 @@ export class Marks {
     this.layout = planMarkLayout(family, masqueradeMark);
   }
 
-  clear(): void {
+  /** From what the kernel has: marks in use, each with the port whose it is, or '' where it is nobody's. */
+  restart(inUse: ReadonlyMap<number, string>): void {
+    const { base, mask } = this.layout;
     this.wanting.clear();
-    this.byPort = new Map();
-    this.without = [];
+    this.resting.clear();
+    const byPort = new Map<string, number>();
+    for (const [mark, port] of inUse) {
+      if ((mark & mask) >>> 0 !== base) continue;
+      if (port === '' || byPort.has(port)) this.resting.set(mark, port);
+      else byPort.set(port, mark);
+    }
+    this.byPort = byPort;
   }
 
   /** Services that have another mark now, of those that had one before. */
@@ -74,21 +88,43 @@ export class Marks {
   }
 
   private assign(): ReadonlySet<ServiceKey> {
-    const before = this.byPort;
-    const taken = new Set<number>();
     const marks = new Map<string, number>();
-    const moved = new Set<ServiceKey>();
-    const ports = [...this.wanting.keys()].sort();
-    for (const port of ports.slice(0, mostMarks)) {
-      let index = hash('sha256', port, 'buffer').readUInt32BE(0) % mostMarks;
-      while (taken.has(index)) index = (index + 1) % mostMarks;
-      taken.add(index);
-      marks.set(port, this.layout.markOf(index));
+    const taken = new Set<number>();
+    for (const [port, mark] of this.byPort)
+      if (this.wanting.has(port)) {
+        marks.set(port, mark);
+        taken.add(mark);
+      } else this.resting.set(mark, port);
+    const given = new Set<ServiceKey>();
+    const without: string[] = [];
+    const fresh = [...this.wanting].filter(([port]) => !marks.has(port)).sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [port, key] of fresh) {
+      const mark = this.findFree(port, taken);
+      if (mark === undefined) without.push(port);
+      else {
+        marks.set(port, mark);
+        taken.add(mark);
+        this.resting.delete(mark);
+        given.add(key);
+      }
     }
     this.byPort = marks;
-    this.without = ports.slice(mostMarks);
-    for (const [port, key] of this.wanting) if (before.get(port) !== marks.get(port)) moved.add(key);
-    return moved;
+    this.without = without;
+    return given;
+  }
+
+  private findFree(port: string, taken: ReadonlySet<number>): number | undefined {
+    if (taken.size === mostMarks) return undefined;
+    const first = hash('sha256', port, 'buffer').readUInt32BE(0) % mostMarks;
+    let rested: number | undefined;
+    for (let i = 0; i < mostMarks; i++) {
+      const mark = this.layout.markOf((first + i) % mostMarks);
+      if (taken.has(mark)) continue;
+      const last = this.resting.get(mark);
+      if (last === undefined || last === port) return mark;
+      rested ??= mark;
+    }
+    return rested;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Whose a virtual server is. Those of others, which a load balancer on this node may have made, are never touched. */
 import type { Family } from '../../model/address';
-import { bigSetName, setName } from './ipset-names';
+import { bigSetName, parseMark, setName } from './ipset-names';
 import type { SavedSets } from './ipset-text';
 
 export interface OurThings {
@@ -28,8 +28,8 @@ export function isOurServer(
     const set = element.slice(0, space);
     if (addressSets.includes(set)) bound.add(element.slice(space + 1));
     else if (set === setName(family, 'KUBE-IPVS-LOCAL')) {
-      const [, mark] = /^skbmark 0x([0-9a-f]+)/.exec(options) ?? [];
-      if (mark !== undefined) marks.add(`FWM ${parseInt(mark, 16)}`);
+      const mark = parseMark(options);
+      if (mark !== undefined) marks.add(`FWM ${mark}`);
     }
   }
   const isNodePort = (protocol: string, address: string, port: number): boolean => {

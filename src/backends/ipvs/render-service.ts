@@ -73,6 +73,15 @@ function markKey(mark: number): string {
   return `FWM ${mark}`;
 }
 
+/** Entries of KUBE-IPVS-LOCAL: VIPs of the port whose clients here are led by its mark. */
+export function markedEntries(port: ServicePortPlan, scope: RenderScope): string[] {
+  return port.frontends
+    .filter(({ localSourcesToCluster }) => localSourcesToCluster)
+    .flatMap((frontend) =>
+      addressesOf(frontend, scope).map((address) => ipPortElement(address, port.protocol, frontend.port)),
+    );
+}
+
 function addressesOf(frontend: Frontend, { nodePortAddresses }: RenderScope): readonly string[] {
   if (frontend.kind === 'NodePort') return nodePortAddresses;
   // Another one would be refused by the device and by the sets.

@@ -69,6 +69,15 @@ export class SetContents {
     return this.countsOf(set).size;
   }
 
+  /** Entry -> options, as the set was seen or left. */
+  observed(set: SetName): ReadonlyMap<string, string> {
+    const prefix = `${setName(this.family, set)} `;
+    const entries = new Map<string, string>();
+    for (const [element, options] of this.elements.observedEntries())
+      if (element.startsWith(prefix)) entries.set(element.slice(prefix.length), options);
+    return entries;
+  }
+
   /** As DeltaTracker.beginRead; what it returns takes note of what the read found, or undefined of nothing. */
   beginRead(): (found: SavedSets | undefined) => void {
     const [sets, elements] = [this.sets.beginRead(), this.elements.beginRead()];

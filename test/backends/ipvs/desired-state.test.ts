@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { parseMark } from '../../../src/backends/ipvs/ipset-names';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
 import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import { families, type Family } from '../../../src/model/address';
@@ -23,12 +24,24 @@ function rendered(services: readonly ServicePlan[], family: Family = 'IPv4', ove
   return state;
 }
 
-/** All that is desired, as text, sorted. */
+/** All that is desired, as text, sorted. Which mark a port has depends on who came first: one goes by the first VIP that gives it. */
 function contents({ servers, addresses, sets, tables }: DesiredState): string[] {
+  const additions = [...(sets.pendingWrites()?.additions ?? [])].sort();
+  const names = new Map<string, string>();
+  for (const [element, options] of additions) {
+    const mark = parseMark(options)?.toString();
+    if (mark !== undefined && !names.has(mark)) names.set(mark, element);
+  }
+  const nameOf = (mark: string): string => names.get(mark) ?? `nobody's ${mark}`;
   return [
-    ...[...servers.desiredEntries()].map(([server, text]) => `${server} ${text}`),
+    ...[...servers.desiredEntries()].map(
+      ([server, text]) => `${server.replace(/^FWM (.*)/, (_, mark: string) => nameOf(mark))} ${text}`,
+    ),
     ...[...addresses.desiredEntries()].map(([address]) => `kube-ipvs0 ${address}`),
-    ...[...(sets.pendingWrites()?.additions ?? [])].map((element) => element.join(' ')),
+    ...additions.map(([element, options]) => {
+      const mark = parseMark(options)?.toString();
+      return `${element} ${mark === undefined ? options : nameOf(mark)}`;
+    }),
     ...Object.values(tables).flatMap((table) => [...table.desiredEntries()].map(([, lines]) => lines)),
   ].sort();
 }

@@ -39,28 +39,50 @@ test.each([14, 0, 3, 11, 12, 13, 20, 31])('with masqueradeBit %i, no mark has it
   expect(new Set(all).size).toBe(2 * mostMarks);
 });
 
-test('a port’s mark does not depend on who came first', () => {
+const { markOf } = planMarkLayout('IPv4', 0x4000);
+const identity = (name: string): string => `default/${name} TCP`;
+
+test('each gets the place of its hash, or the next free one', () => {
   const names = [...new Set([...namesOf(50), first, second])];
-  const forth = marksOf(names);
-  const back = marksOf([...names].reverse());
-  expect(new Map(back.byPort)).toEqual(new Map(forth.byPort));
-  expect(new Set(forth.byPort.values()).size).toBe(names.length);
+  const { byPort } = marksOf(names);
+  expect(new Set(byPort.values()).size).toBe(names.length);
+  expect(byPort.get(identity(first))).toBe(markOf(markSlot(first)));
+  expect(byPort.get(identity(second))).toBe(markOf((markSlot(second) + 1) % mostMarks));
 });
 
-test('who has to make room is told, and who gets its place back', () => {
+test('a port keeps its mark, whoever comes or goes, and is not told of as changed', () => {
   const [ours, others] = [local(first), local(second)];
+  const marks = marksOf([second]);
+  const mark = marks.byPort.get(identity(second));
+  expect([...marks.update(changesOf(others), changesOf(ours))]).toEqual([ours.key]);
+  expect(marks.byPort.get(identity(second))).toBe(mark);
+  expect([...marks.update(changesOf(ours, others), new Map([[ours.key, undefined]]))]).toEqual([]);
+  expect(marks.byPort.get(identity(second))).toBe(mark);
+});
+
+test('a mark that became free goes back to its own port, and to no other while there is one', () => {
+  const marks = marksOf([first]);
+  marks.update(changesOf(local(first)), new Map([[local(first).key, undefined]]));
+  marks.update(new Map(), changesOf(local(second)));
+  expect(marks.byPort.get(identity(second))).toBe(markOf((markSlot(second) + 1) % mostMarks));
+  marks.update(changesOf(local(second)), changesOf(local(first)));
+  expect(marks.byPort.get(identity(first))).toBe(markOf(markSlot(first)));
+});
+
+test('after a restart each has what the kernel has of it; what is nobody’s there is not given', () => {
   const marks = new Marks('IPv4', 0x4000);
-  marks.update(new Map(), changesOf(others));
-  const { markOf } = planMarkLayout('IPv4', 0x4000);
-  const markOfSecond = (): number | undefined => marks.byPort.get(`default/${second} TCP`);
-  expect(markOfSecond()).toBe(markOf(markSlot(second)));
-
-  expect([...marks.update(changesOf(others), changesOf(ours))].sort()).toEqual([ours.key, others.key].sort());
-  expect(markOfSecond()).toBe(markOf((markSlot(second) + 1) % mostMarks));
-
-  const before = changesOf(ours, others);
-  expect([...marks.update(before, new Map([[ours.key, undefined]]))]).toEqual([others.key]);
-  expect(markOfSecond()).toBe(markOf(markSlot(second)));
+  const [seen, stale] = [markOf(7), markOf(markSlot(second))];
+  marks.restart(
+    new Map([
+      [seen, identity(first)],
+      [stale, ''],
+      [0x4001, identity('elsewhere')],
+    ]),
+  );
+  marks.update(new Map(), changesOf(local(first), local(second), local('elsewhere')));
+  expect(marks.byPort.get(identity(first))).toBe(seen);
+  expect(marks.byPort.get(identity(second))).toBe(markOf((markSlot(second) + 1) % mostMarks));
+  expect(marks.byPort.get(identity('elsewhere'))).toBe(markOf(markSlot('elsewhere')));
 });
 
 test('ports whose clients here see what those outside see have none, and change nothing', () => {
@@ -79,4 +101,8 @@ test('where there are too many, the last by name go without', () => {
   expect(marks.byPort.size).toBe(mostMarks);
   const last = names.map((name) => markIdentity(servicePort(name, {}))).sort();
   expect(marks.without).toEqual(last.slice(-3));
+  const gone = local(names[0] ?? '');
+  const served = marks.update(changesOf(gone), new Map([[gone.key, undefined]]));
+  expect(served.size).toBe(1);
+  expect(marks.without).toEqual(last.slice(-2));
 });
