@@ -3,7 +3,7 @@ import type { Backend } from './backends/backend';
 import type { Clock } from './host/clock';
 import { CommandError } from './host/command';
 import type { Family } from './model/address';
-import type { ClusterChange, Node, ServiceKey } from './model/cluster';
+import type { ClusterChange, ClusterWarning, Node, ServiceKey } from './model/cluster';
 import { sameValue } from './model/same-value';
 import type { NodePortAddresses, Plan, ServicePlan } from './planner/plan';
 import type { SyncFailure } from './reconciler/reconciler';
@@ -12,6 +12,7 @@ import type { ProxyHealth } from './servers/proxy-health';
 import type { ServiceHealthServers } from './servers/service-health-servers';
 import type { Logger } from './telemetry/log';
 import type { ProxyMetrics } from './telemetry/metrics';
+import { StatusBoard } from './telemetry/status-board';
 
 export interface AgentTelemetryOptions {
   readonly backendName: string;
@@ -21,6 +22,8 @@ export interface AgentTelemetryOptions {
   readonly health: ProxyHealth;
   /** undefined: health check node ports are not answered. */
   readonly openServiceHealth: ((family: Family, addresses: NodePortAddresses) => ServiceHealthServers) | undefined;
+  /** Default: one that nobody looks at. */
+  readonly board?: StatusBoard;
   readonly onSynced?: (family: Family) => void;
   /** Nothing is written: log lines say so. */
   readonly dryRun?: boolean;
@@ -40,12 +43,17 @@ export class AgentTelemetry {
   private serviceChanges = 0;
   private endpointChanges = 0;
 
-  constructor(private readonly options: AgentTelemetryOptions) {}
+  private readonly board: StatusBoard;
+
+  constructor(private readonly options: AgentTelemetryOptions) {
+    this.board = options.board ?? new StatusBoard();
+  }
 
   changed(changes: readonly ClusterChange[]): void {
     const { metrics } = this.options;
     for (const change of changes) {
-      const kind = change.op === 'set' ? change.object.kind : change.kind;
+      const { kind, name, ...of } = change.op === 'set' ? change.object : change;
+      this.board.objectChanged(`${kind} ${'namespace' in of ? `${of.namespace}/` : ''}${name}`);
       if (kind === 'Service') {
         // kube-proxy counts a Service's change once a family.
         metrics.serviceChangesTotal.inc(2);
@@ -58,8 +66,9 @@ export class AgentTelemetry {
     this.setPending();
   }
 
-  warned(kind: string): void {
-    this.options.metrics.warnings.inc({ kind });
+  warned(warning: ClusterWarning): void {
+    this.options.metrics.warnings.inc({ kind: warning.kind });
+    this.board.warned(warning);
   }
 
   nodeChanged(node: Node): void {
@@ -69,6 +78,7 @@ export class AgentTelemetry {
   queued(family: Family): void {
     const { metrics, health, clock } = this.options;
     health.queuedUpdate(family, clock.now());
+    this.board.queued(family);
     metrics.syncLastQueuedTimestamp.set({ ip_family: family }, clock.now() / 1000);
   }
 
@@ -83,6 +93,7 @@ export class AgentTelemetry {
     }
     this.observeDuration(family, full, durationMs / 1000);
     const reason = error instanceof Error ? error.message : String(error);
+    this.board.failed(family, failures, reason);
     log.error({ family, failures, reason }, 'cannot bring the rules into force; the last good ones stay, trying again');
   }
 
@@ -105,6 +116,14 @@ export class AgentTelemetry {
     health.updated(family, clock.now());
     metrics.syncLastTimestamp.set({ ip_family: family }, clock.now() / 1000);
     this.answerHealthChecks(family, plan.settings.nodePortAddresses[family], totals);
+    this.board.synced(family, {
+      ms: report.ownMs + report.kernelMs,
+      written: sum(written?.rules),
+      bytes: written?.bytes ?? 0,
+      services: plan.services.size,
+      endpoints: totals.endpoints,
+      rules,
+    });
     const line = {
       family,
       services: plan.services.size,
@@ -151,6 +170,7 @@ export class AgentTelemetry {
   private repaired({ family, written }: SyncReport): void {
     const { metrics, log } = this.options;
     const tables = written?.tables ?? [];
+    this.board.repaired();
     for (const table of tables) metrics.driftRepairs.inc({ table, reason: 'foreign write', ip_family: family });
     log.warn({ family, tables, rules: sum(written?.rules) }, 'somebody else changed our rules; put right');
   }

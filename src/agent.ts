@@ -81,6 +81,18 @@ export class Agent implements ClusterSink {
     return this.store;
   }
 
+  /** What the first round waits for; empty once it may begin. */
+  waitingFor(): string[] {
+    if (this.hasBegun) return [];
+    const { nodeName } = this.options;
+    return [
+      ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
+      ...(this.machine === undefined ? ['the tools of this machine have not answered yet'] : []),
+      ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
+      ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
+    ];
+  }
+
   /** The source lists while the machine is looked at. Rejects where that fails. */
   async start(openMachine: () => Promise<Machine>): Promise<void> {
     this.options.source.start(this);
@@ -120,8 +132,9 @@ export class Agent implements ClusterSink {
     if (this.isSynced) this.takeChanges();
   }
 
-  warn({ object, kind, message }: ClusterWarning): void {
-    this.options.telemetry.warned(kind);
+  warn(warning: ClusterWarning): void {
+    const { object, kind, message } = warning;
+    this.options.telemetry.warned(warning);
     // Once an object and fault: a relist brings all of them again.
     const line = `${object}: ${message}`;
     if (this.warned.has(line)) return;
@@ -134,7 +147,7 @@ export class Agent implements ClusterSink {
   private warnOfNode(kind: string, message: string): void {
     if (this.warned.has(message)) return;
     this.warned.add(message);
-    this.options.telemetry.warned(kind);
+    this.options.telemetry.warned({ object: 'this node', kind, message });
     this.options.log.warn({ kind }, message);
   }
 
@@ -201,7 +214,7 @@ export class Agent implements ClusterSink {
   private begin(): void {
     const { machine, node } = this;
     if (this.hasBegun || machine === undefined || !this.isSynced) return;
-    if (node.lacksPodCIDRs() || (node.lacksAddresses() && this.options.needsNoNode !== true)) return;
+    if (node.lacksPodCIDRs() || this.lacksAddresses()) return;
     const problem = node.checkFamilies([...machine.backends.keys()]);
     if (problem !== undefined) {
       this.fail(new Error(problem));
@@ -209,6 +222,10 @@ export class Agent implements ClusterSink {
     }
     this.hasBegun = true;
     for (const { reconciler } of this.loops.values()) reconciler.start();
+  }
+
+  private lacksAddresses(): boolean {
+    return this.node.lacksAddresses() && this.options.needsNoNode !== true;
   }
 
   private async waitForPodCIDRs(): Promise<void> {

@@ -17,8 +17,6 @@ import { PacketCounters } from '../host/packet-counters';
 import { readProcessUsage } from '../host/process-usage';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
-import { HealthzServer } from '../servers/healthz-server';
-import { MetricsServer } from '../servers/metrics-server';
 import { ProxyHealth } from '../servers/proxy-health';
 import { ServiceHealthServers } from '../servers/service-health-servers';
 import type { KubernetesObserver } from '../sources/kubernetes/api-client';
@@ -27,6 +25,7 @@ import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
+import { StatusBoard } from '../telemetry/status-board';
 import { DriftWatch } from '../xtables/drift';
 import type { IptablesDriver } from '../xtables/driver';
 import { noRules } from '../xtables/parse-save';
@@ -34,6 +33,7 @@ import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings, readCounters, withCounters } from './iptables-settings';
 import { setUpKernel } from './kernel-settings';
+import { openServers, type Told } from './open-servers';
 import { openKubernetes } from './source';
 import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
 import { openTables } from './tables';
@@ -53,10 +53,11 @@ export async function run(invocation: RunInvocation): Promise<number> {
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
 
   const metrics = new ProxyMetrics(version, configuration.mode, readProcessUsage);
-  const source = await openSource(invocation, configuration, nodeName, log, metrics);
+  const board = new StatusBoard();
+  const source = await openSource(invocation, configuration, nodeName, log, { metrics, board });
   return invocation.dryRun
     ? dryRun(invocation, configuration, nodeName, source, log, metrics)
-    : serve(invocation, configuration, nodeName, source, log, metrics);
+    : serve(invocation, configuration, nodeName, source, log, { metrics, board });
 }
 
 async function openSource(
@@ -64,14 +65,23 @@ async function openSource(
   configuration: ProxyConfiguration,
   nodeName: string,
   log: Logger,
-  metrics: ProxyMetrics,
+  { metrics, board }: Pick<Told, 'metrics' | 'board'>,
 ): Promise<Source> {
   if (manifests.length > 0) return ManifestSource.open({ paths: manifests, watch });
   const observer: KubernetesObserver = {
-    watchStarted: () => undefined,
-    watchEnded: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
-    relisted: (resource, reason) => metrics.relists.inc({ resource, reason }),
-    requestDone: (answer) => metrics.requestDone(answer),
+    watchStarted: (resource) => board.watchStarted(resource),
+    watchEnded: (resource, reason) => {
+      metrics.watchRestarts.inc({ resource, reason });
+      board.watchEnded(resource, reason);
+    },
+    relisted: (resource, reason) => {
+      metrics.relists.inc({ resource, reason });
+      board.relisted(resource);
+    },
+    requestDone: (answer) => {
+      metrics.requestDone(answer);
+      board.requestDone(answer);
+    },
   };
   return openKubernetes(configuration, nodeName, log, observer);
 }
@@ -82,14 +92,14 @@ async function serve(
   nodeName: string,
   source: Source,
   log: Logger,
-  metrics: ProxyMetrics,
+  { metrics, board }: Pick<Told, 'metrics' | 'board'>,
 ): Promise<number> {
   const { manifests } = invocation;
   const clock = systemClock;
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   // Manifests need not have a Node, and this one stays.
   if (manifests.length > 0) health.setNode({ leaving: false });
-  const servers = openServers(configuration, health, metrics, log);
+  const servers = openServers(configuration, { health, metrics, board }, log);
   await Promise.all(servers.map((server) => server.start()));
   const present: readonly Family[] = (await isIPv6Supported()) ? families : ['IPv4'];
   const telemetry = new AgentTelemetry({
@@ -98,6 +108,7 @@ async function serve(
     log,
     clock,
     health,
+    board,
     openServiceHealth: (family, addresses) =>
       new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
     ...(configuration.mode === 'iptables' ? { onSynced: onceOfAll(present, () => void leaveIpvs(present, log)) } : {}),
@@ -105,6 +116,7 @@ async function serve(
   const conntrack = new Conntrack(runCommand);
   const needsNoNode = manifests.length > 0;
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode });
+  board.waitingFor = () => agent.waitingFor();
   let code: number;
   const told = untilToldToStop(agent.failed, log);
   try {
@@ -194,23 +206,6 @@ async function watchDrift(
     hasMore,
     readShare,
   });
-}
-function openServers(
-  configuration: ProxyConfiguration,
-  health: ProxyHealth,
-  metrics: ProxyMetrics,
-  log: Logger,
-): (HealthzServer | MetricsServer)[] {
-  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail, mode } = configuration;
-  const clock = systemClock;
-  const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
-    (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
-  return [
-    new MetricsServer({ address: metricsBindAddress, hardFail, metrics, mode, clock, log }),
-    ...(healthzBindAddress === undefined
-      ? []
-      : [new HealthzServer({ address: healthzBindAddress, hardFail, health, onAnswer, clock, log })]),
-  ];
 }
 
 /** undefined in the legacy variant, and where netlink is not to be had. */

@@ -1,5 +1,5 @@
-/** /healthz and /livez of the proxy, by default on port 10256. */
-import type { RequestListener } from 'node:http';
+/** /healthz, /livez and /readyz of the proxy, by default on port 10256. */
+import type { RequestListener, ServerResponse } from 'node:http';
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
 import { PersistentServer, route } from './listener';
@@ -14,6 +14,8 @@ export interface HealthzServerOptions {
   readonly health: ProxyHealth;
   /** Called with every answer, to count it. */
   readonly onAnswer: (probe: Probe, code: '200' | '503') => void;
+  /** Why the rules for the present cluster are not in force; empty: they are. */
+  readonly notReady: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -45,16 +47,26 @@ function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 
   return { code, body: JSON.stringify(body) };
 }
 
+function sendJson(response: ServerResponse, code: 200 | 503, body: string): void {
+  response.writeHead(code, { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' });
+  response.end(body);
+}
+
 export class HealthzServer extends PersistentServer {
-  constructor({ health, onAnswer, ...options }: HealthzServerOptions) {
+  constructor({ health, onAnswer, notReady, ...options }: HealthzServerOptions) {
     const answer =
       (probe: Probe): RequestListener =>
       (_, response) => {
         const { code, body } = printHealth(health, probe, options.clock.now());
         onAnswer(probe, `${code}`);
-        response.writeHead(code, { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' });
-        response.end(body);
+        sendJson(response, code, body);
       };
-    super({ ...options, name: 'healthz', answer: route({ '/healthz': answer('healthz'), '/livez': answer('livez') }) });
+    // vipwire's own.
+    const readyz: RequestListener = (_, response) => {
+      const reasons = notReady();
+      sendJson(response, reasons.length === 0 ? 200 : 503, JSON.stringify({ ready: reasons.length === 0, reasons }));
+    };
+    const answers = { '/healthz': answer('healthz'), '/livez': answer('livez'), '/readyz': readyz };
+    super({ ...options, name: 'healthz', answer: route(answers) });
   }
 }

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { FakeIptables } from '../support/fake-iptables';
 import { freePort } from '../servers/listening';
@@ -130,3 +131,56 @@ test('without iptables the daemon says so and ends: nothing keeps it alive', asy
   expect(code).toBe(2);
   expect(stderr).toMatch(/^vipwire: iptables cannot be used here .*iptables-nft: not found$/m);
 }, 10_000);
+
+describe('before the API server and the tools have answered', () => {
+  const silent = createServer();
+  let child: ChildProcess;
+  const ports = { healthz: 0, metrics: 0 };
+  const ask = async (server: keyof typeof ports, path: string): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${ports[server]}${path}`);
+    return `${response.status} ${await response.text()}`;
+  };
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const tools = join(bundle.folder, 'slow-tools');
+    mkdirSync(tools);
+    for (const tool of ['iptables-nft', 'iptables-nft-save', 'iptables-legacy-save', 'ip', 'nft'])
+      writeFileSync(join(tools, tool), '#!/bin/sh\nexec /bin/sleep 20\n', { mode: 0o755 });
+    for (const server of ['healthz', 'metrics'] as const) ports[server] = await freePort();
+    const { port } = silent.address() as AddressInfo;
+    const addresses = Object.entries(ports).map(([name, free]) => `--${name}-bind-address=127.0.0.1:${free}`);
+    const flags = ['--master', `http://127.0.0.1:${port}`, '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
+    child = bundle.start(['run', ...flags, ...addresses], tools);
+    for (let tries = 0; tries < 150; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (await ask('healthz', '/livez').then(Boolean, () => false)) break;
+    }
+  }, 10_000);
+  afterAll(() => {
+    child.kill('SIGKILL');
+    silent.close();
+  });
+
+  test('it is alive, but not eligible and not ready, and says why', async () => {
+    expect(await ask('healthz', '/livez')).toMatch(/^200 .*"healthy":true,"status":\{\}\}$/);
+    expect(await ask('healthz', '/healthz')).toMatch(/^503 .*"nodeEligible":false,"healthy":true/);
+    expect(JSON.parse((await ask('healthz', '/readyz')).slice(4))).toEqual({
+      ready: false,
+      reasons: [
+        'Services and EndpointSlices are not all known yet',
+        'the tools of this machine have not answered yet',
+      ],
+    });
+  });
+
+  test('metrics are told', async () => {
+    expect(await ask('metrics', '/metrics')).toMatch(/^200 .*\nkubeproxy_proxy_healthz_total\{code="503"\} 1\n/s);
+    expect(await ask('metrics', '/healthz')).toBe('200 ok');
+  });
+
+  test('it ends at once when it is told to', async () => {
+    const end = ended(child);
+    child.kill('SIGTERM');
+    expect((await end).code).toBe(0);
+  }, 3000);
+});

@@ -12,17 +12,19 @@ function create(options: { address?: string; port?: number; hardFail?: boolean }
   const clock = new TestClock(startMs);
   const health = new ProxyHealth(60_000);
   const answers: string[] = [];
+  const reasons: string[] = [];
   const { log, lines } = recordLog();
   const server = new HealthzServer({
     address: { address: options.address ?? '127.0.0.1', port: options.port ?? 0 },
     hardFail: options.hardFail ?? false,
     health,
     onAnswer: (probe, code) => answers.push(`${probe} ${code}`),
+    notReady: () => reasons,
     clock,
     log,
   });
   running.push(server);
-  return { server, clock, health, answers, lines };
+  return { server, clock, health, answers, reasons, lines };
 }
 const urlOf = (server: HealthzServer, path: string, host = '127.0.0.1') =>
   `http://${host}:${server.address()?.port ?? 0}${path}`;
@@ -91,6 +93,22 @@ describe('an answer', () => {
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(await response.text()).toBe(body);
     expect(answers).toEqual([`${path.slice(1).replace('?verbose', '')} ${status}`]);
+  });
+
+  test('readiness is 200 once nothing stands in its way, and is not counted', async () => {
+    const { server, answers, reasons } = create();
+    await server.start();
+    reasons.push('the first IPv4 rules are being written');
+    const before = await fetch(urlOf(server, '/readyz'));
+    expect([before.status, await before.text()]).toEqual([
+      503,
+      '{"ready":false,"reasons":["the first IPv4 rules are being written"]}',
+    ]);
+    reasons.length = 0;
+    const after = await fetch(urlOf(server, '/readyz'));
+    expect([after.status, await after.text()]).toEqual([200, '{"ready":true,"reasons":[]}']);
+    expect(after.headers.get('content-type')).toBe('application/json');
+    expect(answers).toEqual([]);
   });
 
   test.each(['/', '/healthz/', '/metrics', '/constructor'])('%s is not found, and not counted', async (path) => {

@@ -101,6 +101,7 @@ async function live(modes: readonly string[]): Promise<string[]> {
     hardFail: true,
     health,
     onAnswer: (probe, code) => (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code }),
+    notReady: () => [],
     clock,
     log,
   });

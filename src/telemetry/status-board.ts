@@ -1,0 +1,192 @@
+/** Keeps what the daemon tells about itself, as it happens; of bounded size. */
+import type { Family } from '../model/address';
+import type { ClusterWarning } from '../model/cluster';
+import type { AnsweredRequest } from './metrics';
+import type { ApiStatus, DaemonStatus, FamilyStatus, WarningStatus, WatchStatus } from './status';
+import { SyncHistory } from './sync-history';
+
+/** Objects with warnings, and warnings of one. */
+const mostWarned = 1000;
+const mostWarnings = 10;
+const mostErrors = 20;
+/** An object's warnings come just before the object itself. */
+const sameTurnMs = 1000;
+
+export interface SyncFacts {
+  readonly ms: number;
+  readonly written: number;
+  readonly bytes: number;
+  readonly services: number;
+  readonly endpoints: number;
+  readonly rules: Readonly<Record<string, number>>;
+}
+
+interface FamilyRecord {
+  facts?: SyncFacts & { readonly atMs: number };
+  pendingSinceMs?: number | undefined;
+  failures: number;
+  lastError?: string;
+  readonly history: SyncHistory;
+}
+
+interface WatchRecord {
+  watching: boolean;
+  sinceMs: number;
+  restarts: number;
+  relists: number;
+  lastEnd?: string;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export class StatusBoard {
+  private readonly families = new Map<Family, FamilyRecord>();
+  private readonly watches = new Map<string, WatchRecord>();
+  /** By object, the newest last. */
+  private readonly warnings = new Map<string, readonly (ClusterWarning & { readonly atMs: number })[]>();
+  private errors: { at: string; message: string }[] = [];
+  private repairs = 0;
+  private repairedMs: number | undefined;
+  private api: ApiStatus = { host: '', failures: 0 };
+  /** Why no rules are written yet: whoever starts the daemon knows. */
+  waitingFor: () => readonly string[] = () => ['it starts'];
+
+  constructor(private readonly now: () => number = Date.now) {}
+
+  queued(family: Family): void {
+    this.of(family).pendingSinceMs ??= this.now();
+  }
+
+  synced(family: Family, facts: SyncFacts): void {
+    const record = this.of(family);
+    const atMs = this.now();
+    record.facts = { ...facts, atMs };
+    record.pendingSinceMs = undefined;
+    record.failures = 0;
+    record.history.add(atMs, facts.ms);
+  }
+
+  failed(family: Family, failures: number, reason: string): void {
+    const record = this.of(family);
+    record.failures = failures;
+    record.lastError = reason;
+    this.errors = [{ at: iso(this.now()), message: `${family}: ${reason}` }, ...this.errors].slice(0, mostErrors);
+  }
+
+  repaired(): void {
+    this.repairs++;
+    this.repairedMs = this.now();
+  }
+
+  warned(warning: ClusterWarning): void {
+    const { object, message } = warning;
+    const others = (this.warnings.get(object) ?? []).filter((each) => each.message !== message);
+    this.warnings.delete(object);
+    this.warnings.set(object, [...others, { ...warning, atMs: this.now() }].slice(-mostWarnings));
+    const [oldest] = this.warnings.keys();
+    if (this.warnings.size > mostWarned && oldest !== undefined) this.warnings.delete(oldest);
+  }
+
+  /** What was wrong with it before is told no more. */
+  objectChanged(object: string): void {
+    const warnings = this.warnings.get(object);
+    if (warnings === undefined) return;
+    const left = warnings.filter(({ atMs }) => atMs >= this.now() - sameTurnMs);
+    if (left.length > 0) this.warnings.set(object, left);
+    else this.warnings.delete(object);
+  }
+
+  watchStarted(resource: string): void {
+    const watch = this.watch(resource);
+    if (!watch.watching) Object.assign(watch, { watching: true, sinceMs: this.now() });
+  }
+
+  watchEnded(resource: string, reason: string): void {
+    const watch = this.watch(resource);
+    Object.assign(watch, { watching: false, sinceMs: this.now(), restarts: watch.restarts + 1, lastEnd: reason });
+  }
+
+  relisted(resource: string): void {
+    this.watch(resource).relists++;
+  }
+
+  requestDone({ code, host }: AnsweredRequest): void {
+    const isAnswer = /^[123]/.test(code);
+    this.api = isAnswer
+      ? { host, failures: 0, lastAnswer: iso(this.now()) }
+      : { ...this.api, host, failures: this.api.failures + 1, lastFailure: code === '<error>' ? 'no answer' : code };
+  }
+
+  /** Why the rules for the present cluster are not in force. */
+  notReady(): string[] {
+    const waitingFor = this.waitingFor();
+    if (waitingFor.length > 0) return [...waitingFor];
+    return [...this.families].flatMap(([family, { facts, failures, lastError = '' }]) => {
+      if (failures > 0) return [`the ${family} rules cannot be written: ${lastError}`];
+      return facts === undefined ? [`the first ${family} rules are being written`] : [];
+    });
+  }
+
+  status(of: Pick<DaemonStatus, 'version' | 'node' | 'mode'>): DaemonStatus {
+    const { rss, heapUsed } = process.memoryUsage();
+    const nowMs = this.now();
+    const families = [...this.families].map(([family, record]) => [family, familyStatus(record, nowMs)] as const);
+    const watches = [...this.watches].map(([resource, record]) => [resource, watchStatus(record)] as const);
+    return {
+      ...of,
+      now: iso(nowMs),
+      started: iso(nowMs - process.uptime() * 1000),
+      notReady: this.notReady(),
+      families: Object.fromEntries(families),
+      watches: Object.fromEntries(watches),
+      api: this.api,
+      drift: { repairs: this.repairs, ...(this.repairedMs === undefined ? {} : { last: iso(this.repairedMs) }) },
+      errors: this.errors,
+      warnings: [...this.warnings.values()]
+        .flat()
+        .map(({ object, kind, message, atMs }): WarningStatus => ({ object, kind, message, at: iso(atMs) }))
+        .sort((a, b) => b.at.localeCompare(a.at)),
+      memory: { residentBytes: rss, heapBytes: heapUsed },
+    };
+  }
+
+  private of(family: Family): FamilyRecord {
+    let record = this.families.get(family);
+    if (record === undefined) this.families.set(family, (record = { failures: 0, history: new SyncHistory() }));
+    return record;
+  }
+
+  private watch(resource: string): WatchRecord {
+    let watch = this.watches.get(resource);
+    if (watch === undefined) {
+      watch = { watching: false, sinceMs: this.now(), restarts: 0, relists: 0 };
+      this.watches.set(resource, watch);
+    }
+    return watch;
+  }
+}
+
+function familyStatus(
+  { facts, pendingSinceMs, failures, lastError, history }: FamilyRecord,
+  nowMs: number,
+): FamilyStatus {
+  const state =
+    failures > 0 ? 'failing' : facts === undefined ? 'waiting' : pendingSinceMs === undefined ? 'in force' : 'behind';
+  return {
+    state,
+    services: facts?.services ?? 0,
+    endpoints: facts?.endpoints ?? 0,
+    rules: facts?.rules ?? {},
+    ...(facts && { lastSync: { at: iso(facts.atMs), ms: facts.ms, rules: facts.written, bytes: facts.bytes } }),
+    ...(pendingSinceMs === undefined ? {} : { pendingSince: iso(pendingSinceMs) }),
+    failures,
+    ...(failures === 0 || lastError === undefined ? {} : { lastError }),
+    history: history.lastHour(nowMs),
+  };
+}
+
+function watchStatus({ watching, sinceMs, restarts, relists, lastEnd }: WatchRecord): WatchStatus {
+  return { watching, since: iso(sinceMs), restarts, relists, ...(lastEnd === undefined ? {} : { lastEnd }) };
+}
