@@ -1,20 +1,15 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
-import PQueue from 'p-queue';
 import { AgentNode, nodeWaits, readHostAddresses } from './agent-node';
 import type { AgentTelemetry } from './agent-telemetry';
-import type { Backend } from './backends/backend';
 import type { ProxyConfiguration } from './config/configuration';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
 import type { Family } from './model/address';
 import type { ClusterChange, ClusterWarning } from './model/cluster';
+import { type Machine, MachineLoops, repeat } from './machine-loops';
 import { ClusterStore } from './model/cluster-store';
-import { Reconciler } from './reconciler/reconciler';
-import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
-import type { SyncReport } from './reconciler/sync-report';
 import type { ClusterSink, Source } from './sources/source';
 import type { Logger } from './telemetry/log';
-import type { DriftWatch } from './xtables/drift';
 
 export interface AgentOptions {
   readonly configuration: ProxyConfiguration;
@@ -33,25 +28,11 @@ export interface AgentOptions {
   readonly needsNoNode?: boolean;
 }
 
-/** What is on this machine to write to. */
-export interface Machine {
-  /** Of the families that it has. */
-  readonly backends: ReadonlyMap<Family, Backend<unknown>>;
-  /** Not in a dry run. */
-  readonly drift?: DriftWatch;
-}
-
-const tendMs = 5000;
 const mostWarned = 1000;
-interface FamilyLoop {
-  readonly reconciler: Reconciler<unknown>;
-  readonly flows: StaleFlowCleaner | undefined;
-}
 
 export class Agent implements ClusterSink {
   private readonly store: ClusterStore;
-  private machine: Machine | undefined;
-  private readonly loops = new Map<Family, FamilyLoop>();
+  private loops: MachineLoops | undefined;
   private readonly stopping = new AbortController();
   private readonly node: AgentNode;
   private warned = new Set<string>();
@@ -87,7 +68,7 @@ export class Agent implements ClusterSink {
     const { nodeName } = this.options;
     return [
       ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
-      ...(this.machine === undefined ? ['the tools of this machine have not answered yet'] : []),
+      ...(this.loops === undefined ? ['the tools of this machine have not answered yet'] : []),
       ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
       ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
     ];
@@ -97,32 +78,18 @@ export class Agent implements ClusterSink {
   async start(openMachine: () => Promise<Machine>): Promise<void> {
     this.options.source.start(this);
     await this.readHostAddresses();
-    const machine = await openMachine();
-    this.machine = machine;
-    await machine.drift?.start();
-    const queue = new PQueue({ concurrency: 1 });
-    for (const [family, backend] of machine.backends) {
-      const loop = this.makeLoop(family, backend, queue);
-      this.loops.set(family, loop);
-      void loop.reconciler.readAhead();
-    }
-    this.begin();
-    void this.every(
-      () => this.node.addressPauseMs,
-      () => this.readHostAddresses(),
-    );
-    const { drift } = machine;
-    if ([...machine.backends.values()].some((backend) => 'tend' in backend)) void this.every(tendMs, () => this.tend());
-    if (drift !== undefined) void this.every(drift.pollMs, () => this.lookForDrift(drift));
+    await this.open(openMachine);
+    const { clock, log } = this.options;
+    const pauseMs = (): number => this.node.addressPauseMs;
+    void repeat({ clock, log, signal: this.stopping.signal, pauseMs, work: () => this.readHostAddresses() });
   }
 
   /** Ends after the write in hand. */
   async stop(): Promise<void> {
     this.stopping.abort();
-    const writers = [...this.loops.values()].map(({ reconciler }) => reconciler.stop());
+    const loops = this.loops?.stop();
     await this.options.source.stop();
-    await Promise.all(writers);
-    for (const { flows } of this.loops.values()) await flows?.stop();
+    await loops;
     this.options.conntrack?.close();
   }
 
@@ -159,43 +126,24 @@ export class Agent implements ClusterSink {
     void this.waitForAddresses();
   }
 
-  private makeLoop(family: Family, backend: Backend<unknown>, queue: PQueue): FamilyLoop {
-    const { configuration, clock, telemetry, conntrack, log, showBatch } = this.options;
-    const flows =
-      conntrack === undefined
-        ? undefined
-        : new StaleFlowCleaner({
-            family,
-            conntrack,
-            nodeAddresses: () => new Set(this.node.hostAddresses),
-            log,
-            onCleaned: (of, count, ms) => telemetry.flowsDeleted(of, count, ms),
-          });
-    const reconciler = new Reconciler({
-      family,
-      backend,
+  private async open(openMachine: () => Promise<Machine>): Promise<void> {
+    const { configuration, clock, log, telemetry, conntrack, showBatch } = this.options;
+    const loops = new MachineLoops({
+      machine: await openMachine(),
+      schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
       state: this.store,
       settings: () => this.node.settings,
-      queue,
+      hostAddresses: () => this.node.hostAddresses,
       clock,
-      schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
+      log,
+      telemetry,
+      conntrack,
+      showBatch,
       onWarning: (warning) => this.warn(warning),
-      onQueued: () => telemetry.queued(family),
-      onFailed: (failure) => telemetry.failed(failure),
-      onSynced: (report) => this.roundEnded(report),
-      ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
     });
-    return { reconciler: reconciler, flows };
-  }
-
-  private roundEnded(report: SyncReport): void {
-    const loop = this.loops.get(report.family);
-    if (loop === undefined) return;
-    const { reconciler, flows } = loop;
-    const plan = reconciler.currentPlan;
-    const backend = this.machine?.backends.get(report.family);
-    if (plan !== undefined && backend !== undefined) this.options.telemetry.synced(report, plan, backend.ruleCounts());
-    flows?.synced(report, () => reconciler.currentPlan);
+    await loops.open();
+    this.loops = loops;
+    this.begin();
   }
 
   private takeChanges(): void {
@@ -206,22 +154,21 @@ export class Agent implements ClusterSink {
       this.resettle();
       this.begin();
     }
-    if (services.size > 0)
-      for (const { reconciler } of this.loops.values()) reconciler.servicesChanged(services, triggerTimesMs);
+    if (services.size > 0) this.loops?.servicesChanged(services, triggerTimesMs);
   }
 
   /** Starts the first round, where all that it needs is known. */
   private begin(): void {
-    const { machine, node } = this;
-    if (this.hasBegun || machine === undefined || !this.isSynced) return;
+    const { loops, node } = this;
+    if (this.hasBegun || loops === undefined || !this.isSynced) return;
     if (node.lacksPodCIDRs() || this.lacksAddresses()) return;
-    const problem = node.checkFamilies([...machine.backends.keys()]);
+    const problem = node.checkFamilies(loops.families);
     if (problem !== undefined) {
       this.fail(new Error(problem));
       return;
     }
     this.hasBegun = true;
-    for (const { reconciler } of this.loops.values()) reconciler.start();
+    loops.begin();
   }
 
   private lacksAddresses(): boolean {
@@ -251,39 +198,10 @@ export class Agent implements ClusterSink {
 
   /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
   private resettle(): void {
-    if (!this.hasBegun || !this.node.resettle()) return;
-    for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
+    if (this.hasBegun && this.node.resettle()) this.loops?.settingsChanged();
   }
 
   private async readHostAddresses(): Promise<void> {
     if (await this.node.readAddresses()) this.resettle();
-  }
-
-  private async tend(): Promise<void> {
-    for (const { reconciler } of this.loops.values()) await reconciler.tend();
-  }
-
-  private async lookForDrift(drift: DriftWatch): Promise<void> {
-    if (!this.hasBegun || !(await drift.shouldRead())) return;
-    let looked = false;
-    try {
-      const looks: boolean[] = [];
-      for (const { reconciler } of this.loops.values()) looks.push(await reconciler.checkKernel());
-      looked = looks.every(Boolean);
-    } finally {
-      if (!looked) drift.askAgain();
-    }
-  }
-
-  private async every(pauseMs: number | (() => number), work: () => Promise<void>): Promise<void> {
-    const { clock, log } = this.options;
-    const { signal } = this.stopping;
-    for (;;) {
-      await clock.sleep(typeof pauseMs === 'number' ? pauseMs : pauseMs(), signal);
-      if (signal.aborted) return;
-      await work().catch((error: unknown) =>
-        log.warn({ reason: (error as Error).message }, 'a check of this machine failed'),
-      );
-    }
   }
 }

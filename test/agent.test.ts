@@ -1,8 +1,9 @@
-import { Agent, type Machine } from '../src/agent';
+import { Agent } from '../src/agent';
 import { AgentTelemetry } from '../src/agent-telemetry';
 import { IptablesBackend } from '../src/backends/iptables/backend';
 import { completeConfiguration } from '../src/config/complete';
 import type { ProxyConfiguration } from '../src/config/configuration';
+import type { Machine } from '../src/machine-loops';
 import type { EndpointSlice, Node, Service } from '../src/model/cluster';
 import { ProxyHealth } from '../src/servers/proxy-health';
 import type { ClusterSink, Source } from '../src/sources/source';
@@ -13,7 +14,14 @@ import { FakeClock, settle } from './reconciler/fake-clock';
 import { makeEndpoint, makeNode, makeService, makeSlice } from './support/cluster-objects';
 import { FakeIptables } from './support/fake-iptables';
 
-const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true, hasNfacct: false };
+const iptables = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 class FakeSource implements Source {
   sink: ClusterSink | undefined;

@@ -1,5 +1,4 @@
 /** The parts of this machine that IPVS mode writes to. */
-import type { Machine } from '../agent';
 import { IpvsBackend, type IpvsKernel } from '../backends/ipvs/backend';
 import { deleteOurServers } from '../backends/ipvs/cleanup';
 import { IpvsDevice, readNodeAddresses } from '../backends/ipvs/driver-device';
@@ -12,6 +11,7 @@ import type { IpvsSettings } from '../backends/ipvs/settings';
 import type { ProxyConfiguration } from '../config/configuration';
 import { CommandError, PreparedCommands, runCommand } from '../host/command';
 import { readSysctl } from '../host/sysctl';
+import type { Machine } from '../machine-loops';
 import type { Family } from '../model/address';
 import { schedulerName, type SchedulerName, schedulerNames } from '../model/scheduler';
 import { UserError } from '../model/user-error';

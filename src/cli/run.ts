@@ -1,5 +1,5 @@
 /** The daemon, and its dry run. */
-import { Agent, type Machine } from '../agent';
+import { Agent } from '../agent';
 import { AgentTelemetry } from '../agent-telemetry';
 import type { Backend } from '../backends/backend';
 import { IptablesBackend } from '../backends/iptables/backend';
@@ -11,10 +11,10 @@ import { runCommand } from '../host/command';
 import { Conntrack } from '../host/conntrack';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
-import { isIPv6Supported } from '../host/interfaces';
 import { NfGeneration } from '../host/nf-generation';
 import { PacketCounters } from '../host/packet-counters';
 import { readProcessUsage } from '../host/process-usage';
+import type { Machine } from '../machine-loops';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { ProxyHealth } from '../servers/proxy-health';
@@ -101,7 +101,6 @@ async function serve(
   if (manifests.length > 0) health.setNode({ leaving: false });
   const servers = openServers(configuration, { health, metrics, board }, log);
   await Promise.all(servers.map((server) => server.start()));
-  const present: readonly Family[] = (await isIPv6Supported()) ? families : ['IPv4'];
   const telemetry = new AgentTelemetry({
     backendName: configuration.mode,
     metrics,
@@ -111,7 +110,6 @@ async function serve(
     board,
     openServiceHealth: (family, addresses) =>
       new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
-    ...(configuration.mode === 'iptables' ? { onSynced: onceOfAll(present, () => void leaveIpvs(present, log)) } : {}),
   });
   const conntrack = new Conntrack(runCommand);
   const needsNoNode = manifests.length > 0;
@@ -130,14 +128,6 @@ async function serve(
   }
   log.info('stopped; the rules stay in force');
   return code;
-}
-
-/** Calls back when it was called with each of them. */
-function onceOfAll<T>(all: readonly T[], then: () => void): (one: T) => void {
-  const left = new Set(all);
-  return (one) => {
-    if (left.delete(one) && left.size === 0) then();
-  };
 }
 
 /** What a predecessor in IPVS mode left, once our rules are in force and its own are gone. */
@@ -187,7 +177,7 @@ async function openMachine(
     backends.set(family, new IptablesBackend(family, settings, drift.watched(tables)));
     health.updated(family, systemClock.now());
   }
-  return { backends, drift };
+  return { backends, drift, afterwards: () => leaveIpvs([...drivers.keys()], log) };
 }
 
 async function watchDrift(

@@ -1,0 +1,186 @@
+/** The loops of one machine: a reconciler a family, and what looks after the kernel beside them. They are replaced with the machine. */
+import PQueue from 'p-queue';
+import type { AgentTelemetry } from './agent-telemetry';
+import type { Backend } from './backends/backend';
+import type { Clock } from './host/clock';
+import type { Conntrack } from './host/conntrack';
+import type { Family } from './model/address';
+import type { ClusterState, ClusterWarning, ServiceKey } from './model/cluster';
+import type { NodeSettings } from './planner/plan';
+import { Reconciler } from './reconciler/reconciler';
+import type { ScheduleSettings } from './reconciler/schedule';
+import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
+import type { SyncReport } from './reconciler/sync-report';
+import type { Logger } from './telemetry/log';
+import type { DriftWatch } from './xtables/drift';
+
+/** What is on this machine to write to. */
+export interface Machine {
+  /** Of the families that it has. */
+  readonly backends: ReadonlyMap<Family, Backend<unknown>>;
+  /** Not in a dry run. */
+  readonly drift?: DriftWatch;
+  /** Called once, when the rules of every family are in force. It ends early when the signal is aborted, and never rejects. */
+  readonly afterwards?: (signal: AbortSignal) => Promise<void>;
+  /** Ends what was opened; the rules stay. */
+  readonly close?: () => void;
+}
+
+export interface MachineLoopsOptions {
+  readonly machine: Machine;
+  readonly schedule: ScheduleSettings;
+  readonly state: ClusterState;
+  readonly settings: () => NodeSettings;
+  readonly hostAddresses: () => readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly telemetry: AgentTelemetry;
+  readonly conntrack: Conntrack | undefined;
+  readonly showBatch: ((family: Family, text: string) => void) | undefined;
+  readonly onWarning: (warning: ClusterWarning) => void;
+}
+
+const tendMs = 5000;
+
+interface FamilyLoop {
+  readonly backend: Backend<unknown>;
+  readonly reconciler: Reconciler<unknown>;
+  readonly flows: StaleFlowCleaner | undefined;
+}
+
+export class MachineLoops {
+  private readonly loops = new Map<Family, FamilyLoop>();
+  private readonly stopping = new AbortController();
+  private readonly schedule: { -readonly [K in keyof ScheduleSettings]: ScheduleSettings[K] };
+  /** Families whose rules are not in force yet. */
+  private readonly behind: Set<Family>;
+  private afterwards: Promise<void> | undefined;
+  private hasBegun = false;
+
+  constructor(private readonly options: MachineLoopsOptions) {
+    this.schedule = { ...options.schedule };
+    this.behind = new Set(options.machine.backends.keys());
+    const queue = new PQueue({ concurrency: 1 });
+    for (const [family, backend] of options.machine.backends)
+      this.loops.set(family, this.makeLoop(family, backend, queue));
+  }
+
+  get families(): readonly Family[] {
+    return [...this.loops.keys()];
+  }
+
+  /** Looks at the kernel; rounds begin later. */
+  async open(): Promise<void> {
+    const { machine, clock, log } = this.options;
+    const { drift, backends } = machine;
+    await drift?.start();
+    for (const { reconciler } of this.loops.values()) void reconciler.readAhead();
+    const every = (ms: number, work: () => Promise<void>): void => {
+      void repeat({ clock, log, signal: this.stopping.signal, pauseMs: () => ms, work });
+    };
+    if ([...backends.values()].some((backend) => 'tend' in backend)) every(tendMs, () => this.tend());
+    if (drift !== undefined) every(drift.pollMs, () => this.lookForDrift(drift));
+  }
+
+  /** The first round, where all that it needs is known. */
+  begin(): void {
+    this.hasBegun = true;
+    for (const { reconciler } of this.loops.values()) reconciler.start();
+  }
+
+  servicesChanged(keys: ReadonlySet<ServiceKey>, triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>): void {
+    for (const { reconciler } of this.loops.values()) reconciler.servicesChanged(keys, triggerTimesMs);
+  }
+
+  settingsChanged(): void {
+    for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
+  }
+
+  /** From the next round on. */
+  setSchedule(schedule: ScheduleSettings): void {
+    Object.assign(this.schedule, schedule);
+  }
+
+  /** Ends after the write in hand. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await Promise.all([...this.loops.values()].map(({ reconciler }) => reconciler.stop()));
+    for (const { flows } of this.loops.values()) await flows?.stop();
+    await this.afterwards;
+    this.options.machine.close?.();
+  }
+
+  private makeLoop(family: Family, backend: Backend<unknown>, queue: PQueue): FamilyLoop {
+    const { clock, telemetry, conntrack, log, showBatch, state, settings, hostAddresses } = this.options;
+    const flows =
+      conntrack === undefined
+        ? undefined
+        : new StaleFlowCleaner({
+            family,
+            conntrack,
+            nodeAddresses: () => new Set(hostAddresses()),
+            log,
+            onCleaned: (of, count, ms) => telemetry.flowsDeleted(of, count, ms),
+          });
+    const reconciler = new Reconciler({
+      family,
+      backend,
+      state,
+      settings,
+      queue,
+      clock,
+      schedule: this.schedule,
+      onWarning: this.options.onWarning,
+      onQueued: () => telemetry.queued(family),
+      onFailed: (failure) => telemetry.failed(failure),
+      onSynced: (report) => this.roundEnded(report),
+      ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
+    });
+    return { backend, reconciler, flows };
+  }
+
+  private roundEnded(report: SyncReport): void {
+    const loop = this.loops.get(report.family);
+    const plan = loop?.reconciler.currentPlan;
+    if (loop === undefined || plan === undefined) return;
+    this.options.telemetry.synced(report, plan, loop.backend.ruleCounts());
+    loop.flows?.synced(report, () => loop.reconciler.currentPlan);
+    if (this.behind.delete(report.family) && this.behind.size === 0 && !this.stopping.signal.aborted)
+      this.afterwards = this.options.machine.afterwards?.(this.stopping.signal);
+  }
+
+  private async tend(): Promise<void> {
+    for (const { reconciler } of this.loops.values()) await reconciler.tend();
+  }
+
+  private async lookForDrift(drift: DriftWatch): Promise<void> {
+    if (!this.hasBegun || !(await drift.shouldRead())) return;
+    let looked = false;
+    try {
+      const looks: boolean[] = [];
+      for (const { reconciler } of this.loops.values()) looks.push(await reconciler.checkKernel());
+      looked = looks.every(Boolean);
+    } finally {
+      if (!looked) drift.askAgain();
+    }
+  }
+}
+
+export interface Repetition {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly pauseMs: () => number;
+  readonly work: () => Promise<void>;
+}
+
+/** After each pause, until the signal is aborted; what fails is logged. */
+export async function repeat({ clock, log, signal, pauseMs, work }: Repetition): Promise<void> {
+  for (;;) {
+    await clock.sleep(pauseMs(), signal);
+    if (signal.aborted) return;
+    await work().catch((error: unknown) =>
+      log.warn({ reason: (error as Error).message }, 'a check of this machine failed'),
+    );
+  }
+}
