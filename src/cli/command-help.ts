@@ -1,10 +1,10 @@
 /** Commands and their help texts, made of the flag table. */
 import { Command, Option } from 'commander';
 import type { Help } from 'commander';
-import { cleanupFlags, configFlags, renderFlags, runFlags } from './flags';
+import { cleanupFlags, configFlags, preflightFlags, renderFlags, runFlags } from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'cleanup' | 'config';
+export type CommandName = 'run' | 'render' | 'preflight' | 'cleanup' | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -32,6 +32,12 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
       'kubectl get svc,endpointslices,nodes -A -o yaml | vipwire render -f - --node node-1',
       'vipwire render --kubeconfig ~/.kube/config --output summary',
     ],
+  },
+  preflight: {
+    usage: 'preflight [flags]',
+    about: 'Say whether this node and its rights are ready for the daemon with these flags. Exit 0: ready, 1: not.',
+    flags: preflightFlags,
+    examples: ['vipwire preflight --config=/var/lib/kube-proxy/config.conf --hostname-override=node-1'],
   },
   cleanup: {
     usage: 'cleanup [flags]',

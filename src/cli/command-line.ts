@@ -63,9 +63,18 @@ export interface ConfigCheckInvocation {
   readonly file: string;
 }
 
+/** Look whether this node is ready, and end. */
+export interface PreflightInvocation {
+  readonly kind: 'preflight';
+  readonly flags: FlagSettings;
+  readonly iptablesVariant: IptablesVariant;
+  readonly output: 'table' | 'json';
+}
+
 export type Invocation =
   | RunInvocation
   | InitInvocation
+  | PreflightInvocation
   | RenderInvocation
   | CleanupInvocation
   | WriteConfigInvocation
@@ -99,6 +108,7 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   if (name !== 'render') given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
+  if (name === 'preflight') return interpretPreflight(given, variant);
   const path = given.text('write-config-to');
   if (path !== '') return { kind: 'write-config', flags: given.configuration('file', false, 'without ports'), path };
   if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
@@ -150,6 +160,15 @@ function interpretCleanup(given: GivenFlags, variant: string): CleanupInvocation
   return {
     kind: 'cleanup',
     flags: given.configuration('file', true),
+    iptablesVariant: chooseVariant(given, variant),
+  };
+}
+
+function interpretPreflight(given: GivenFlags, variant: string): PreflightInvocation {
+  return {
+    kind: 'preflight',
+    flags: given.configuration('file', false),
+    output: given.choice('output', ['table', 'json'], 'table'),
     iptablesVariant: chooseVariant(given, variant),
   };
 }

@@ -209,6 +209,15 @@ export const renderFlags: readonly Flag[] = [
   help,
 ];
 
+/** The daemon's, but those of a source or of another task: the command line of a kube-proxy fits. */
+export const preflightFlags: readonly Flag[] = [
+  flag('output', text, own, 'table or json (default table)', { short: 'o', placeholder: 'FORMAT' }),
+  ...runFlags.filter(
+    ({ name }) =>
+      !['manifests', 'watch', 'dry-run', 'cleanup', 'init-only', 'write-config-to', 'version'].includes(name),
+  ),
+];
+
 export const cleanupFlags: readonly Flag[] = [
   iptablesVariant,
   { ...config, group: logging, help: 'For its logging fields' },

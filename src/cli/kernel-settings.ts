@@ -3,7 +3,7 @@ import type { ConntrackConfiguration, ProxyConfiguration } from '../config/confi
 import { runCommand } from '../host/command';
 import { countCpus } from '../host/cpu-count';
 import { loadModules } from '../host/kernel-modules';
-import { readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
+import { isSysctlWritable, readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
 import { answersOnLocalhost } from '../planner/node-settings';
 import type { Logger } from '../telemetry/log';
 
@@ -98,6 +98,18 @@ export async function setUpKernel(source: SettingsSource, log: Logger, setter: S
   // The kubelet has seen to the process's own: -997 for a critical Pod.
   const level = unmet.every(({ setting }) => setting.field === 'oomScoreAdj') ? 'info' : 'warn';
   log[level]({ settings: what }, 'kernel settings that could not be written; --init-only, run privileged, writes them');
+}
+
+/** What would have to be written, and cannot be. */
+export async function findUnwritable(source: SettingsSource): Promise<string[]> {
+  const found: string[] = [];
+  for (const setting of planKernelSettings(source, countCpus(), 'init')) {
+    const now = await readSysctl(setting.path).catch(() => undefined);
+    const isMet = now !== undefined && (setting.isFloor ? Number(now) >= setting.value : now === String(setting.value));
+    if (isMet || (await isSysctlWritable(setting.path))) continue;
+    found.push(`${print(setting)} (now ${now ?? 'missing'})`);
+  }
+  return found;
 }
 
 async function isConntrackMissing(settings: readonly KernelSetting[]): Promise<boolean> {

@@ -4,6 +4,7 @@ import { cleanup } from './cleanup';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
+import { preflight } from './preflight/preflight';
 import { render } from './render';
 import { run } from './run';
 
@@ -23,6 +24,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         process.exit(await run(invocation));
       case 'init':
         process.exitCode = await initNode(invocation);
+        return;
+      case 'preflight':
+        process.exitCode = await preflight(invocation);
         return;
       case 'render':
         process.exitCode = await render(invocation);

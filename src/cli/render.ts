@@ -8,7 +8,6 @@ import { readStandardInput, readTextFile } from '../host/files';
 import type { Family } from '../model/address';
 import type { Node } from '../model/cluster';
 import { ClusterStore } from '../model/cluster-store';
-import { UserError } from '../model/user-error';
 import { sortedServices } from '../planner/describe';
 import { planNodeSettings } from '../planner/node-settings';
 import type { NodeSettings, Plan } from '../planner/plan';
@@ -21,10 +20,8 @@ import type { KernelTables } from '../xtables/rules';
 import { type RenderInvocation, version } from './command-line';
 import { usualSettings } from './iptables-settings';
 import { dryIpvsBackend } from './ipvs-machine';
-import { openKubernetes } from './source';
+import { listOnce, openKubernetes } from './source';
 import { printSummary } from './summary';
-
-const listWaitMs = 30_000;
 
 export async function render(invocation: RenderInvocation): Promise<number> {
   const { configuration, warnings } = await effectiveConfiguration(invocation.flags, readTextFile);
@@ -57,26 +54,6 @@ async function openSource(
   const paths = invocation.files.filter((path) => path !== '-');
   const texts = paths.length === invocation.files.length ? [] : [{ path: '-', text: await readStandardInput() }];
   return ManifestSource.open({ paths, texts, watch: false });
-}
-
-async function listOnce(source: Source, store: ClusterStore, log: Logger): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(
-        () => reject(new UserError(`no list of Services from the API server in ${listWaitMs / 1000} s`)),
-        listWaitMs,
-      );
-      source.start({
-        apply: (changes) => store.apply(changes),
-        warn: ({ object, kind, message }) => log.warn({ object, kind }, message),
-        synced: resolve,
-      });
-    });
-  } finally {
-    clearTimeout(timer);
-    await source.stop();
-  }
 }
 
 /** The node that was named, or the only one given. */

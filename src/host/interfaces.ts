@@ -1,5 +1,5 @@
 /** The addresses of this network namespace. */
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { type Family, parseAddress } from '../model/address';
 import { runCommand, type RunCommand } from './command';
 import { NetlinkSocket, NetlinkUnavailableError, netlinkProtocols } from './netlink';
@@ -69,4 +69,18 @@ export async function isIPv6Supported(): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Linux bridges. */
+export async function readBridges(): Promise<string[]> {
+  const names = await readdir('/sys/class/net').catch(() => []);
+  const isBridge = await Promise.all(
+    names.map((name) =>
+      access(`/sys/class/net/${name}/bridge`).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return names.filter((_, i) => isBridge[i]);
 }

@@ -2,7 +2,7 @@
  * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. Settings that
  * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, writeFile } from 'node:fs/promises';
 
 /** missing: this kernel (or a module that is not loaded) has no such setting. refused: not a value for it. */
 export type SysctlProblem = 'missing' | 'read-only' | 'refused';
@@ -50,4 +50,12 @@ export async function writeSysctl(sysctl: string, value: string): Promise<boolea
   } catch (error) {
     throw asSysctlError(sysctl, error);
   }
+}
+
+/** Whether a value that it takes could be written. */
+export function isSysctlWritable(sysctl: string): Promise<boolean> {
+  return access(fileOf(sysctl), constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,0 +1,52 @@
+/** What mode ipvs needs beside iptables. ip_vs is loaded for it; a virtual server and a set come and go. */
+import { openServers } from '../../backends/ipvs/driver-servers';
+import type { IpvsConfiguration } from '../../config/configuration';
+import { CommandError, runCommand } from '../../host/command';
+import { schedulerName } from '../../model/scheduler';
+import { UserError } from '../../model/user-error';
+import type { IptablesDriver } from '../../xtables/driver';
+import { fail, type Finding, ok } from './report';
+
+const probe = 'VIPWIRE-PREFLIGHT';
+
+export async function checkIpvs(
+  { scheduler }: IpvsConfiguration,
+  tables: IptablesDriver | undefined,
+): Promise<Finding[]> {
+  return [await checkScheduler(schedulerName(scheduler)), await checkSets(tables)];
+}
+
+async function checkScheduler(name: ReturnType<typeof schedulerName>): Promise<Finding> {
+  try {
+    const servers = await openServers('IPv4', runCommand);
+    try {
+      await servers.requireScheduler(name);
+    } finally {
+      servers.close();
+    }
+    return ok('IPVS', `ip_vs with scheduler ${name}`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // `the kernel has no IPVS: load it on the node ...`
+    const [what = '', todo = ''] = error.message.split(/: (.*)/s);
+    return fail('IPVS', what, todo);
+  }
+}
+
+async function checkSets(tables: IptablesDriver | undefined): Promise<Finding> {
+  try {
+    const { stdout } = await runCommand('ipset', ['--version']);
+    await runCommand('ipset', ['create', probe, 'hash:ip,port']);
+    try {
+      if (tables !== undefined && !(await tables.canTake({ nat: `-m set --match-set ${probe} dst,dst -j RETURN` })))
+        return fail('ipset', 'iptables of this kernel cannot match sets', 'modprobe xt_set');
+    } finally {
+      await runCommand('ipset', ['destroy', probe]);
+    }
+    return ok('ipset', stdout.trim().split('\n')[0] ?? '');
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const todo = error.notFound ? 'install ipset; the image has it' : 'modprobe ip_set ip_set_hash_ipport';
+    return fail('ipset', error.message, todo);
+  }
+}

@@ -1,0 +1,163 @@
+/** Rights, tools and settings of this machine. */
+import type { ProxyConfiguration } from '../../config/configuration';
+import { CommandError, runCommand } from '../../host/command';
+import { readBridges } from '../../host/interfaces';
+import { NetlinkUnavailableError } from '../../host/netlink';
+import { NfGeneration } from '../../host/nf-generation';
+import { capabilities, readCapabilities } from '../../host/processes';
+import { isSysctlWritable, readSysctl } from '../../host/sysctl';
+import type { Family } from '../../model/address';
+import { UserError } from '../../model/user-error';
+import { createLogger } from '../../telemetry/logger';
+import type { IptablesDriver } from '../../xtables/driver';
+import type { IptablesVariant } from '../command-line';
+import { findUnwritable } from '../kernel-settings';
+import { openTables } from '../tables';
+import { fail, type Finding, ok, warn } from './report';
+
+/** undefined: the kernel has it not. */
+async function numberAt(sysctl: string): Promise<number | undefined> {
+  return readSysctl(sysctl).then(Number, () => undefined);
+}
+
+export async function checkRights(): Promise<Finding> {
+  const has = await readCapabilities();
+  const missing = Object.entries({ NET_ADMIN: capabilities.netAdmin, NET_RAW: capabilities.netRaw })
+    .filter(([, bit]) => (has & (1n << BigInt(bit))) === 0n)
+    .map(([name]) => name);
+  if (missing.length === 0) return ok('capabilities', 'NET_ADMIN, NET_RAW');
+  return fail('capabilities', `not: ${missing.join(', ')}`, 'run as root, or with both capabilities');
+}
+
+export interface TablesFound {
+  readonly findings: readonly Finding[];
+  readonly drivers: ReadonlyMap<Family, IptablesDriver>;
+}
+
+/** Opens the tables as the daemon does, and tries matches in a chain that goes at once. */
+export async function checkIptables(
+  wanted: IptablesVariant,
+  { mode }: Pick<ProxyConfiguration, 'mode'>,
+): Promise<TablesFound> {
+  const heard: Finding[] = [];
+  const log = createLogger({ verbosity: 0, format: 'json' }, (line) => {
+    const { level, msg } = JSON.parse(line) as { level: string; msg: string };
+    if (level === 'warn') heard.push(warn('iptables', msg, ''));
+  });
+  try {
+    const drivers = await openTables(wanted, log, 'reading');
+    const [first] = drivers.values();
+    if (first !== undefined && mode === 'iptables') heard.push(...(await checkMatches(first)));
+    const variant = first?.variant ?? 'nft';
+    const { stdout } = await runCommand(`iptables-${variant}`, ['--version']);
+    const version = /v[\d.]+/.exec(stdout)?.[0] ?? '';
+    const families = [...drivers.keys()].join(', ');
+    return { findings: [ok('iptables', `${variant} ${version}: ${families}`), ...heard], drivers };
+  } catch (error) {
+    if (!(error instanceof UserError || error instanceof CommandError)) throw error;
+    return {
+      findings: [fail('iptables', error.message, 'install iptables, or run where it works')],
+      drivers: new Map(),
+    };
+  }
+}
+
+const matches = [
+  [
+    'xt_recent',
+    '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe',
+    'sessionAffinity ClientIP has no effect',
+  ],
+  ['xt_sctp', '-p sctp -m sctp --dport 1', 'SCTP ports are not served'],
+  ['xt_statistic', '-m statistic --mode random --probability 0.5', 'nothing is balanced'],
+] as const;
+
+async function checkMatches(driver: IptablesDriver): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [module, match, without] of matches)
+    if (!(await driver.canMatch(match)))
+      findings.push(warn('iptables', `the kernel has no ${module}: ${without}`, `modprobe ${module}`));
+  return findings;
+}
+
+export async function checkTools(): Promise<Finding> {
+  const missing: string[] = [];
+  const lacks = async (tool: string): Promise<boolean> =>
+    runCommand(tool, ['--version']).then(
+      () => false,
+      (error: unknown) => error instanceof CommandError && error.notFound,
+    );
+  if (await lacks('flock')) missing.push('flock (util-linux), by which two of us on one node write in turn');
+  const generation = new NfGeneration();
+  const error: unknown = await generation.readGeneration().catch((thrown: unknown) => thrown);
+  generation.close();
+  if (error instanceof NetlinkUnavailableError)
+    for (const tool of ['ip', 'conntrack'])
+      if (await lacks(tool)) missing.push(`${tool}, in whose place the netlink addon does not load`);
+  if (missing.length === 0) return ok('tools', 'all that are called');
+  return warn('tools', `not: ${missing.join('; ')}`, 'install them; the image has them');
+}
+
+const forwarding: Readonly<Record<Family, string>> = {
+  IPv4: 'net/ipv4/ip_forward',
+  IPv6: 'net/ipv6/conf/all/forwarding',
+};
+
+export async function checkSettings(configuration: ProxyConfiguration, families: Iterable<Family>): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const family of families) {
+    const path = forwarding[family];
+    // There vipwire sees to it, as kube-proxy does.
+    if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await isSysctlWritable(path))) continue;
+    if ((await numberAt(path)) === 0)
+      findings.push(
+        warn(
+          'forwarding',
+          `${family} is off: nothing passes between pods and the network`,
+          `sysctl -w ${path.replaceAll('/', '.')}=1`,
+        ),
+      );
+  }
+  const unwritable = await findUnwritable(configuration);
+  findings.push(
+    unwritable.length === 0
+      ? ok('kernel settings', 'as the configuration asks, or can be written')
+      : warn(
+          'kernel settings',
+          `cannot be written: ${unwritable.join(', ')}`,
+          'run --init-only in a privileged init container first',
+        ),
+  );
+  const bridges = (await readBridges()).filter((name) => name !== 'docker0');
+  if (bridges.length > 0 && (await numberAt('net/bridge/bridge-nf-call-iptables')) !== 1)
+    findings.push(
+      warn(
+        'bridges',
+        `what pods send each other through ${bridges.join(', ')} passes by iptables`,
+        'where the CNI has its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
+      ),
+    );
+  return [...findings, ...(await checkConntrack())];
+}
+
+async function checkConntrack(): Promise<Finding[]> {
+  const count = await numberAt('net/netfilter/nf_conntrack_count');
+  const max = await numberAt('net/netfilter/nf_conntrack_max');
+  if (count === undefined || max === undefined)
+    return [
+      warn(
+        'connection tracker',
+        'nf_conntrack is not loaded yet',
+        'the first rule loads it; else modprobe nf_conntrack',
+      ),
+    ];
+  const what = `${count} of ${max} connections`;
+  if (count < 0.8 * max) return [ok('connection tracker', what)];
+  return [
+    warn(
+      'connection tracker',
+      `${what}: new ones are dropped when it is full`,
+      'raise conntrack.min or conntrack.maxPerCore',
+    ),
+  ];
+}

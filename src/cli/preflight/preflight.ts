@@ -1,0 +1,104 @@
+/** `vipwire preflight`: whether this node is ready for a service proxy of this configuration. Changes nothing that stays. */
+import type { ProxyConfiguration } from '../../config/configuration';
+import { effectiveConfiguration } from '../../config/effective';
+import { chooseNodeName } from '../../config/node-name';
+import { readTextFile } from '../../host/files';
+import { hostName } from '../../host/host-name';
+import { readProcesses } from '../../host/processes';
+import { readOpenSockets } from '../../host/sockets';
+import { readSysctl } from '../../host/sysctl';
+import type { Service } from '../../model/cluster';
+import { ClusterStore } from '../../model/cluster-store';
+import { UserError } from '../../model/user-error';
+import { createLogger } from '../../telemetry/logger';
+import type { PreflightInvocation } from '../command-line';
+import { listOnce, openApiClient, openKubernetes } from '../source';
+import { checkApi } from './check-api';
+import { checkIpvs } from './check-ipvs';
+import { checkIptables, checkRights, checkSettings, checkTools } from './check-machine';
+import { checkPorts, parsePortRanges } from './check-ports';
+import { checkProcesses } from './check-processes';
+import { fail, type Finding, hasFailed, ok, printJson, printTable, warn } from './report';
+
+/** 1 where something failed. */
+export async function preflight({ flags, iptablesVariant, output }: PreflightInvocation): Promise<number> {
+  const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
+  const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
+  const { mode } = configuration;
+  const findings: Finding[] = [
+    ok('kernel', await readSysctl('kernel/osrelease').catch(() => 'unknown')),
+    ...warnings.map((warning) => warn('configuration', warning, '')),
+    await checkRights(),
+  ];
+  const { findings: ofTables, drivers } = await checkIptables(iptablesVariant, configuration);
+  findings.push(...ofTables, await checkTools());
+  if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers.get('IPv4'))));
+  findings.push(...(await checkSettings(configuration, drivers.keys())));
+  const others = checkProcesses(await readProcesses());
+  findings.push(...others, ...(await checkCluster(configuration, nodeName, others)));
+  process.stdout.write(
+    output === 'json'
+      ? printJson(mode, nodeName, findings)
+      : printTable(`vipwire preflight: mode ${mode}, node ${nodeName}`, findings),
+  );
+  return hasFailed(findings) ? 1 : 0;
+}
+
+async function checkCluster(
+  configuration: ProxyConfiguration,
+  nodeName: string,
+  others: readonly Finding[],
+): Promise<Finding[]> {
+  const client = openApiClient(configuration);
+  const findings = await checkApi(client).finally(() => client.close());
+  if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not looked at: there is no list of Services', '')];
+  const store = new ClusterStore(Date.now());
+  const log = createLogger({ verbosity: 0, format: 'json' }, () => undefined);
+  try {
+    await listOnce(openKubernetes(configuration, nodeName, log), store, log);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return [...findings, fail('API server', error.message, '')];
+  }
+  const services = [...store.services.values()];
+  const [ephemeral = '', reserved = ''] = await Promise.all(
+    ['ip_local_port_range', 'ip_local_reserved_ports'].map((name) => readSysctl(`net/ipv4/${name}`).catch(() => '')),
+  );
+  return [
+    ...findings,
+    checkNode(store, nodeName),
+    ...checkPorts({
+      services,
+      sockets: await readOpenSockets(),
+      ephemeral: parsePortRanges(ephemeral),
+      reserved: parsePortRanges(reserved),
+      isProxied: others.some(({ level }) => level !== 'ok'),
+    }),
+    ...(await checkAffinity(configuration, services)),
+  ];
+}
+
+function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
+  const node = nodes.get(nodeName);
+  if (node === undefined) return warn('Node', `there is no Node ${nodeName}`, 'name it: --hostname-override');
+  const zone = node.zone === '' ? '' : `, zone ${node.zone}`;
+  return ok('Node', `${nodeName}: ${node.addresses.join(', ') || 'no address'}${zone}`);
+}
+
+/** Of xt_recent; the kernel's own default. */
+const fewClients = 100;
+
+async function checkAffinity({ mode }: ProxyConfiguration, services: readonly Service[]): Promise<Finding[]> {
+  const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
+  if (mode !== 'iptables' || count === 0) return [];
+  const most = Number(await readSysctl('/sys/module/xt_recent/parameters/ip_list_tot').catch(() => String(fewClients)));
+  const what = `${count} Services; ${most} clients an endpoint are remembered`;
+  if (most > fewClients) return [ok('session affinity', what)];
+  return [
+    warn(
+      'session affinity',
+      `${what}, the next one takes the place of the oldest`,
+      'more: `options xt_recent ip_list_tot=10000` in /etc/modprobe.d, before the module is loaded',
+    ),
+  ];
+}

@@ -1,0 +1,53 @@
+/** What preflight found: a row a check. */
+import { alignColumns } from '../columns';
+
+export type Level = 'ok' | 'warn' | 'fail';
+
+export interface Finding {
+  readonly check: string;
+  readonly level: Level;
+  /** What is so. */
+  readonly what: string;
+  /** What to do; '' where nothing is to be done. */
+  readonly todo: string;
+}
+
+export function ok(check: string, what: string): Finding {
+  return { check, level: 'ok', what, todo: '' };
+}
+
+export function warn(check: string, what: string, todo: string): Finding {
+  return { check, level: 'warn', what, todo };
+}
+
+export function fail(check: string, what: string, todo: string): Finding {
+  return { check, level: 'fail', what, todo };
+}
+
+/** Some of a long list: `a, b, c and 4 more`. */
+export function some(items: readonly string[], most = 3): string {
+  const more = items.length - most;
+  return more <= 0 ? items.join(', ') : `${items.slice(0, most).join(', ')} and ${more} more`;
+}
+
+function countOf(findings: readonly Finding[], level: Level): number {
+  return findings.filter((finding) => finding.level === level).length;
+}
+
+export function hasFailed(findings: readonly Finding[]): boolean {
+  return countOf(findings, 'fail') > 0;
+}
+
+/** What to do stands below what it is for. */
+export function printTable(title: string, findings: readonly Finding[]): string {
+  const rows = findings.flatMap(({ check, level, what, todo }) => [
+    [check, level, what],
+    ...(todo === '' ? [] : [['', '', `-> ${todo}`]]),
+  ]);
+  const counts = (['ok', 'warn', 'fail'] as const).map((level) => `${countOf(findings, level)} ${level}`).join(', ');
+  return `${title}\n\n${alignColumns([['CHECK', 'RESULT', 'FOUND'], ...rows])}\n${counts}\n`;
+}
+
+export function printJson(mode: string, node: string, findings: readonly Finding[]): string {
+  return `${JSON.stringify({ mode, node, failed: hasFailed(findings), findings }, null, 2)}\n`;
+}

@@ -1,0 +1,28 @@
+import { readdir, readFile } from 'node:fs/promises';
+
+export interface Process {
+  readonly pid: number;
+  readonly args: readonly string[];
+}
+
+/** Every process of this PID namespace but this one and the kernel's own. */
+export async function readProcesses(): Promise<Process[]> {
+  const processes: Process[] = [];
+  for (const name of await readdir('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    // It may have ended meanwhile.
+    const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (line !== '') processes.push({ pid, args: line.replace(/\0+$/, '').split('\0') });
+  }
+  return processes;
+}
+
+/** linux/capability.h */
+export const capabilities = { netAdmin: 12, netRaw: 13 } as const;
+
+/** Those in effect, a bit each. */
+export async function readCapabilities(): Promise<bigint> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+}

@@ -1,0 +1,49 @@
+/** Sockets of this network namespace that others can reach. */
+import { type Family, formatAddress } from '../model/address';
+import { readProcFile } from './proc-file';
+
+export interface OpenSocket {
+  readonly protocol: 'TCP' | 'UDP';
+  readonly family: Family;
+  /** Canonical; a wildcard is `0.0.0.0` or `::`. */
+  readonly address: string;
+  readonly port: number;
+}
+
+const states = { TCP: '0A', UDP: '07' } as const; // TCP_LISTEN; TCP_CLOSE: a UDP socket that is not connected
+
+/** A table of /proc/net: TCP sockets that listen, UDP sockets that take from everybody. */
+export function parseSockets(text: string, protocol: OpenSocket['protocol'], family: Family): OpenSocket[] {
+  return text
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const [, local = '', , state = ''] = line.trim().split(/\s+/);
+      const [hex = '', port = ''] = local.split(':');
+      if (state !== states[protocol]) return [];
+      return [{ protocol, family, address: addressOf(hex, family), port: Number.parseInt(port, 16) }];
+    });
+}
+
+/** Words of 32 bits, each in the byte order of the machine; all that Node runs on are little-endian. */
+function addressOf(hex: string, family: Family): string {
+  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).reverse());
+  return formatAddress(family, BigInt(`0x${bytes.join('')}`));
+}
+
+/** None of a family or protocol that the kernel has not. */
+export async function readOpenSockets(): Promise<OpenSocket[]> {
+  const tables = [
+    ['tcp', 'TCP', 'IPv4'],
+    ['tcp6', 'TCP', 'IPv6'],
+    ['udp', 'UDP', 'IPv4'],
+    ['udp6', 'UDP', 'IPv6'],
+  ] as const;
+  const sockets: OpenSocket[] = [];
+  for (const [file, protocol, family] of tables) {
+    let text = '';
+    await readProcFile(`/proc/net/${file}`, (piece) => (text += piece)).catch(() => undefined);
+    sockets.push(...parseSockets(text, protocol, family));
+  }
+  return sockets;
+}

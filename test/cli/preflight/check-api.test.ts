@@ -1,0 +1,40 @@
+import { checkApi } from '../../../src/cli/preflight/check-api';
+import { ApiError } from '../../../src/sources/kubernetes/api-client';
+
+interface Review {
+  readonly spec: { readonly resourceAttributes: { readonly verb: string; readonly resource: string } };
+}
+
+/** `LEVEL what`, of a server that denies these or fails so. */
+async function found(denied: readonly string[], failure?: Error): Promise<string[]> {
+  const post = (_path: string, review: unknown): Promise<unknown> => {
+    const { verb, resource } = (review as Review).spec.resourceAttributes;
+    if (failure !== undefined) return Promise.reject(failure);
+    return Promise.resolve({ status: { allowed: !denied.includes(`${verb} ${resource}`) } });
+  };
+  return (await checkApi({ server: 'https://a', post })).map(({ level, what }) => `${level} ${what}`);
+}
+
+test.each<[string, readonly string[], Error | undefined, string[]]>([
+  ['all', [], undefined, ['ok https://a', 'ok list and watch Services, EndpointSlices, Nodes; write events']],
+  [
+    'what it needs',
+    ['watch services', 'list endpointslices'],
+    undefined,
+    ['ok https://a', 'fail not: watch services, list discovery.k8s.io/endpointslices'],
+  ],
+  [
+    'what it can do without',
+    ['watch nodes', 'create events'],
+    undefined,
+    [
+      'ok https://a',
+      'warn not: watch nodes; zone, addresses and podCIDRs of the node stay unknown',
+      'warn not: create events.k8s.io/events; no events on the Node',
+    ],
+  ],
+  ['nobody there', [], new Error('connect ECONNREFUSED'), ['fail https://a: connect ECONNREFUSED']],
+  ['a stranger', [], new ApiError(401, 'Unauthorized', 'Unauthorized'), ['fail https://a: 401 Unauthorized']],
+])('%s', async (_what, denied, failure, findings) => {
+  expect(await found(denied, failure)).toEqual(findings);
+});
