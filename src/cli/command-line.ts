@@ -25,6 +25,8 @@ export interface RunInvocation {
   /** IPVS mode; 0: none. */
   readonly drainLimitMs: number;
   readonly iptablesVariant: IptablesVariant;
+  /** Every flag as text, defaults too. */
+  readonly flagTexts: Readonly<Record<string, string>>;
 }
 
 export interface RenderInvocation {
@@ -147,6 +149,7 @@ function interpretRun(given: GivenFlags, variant: string): RunInvocation {
     dryRun: given.on('dry-run'),
     drainLimitMs: readDrainLimit(given),
     iptablesVariant: chooseVariant(given, variant),
+    flagTexts: given.all(),
   };
 }
 

@@ -1,7 +1,8 @@
 import { CommanderError } from 'commander';
 import type { FlagSettings } from '../config/effective';
+import { fieldAt } from '../config/fields';
 import type { FieldPath, Settings } from '../config/fields';
-import { text } from '../config/value-kinds';
+import { bool, text } from '../config/value-kinds';
 import { UserError } from '../model/user-error';
 import { buildCommand, commands } from './command-help';
 import type { CommandName } from './command-help';
@@ -61,6 +62,17 @@ export class GivenFlags {
     const found = choices.find((choice) => choice === this.text(name));
     if (found === undefined) throw new UserError(`--${name}: "${this.text(name)}" is none of ${choices.join(', ')}`);
     return found;
+  }
+
+  /** Every flag as text, at its default where it was not given. */
+  all(): Readonly<Record<string, string>> {
+    const printed = this.flags.map(({ name, kind, field }) => {
+      const value = this.values.get(name) ?? (field === undefined ? undefined : fieldAt(field).initial);
+      if (value === undefined) return [name, kind === bool ? 'false' : ''];
+      const encoded = kind.encode?.(value);
+      return [name, typeof encoded === 'string' ? encoded : kind.print(value)];
+    });
+    return Object.fromEntries(printed) as Readonly<Record<string, string>>;
   }
 
   refusePaths(): void {

@@ -1,12 +1,21 @@
 /** What the daemon listens on, apart from the health ports of Services. */
-import type { ProxyConfiguration } from '../config/configuration';
+import { parse } from 'yaml';
+import type { EffectiveConfiguration } from '../config/effective';
+import { printConfiguration } from '../config/print';
 import { systemClock } from '../host/clock';
+import { answerCpuProfile } from '../servers/cpu-profile';
 import { HealthzServer } from '../servers/healthz-server';
-import { MetricsServer } from '../servers/metrics-server';
+import { MetricsServer, type MetricsServerOptions } from '../servers/metrics-server';
 import type { ProxyHealth } from '../servers/proxy-health';
+import { sendJson } from '../servers/send';
+import { answerFlagz, answerStatusz } from '../servers/zpages';
 import type { Logger } from '../telemetry/log';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { StatusBoard } from '../telemetry/status-board';
+import { version } from './command-line';
+
+/** The kube-proxy that this one stands in for. */
+const emulates = '1.36';
 
 export interface Told {
   readonly health: ProxyHealth;
@@ -15,19 +24,49 @@ export interface Told {
 }
 
 export function openServers(
-  configuration: ProxyConfiguration,
+  effective: EffectiveConfiguration,
+  flagTexts: Readonly<Record<string, string>>,
   { health, metrics, board }: Told,
   log: Logger,
 ): (HealthzServer | MetricsServer)[] {
-  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail, mode } = configuration;
+  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail } = effective.configuration;
   const shared = { hardFail, clock: systemClock, log };
   const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
     (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
   const notReady = (): readonly string[] => board.notReady();
+  const pages = makePages(effective, flagTexts);
   return [
-    new MetricsServer({ ...shared, address: metricsBindAddress, metrics, mode }),
+    new MetricsServer({ ...shared, address: metricsBindAddress, metrics, mode: () => metrics.mode, pages }),
     ...(healthzBindAddress === undefined
       ? []
       : [new HealthzServer({ ...shared, address: healthzBindAddress, health, onAnswer, notReady })]),
   ];
+}
+
+function makePages(
+  effective: EffectiveConfiguration,
+  flags: Readonly<Record<string, string>>,
+): NonNullable<MetricsServerOptions['pages']> {
+  const profiling = effective.configuration.enableProfiling;
+  const paths = ['/configz', '/flagz', '/healthz', '/metrics', '/proxyMode', '/statusz'];
+  const component = {
+    name: 'vipwire',
+    version,
+    emulates,
+    startMs: Date.now() - process.uptime() * 1000,
+    flags,
+    paths: profiling ? [...paths, '/debug/cpuprofile'].sort() : paths,
+  };
+  return {
+    '/configz': (_, response) => sendJson(response, 200, printConfigz(effective)),
+    '/flagz': answerFlagz(component),
+    '/statusz': answerStatusz(component),
+    ...(profiling ? { '/debug/cpuprofile': answerCpuProfile() } : {}),
+  };
+}
+
+/** The configuration in effect, by the name that kube-proxy has it under. */
+function printConfigz({ settings, configuration, fromFile }: EffectiveConfiguration): string {
+  const document: unknown = parse(printConfiguration(settings, configuration, fromFile));
+  return JSON.stringify({ 'kubeproxy.config.k8s.io': document });
 }

@@ -4,7 +4,7 @@ import { AgentTelemetry } from '../agent-telemetry';
 import type { Backend } from '../backends/backend';
 import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
-import { effectiveConfiguration } from '../config/effective';
+import { type EffectiveConfiguration, effectiveConfiguration } from '../config/effective';
 import { chooseNodeName } from '../config/node-name';
 import { systemClock } from '../host/clock';
 import { runCommand } from '../host/command';
@@ -46,7 +46,8 @@ const readShare = 0.1;
 
 /** 0 when told to stop, 1 where it could not go on. */
 export async function run(invocation: RunInvocation): Promise<number> {
-  const { configuration, warnings } = await effectiveConfiguration(invocation.flags, readTextFile);
+  const effective = await effectiveConfiguration(invocation.flags, readTextFile);
+  const { configuration, warnings } = effective;
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.warn(warning);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
@@ -57,7 +58,7 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const source = await openSource(invocation, configuration, nodeName, log, { metrics, board });
   return invocation.dryRun
     ? dryRun(invocation, configuration, nodeName, source, log, metrics)
-    : serve(invocation, configuration, nodeName, source, log, { metrics, board });
+    : serve(invocation, effective, nodeName, source, log, { metrics, board });
 }
 
 async function openSource(
@@ -88,18 +89,19 @@ async function openSource(
 
 async function serve(
   invocation: RunInvocation,
-  configuration: ProxyConfiguration,
+  effective: EffectiveConfiguration,
   nodeName: string,
   source: Source,
   log: Logger,
   { metrics, board }: Pick<Told, 'metrics' | 'board'>,
 ): Promise<number> {
-  const { manifests } = invocation;
+  const { manifests, flagTexts } = invocation;
+  const { configuration } = effective;
   const clock = systemClock;
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   // Manifests need not have a Node, and this one stays.
   if (manifests.length > 0) health.setNode({ leaving: false });
-  const servers = openServers(configuration, { health, metrics, board }, log);
+  const servers = openServers(effective, flagTexts, { health, metrics, board }, log);
   await Promise.all(servers.map((server) => server.start()));
   const telemetry = new AgentTelemetry({
     backendName: configuration.mode,

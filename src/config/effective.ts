@@ -36,6 +36,10 @@ export interface JoinedConfiguration {
 
 export interface EffectiveConfiguration {
   readonly configuration: ProxyConfiguration;
+  /** What was set, of which it was made. */
+  readonly settings: Settings;
+  /** A file was among what set it. */
+  readonly fromFile: boolean;
   /** One line each, for the log. */
   readonly warnings: readonly string[];
 }
@@ -98,6 +102,8 @@ export async function effectiveConfiguration(
   ];
   return {
     configuration,
+    settings,
+    fromFile: flags.configFile !== '',
     warnings: [
       ...warnings.map(printFinding),
       ...(idle.length === 0 ? [] : [`accepted, but without effect here: ${idle.join(', ')}`]),

@@ -70,7 +70,7 @@ export const fields = {
   healthzBindAddress: acts(text, '', 'Where /healthz and /livez answer (default 0.0.0.0:10256)'),
   metricsBindAddress: acts(text, '', 'Where /metrics and /proxyMode answer (default 127.0.0.1:10249)'),
   bindAddressHardFail: acts(bool, false, 'Exit where a server cannot listen, instead of trying again every 5 s'),
-  enableProfiling: idle(later, bool, false, 'Profiles at /debug/pprof'),
+  enableProfiling: acts(bool, false, 'CPU profiles at /debug/cpuprofile?seconds=N, and PUT /debug/flags/v'),
   showHiddenMetricsForVersion: idle(later, text, '', 'Metrics hidden since that version, too'),
   mode: acts(text, 'iptables', 'How the kernel is programmed: iptables or ipvs'),
   'iptables.masqueradeBit': acts(integer, 14, 'Bit of the mark of what is masqueraded, 0-31', zeroCounts),

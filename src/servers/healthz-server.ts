@@ -1,10 +1,11 @@
 /** /healthz, /livez and /readyz of the proxy, by default on port 10256. */
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
 import { PersistentServer, route } from './listener';
 import type { ListenAddress } from './listener';
 import type { ProxyHealth } from './proxy-health';
+import { sendJson } from './send';
 
 type Probe = 'healthz' | 'livez';
 
@@ -45,11 +46,6 @@ function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 
     status: Object.fromEntries(status) as unknown,
   };
   return { code, body: JSON.stringify(body) };
-}
-
-function sendJson(response: ServerResponse, code: 200 | 503, body: string): void {
-  response.writeHead(code, { 'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff' });
-  response.end(body);
 }
 
 export class HealthzServer extends PersistentServer {

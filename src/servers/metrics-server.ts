@@ -1,31 +1,26 @@
-/** /metrics and /proxyMode, by default on 127.0.0.1:10249. */
-import type { RequestListener, ServerResponse } from 'node:http';
+/** /metrics, /proxyMode and what else is told of the process, by default on 127.0.0.1:10249. */
+import type { RequestListener } from 'node:http';
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
 import { PersistentServer, route } from './listener';
 import type { ListenAddress } from './listener';
+import { sendText } from './send';
 
 export interface MetricsServerOptions {
   readonly address: ListenAddress;
   readonly hardFail: boolean;
   readonly metrics: { readonly contentType: string; print(): Promise<string> };
-  /** `iptables` */
-  readonly mode: string;
+  /** `iptables`; it may change. */
+  readonly mode: () => string;
+  /** More, by path. */
+  readonly pages?: Readonly<Record<string, RequestListener>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-function answerText(text: string): RequestListener {
-  return (_, response) => sendText(response, 200, text);
-}
-
-function sendText(response: ServerResponse, code: number, text: string): void {
-  response.writeHead(code, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' });
-  response.end(text);
-}
-
 export class MetricsServer extends PersistentServer {
-  constructor({ metrics, mode, ...options }: MetricsServerOptions) {
+  constructor({ metrics, mode, pages = {}, ...options }: MetricsServerOptions) {
+    let pings = 0;
     const answerMetrics: RequestListener = (_, response) => {
       metrics.print().then(
         (text) => {
@@ -36,10 +31,30 @@ export class MetricsServer extends PersistentServer {
       );
     };
     const answer = route({
+      ...pages,
       '/metrics': answerMetrics,
-      '/proxyMode': answerText(mode),
-      '/healthz': answerText('ok'),
+      '/metrics/slis': (_, response) => {
+        response.writeHead(200, { 'Content-Type': metrics.contentType });
+        response.end(printChecks(pings));
+      },
+      '/proxyMode': (_, response) => sendText(response, 200, mode()),
+      '/healthz': (_, response) => {
+        pings++;
+        sendText(response, 200, 'ok');
+      },
     });
     super({ ...options, name: 'metrics', answer });
   }
+}
+
+/** Kubernetes' indicators of a component's health checks, of which this port has one; told once it was asked. */
+function printChecks(pings: number): string {
+  if (pings === 0) return '';
+  return `# HELP kubernetes_healthcheck Result of the last check
+# TYPE kubernetes_healthcheck gauge
+kubernetes_healthcheck{name="ping",type="healthz"} 1
+# HELP kubernetes_healthchecks_total Checks
+# TYPE kubernetes_healthchecks_total counter
+kubernetes_healthchecks_total{name="ping",status="success",type="healthz"} ${pings}
+`;
 }

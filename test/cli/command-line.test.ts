@@ -37,6 +37,12 @@ test('nothing at all is the daemon', () => {
     dryRun: false,
     drainLimitMs: 3_600_000,
     iptablesVariant: 'auto',
+    flagTexts: expect.objectContaining({ 'iptables-masquerade-bit': '14', 'dry-run': 'false' }) as unknown,
+  });
+  expect(run('--iptables-masquerade-bit=7 --nodeport-addresses=primary').flagTexts).toMatchObject({
+    'iptables-masquerade-bit': '7',
+    'nodeport-addresses': 'primary',
+    'config-sync-period': '15m0s',
   });
   expect(run('run')).toEqual(run(''));
 });

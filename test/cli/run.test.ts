@@ -166,16 +166,29 @@ describe('before the API server and the tools have answered', () => {
     expect(await ask('healthz', '/healthz')).toMatch(/^503 .*"nodeEligible":false,"healthy":true/);
     expect(JSON.parse((await ask('healthz', '/readyz')).slice(4))).toEqual({
       ready: false,
-      reasons: [
-        'Services and EndpointSlices are not all known yet',
-        'the tools of this machine have not answered yet',
-      ],
+      reasons: ['Services and EndpointSlices are not all known yet', 'the tools of this machine have not answered yet'],
     });
   });
 
   test('metrics are told', async () => {
     expect(await ask('metrics', '/metrics')).toMatch(/^200 .*\nkubeproxy_proxy_healthz_total\{code="503"\} 1\n/s);
     expect(await ask('metrics', '/healthz')).toBe('200 ok');
+  });
+
+  test('and the configuration and flags that it runs with', async () => {
+    const configz = JSON.parse((await ask('metrics', '/configz')).slice(4)) as Record<string, unknown>;
+    expect(configz['kubeproxy.config.k8s.io']).toMatchObject({
+      kind: 'KubeProxyConfiguration',
+      clusterCIDR: '10.244.0.0/16',
+      mode: 'iptables',
+      healthzBindAddress: `127.0.0.1:${ports.healthz}`,
+      iptables: { masqueradeBit: 14, syncPeriod: '30s' },
+    });
+    const flagz = await ask('metrics', '/flagz');
+    for (const line of ['cluster-cidr=10.244.0.0/16', 'dry-run=false', 'iptables-masquerade-bit=14'])
+      expect(flagz.split('\n')).toContain(line);
+    expect(await ask('metrics', '/statusz')).toContain('Emulation version: 1.36\n');
+    expect(await ask('metrics', '/debug/cpuprofile')).toMatch(/^404/);
   });
 
   test('it ends at once when it is told to', async () => {

@@ -67,7 +67,7 @@ winkernel: {sourceVip: 10.0.0.1, enableDSR: false}
 iptables: {masqueradeBit: 7}
 `;
   expect((await effective({}, body)).warnings).toEqual([
-    'accepted, but without effect here: clientConnection.qps, enableProfiling, logging.vmodule, winkernel.sourceVip, featureGates ComponentFlagz, featureGates AllowServiceExternalIP (did you mean AllowServiceExternalIPs?)',
+    'accepted, but without effect here: clientConnection.qps, logging.vmodule, winkernel.sourceVip, featureGates ComponentFlagz, featureGates AllowServiceExternalIP (did you mean AllowServiceExternalIPs?)',
   ]);
 });
 

@@ -11,7 +11,7 @@ async function serve(metrics: { contentType: string; print(): Promise<string> })
     address,
     hardFail: true,
     metrics,
-    mode: 'iptables',
+    mode: () => 'iptables',
     clock: new TestClock(0),
     log: recordLog().log,
   });
@@ -38,6 +38,17 @@ test.each([
   const response = await fetch(url(path));
   expect([response.status, await response.text()]).toEqual([status, body]);
   expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+});
+
+test('/metrics/slis tells the health check once it was asked', async () => {
+  const url = await serve(new ProxyMetrics('0'));
+  const text = async (path: string): Promise<string> => (await fetch(url(path))).text();
+  expect(await text('/metrics/slis')).toBe('');
+  await text('/healthz');
+  await text('/healthz');
+  const told = await text('/metrics/slis');
+  expect(told).toContain('kubernetes_healthcheck{name="ping",type="healthz"} 1\n');
+  expect(told).toContain('kubernetes_healthchecks_total{name="ping",status="success",type="healthz"} 2\n');
 });
 
 test('metrics that cannot be told are a 500, not a hang', async () => {

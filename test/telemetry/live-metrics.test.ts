@@ -105,7 +105,7 @@ async function live(modes: readonly string[]): Promise<string[]> {
     clock,
     log,
   });
-  const server = new MetricsServer({ address, hardFail: true, metrics, mode: 'iptables', clock, log });
+  const server = new MetricsServer({ address, hardFail: true, metrics, mode: () => metrics.mode, clock, log });
   await Promise.all([healthz.start(), server.start()]);
   const tables = { IPv4: new FakeIptables(), IPv6: new FakeIptables() };
   const agent = agentOf(api, metrics, health, log);
