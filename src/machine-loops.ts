@@ -55,11 +55,13 @@ export class MachineLoops {
   /** Families whose rules are not in force yet. */
   private readonly behind: Set<Family>;
   private afterwards: Promise<void> | undefined;
-  private hasBegun = false;
+  /** Families whose first round, which reads everything, is not over. */
+  private readonly untried: Set<Family>;
 
   constructor(private readonly options: MachineLoopsOptions) {
     this.schedule = { ...options.schedule };
     this.behind = new Set(options.machine.backends.keys());
+    this.untried = new Set(this.behind);
     const queue = new PQueue({ concurrency: 1 });
     for (const [family, backend] of options.machine.backends)
       this.loops.set(family, this.makeLoop(family, backend, queue));
@@ -84,7 +86,6 @@ export class MachineLoops {
 
   /** The first round, where all that it needs is known. */
   begin(): void {
-    this.hasBegun = true;
     for (const { reconciler } of this.loops.values()) reconciler.start();
   }
 
@@ -132,7 +133,10 @@ export class MachineLoops {
       schedule: this.schedule,
       onWarning: this.options.onWarning,
       onQueued: () => telemetry.queued(family),
-      onFailed: (failure) => telemetry.failed(failure),
+      onFailed: (failure) => {
+        this.untried.delete(family);
+        telemetry.failed(failure);
+      },
       onSynced: (report) => this.roundEnded(report),
       ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
     });
@@ -140,6 +144,7 @@ export class MachineLoops {
   }
 
   private roundEnded(report: SyncReport): void {
+    this.untried.delete(report.family);
     const loop = this.loops.get(report.family);
     const plan = loop?.reconciler.currentPlan;
     if (loop === undefined || plan === undefined) return;
@@ -154,7 +159,7 @@ export class MachineLoops {
   }
 
   private async lookForDrift(drift: DriftWatch): Promise<void> {
-    if (!this.hasBegun || !(await drift.shouldRead())) return;
+    if (this.untried.size > 0 || !(await drift.shouldRead())) return;
     let looked = false;
     try {
       const looks: boolean[] = [];

@@ -36,11 +36,13 @@ export async function openIpvs(
 ): Promise<IpvsMachine> {
   const run = new PreparedCommands().run;
   const { ipvs } = configuration;
-  const drivers = await openTablesBy(run, iptablesVariant, log, 'writing');
+  // One tool, prepared for both families.
+  const [drivers, withSetLock] = await Promise.all([
+    openTablesBy(run, iptablesVariant, log, 'writing'),
+    takeOver(run, 'ipset', log),
+  ]);
   const device = new IpvsDevice(run);
   const opened = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
-  // One tool, prepared for both families.
-  const withSetLock = await takeOver(run, 'ipset', log);
   // Both families have the same.
   let schedulers: ReadonlySet<SchedulerName> | undefined;
   let hasSetMarks: boolean | undefined;

@@ -2,7 +2,7 @@
 import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
 import { lockedCommand, lockFileOf, waitForLock } from '../host/lock';
-import type { Family } from '../model/address';
+import { families, type Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { detectVariant, IptablesDriver, isFamilyUsable, type WithLock } from '../xtables/driver';
@@ -30,13 +30,14 @@ export async function openTablesBy(
   purpose: 'reading' | 'writing',
 ): Promise<ReadonlyMap<Family, IptablesDriver>> {
   const variant = await detectVariant(run, wanted, log);
-  const drivers = new Map<Family, IptablesDriver>();
-  for (const family of ['IPv4', 'IPv6'] as const) {
-    if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) continue;
-    if (!(await isFamilyUsable(run, variant, family))) continue;
+  const open = async (family: Family): Promise<IptablesDriver[]> => {
+    if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) return [];
+    if (!(await isFamilyUsable(run, variant, family))) return [];
     const withLock = purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : withoutLock;
-    drivers.set(family, new IptablesDriver(family, variant, run, withLock));
-  }
+    return [new IptablesDriver(family, variant, run, withLock)];
+  };
+  const opened = (await Promise.all(families.map(open))).flat();
+  const drivers = new Map(opened.map((driver) => [driver.family, driver]));
   if (drivers.size === 0) throw new UserError(await explainMissing(run, variant));
   log.info({ variant, families: [...drivers.keys()] }, 'using iptables');
   return drivers;

@@ -77,8 +77,8 @@ function startCommand(file: string, args: readonly string[], options: CommandOpt
   return { hasEnded: () => hasEnded, finish };
 }
 
-/** From the end of one command to the start of the next like it: not before the answer is in use. */
-const prepareMs = 20;
+/** From the end of one command to the start of the next like it: not before a round is over, and the next one a second later. */
+const prepareMs = 250;
 
 /**
  * Runs commands that take input, and after each starts the next one like it, which then waits for its input: with a large

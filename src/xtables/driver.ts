@@ -9,6 +9,8 @@ import type { KernelTables, TableName } from './rules';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
+/** After a start with a variant that was told. */
+const otherVariantMs = 5000;
 const lockSeconds = 5;
 const lockTries = 5;
 /** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
@@ -121,31 +123,37 @@ async function save(run: RunCommand, variant: Variant, family: Family, timeoutMs
 }
 
 /**
- * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where neither works. Reads both; the
- * tables of the other one, should they hold rules of a proxy too, are warned of: they apply as well.
+ * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where neither works. Warns where the
+ * tables of the other one hold rules of a proxy too: they apply as well.
  */
 export async function detectVariant(
   run: RunCommand,
   wanted: Variant | 'auto',
   log: Logger,
 ): Promise<Variant | undefined> {
-  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, variant)));
-  let chosen: Variant | undefined;
-  if (wanted !== 'auto') chosen = wanted;
-  else {
-    const plain = await run('iptables', ['--version']).then(
-      ({ stdout }) => parseVersion(stdout)?.variant,
-      () => undefined,
-    );
-    chosen = chooseVariant({ nft, legacy }, plain);
+  if (wanted !== 'auto') {
+    // Nothing waits for it: a start has better things to do.
+    const other = wanted === 'nft' ? 'legacy' : 'nft';
+    const look = async (): Promise<void> => warnOfOther(wanted, await readUsable(run, other), log);
+    setTimeout(() => void look().catch(() => undefined), otherVariantMs).unref();
+    return wanted;
   }
-  const other = chosen === 'nft' ? legacy : nft;
+  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, variant)));
+  const plain = await run('iptables', ['--version']).then(
+    ({ stdout }) => parseVersion(stdout)?.variant,
+    () => undefined,
+  );
+  const chosen = chooseVariant({ nft, legacy }, plain);
+  if (chosen !== undefined) warnOfOther(chosen, chosen === 'nft' ? legacy : nft, log);
+  return chosen;
+}
+
+function warnOfOther(chosen: Variant, other: SavedTables | undefined, log: Logger): void {
   if (other !== undefined && other.chains.nat.size > 0)
     log.warn(
       { variant: chosen, otherChains: other.chains.nat.size },
       'the other iptables variant holds rules of a service proxy too; both apply: clean one up (vipwire cleanup --iptables-variant)',
     );
-  return chosen;
 }
 
 /** undefined where the tools are missing or do not work. Asking the legacy tools for a table would load it into the kernel. */

@@ -138,7 +138,9 @@ describeAsRoot('what fails around the proxy', () => {
         await cluster.setUp(busyObjects);
         await fullSync(cluster, busyServices);
         await cluster.startProxy();
-        expect(logLines(cluster.proxy.log(), 'the other iptables variant holds rules')).toHaveLength(1);
+        const warnings = (): string[] => logLines(cluster.proxy.log(), 'the other iptables variant holds rules');
+        for (let waited = 0; waited < 20 && warnings().length === 0; waited++) await sleep(500);
+        expect(warnings()).toHaveLength(1);
       } finally {
         await cluster.stop();
       }

@@ -13,7 +13,14 @@ import { FakeIptables } from '../support/fake-iptables';
 import { FakeClock } from './fake-clock';
 
 const schedule = { minPeriodMs: 1000, maxRetryMs: 30_000 };
-const iptables = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true, hasNfacct: false };
+const iptables = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: true,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 
 export interface LoopOptions {
   readonly tables?: FakeIptables;

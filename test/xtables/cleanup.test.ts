@@ -4,7 +4,14 @@ import { FakeIptables } from '../support/fake-iptables';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { everyKind, plan } from '../support/plans';
 
-const settings = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: false, hasRecent: true, hasSctp: true, hasNfacct: false };
+const settings = {
+  masqueradeMark: 0x4000,
+  dropInvalid: true,
+  hasBpf: false,
+  hasRecent: true,
+  hasSctp: true,
+  hasNfacct: false,
+};
 const empty = new FakeIptables().print();
 
 async function proxied(tables = new FakeIptables()): Promise<FakeIptables> {
