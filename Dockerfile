@@ -30,5 +30,5 @@ RUN ln -s /opt/vipwire/vipwire.cjs /usr/local/bin/vipwire \
 LABEL org.opencontainers.image.title="vipwire" \
   org.opencontainers.image.description="A Linux service proxy for Kubernetes, in the place of kube-proxy" \
   org.opencontainers.image.licenses="Apache-2.0"
-# root, with CAP_NET_ADMIN and CAP_NET_RAW in the node's network namespace: see manifests/daemonset.yaml.
+# root, with CAP_NET_ADMIN and CAP_NET_RAW in the node's network namespace: see manifests/base/daemonset.yaml.
 ENTRYPOINT ["/usr/local/bin/vipwire"]

@@ -1,64 +1,65 @@
-/** manifests/: what the objects name of each other, and of this program, is there. */
+/** manifests/: what the objects name of each other, and of this program, is there; and what rights they give. */
 import { existsSync, readFileSync } from 'node:fs';
-import { parse, parseAllDocuments } from 'yaml';
 import { parseCommandLine } from '../../src/cli/command-line';
+import { planKernelSettings } from '../../src/cli/kernel-settings';
+import type { ProxyConfiguration } from '../../src/config/configuration';
 import { effectiveConfiguration } from '../../src/config/effective';
+import { buildKustomization, type KubernetesObject } from './kustomize';
 
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: number };
+}
 interface Container {
   readonly name: string;
   readonly image: string;
   readonly command: readonly string[];
-  readonly env?: readonly { readonly name: string; readonly valueFrom: Readonly<Record<string, KeyRef>> }[];
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly env?: readonly { readonly name: string; readonly valueFrom: object }[];
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
   readonly securityContext: unknown;
-  readonly livenessProbe?: { readonly httpGet: { readonly path: string; readonly port: number } };
-  readonly readinessProbe?: { readonly httpGet: { readonly path: string; readonly port: number } };
-}
-interface KeyRef {
-  readonly name: string;
-  readonly key: string;
+  readonly resources: { readonly requests: object; readonly limits?: object };
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
 }
 interface PodSpec {
-  readonly hostNetwork: boolean;
   readonly serviceAccountName: string;
-  readonly priorityClassName: string;
-  readonly tolerations: unknown;
   readonly initContainers: readonly [Container];
   readonly containers: readonly [Container];
   readonly volumes: readonly { readonly name: string; readonly configMap?: { readonly name: string } }[];
 }
-interface KubernetesObject {
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
-  readonly data?: Readonly<Record<string, string>>;
-  readonly spec?: { readonly template: { readonly spec: PodSpec } };
-  readonly roleRef?: unknown;
-  readonly subjects?: unknown;
+
+const configFile = '/var/lib/vipwire/config.conf';
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+
+/** What a command line of ours comes to. Throws where it, or the file, is not understood, or warned of. */
+async function configurationOf([, ...args]: readonly string[], file: string): Promise<[string, ProxyConfiguration]> {
+  const invocation = parseCommandLine(args);
+  if (!('flags' in invocation)) throw new Error(invocation.kind);
+  const { configuration, warnings } = await effectiveConfiguration(invocation.flags, (path) => {
+    expect(path).toMatch(/^\/(var\/lib|etc)\/vipwire\/config\.conf$/);
+    return Promise.resolve(file);
+  });
+  expect(warnings).toEqual([]);
+  return [invocation.kind, configuration];
 }
 
-const read = (name: string): string => readFileSync(`manifests/${name}`, 'utf8');
-const kustomization = parse(read('kustomization.yaml')) as {
-  readonly resources: readonly string[];
-  readonly images: readonly { readonly name: string; readonly newTag: string }[];
-};
-const objects = kustomization.resources.flatMap((name) =>
-  parseAllDocuments(read(name)).map((document) => document.toJS() as KubernetesObject),
-);
+test('manifests/ itself is the overlay of iptables mode', () => {
+  expect(buildKustomization('manifests')).toEqual(buildKustomization('manifests/overlays/iptables'));
+});
 
-function find(kind: string, name = 'vipwire'): KubernetesObject {
-  const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
-  if (found === undefined) throw new Error(`no ${kind} ${name}`);
-  return found;
-}
+describe.each(['iptables', 'ipvs'] as const)('%s', (mode) => {
+  const objects = buildKustomization(`manifests/overlays/${mode}`);
+  const find = (kind: string, name = 'vipwire'): KubernetesObject => {
+    const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
+    if (found === undefined) throw new Error(`no ${kind} ${name}`);
+    return found;
+  };
+  const { template } = find('DaemonSet').spec as { template: { metadata: { labels: object }; spec: PodSpec } };
+  const pod = template.spec;
+  const [container] = pod.containers;
+  const [init] = pod.initContainers;
+  const file = find('ConfigMap').data?.['config.conf'] ?? '';
 
-const { spec } = find('DaemonSet');
-if (spec === undefined) throw new Error('the DaemonSet has no spec');
-const pod = spec.template.spec;
-const [container] = pod.containers;
-const apiServer = find('ConfigMap', 'vipwire-api-server').data ?? {};
-
-describe('kustomization', () => {
-  test('makes five objects, all in kube-system that are in a namespace', () => {
+  test('five objects, all in kube-system that are in a namespace, all labelled', () => {
     expect(objects.map(({ kind }) => kind).sort()).toEqual([
       'ClusterRoleBinding',
       'ConfigMap',
@@ -68,81 +69,111 @@ describe('kustomization', () => {
     ]);
     const namespaced = objects.filter(({ kind }) => kind !== 'ClusterRoleBinding');
     expect(new Set(namespaced.map(({ metadata }) => metadata.namespace))).toEqual(new Set(['kube-system']));
+    for (const { metadata } of objects) expect(metadata.labels).toEqual({ 'k8s-app': 'vipwire' });
+    expect((find('DaemonSet').spec as { selector: unknown }).selector).toEqual({
+      matchLabels: template.metadata.labels,
+    });
   });
 
-  test("knows the DaemonSet's image, of this version", () => {
-    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-    const images = [...pod.initContainers, ...pod.containers].map(({ image }) => image);
-    expect(images).toEqual([`vipwire:${version}`, `vipwire:${version}`]);
-    expect(kustomization.images).toEqual([{ name: 'vipwire', newTag: version }]);
+  test('images are of this version', () => {
+    expect([init, container].map(({ image }) => image)).toEqual([`vipwire:${version}`, `vipwire:${version}`]);
   });
-});
 
-describe('rights', () => {
   test('the ServiceAccount may do what kube-proxy may, and nothing else', () => {
     const binding = find('ClusterRoleBinding', 'vipwire:node-proxier');
-    expect(binding.roleRef).toMatchObject({ kind: 'ClusterRole', name: 'system:node-proxier' });
-    expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name: 'vipwire', namespace: 'kube-system' }]);
+    expect(binding['roleRef']).toMatchObject({ kind: 'ClusterRole', name: 'system:node-proxier' });
+    expect(binding['subjects']).toEqual([{ kind: 'ServiceAccount', name: 'vipwire', namespace: 'kube-system' }]);
     expect(pod.serviceAccountName).toBe(find('ServiceAccount').metadata.name);
+    expect(objects.some(({ kind }) => kind === 'ClusterRole' || kind === 'Role')).toBe(false);
   });
 
-  test('the daemon has two capabilities; what sets sysctls is gone before it starts', () => {
+  test('the daemon has two capabilities and a read-only root; what may do everything is gone before it starts', () => {
     expect(container.securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
       seccompProfile: { type: 'RuntimeDefault' },
     });
-    const [settings] = pod.initContainers;
-    expect(settings.command.at(-1)).toContain('/proc/sys/net/ipv4/conf/all/route_localnet');
+    expect(init.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true });
   });
-});
 
-describe('the Pod', () => {
-  test("stands on every node, in the node's network", () => {
+  test("the Pod stands on every node, in the node's network, and is not the first to go", () => {
     expect(pod).toMatchObject({
       hostNetwork: true,
+      dnsPolicy: 'Default',
       priorityClassName: 'system-node-critical',
       tolerations: [{ operator: 'Exists' }],
       nodeSelector: { 'kubernetes.io/os': 'linux' },
+      securityContext: { runAsUser: 0, runAsGroup: 0 },
     });
+    for (const { resources } of [init, container]) {
+      expect(resources.requests).toEqual({ cpu: '100m', memory: '256Mi' });
+      expect(resources.limits).toBeUndefined();
+    }
   });
 
-  test('mounts what there is, and its writes have their locks', () => {
+  test('it mounts what there is; the locks of its writes can be written, and nothing else', () => {
     const volumes = new Map(pod.volumes.map((volume) => [volume.name, volume]));
-    for (const { volumeMounts } of [...pod.initContainers, ...pod.containers])
+    for (const { volumeMounts } of [init, container])
       for (const { name } of volumeMounts) expect(volumes.has(name)).toBe(true);
-    expect(container.volumeMounts.map(({ mountPath }) => mountPath)).toEqual(
-      expect.arrayContaining(['/run/xtables.lock', '/run/vipwire']),
-    );
+    const writable = container.volumeMounts.filter(({ readOnly }) => readOnly !== true);
+    expect(writable.map(({ mountPath }) => mountPath)).toEqual(['/run/xtables.lock', '/run/vipwire']);
+    for (const { volumeMounts } of [init, container])
+      expect(volumeMounts.map(({ mountPath }) => mountPath)).toEqual(
+        expect.arrayContaining(['/var/lib/vipwire', '/lib/modules']),
+      );
     for (const { configMap } of pod.volumes) if (configMap !== undefined) find('ConfigMap', configMap.name);
   });
 
-  test("reaches the API server by an address of the operator's, and fails loudly until it is set", () => {
+  test("it reaches the API server by an address of the operator's, and fails loudly until it is set", () => {
     const names = ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'];
     const refs = container.env?.filter(({ name }) => names.includes(name)) ?? [];
     expect(refs).toEqual(
       names.map((name) => ({ name, valueFrom: { configMapKeyRef: { name: 'vipwire-api-server', key: name } } })),
     );
+    const apiServer = find('ConfigMap', 'vipwire-api-server').data ?? {};
     expect(Object.keys(apiServer).sort()).toEqual(names);
     // A name that never resolves (RFC 2606).
-    expect(apiServer['KUBERNETES_SERVICE_HOST']).toMatch(/manifests-configmap\.invalid$/);
+    expect(apiServer['KUBERNETES_SERVICE_HOST']).toMatch(/^set-the-api-server-in-manifests-base-api-server\.invalid$/);
   });
 
-  test('its command line and its configuration are understood without a warning', async () => {
-    const [program, ...args] = container.command;
-    expect(program).toBe('/usr/local/bin/vipwire');
-    const invocation = parseCommandLine(args);
-    if (invocation.kind !== 'run') throw new Error(invocation.kind);
-    const files = find('ConfigMap').data ?? {};
-    const { configuration, warnings } = await effectiveConfiguration(invocation.flags, (path) =>
-      Promise.resolve(files[path.replace('/var/lib/vipwire/', '')] ?? ''),
-    );
-    expect(warnings).toEqual([]);
-    expect(configuration).toMatchObject({ mode: 'iptables', hostnameOverride: '$(NODE_NAME)' });
+  test('both command lines and the configuration are understood without a warning', async () => {
+    for (const { command } of [init, container]) expect(command).toContain(`--config=${configFile}`);
+    const [kind, configuration] = await configurationOf(container.command, file);
+    expect(kind).toBe('run');
+    expect(configuration).toMatchObject({ mode, hostnameOverride: '$(NODE_NAME)' });
+    expect((await configurationOf(init.command, file))[0]).toBe('init');
     const port = configuration.healthzBindAddress?.port;
     expect(container.livenessProbe?.httpGet).toEqual({ path: '/livez', port });
-    expect(container.readinessProbe?.httpGet).toEqual({ path: '/healthz', port });
+    expect(container.readinessProbe?.httpGet).toEqual({ path: '/readyz', port });
+    // What the init container cannot set for it is what the kubelet sets.
+    const own = planKernelSettings(configuration, 4).filter(
+      (setting) => !planKernelSettings(configuration, 4, 'init').some(({ path }) => path === setting.path),
+    );
+    expect(own).toMatchObject([{ path: '/proc/self/oom_score_adj', value: -997 }]);
+  });
+});
+
+describe('the systemd unit', () => {
+  const unit = readFileSync('manifests/systemd/vipwire.service', 'utf8');
+  const setting = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1];
+
+  test('runs what the Pod runs', async () => {
+    const start = (setting('ExecStart') ?? '').split(' ');
+    const before = (setting('ExecStartPre') ?? '').split(' ');
+    const file = readFileSync('manifests/overlays/iptables/config.conf', 'utf8');
+    expect((await configurationOf(start, file))[0]).toBe('run');
+    expect((await configurationOf(before, file))[0]).toBe('init');
+    expect(before[0]).toBe(`+${start[0] ?? ''}`);
+  });
+
+  test('with the rights that the Pod has', () => {
+    const rights = 'CAP_NET_ADMIN CAP_NET_RAW';
+    expect([setting('CapabilityBoundingSet'), setting('AmbientCapabilities')]).toEqual([rights, rights]);
+    expect(setting('NoNewPrivileges')).toBe('yes');
+    expect(setting('ProtectSystem')).toBe('strict');
+    // V8 writes code as it runs.
+    expect(setting('MemoryDenyWriteExecute')).toBeUndefined();
   });
 });
 

@@ -70,6 +70,8 @@ export interface BusyOptions {
   readonly flags?: readonly string[];
   /** Environment of the proxy. */
   readonly env?: () => Readonly<Record<string, string>>;
+  /** A command that runs the proxy's. */
+  readonly within?: readonly string[];
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly slow?: number;
@@ -124,7 +126,7 @@ export class BusyCluster {
     const args = await configureProxy(this.lab, port, { mode, ...config });
     const environment = Object.entries<string>(env()).map(([name, value]) => `${name}=${value}`);
     const variantFlag = proxyVariant === undefined ? [] : [`--iptables-variant=${proxyVariant}`];
-    const proxy = [...vipwire, ...args, ...variantFlag, ...(this.options.flags ?? [])];
+    const proxy = [...(this.options.within ?? []), ...vipwire, ...args, ...variantFlag, ...(this.options.flags ?? [])];
     this.command = ['sh', '-c', tellPid, this.pidFile, 'env', ...environment, ...proxy];
     this.node = new ProxiedNode(this.lab, { command: this.command, slow });
   }

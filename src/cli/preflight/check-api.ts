@@ -11,7 +11,7 @@ import {
 import { fail, type Finding, ok, warn } from './report';
 
 const patienceMs = 10_000;
-const grant = 'bind the ClusterRole system:node-proxier (manifests/rbac.yaml)';
+const grant = 'bind the ClusterRole system:node-proxier (manifests/base/rbac.yaml)';
 
 export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Promise<Finding[]> {
   const signal = AbortSignal.timeout(patienceMs);
