@@ -9,6 +9,7 @@ import { MetricsServer, type MetricsServerOptions } from '../servers/metrics-ser
 import type { ProxyHealth } from '../servers/proxy-health';
 import { sendJson } from '../servers/send';
 import { answerFlagz, answerStatusz } from '../servers/zpages';
+import type { ClusterEvent } from '../sources/kubernetes/event-recorder';
 import type { Logger } from '../telemetry/log';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { StatusBoard } from '../telemetry/status-board';
@@ -21,12 +22,14 @@ export interface Told {
   readonly health: ProxyHealth;
   readonly metrics: ProxyMetrics;
   readonly board: StatusBoard;
+  /** kube-proxy's events. */
+  readonly record: (event: ClusterEvent) => void;
 }
 
 export function openServers(
   effective: EffectiveConfiguration,
   flagTexts: Readonly<Record<string, string>>,
-  { health, metrics, board }: Told,
+  { health, metrics, board, record }: Told,
   log: Logger,
 ): (HealthzServer | MetricsServer)[] {
   const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail } = effective.configuration;
@@ -34,12 +37,30 @@ export function openServers(
   const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
     (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
   const notReady = (): readonly string[] => board.notReady();
+  const failed = (reason: string) => (note: string) =>
+    record({ type: 'Warning', reason, action: 'StartKubeProxy', note });
   const pages = makePages(effective, flagTexts);
   return [
-    new MetricsServer({ ...shared, address: metricsBindAddress, metrics, mode: () => metrics.mode, pages }),
+    new MetricsServer({
+      ...shared,
+      address: metricsBindAddress,
+      onFailure: failed('FailedToStartMetricServer'),
+      metrics,
+      mode: () => metrics.mode,
+      pages,
+    }),
     ...(healthzBindAddress === undefined
       ? []
-      : [new HealthzServer({ ...shared, address: healthzBindAddress, health, onAnswer, notReady })]),
+      : [
+          new HealthzServer({
+            ...shared,
+            address: healthzBindAddress,
+            onFailure: failed('FailedToStartProxierHealthcheck'),
+            health,
+            onAnswer,
+            notReady,
+          }),
+        ]),
   ];
 }
 

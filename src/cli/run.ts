@@ -19,7 +19,8 @@ import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { ProxyHealth } from '../servers/proxy-health';
 import { ServiceHealthServers } from '../servers/service-health-servers';
-import type { KubernetesObserver } from '../sources/kubernetes/api-client';
+import { type ClusterEvent, EventRecorder } from '../sources/kubernetes/event-recorder';
+import { KubernetesSource } from '../sources/kubernetes/source';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
@@ -33,6 +34,7 @@ import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { localSettings, probedSettings, readCounters, withCounters } from './iptables-settings';
 import { setUpKernel } from './kernel-settings';
+import { observe } from './observe';
 import { openServers, type Told } from './open-servers';
 import { openKubernetes } from './source';
 import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
@@ -43,6 +45,9 @@ const fullCheckMs = 30_000;
 const startLimitMs = 150_000;
 /** Of the time at the most, in the long run, for reading what CNIs may have changed. */
 const readShare = 0.1;
+
+/** What a process that ends has to tell why. */
+const eventGraceMs = 2000;
 
 /** 0 when told to stop, 1 where it could not go on. */
 export async function run(invocation: RunInvocation): Promise<number> {
@@ -69,22 +74,7 @@ async function openSource(
   { metrics, board }: Pick<Told, 'metrics' | 'board'>,
 ): Promise<Source> {
   if (manifests.length > 0) return ManifestSource.open({ paths: manifests, watch });
-  const observer: KubernetesObserver = {
-    watchStarted: (resource) => board.watchStarted(resource),
-    watchEnded: (resource, reason) => {
-      metrics.watchRestarts.inc({ resource, reason });
-      board.watchEnded(resource, reason);
-    },
-    relisted: (resource, reason) => {
-      metrics.relists.inc({ resource, reason });
-      board.relisted(resource);
-    },
-    requestDone: (answer) => {
-      metrics.requestDone(answer);
-      board.requestDone(answer);
-    },
-  };
-  return openKubernetes(configuration, nodeName, log, observer);
+  return openKubernetes(configuration, nodeName, log, observe(metrics, board));
 }
 
 async function serve(
@@ -101,8 +91,19 @@ async function serve(
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   // Manifests need not have a Node, and this one stays.
   if (manifests.length > 0) health.setNode({ leaving: false });
-  const servers = openServers(effective, flagTexts, { health, metrics, board }, log);
-  await Promise.all(servers.map((server) => server.start()));
+  const events =
+    source instanceof KubernetesSource ? new EventRecorder(source.client, nodeName, clock, log) : undefined;
+  const record = (event: ClusterEvent): void => events?.record(event);
+  const servers = openServers(effective, flagTexts, { health, metrics, board, record }, log);
+  try {
+    await Promise.all(servers.map((server) => server.start()));
+  } catch (error) {
+    await events?.stop(eventGraceMs);
+    await Promise.all([source.stop(), ...servers.map((server) => server.stop())]);
+    throw error;
+  }
+  const note = `vipwire ${version} in mode ${configuration.mode}`;
+  record({ type: 'Normal', reason: 'Starting', action: 'StartKubeProxy', note });
   const telemetry = new AgentTelemetry({
     backendName: configuration.mode,
     metrics,
@@ -111,7 +112,14 @@ async function serve(
     health,
     board,
     openServiceHealth: (family, addresses) =>
-      new ServiceHealthServers({ family, addresses, isProxyHealthy: () => health.health(clock.now()).healthy, log }),
+      new ServiceHealthServers({
+        family,
+        addresses,
+        isProxyHealthy: () => health.health(clock.now()).healthy,
+        onFailure: (service, note) =>
+          record({ type: 'Warning', reason: 'FailedToStartServiceHealthcheck', action: 'Listen', note, service }),
+        log,
+      }),
   });
   const conntrack = new Conntrack(runCommand);
   const needsNoNode = manifests.length > 0;
@@ -125,6 +133,7 @@ async function serve(
     await Promise.race([agent.start(() => withinStartLimit(open())), told]);
     code = await told;
   } finally {
+    await events?.stop();
     await agent.stop();
     await Promise.all([telemetry.stop(), ...servers.map((server) => server.stop())]);
   }

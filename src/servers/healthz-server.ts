@@ -12,6 +12,7 @@ type Probe = 'healthz' | 'livez';
 export interface HealthzServerOptions {
   readonly address: ListenAddress;
   readonly hardFail: boolean;
+  readonly onFailure?: (message: string) => void;
   readonly health: ProxyHealth;
   /** Called with every answer, to count it. */
   readonly onAnswer: (probe: Probe, code: '200' | '503') => void;

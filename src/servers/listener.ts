@@ -73,6 +73,8 @@ export interface PersistentServerOptions {
   readonly answer: RequestListener;
   /** Give up at the first failure to listen. */
   readonly hardFail: boolean;
+  /** Told of the first failure to listen. */
+  readonly onFailure?: (message: string) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -89,8 +91,9 @@ export class PersistentServer {
   async start(): Promise<void> {
     const error = await this.tryToListen();
     if (error === undefined) return;
-    const { name, address, hardFail, log } = this.options;
+    const { name, address, hardFail, onFailure, log } = this.options;
     const what = `the ${name} server cannot listen on ${joinHostPort(address.address, address.port)}: ${error.message}`;
+    onFailure?.(what);
     if (hardFail) throw new UserError(what);
     log.error({ retryMs: retryAfterMs }, what);
     this.retries = this.retry();

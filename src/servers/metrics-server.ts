@@ -9,6 +9,7 @@ import { sendText } from './send';
 export interface MetricsServerOptions {
   readonly address: ListenAddress;
   readonly hardFail: boolean;
+  readonly onFailure?: (message: string) => void;
   readonly metrics: { readonly contentType: string; print(): Promise<string> };
   /** `iptables`; it may change. */
   readonly mode: () => string;

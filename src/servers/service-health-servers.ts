@@ -21,6 +21,8 @@ export interface ServiceHealthOptions {
   readonly addresses: NodePortAddresses;
   /** Rules follow the cluster; the node's eligibility does not count here. */
   readonly isProxyHealthy: () => boolean;
+  /** A port cannot be opened: called once, not at every try. */
+  readonly onFailure?: (service: ServiceHealth, message: string) => void;
   readonly log: Logger;
 }
 
@@ -85,10 +87,13 @@ export class ServiceHealthServers {
       return;
     }
     await Promise.all(servers.map(close));
-    const level = this.failed.get(key) === port ? 'debug' : 'warn';
+    const isNews = this.failed.get(key) !== port;
     this.failed.set(key, port);
     const where = addresses.map((address) => joinHostPort(address, port)).join(', ');
-    this.options.log[level]({ service: key }, `the service health port ${where} cannot be opened: ${reason.message}`);
+    const message = `the service health port ${where} cannot be opened: ${reason.message}`;
+    this.options.log[isNews ? 'warn' : 'debug']({ service: key }, message);
+    const service = this.services.get(key);
+    if (isNews && service !== undefined) this.options.onFailure?.(service, message);
   }
 
   private addresses(): readonly string[] {

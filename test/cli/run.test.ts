@@ -1,9 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { FakeIptables } from '../support/fake-iptables';
-import { freePort } from '../servers/listening';
+import { freePort, occupy, portOf, release } from '../servers/listening';
 import { Bundle, ended } from './bundle';
 
 let bundle: Bundle;
@@ -132,8 +133,58 @@ test('without iptables the daemon says so and ends: nothing keeps it alive', asy
   expect(stderr).toMatch(/^vipwire: iptables cannot be used here .*iptables-nft: not found$/m);
 }, 10_000);
 
+/** An API server that takes events, and answers nothing else. */
+class SilentApi {
+  readonly events: Record<string, unknown>[] = [];
+  readonly #server = createServer((request, response) => {
+    if (request.method !== 'POST') return;
+    let body = '';
+    request.setEncoding('utf8').on('data', (text: string) => (body += text));
+    request.on('end', () => {
+      this.events.push(JSON.parse(body) as Record<string, unknown>);
+      response.writeHead(201).end('{}');
+    });
+  });
+
+  listen(): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  get flag(): string {
+    return `--master=http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.close().closeAllConnections();
+  }
+}
+
+test('a port that is not to be had ends it where that was asked for, and the cluster is told', async () => {
+  const api = new SilentApi();
+  await api.listen();
+  const other = await occupy(0, '127.0.0.1');
+  const addresses = [
+    `--healthz-bind-address=127.0.0.1:${portOf(other)}`,
+    `--metrics-bind-address=127.0.0.1:${await freePort()}`,
+  ];
+  const { code, stderr } = await bundle.run([
+    'run',
+    api.flag,
+    '--hostname-override=node',
+    '--bind-address-hard-fail',
+    ...addresses,
+  ]);
+  await release(other);
+  api.close();
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^vipwire: the healthz server cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/m);
+  expect(api.events).toEqual([
+    expect.objectContaining({ type: 'Warning', reason: 'FailedToStartProxierHealthcheck', action: 'StartKubeProxy' }),
+  ]);
+});
+
 describe('before the API server and the tools have answered', () => {
-  const silent = createServer();
+  const silent = new SilentApi();
   let child: ChildProcess;
   const ports = { healthz: 0, metrics: 0 };
   const ask = async (server: keyof typeof ports, path: string): Promise<string> => {
@@ -141,15 +192,14 @@ describe('before the API server and the tools have answered', () => {
     return `${response.status} ${await response.text()}`;
   };
   beforeAll(async () => {
-    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    await silent.listen();
     const tools = join(bundle.folder, 'slow-tools');
     mkdirSync(tools);
     for (const tool of ['iptables-nft', 'iptables-nft-save', 'iptables-legacy-save', 'ip', 'nft'])
       writeFileSync(join(tools, tool), '#!/bin/sh\nexec /bin/sleep 20\n', { mode: 0o755 });
     for (const server of ['healthz', 'metrics'] as const) ports[server] = await freePort();
-    const { port } = silent.address() as AddressInfo;
     const addresses = Object.entries(ports).map(([name, free]) => `--${name}-bind-address=127.0.0.1:${free}`);
-    const flags = ['--master', `http://127.0.0.1:${port}`, '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
+    const flags = [silent.flag, '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
     child = bundle.start(['run', ...flags, ...addresses], tools);
     for (let tries = 0; tries < 150; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -189,6 +239,12 @@ describe('before the API server and the tools have answered', () => {
       expect(flagz.split('\n')).toContain(line);
     expect(await ask('metrics', '/statusz')).toContain('Emulation version: 1.36\n');
     expect(await ask('metrics', '/debug/cpuprofile')).toMatch(/^404/);
+  });
+
+  test('the cluster is told that it starts', () => {
+    expect(silent.events).toEqual([
+      expect.objectContaining({ reason: 'Starting', note: 'vipwire 0.1.0 in mode iptables' }),
+    ]);
   });
 
   test('it ends at once when it is told to', async () => {

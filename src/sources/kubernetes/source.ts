@@ -48,7 +48,7 @@ export interface KubernetesSourceOptions {
 
 /** Watches Services, EndpointSlices (Endpoints where there are none) and this Node. */
 export class KubernetesSource implements Source {
-  readonly #client: ApiClient;
+  readonly client: ApiClient;
   readonly #clock: Clock;
   readonly #timing: KubernetesTiming;
   readonly #reachability: Reachability;
@@ -63,7 +63,7 @@ export class KubernetesSource implements Source {
     this.#timing = { ...kubernetesTiming, ...options.timing };
     const { responseTimeoutMs } = this.#timing;
     const observed = observer === undefined ? {} : { observer };
-    this.#client = new ApiClient(credentials, { userAgent, responseTimeoutMs, ...observed });
+    this.client = new ApiClient(credentials, { userAgent, responseTimeoutMs, ...observed });
     this.#reachability = new Reachability(credentials.server, clock, log);
   }
 
@@ -76,7 +76,7 @@ export class KubernetesSource implements Source {
     };
     this.#reflect(sink, services, listed('services'));
     this.#reflect(sink, endpointSlices, listed('endpoints'), () => {
-      this.options.log.info({ server: this.#client.server }, 'API server has no EndpointSlices; watching Endpoints');
+      this.options.log.info({ server: this.client.server }, 'API server has no EndpointSlices; watching Endpoints');
       this.#reflect(sink, endpoints, listed('endpoints'));
     });
     if (nodeName === '') return;
@@ -89,13 +89,13 @@ export class KubernetesSource implements Source {
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
-    this.#client.close();
+    this.client.close();
   }
 
   #reflect(sink: ClusterSink, resource: Resource, onListed: () => void, onMissing?: () => void): void {
     const { log, observer, random = Math.random } = this.options;
     const reflector = new Reflector(resource, new ObjectFeed(resource, sink), {
-      client: this.#client,
+      client: this.client,
       clock: this.#clock,
       log,
       reachability: this.#reachability,

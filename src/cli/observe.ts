@@ -1,0 +1,22 @@
+import type { KubernetesObserver } from '../sources/kubernetes/api-client';
+import type { ProxyMetrics } from '../telemetry/metrics';
+import type { StatusBoard } from '../telemetry/status-board';
+
+/** Counts what the API client does, and keeps how it stands. */
+export function observe(metrics: ProxyMetrics, board: StatusBoard): KubernetesObserver {
+  return {
+    watchStarted: (resource) => board.watchStarted(resource),
+    watchEnded: (resource, reason) => {
+      metrics.watchRestarts.inc({ resource, reason });
+      board.watchEnded(resource, reason);
+    },
+    relisted: (resource, reason) => {
+      metrics.relists.inc({ resource, reason });
+      board.relisted(resource);
+    },
+    requestDone: (answer) => {
+      metrics.requestDone(answer);
+      board.requestDone(answer);
+    },
+  };
+}
