@@ -1,7 +1,8 @@
 /** kube-proxy comes back to a node that vipwire leaves. */
 import { BusyCluster, busyObjects, idleObjects, idleService } from '../support/busy-cluster';
 import { service } from '../conformance/objects';
-import { busyServices, fullSync, partialSync } from '../support/kube-proxy-node';
+import { busyServices, cleanUp, fullSync, partialSync } from '../support/kube-proxy-node';
+import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
 /** Enough for every dispatch tree to have chains below its root, and an endpoint list too. */
@@ -50,6 +51,28 @@ describeAsRoot('the way back to kube-proxy', () => {
       }
     },
     120_000,
+  );
+
+  test.each(['nft', 'legacy'] as const)(
+    '%s: its own clean-up goes through, and leaves chains that nothing leads to; ours leaves nothing',
+    async (variant) => {
+      const cluster = new BusyCluster({ variant });
+      try {
+        await cluster.setUp(objects);
+        await cluster.startProxy();
+        await cluster.proxy.stop();
+        await cleanUp(cluster);
+        const left = await cluster.rules();
+        expect(left.filter((line) => line.startsWith('nat '))).toEqual([]);
+        const known = left.filter((line) => !/KUBE-FIREWALL/.test(line));
+        expect(known.filter((line) => !/^filter (:|-A )KUBE-(SVC|EXT|FW)-/.test(line))).toEqual([]);
+        await cluster.lab.run('node', vipwire[0] ?? '', [...vipwire.slice(1), 'cleanup']);
+        expect(await cluster.rules()).toEqual([]);
+      } finally {
+        await cluster.stop();
+      }
+    },
+    60_000,
   );
 });
 

@@ -68,3 +68,48 @@ async function succeeds(call: Promise<unknown>): Promise<boolean> {
     throw error;
   }
 }
+
+const cleanedFilterChains = [
+  'KUBE-SERVICES',
+  'KUBE-EXTERNAL-SERVICES',
+  'KUBE-FORWARD',
+  'KUBE-NODEPORTS',
+  'KUBE-PROXY-FIREWALL',
+  'KUBE-PROXY-CANARY',
+];
+const cleanedNatChain =
+  /^KUBE-(SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|PROXY-CANARY|SVC-.*|SVL-.*|EXT-.*|FW-.*|SEP-.*)$/;
+
+/** `kube-proxy --cleanup` of the iptables mode. Throws where it would fail, and exit 1. */
+export async function cleanUp(cluster: BusyCluster): Promise<void> {
+  // The kubelet may need these.
+  for (const { table, from, rule, to } of jumps)
+    if (to !== 'KUBE-FIREWALL') await succeeds(cluster.iptables('-t', table, '-D', from, ...rule));
+  const removal = (table: string, chains: readonly string[]): string =>
+    [
+      `*${table}`,
+      ...chains.map((chain) => `:${chain} - [0:0]`),
+      ...chains.map((chain) => `-X ${chain}`),
+      'COMMIT',
+      '',
+    ].join('\n');
+  const chainsOf = async (table: string): Promise<string[]> => {
+    const { stdout } = await cluster.lab.run('node', cluster.tool('-save'), ['-t', table]);
+    return [...stdout.matchAll(/^:(\S+)/gm)].map(([, chain]) => chain ?? '');
+  };
+  await restore(
+    cluster,
+    removal(
+      'nat',
+      (await chainsOf('nat')).filter((chain) => cleanedNatChain.test(chain)),
+    ),
+  );
+  const ofFilter = await chainsOf('filter');
+  await restore(
+    cluster,
+    removal(
+      'filter',
+      cleanedFilterChains.filter((chain) => ofFilter.includes(chain)),
+    ),
+  );
+}

@@ -1,0 +1,58 @@
+/** From kube-proxy in one mode to vipwire in the other, and back. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BusyCluster, busyObjects, throughNodePort, throughVIP } from '../../support/busy-cluster';
+import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { IpvsNode } from '../../support/ipvs-node';
+import { busyServices, fullSync } from '../../support/kube-proxy-node';
+import { Lab } from '../../support/lab/lab';
+
+const options = {
+  clients: [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: 50 })),
+  slow: 2,
+} as const;
+/** What was recorded of IPVS mode has no second Service. */
+const services = busyServices.slice(0, 1);
+const objects = busyObjects.slice(0, 2);
+
+describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
+  const lab = new Lab();
+  const node = new IpvsNode(lab);
+  beforeAll(() => lab.start(), 60_000);
+  afterAll(() => lab.stop());
+
+  test('from iptables mode to IPVS mode and back: no connection fails', async () => {
+    const cluster = new BusyCluster({ ...options, mode: 'ipvs', lab });
+    try {
+      await cluster.setUp(objects);
+      await fullSync(cluster, services);
+      expect(await cluster.whileBusy(() => cluster.startProxy())).toEqual([]);
+      expect((await node.state()).rules.filter((line) => /KUBE-(SVC|SEP|EXT)-/.test(line))).toEqual([]);
+      await cluster.proxy.stop();
+      expect(await cluster.whileBusy(() => fullSync(cluster, services))).toEqual([]);
+      const { servers, addresses } = await node.state();
+      // As after kube-proxy's own IPVS mode: it cleans up after no mode but nftables. `vipwire cleanup` is for that.
+      expect([servers.length > 0, addresses.length > 0]).toEqual([true, true]);
+    } finally {
+      await cluster.stop();
+    }
+  }, 90_000);
+
+  test('from IPVS mode to iptables mode: no connection fails, and nothing of IPVS stays', async () => {
+    const cluster = new BusyCluster({ ...options, lab });
+    try {
+      await cluster.setUp(objects);
+      await node.loadRecording('nodeport.1');
+      const wrong = await cluster.whileBusy(() => cluster.startProxy());
+      // Connections that began in IPVS mode end with its servers.
+      expect(wrong.filter((line) => !line.includes('the long connection'))).toEqual([]);
+      const left = async (): Promise<number> => {
+        const { servers, addresses, sets } = await node.state();
+        return servers.length + addresses.length + sets.length;
+      };
+      for (const end = Date.now() + 30_000; (await left()) > 0 && Date.now() < end; ) await sleep(1000);
+      expect(await left()).toBe(0);
+    } finally {
+      await cluster.stop();
+    }
+  }, 90_000);
+});
