@@ -10,6 +10,7 @@ import { createLine } from '../backends/ipvs/ipset-text';
 import type { IpvsSettings } from '../backends/ipvs/settings';
 import type { ProxyConfiguration } from '../config/configuration';
 import { CommandError, PreparedCommands, runCommand } from '../host/command';
+import { isInKernel } from '../host/kernel-modules';
 import { readSysctl } from '../host/sysctl';
 import type { Machine } from '../machine-loops';
 import type { Family } from '../model/address';
@@ -180,21 +181,60 @@ async function setTimeouts(servers: ServersDriver, ipvs: ProxyConfiguration['ipv
   }
 }
 
-/** A machine that has everything, of which the tables alone are read, and nothing is written: dry runs. */
+/** What a dry run reads beside the tables. */
+export type IpvsReads = Pick<IpvsKernel, 'readServers' | 'readSets' | 'readAddresses'>;
+
+const readsNothing: IpvsReads = {
+  readServers: () => Promise.resolve({ servers: new Map(), resting: [] }),
+  readSets: () => Promise.resolve({ sets: new Map(), elements: new Map() }),
+  readAddresses: () => Promise.resolve([]),
+};
+
+/** Of this machine, or nothing after a warning. Loads nothing into the kernel. */
+export function readsOfMachine(family: Family, log: Logger): IpvsReads {
+  const orNothing = async <T>(
+    what: string,
+    module: string,
+    read: () => Promise<T>,
+    none: () => Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await ((await isInKernel(module)) ? read() : none());
+    } catch (error) {
+      log.warn({ family, reason: (error as Error).message }, `${what} cannot be read: compared with none`);
+      return none();
+    }
+  };
+  const readServers = async (): ReturnType<IpvsKernel['readServers']> => {
+    const driver = await openServers(family, runCommand);
+    return driver.read().finally(() => driver.close());
+  };
+  const sets = new SetDriver(family, runCommand, (file, args) => ({ file, args }));
+  const readAddresses = async (): Promise<string[]> => {
+    const device = new IpvsDevice(runCommand);
+    return device.readAddresses(family).finally(() => device.close());
+  };
+  return {
+    readServers: () => orNothing('virtual servers', 'ip_vs', readServers, readsNothing.readServers),
+    readSets: () => orNothing('ipsets', 'ip_set', () => sets.read(), readsNothing.readSets),
+    readAddresses: () => orNothing('kube-ipvs0', 'dummy', readAddresses, readsNothing.readAddresses),
+  };
+}
+
+/** A machine that has everything, and to which nothing is written: dry runs. */
 export function dryIpvsBackend(
   family: Family,
   { masqueradeBit, ipvs }: ProxyConfiguration,
   tables: KernelTables,
+  reads = readsNothing,
 ): IpvsBackend {
   const refuse = (): Promise<never> => Promise.reject(new Error('a dry run writes nothing'));
   const kernel: IpvsKernel = {
+    ...reads,
     tables,
-    readServers: () => Promise.resolve({ servers: new Map(), resting: [] }),
     writeServers: refuse,
     readDestinations: () => Promise.resolve([]),
-    readSets: () => Promise.resolve({ sets: new Map(), elements: new Map() }),
     restoreSets: refuse,
-    readAddresses: () => Promise.resolve([]),
     bind: refuse,
     unbind: refuse,
   };

@@ -37,7 +37,7 @@ import { setUpKernel } from './kernel-settings';
 import { observe } from './observe';
 import { openServers, type Told } from './open-servers';
 import { openKubernetes } from './source';
-import { dryIpvsBackend, openIpvs, removeIpvs } from './ipvs-machine';
+import { dryIpvsBackend, openIpvs, readsOfMachine, removeIpvs } from './ipvs-machine';
 import { openTables } from './tables';
 
 const fullCheckMs = 30_000;
@@ -240,7 +240,7 @@ async function dryRun(
 ): Promise<number> {
   const clock = systemClock;
   const tables = await openForReading(iptablesVariant, log);
-  const backends = await openDryBackends(configuration, tables);
+  const backends = await openDryBackends(configuration, tables, log);
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   let waitingFor = backends.size;
   let seenAll: (() => void) | undefined;
@@ -276,6 +276,7 @@ async function dryRun(
 async function openDryBackends(
   configuration: ProxyConfiguration,
   tables: ReadonlyMap<Family, KernelTables>,
+  log: Logger,
 ): Promise<Machine['backends']> {
   const counters = new PacketCounters();
   const settings = await localSettings(configuration, counters);
@@ -285,7 +286,7 @@ async function openDryBackends(
     backends.set(
       family,
       configuration.mode === 'ipvs'
-        ? dryIpvsBackend(family, configuration, readable)
+        ? dryIpvsBackend(family, configuration, readable, readsOfMachine(family, log))
         : new IptablesBackend(family, settings, readable),
     );
   return backends;

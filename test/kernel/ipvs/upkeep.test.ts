@@ -1,4 +1,5 @@
 /** What a process in IPVS mode keeps in order between two changes of its cluster, and what is none of its business. */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../../conformance/objects';
 import { BusyCluster, busyObjects } from '../../support/busy-cluster';
@@ -103,6 +104,24 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     while ('10.244.1.4:8080' in (await node.weights('10.96.0.11:80')) && Date.now() < deadlineMs) await sleep(200);
     expect(await node.weights('10.96.0.11:80')).toEqual({ '10.244.1.2:8080': 1 });
     expect((await held.ask()).outcome).not.toBe('ok');
+  });
+
+  test('a dry run compares with servers, sets and addresses too: it prints what is missing, and nothing else', async () => {
+    await cluster.proxy.stop();
+    const before = await node.state();
+    await node.shell(`ipvsadm -d -t ${vip}:80 -r 10.244.1.2:8080; ipset del KUBE-CLUSTER-IP ${vip},tcp:80`);
+    const [file = '', ...args] = vipwire;
+    const flags = [`--config=${join(lab.directory, 'config.json')}`, '--hostname-override=node', '--dry-run'];
+    const out = await node.shell(`
+${[file, ...args, ...flags].join(' ')} >${lab.directory}/dry.out 2>${lab.directory}/dry.err & dry=$!
+for i in $(seq 100); do grep -q 'family=IPv6' ${lab.directory}/dry.err && break; sleep 0.2; done
+kill $dry; wait $dry; cat ${lab.directory}/dry.out`);
+    expect(out.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toEqual([
+      `add KUBE-CLUSTER-IP ${vip},tcp:80`,
+      `-a -t ${vip}:80 -r 10.244.1.2:8080 -m -w 1`,
+    ]);
+    await cluster.startProxy();
+    expect(await node.state()).toEqual(before);
   });
 
   test('servers, sets and rules of others stay as they are, through a change, a check and a restart', async () => {
