@@ -1,4 +1,5 @@
 /** What a process in IPVS mode keeps in order between two changes of its cluster, and what is none of its business. */
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../../conformance/objects';
@@ -6,7 +7,7 @@ import { BusyCluster, busyObjects } from '../../support/busy-cluster';
 import { describeWithIpvs } from '../../support/ipvs-kernel';
 import { IpvsNode, type IpvsState } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
-import { vipwire } from '../../support/lab/proxied-node';
+import { ProxiedNode, vipwire } from '../../support/lab/proxied-node';
 
 jest.setTimeout(60_000);
 
@@ -122,6 +123,30 @@ kill $dry; wait $dry; cat ${lab.directory}/dry.out`);
     ]);
     await cluster.startProxy();
     expect(await node.state()).toEqual(before);
+  });
+
+  test('where the netlink addon cannot load, ipvsadm, ip and ipset write the same', async () => {
+    const before = await node.state();
+    await cluster.proxy.stop();
+    await node.forget();
+    const bundle = join(lab.directory, 'without-addon.cjs');
+    copyFileSync(join('dist', 'vipwire.cjs'), bundle);
+    const command = cluster.command.map((word) => (word === join('dist', 'vipwire.cjs') ? bundle : word));
+    const proxy = new ProxiedNode(lab, { command, slow: 2 });
+    const sinceMs = Date.now();
+    proxy.start();
+    try {
+      await proxy.caughtUp(sinceMs);
+      expect(await node.state()).toEqual(before);
+      cluster.put([slice(['a', 'd'])]);
+      const changed = { '10.244.1.2:8080': 1, '10.244.2.2:8080': 1 };
+      for (let n = 0; n < 75 && '10.244.1.3:8080' in (await node.weights(`${vip}:80`)); n++) await sleep(200);
+      expect(await node.weights(`${vip}:80`)).toEqual(changed);
+    } finally {
+      await proxy.stop();
+    }
+    cluster.put([slice(['a', 'b', 'd'])]);
+    await cluster.startProxy();
   });
 
   test('servers, sets and rules of others stay as they are, through a change, a check and a restart', async () => {
