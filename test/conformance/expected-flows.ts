@@ -1,7 +1,7 @@
 /** What a Plan promises to clients of its frontends, read off the Plan alone, and how it compares with traced packets. */
 import { cidrContains, familyOf, parseCidr } from '../../src/model/address';
 import type { Frontend, LocalDetector, Plan, PlanEndpoint, ServicePortPlan } from '../../src/planner/plan';
-import type { Connection, TracedOutcome } from '../support/trace-iptables';
+import type { Connection, Outcome } from '../../src/trace/packet';
 import type { TracedNode } from '../support/trace-iptables-node';
 
 export interface Client {
@@ -99,7 +99,7 @@ export function promises(plan: Plan, client: Client, nodeAddress: string): Reado
 }
 
 /** `10.0.0.1 8080 from 10.244.1.4: 0.500000`, a line for each destination, sorted. */
-export function printOutcomes(outcomes: readonly TracedOutcome[]): string {
+export function printOutcomes(outcomes: readonly Outcome[]): string {
   const shares = new Map<string, number>();
   for (const { kind, address, port, source, probability } of outcomes) {
     const line = kind === 'forwarded' ? `${address} ${port} from ${source}` : kind;
@@ -134,7 +134,7 @@ function wayOf(flow: Flow): string {
 export function mayBetween(
   before: Promised,
   after: Promised,
-  { kind, address, port, source }: TracedOutcome,
+  { kind, address, port, source }: Outcome,
   client: Client,
   node: TracedNode,
 ): boolean {

@@ -2,9 +2,10 @@
 import { cidrContains, type Family, familyOf, parseCidr } from '../../src/model/address';
 import { addresses, crowd, echoPorts, nodeEchoPort, type Place, places, podsOf } from '../support/lab/topology';
 import type { Answer } from '../support/prober';
-import { traceConnection, type TracedOutcome } from '../support/trace-iptables';
+import type { Outcome } from '../../src/trace/packet';
+import { traceConnection } from '../../src/trace/trace-iptables';
 import type { TracedNode } from '../support/trace-iptables-node';
-import type { TracedTables } from '../support/trace-iptables-rules';
+import type { TracedTables } from '../../src/trace/iptables-tables';
 import { type CheckedProbe, meets, printProbe, type Probe, summarizeAnswers } from './scenario';
 
 interface FirstPacket {
@@ -47,7 +48,7 @@ export class ProbeTracer {
     return `${printProbe(probe)}: ${JSON.stringify(result)}, by the rules ${JSON.stringify(seen)}`;
   }
 
-  private trace({ from, to, port, proto = 'tcp', src }: FirstPacket, tables: TracedTables): TracedOutcome[] {
+  private trace({ from, to, port, proto = 'tcp', src }: FirstPacket, tables: TracedTables): Outcome[] {
     const source = src ?? (from === 'node' ? this.node.sourceTo(to) : addresses[from][familyOf(to)]);
     const outcomes = traceConnection(tables, this.node, {
       protocol: proto,
@@ -96,7 +97,7 @@ function placeOf(address: string): Place | undefined {
 }
 
 /** What the client hears of it. */
-function answerTo({ kind, address, port, source }: TracedOutcome): Answer {
+function answerTo({ kind, address, port, source }: Outcome): Answer {
   if (kind === 'refused') return { outcome: 'refused' };
   const pod = kind === 'local' ? 'node' : placeOf(address);
   if (kind === 'dropped' || pod === undefined) return { outcome: 'timeout' };
@@ -105,7 +106,7 @@ function answerTo({ kind, address, port, source }: TracedOutcome): Answer {
 }
 
 /** Shares by destination, unless they are equal. */
-function unequalShares(outcomes: readonly TracedOutcome[]): string[] {
+function unequalShares(outcomes: readonly Outcome[]): string[] {
   const shares = new Map<string, number>();
   for (const { kind, address, port, probability } of outcomes) {
     const key = `${kind} ${address} ${port}`;

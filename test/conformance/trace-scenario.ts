@@ -5,7 +5,7 @@ import type { PlanChanges } from '../../src/planner/plan';
 import { FakeIptables } from '../support/fake-iptables';
 import { printSetup } from '../support/lab/topology';
 import { TracedNode } from '../support/trace-iptables-node';
-import { parseTables, type TracedTables } from '../support/trace-iptables-rules';
+import { parseTables, type TracedTables } from '../../src/trace/iptables-tables';
 import { PlannedCluster } from './planned-cluster';
 import { ProbeTracer } from './probe-tracer';
 import type { Scenario, Step } from './scenario';

@@ -15,10 +15,11 @@ import { historyArb } from '../support/cluster-arbitraries';
 import { makeSettings } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { clusterIP, endpoint, plan as makePlan, service, servicePort } from '../support/plans';
-import { traceConnection, type TracedOutcome } from '../support/trace-iptables';
+import type { Outcome } from '../../src/trace/packet';
+import { traceConnection } from '../../src/trace/trace-iptables';
 import { ownServicesArb } from '../support/trace-iptables-arbitraries';
 import { TracedNode } from '../support/trace-iptables-node';
-import { parseTables, type TracedTables } from '../support/trace-iptables-rules';
+import { parseTables, type TracedTables } from '../../src/trace/iptables-tables';
 import { type Ask, type Client, keyOf, mayBetween, printFlow, printOutcomes, promises } from './expected-flows';
 
 const node = new TracedNode(`\
@@ -108,7 +109,7 @@ function renderBatch({ store, plan, backend }: Written, batch: readonly ClusterC
   backend.renderChanges(plan, changes);
 }
 
-function trace(tables: TracedTables, ask: Ask, client: Client, recent?: ReadonlySet<string>): TracedOutcome[] {
+function trace(tables: TracedTables, ask: Ask, client: Client, recent?: ReadonlySet<string>): Outcome[] {
   const { address: destination, port, protocol } = ask;
   const { source, device } = client;
   return traceConnection(tables, node, { destination, port, protocol, source, device, ...(recent && { recent }) });

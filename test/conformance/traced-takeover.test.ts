@@ -7,7 +7,7 @@ import { FakeIptables } from '../support/fake-iptables';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { printSetup } from '../support/lab/topology';
 import { TracedNode } from '../support/trace-iptables-node';
-import { parseTables } from '../support/trace-iptables-rules';
+import { parseTables } from '../../src/trace/iptables-tables';
 import { PlannedCluster } from './planned-cluster';
 import { ProbeTracer } from './probe-tracer';
 import { recordedScenarios } from './recorded-scenarios';

@@ -1,5 +1,5 @@
 /** Classic BPF as `-m bpf` runs it: from the IP header on. As much of it as compares addresses. */
-import { addressBits, addressWidth, type Family } from '../../src/model/address';
+import { addressBits, addressWidth, type Family } from '../model/address';
 
 /** The IP header: source and destination in their places, zeros elsewhere. */
 function printHeader(family: Family, source: string, destination: string): DataView {

@@ -1,10 +1,11 @@
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { printListing } from '../../src/backends/iptables/print-listing';
-import { FakeIptables } from './fake-iptables';
-import { plan } from './plans';
-import { type Connection, traceConnection } from './trace-iptables';
-import { TracedNode } from './trace-iptables-node';
-import { parseTables } from './trace-iptables-rules';
+import { FakeIptables } from '../support/fake-iptables';
+import { plan } from '../support/plans';
+import type { Connection } from '../../src/trace/packet';
+import { traceConnection } from '../../src/trace/trace-iptables';
+import { TracedNode } from '../support/trace-iptables-node';
+import { parseTables } from '../../src/trace/iptables-tables';
 
 const node = new TracedNode(`\
 addr add 192.168.88.10/24 dev eth0
@@ -40,8 +41,8 @@ test.each([
 });
 
 test('rules of other tables are an error, their empty chains are not', () => {
-  expect(() => parseTables('*mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT')).not.toThrow();
-  expect(() => parseTables('*mangle\n-A PREROUTING -j ACCEPT\nCOMMIT')).toThrow('this table');
+  expect(() => parseTables('*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT')).not.toThrow();
+  expect(() => parseTables('*raw\n-A PREROUTING -j ACCEPT\nCOMMIT')).toThrow('this table');
 });
 
 test('BPF that it does not know is an error when a packet meets it', () => {

@@ -1,0 +1,224 @@
+/** A rule in iptables-save's words, as matches that a packet can be held against and a target. Knows what a proxy writes. */
+import { addressWidth } from '../model/address';
+import { matchIpSet } from './ip-sets';
+import { type Match, parseNetwork, parsePorts, unknown, UnknownRule, valueMatches } from './iptables-matches';
+
+export type Target =
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+  | { readonly kind: 'ACCEPT' | 'DROP' | 'REJECT' | 'RETURN' | 'MASQUERADE' }
+  | { readonly kind: 'DNAT'; readonly address: string; readonly port: number }
+  | { readonly kind: 'MARK'; readonly value: number; readonly mask: number }
+  /** The mark that a set has for the packet. */
+  | { readonly kind: 'SET'; readonly set: string; readonly directions: string }
+  /** Of a rule that is not understood; its matches are those before what is not. */
+  | { readonly kind: 'unknown'; readonly why: string };
+
+export interface Rule {
+  readonly text: string;
+  readonly matches: readonly Match[];
+  /** undefined: the rule only counts. */
+  readonly target: Target | undefined;
+  /** What it asks of the destination, where that is this much: for finding one's way in a long chain. */
+  readonly destination?: string;
+  readonly port?: number;
+  /** `-d`, whatever its length; `! -d` is none. */
+  readonly network?: string;
+  /** Inclusive. */
+  readonly ports?: readonly [low: number, high: number];
+  readonly protocol?: string;
+  readonly isToLocal?: boolean;
+  readonly comment?: string;
+}
+
+/** Words of a rule; `"in quotes"` is one. */
+function splitWords(text: string): string[] {
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(
+    ([, quoted, bare]) => bare ?? (quoted ?? '').replaceAll(/\\(.)/g, '$1'),
+  );
+}
+
+const modules = new Set(
+  'tcp udp sctp comment addrtype conntrack mark statistic recent bpf nfacct set physdev ipvs'.split(' '),
+);
+const terminal = ['ACCEPT', 'DROP', 'REJECT', 'RETURN', 'MASQUERADE'] as const;
+
+/** Tables are parsed again and again, with few rules that are new. */
+const parsedRules = new Map<string, Rule>();
+const mostParsed = 100_000;
+
+/** `text`: what follows `-A CHAIN`. A rule that is not understood has the target `unknown`. */
+export function parseRule(text: string): Rule {
+  const known = parsedRules.get(text);
+  if (known !== undefined) return known;
+  if (parsedRules.size >= mostParsed) parsedRules.clear();
+  const rule = new RuleParser(text).parse();
+  parsedRules.set(text, rule);
+  return rule;
+}
+
+type Facts = { -readonly [Name in keyof Omit<Rule, 'text' | 'matches' | 'target'>]: Rule[Name] };
+
+class RuleParser {
+  private readonly words: string[];
+  private at = 0;
+  private readonly matches: Match[] = [];
+  private readonly facts: Facts = {};
+  private target: Target | undefined;
+
+  constructor(private readonly text: string) {
+    this.words = splitWords(text);
+  }
+
+  parse(): Rule {
+    try {
+      while (this.at < this.words.length) this.option();
+    } catch (error) {
+      if (!(error instanceof UnknownRule)) throw error;
+      this.target = { kind: 'unknown', why: error.message };
+    }
+    return { text: this.text, matches: this.matches, target: this.target, ...this.facts };
+  }
+
+  private next(): string {
+    const word = this.words[this.at++];
+    if (word === undefined) throw unknown('a rule that ends here');
+    return word;
+  }
+
+  private option(): void {
+    const isNegated = this.words[this.at] === '!';
+    if (isNegated) this.at++;
+    const name = this.next();
+    const match = valueMatches[name];
+    if (match !== undefined) {
+      const value = this.next();
+      this.match(match(value), isNegated);
+      if (!isNegated) this.noteFact(name, value);
+    } else if (name === '--match-set') this.matchSet(isNegated);
+    else if (name === '--physdev-is-in') this.match(() => 0, isNegated);
+    else if (isNegated) throw unknown(`! ${name}`);
+    else this.plainOption(name);
+  }
+
+  private match(chance: Match['chance'], isNegated: boolean): void {
+    this.matches.push({ chance: isNegated ? (...args): number => 1 - chance(...args) : chance });
+  }
+
+  private noteFact(name: string, value: string): void {
+    const { facts } = this;
+    if (name === '-p') facts.protocol = value;
+    else if (name === '--dst-type') facts.isToLocal = true;
+    else if (name === '--dport') {
+      facts.ports = parsePorts(value);
+      if (facts.ports[0] === facts.ports[1]) facts.port = facts.ports[0];
+    } else if (name === '-d') {
+      const cidr = parseNetwork(value);
+      facts.network = `${cidr.address}/${cidr.prefix}`;
+      if (cidr.prefix === addressWidth(cidr.family)) facts.destination = cidr.address;
+    }
+  }
+
+  private matchSet(isNegated: boolean): void {
+    const [set, directions] = [this.next(), this.next()];
+    this.match((packet, context) => Number(matchIpSet(set, directions, packet, context)), isNegated);
+  }
+
+  private plainOption(name: string): void {
+    switch (name) {
+      case '-m': {
+        const module = this.next();
+        if (!modules.has(module)) throw unknown(`match ${module}`);
+        if (module === 'recent') this.recent();
+        return;
+      }
+      case '--comment':
+        this.facts.comment = this.next();
+        return;
+      case '--nfacct-name':
+        this.next();
+        return;
+      case '--mode':
+        if (this.next() !== 'random' || this.next() !== '--probability') throw unknown('this mode');
+        this.random(Number(this.next()));
+        return;
+      case '-j':
+        this.target = this.parseTarget(this.next());
+        return;
+      case '-g':
+        this.target = { kind: 'goto', chain: this.next() };
+        return;
+      default:
+        throw unknown(`option ${name}`);
+    }
+  }
+
+  private random(probability: number): void {
+    if (!(probability > 0 && probability <= 1)) throw unknown(`probability ${probability}`);
+    this.matches.push({ chance: () => probability });
+  }
+
+  /** Time does not pass: a client that was here is remembered. */
+  private recent(): void {
+    let mode = '';
+    let list = '';
+    let seconds = 0;
+    for (;;) {
+      const word = this.words[this.at];
+      if (word === '--set' || word === '--update' || word === '--rcheck') mode = word;
+      else if (word === '--name') list = this.words[++this.at] ?? '';
+      else if (word === '--seconds') seconds = readSeconds(this.words[++this.at]);
+      else if (word === '--mask') checkMask(this.words[++this.at] ?? '');
+      else if (word !== '--reap' && word !== '--rsource') break;
+      this.at++;
+    }
+    if (mode === '' || list === '') throw unknown('what recent is to do');
+    if (mode !== '--set')
+      this.matches.push({
+        chance: ({ recent }) => Number(recent.has(list)),
+        effect: (packet) => ({ ...packet, rememberedSeconds: seconds }),
+      });
+    else
+      this.matches.push({
+        chance: () => 1,
+        effect: (packet) => ({ ...packet, recent: new Set([...packet.recent, list]) }),
+      });
+  }
+
+  private parseTarget(name: string): Target {
+    const kind = terminal.find((known) => known === name);
+    if (kind === 'REJECT') {
+      if (this.next() !== '--reject-with' || !/^icmp6?-port-unreachable$/.test(this.next()))
+        throw unknown('this way to reject');
+    } else if (kind === 'MASQUERADE' && this.words[this.at] === '--random-fully') this.at++;
+    if (kind !== undefined) return { kind };
+    if (name === 'DNAT') {
+      if (this.next() !== '--to-destination') throw unknown('this DNAT');
+      const [, v6, v4, port] = /^(?:\[([\da-f:.]+)\]|([\d.]+)):(\d+)$/.exec(this.next()) ?? [];
+      if (port === undefined) throw unknown('this destination');
+      return { kind: 'DNAT', address: v6 ?? v4 ?? '', port: Number(port) };
+    }
+    if (name === 'MARK') {
+      if (this.next() !== '--set-xmark') throw unknown('this MARK');
+      const [value = 0, mask = 0xffffffff] = this.next().split('/').map(Number);
+      return { kind: 'MARK', value, mask };
+    }
+    if (name === 'SET') {
+      if (this.next() !== '--map-set') throw unknown('this SET');
+      const target: Target = { kind: 'SET', set: this.next(), directions: this.next() };
+      if (this.next() !== '--map-mark') throw unknown('this SET');
+      return target;
+    }
+    return { kind: 'jump', chain: name };
+  }
+}
+
+function readSeconds(text: string | undefined): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw unknown('these seconds');
+  return seconds;
+}
+
+/** Clients are whole addresses. */
+function checkMask(mask: string): void {
+  if (!/^(255(\.255){3}|ffff(:ffff){7})$/.test(mask)) throw unknown(`mask ${mask}`);
+}

@@ -1,0 +1,192 @@
+/** What an expression of nft is for a packet. */
+import { cidrContains } from '../model/address';
+import { cidrOf, isObject, type Json, type JsonObject, NftSet, type NftTable, printValue } from './nft-ruleset';
+import type { MatchContext, PacketState } from './packet';
+
+/** An expression, statement or match that the tracer does not know. */
+export class UnknownNft extends Error {
+  constructor(json: Json) {
+    super(`the tracer does not know ${JSON.stringify(json)}`);
+  }
+}
+
+/** What a value is with which probability. */
+export interface Chance {
+  readonly value: string;
+  readonly probability: number;
+}
+
+const certain = (value: string | number): readonly Chance[] => [{ value: String(value), probability: 1 }];
+
+export class NftValues {
+  constructor(
+    private readonly table: NftTable,
+    private readonly context: MatchContext,
+  ) {}
+
+  evaluate(json: Json, packet: PacketState): readonly Chance[] {
+    if (!isObject(json)) return certain(printValue(json));
+    const [name = '', body = null] = Object.entries(json)[0] ?? [];
+    switch (name) {
+      case 'payload':
+        return certain(payloadOf(body, packet));
+      case 'meta':
+        return certain(metaOf(body, packet));
+      case 'ct':
+        return certain(ctOf(body, packet));
+      case 'fib':
+        return certain(this.fib(body, packet));
+      case 'numgen':
+        return numbers(body);
+      case 'concat':
+        return this.concat(listOf(body), packet);
+      case '&':
+      case '|':
+      case '^':
+        return certain(this.bits(name, listOf(body), packet));
+      case 'map':
+        return this.lookup(body, packet);
+      default:
+        throw new UnknownNft(json);
+    }
+  }
+
+  /** Of a map, by a key: values that have no element are left out. */
+  lookup(body: Json, packet: PacketState): readonly Chance[] {
+    return this.lookupAll(body, packet).flatMap(({ found, probability }) =>
+      found === undefined ? [] : [{ value: printValue(found), probability }],
+    );
+  }
+
+  lookupAll(body: Json, packet: PacketState): readonly { found: Json | undefined; probability: number }[] {
+    const { key = null, data = null } = isObject(body) ? body : {};
+    const set = this.setOf(data);
+    return this.evaluate(key, packet).map(({ value, probability }) => ({ found: set.get(value), probability }));
+  }
+
+  /** Whether a match holds. */
+  matches(body: Json, packet: PacketState): boolean {
+    const { op, left = null, right = null } = isObject(body) ? body : {};
+    const [first, ...others] = this.evaluate(left, packet);
+    if (first === undefined || others.length > 0) throw new UnknownNft(body);
+    const isEqual = this.isIn(first.value, left, right, packet);
+    if (op === '!=') return !isEqual;
+    if (op === '==' || op === 'in') return isEqual;
+    throw new UnknownNft(body);
+  }
+
+  /** Seconds for which the set of a match remembers; undefined: no set that packets add to. */
+  rememberedSeconds(body: Json): number | undefined {
+    const { right } = isObject(body) ? body : {};
+    return typeof right === 'string' ? this.table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
+  }
+
+  /** The set of that name, or one that stands in the rule. */
+  setOf(json: Json): NftSet {
+    if (typeof json === 'string' && json.startsWith('@')) {
+      const set = this.table.sets.get(json.slice(1));
+      if (set !== undefined) return set;
+    } else if (isObject(json) && Array.isArray(json['set'])) {
+      const elements = json['set'] as readonly Json[];
+      return new NftSet(elements, elements.some(Array.isArray), undefined);
+    }
+    throw new UnknownNft(json);
+  }
+
+  private isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
+    const isSource = isObject(left) && isObject(left['payload']) && left['payload']['field'] === 'saddr';
+    const cidr = cidrOf(right);
+    if (cidr !== undefined) {
+      if (isSource) this.context.onSource?.(`${cidr.address}/${cidr.prefix}`);
+      return cidrContains(cidr, value);
+    }
+    const isSet = typeof right === 'string' && right.startsWith('@');
+    if (isSet || (isObject(right) && 'set' in right)) {
+      const set = this.setOf(right);
+      if (isSet && set.timeoutSeconds !== undefined) return packet.recent.has(right.slice(1));
+      if (isSource) for (const network of set.networks) this.context.onSource?.(network);
+      return set.get(value) !== undefined;
+    }
+    if (isObject(right) && Array.isArray(right['concat'])) throw new UnknownNft(right);
+    if (Array.isArray(right)) return (right as readonly Json[]).some((one) => printValue(one) === value);
+    const text = printValue(right);
+    return text.endsWith('*') ? value.startsWith(text.slice(0, -1)) : text === value;
+  }
+
+  private fib(body: Json, packet: PacketState): string {
+    const { result, flags } = isObject(body) ? body : {};
+    const [flag, ...others] = listOf(flags ?? null);
+    if (result !== 'type' || others.length > 0 || (flag !== 'saddr' && flag !== 'daddr')) throw new UnknownNft(body);
+    return this.context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
+  }
+
+  private concat(parts: readonly Json[], packet: PacketState): readonly Chance[] {
+    return parts
+      .map((part) => this.evaluate(part, packet))
+      .reduce((heads, tails) =>
+        heads.flatMap((head) =>
+          tails.map((tail) => ({
+            value: `${head.value} . ${tail.value}`,
+            probability: head.probability * tail.probability,
+          })),
+        ),
+      );
+  }
+
+  private bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
+    const [left = 0, right = 0] = sides.map((side) => Number(this.evaluate(side, packet)[0]?.value));
+    const result = operator === '&' ? left & right : operator === '|' ? left | right : left ^ right;
+    return result >>> 0;
+  }
+}
+
+function listOf(json: Json): readonly Json[] {
+  return Array.isArray(json) ? (json as readonly Json[]) : [json];
+}
+
+function fieldsOf(json: Json): JsonObject {
+  return isObject(json) ? json : {};
+}
+
+function payloadOf(body: Json, packet: PacketState): string | number {
+  const { protocol, field } = fieldsOf(body);
+  if (field === 'saddr') return packet.source;
+  if (field === 'daddr') return packet.destination;
+  if (field === 'dport' && (protocol === 'th' || protocol === packet.protocol)) return packet.port;
+  throw new UnknownNft(body);
+}
+
+function metaOf(body: Json, packet: PacketState): string | number {
+  switch (fieldsOf(body)['key']) {
+    case 'l4proto':
+      return packet.protocol;
+    case 'mark':
+      return packet.mark;
+    case 'iifname':
+      return packet.inDevice;
+    case 'oifname':
+      return packet.outDevice;
+    default:
+      throw new UnknownNft(body);
+  }
+}
+
+/** A connection that begins. */
+function ctOf(body: Json, packet: PacketState): string {
+  switch (fieldsOf(body)['key']) {
+    case 'state':
+      return 'new';
+    case 'status':
+      return packet.isDnated ? 'dnat' : '';
+    default:
+      throw new UnknownNft(body);
+  }
+}
+
+function numbers(body: Json): readonly Chance[] {
+  const { mode, mod, offset } = fieldsOf(body);
+  const count = Number(mod);
+  if (mode !== 'random' || !(count > 0)) throw new UnknownNft(body);
+  const first = Number(offset ?? 0);
+  return Array.from({ length: count }, (_, i) => ({ value: String(first + i), probability: 1 / count }));
+}

@@ -1,0 +1,142 @@
+/**
+ * What becomes of a new connection on a node in IPVS mode. The virtual server picks; sets and rules say who is masqueraded,
+ * refused and let in.
+ *
+ *   from outside   nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
+ *   of the node    mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
+ */
+import { familyOf, joinHostPort } from '../model/address';
+import type { IpSets } from './ip-sets';
+import type { TracedTables } from './iptables-tables';
+import type { IpvsDestination, IpvsServer, IpvsServers } from './ipvs-servers';
+import {
+  accepted,
+  type Connection,
+  type Ended,
+  type MatchContext,
+  mergeOutcomes,
+  type Outcome,
+  type PacketState,
+  startPacket,
+  type TracedNode,
+} from './packet';
+import { IptablesWalk } from './walk-iptables';
+
+export interface IpvsState {
+  readonly servers: IpvsServers;
+  readonly sets: IpSets;
+  /** Of kube-ipvs0, canonical. */
+  readonly boundAddresses: ReadonlySet<string>;
+  readonly tables: TracedTables;
+}
+
+/** Schedulers that give each destination that has a weight the same share. */
+const blindToWeights = new Set(['rr', 'lc']);
+/** Schedulers by which a client stays where it is for as long as the destinations do. */
+const byClient = new Set(['sh', 'mh', 'dh']);
+
+/** As traceConnection of iptables. The node's own packets to a VIP have the VIP as their source, since kube-ipvs0 has it. */
+export function traceIpvsConnection(
+  state: IpvsState,
+  node: TracedNode,
+  connection: Connection,
+  onSource?: MatchContext['onSource'],
+): Outcome[] {
+  const { destination, device } = connection;
+  const own = ownAddresses(state, node);
+  const isOwnToVip = device === '' && state.boundAddresses.has(destination);
+  const source = isOwnToVip ? destination : (connection.source ?? own.sourceTo(destination));
+  const start = startPacket(connection, familyOf(destination), source);
+  const context = { node: own, sets: state.sets, ...(onSource && { onSource }) };
+  return mergeOutcomes(new Trace(state, own, new IptablesWalk(state.tables, context)).run(start), own);
+}
+
+function ownAddresses({ boundAddresses }: IpvsState, node: TracedNode): TracedNode {
+  return {
+    isLocal: (address) => boundAddresses.has(address) || node.isLocal(address),
+    deviceTo: (address) => (boundAddresses.has(address) ? 'lo' : node.deviceTo(address)),
+    sourceTo: (address) => (boundAddresses.has(address) ? address : node.sourceTo(address)),
+  };
+}
+
+class Trace {
+  constructor(
+    private readonly state: IpvsState,
+    private readonly node: TracedNode,
+    private readonly rules: IptablesWalk,
+  ) {}
+
+  run(start: PacketState): Ended[] {
+    if (start.inDevice === '')
+      return this.rules.hook('mangle', 'OUTPUT', start, (packet) =>
+        this.rules.hook('nat', 'OUTPUT', packet, (sent) => this.serve(sent, (unserved) => this.stay(unserved))),
+      );
+    return this.rules.hook('nat', 'PREROUTING', start, (packet) =>
+      this.node.isLocal(packet.destination) ? this.arrive(packet) : this.pass(packet),
+    );
+  }
+
+  private arrive(packet: PacketState): Ended[] {
+    return this.rules.hook('mangle', 'INPUT', packet, (marked) =>
+      this.rules.hook('filter', 'INPUT', marked, (allowed) => this.serve(allowed, accepted)),
+    );
+  }
+
+  private pass(packet: PacketState): Ended[] {
+    return this.rules.hook('filter', 'FORWARD', packet, (allowed) =>
+      this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+    );
+  }
+
+  /** Of the node's own, what no virtual server takes. */
+  private stay(packet: PacketState): Ended[] {
+    return this.rules.hook('filter', 'OUTPUT', packet, (sent) =>
+      this.node.isLocal(sent.destination) ? this.rules.hook('filter', 'INPUT', sent, accepted) : accepted(sent),
+    );
+  }
+
+  private serve(packet: PacketState, unserved: (packet: PacketState) => Ended[]): Ended[] {
+    const { servers } = this.state;
+    const byAddress = `${packet.protocol} ${joinHostPort(packet.destination, packet.port)}`;
+    const byMark = `mark ${packet.mark}`;
+    const key = packet.mark !== 0 && servers.has(byMark) ? byMark : byAddress;
+    const server = servers.get(key);
+    if (server === undefined) return unserved(packet);
+    const rule = { table: 'ipvs', chain: key, text: server.options };
+    const met = { ...packet, trail: { rule, before: packet.trail } };
+    const ways = pickDestinations(key, server, met);
+    return ways.length === 0 ? [{ verdict: 'reject', packet: met }] : ways.flatMap((way) => this.send(way));
+  }
+
+  private send(packet: PacketState): Ended[] {
+    const out = { ...packet, outDevice: this.node.deviceTo(packet.destination) };
+    return this.rules.hook('mangle', 'OUTPUT', out, (marked) =>
+      this.rules.hook('filter', 'OUTPUT', marked, (allowed) =>
+        this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+      ),
+    );
+  }
+}
+
+function pickDestinations(key: string, server: IpvsServer, packet: PacketState): PacketState[] {
+  const { scheduler, persistenceSeconds } = server;
+  const destinations = server.destinations.filter(({ weight }) => weight > 0);
+  const listName = ({ address, port }: IpvsDestination): string => `ipvs ${key} ${joinHostPort(address, port)}`;
+  const isSticky = persistenceSeconds > 0 || byClient.has(scheduler);
+  const send = (to: IpvsDestination, probability: number, more: Partial<PacketState>): PacketState => ({
+    ...packet,
+    destination: to.address,
+    port: to.port,
+    isDnated: true,
+    virtual: { address: packet.destination, port: packet.port },
+    probability: packet.probability * probability,
+    ...more,
+  });
+  const remembered = isSticky ? destinations.find((one) => packet.recent.has(listName(one))) : undefined;
+  if (remembered !== undefined) return [send(remembered, 1, { rememberedSeconds: persistenceSeconds || Infinity })];
+  const weightOf = ({ weight }: IpvsDestination): number => (blindToWeights.has(scheduler) ? 1 : weight);
+  const all = destinations.reduce((sum, one) => sum + weightOf(one), 0);
+  return destinations.map((one) =>
+    send(one, weightOf(one) / all, isSticky ? { recent: new Set([...packet.recent, listName(one)]) } : {}),
+  );
+}
