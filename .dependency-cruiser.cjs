@@ -24,6 +24,13 @@ module.exports = {
       'The planner knows no backend and no machine.',
     ),
     layer('delta-is-pure', '^src/delta/', '^src/(?!delta/)'),
+    layer(
+      'trace-is-pure',
+      '^src/trace/',
+      '^src/(?!(trace|model)/)',
+      'Rules as they were read; what anybody wanted is not in them.',
+    ),
+    layer('compare-is-pure', '^src/compare/', '^src/(?!(compare|trace|planner|model)/)'),
     layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
     layer(
       'backends-sit-on-the-plan',

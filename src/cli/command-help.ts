@@ -1,10 +1,10 @@
 /** Commands and their help texts, made of the flag table. */
 import { Command, Option } from 'commander';
 import type { Help } from 'commander';
-import { cleanupFlags, configFlags, preflightFlags, renderFlags, runFlags } from './flags';
+import { cleanupFlags, compareFlags, configFlags, preflightFlags, renderFlags, runFlags } from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'preflight' | 'cleanup' | 'config';
+export type CommandName = 'run' | 'render' | 'compare' | 'preflight' | 'cleanup' | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -31,6 +31,16 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
     examples: [
       'kubectl get svc,endpointslices,nodes -A -o yaml | vipwire render -f - --node node-1',
       'vipwire render --kubeconfig ~/.kube/config --output summary',
+    ],
+  },
+  compare: {
+    usage: 'compare [flags] [PATH...]',
+    about:
+      "Compare a node's rules, kube-proxy's in any mode or vipwire's, with what vipwire would do, by their meaning.",
+    flags: compareFlags,
+    examples: [
+      'vipwire compare --kubeconfig ~/.kube/config --config /var/lib/kube-proxy/config.conf',
+      'vipwire compare -f cluster.yaml --node node-1 --cluster-cidr 10.244.0.0/16 --iptables-save rules.txt',
     ],
   },
   preflight: {

@@ -1,6 +1,6 @@
 /** The command line to what was asked for. */
 import type { FlagSettings } from '../config/effective';
-import { families } from '../model/address';
+import { families, parseAddress } from '../model/address';
 import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import { commands, printHelp, printOverview } from './command-help';
@@ -38,6 +38,30 @@ export interface RenderInvocation {
   readonly node: string;
   readonly output: RenderOutput;
   readonly families: readonly Family[];
+}
+
+/** Files in the place of this machine's kernel; '' and none: not given. */
+export interface KernelFiles {
+  readonly iptablesSave: readonly string[];
+  readonly ipvsadm: string;
+  readonly ipset: string;
+  readonly ipvsAddresses: string;
+  readonly nft: string;
+  readonly recordedDir: string;
+}
+
+export interface CompareInvocation {
+  readonly kind: 'compare';
+  readonly flags: FlagSettings;
+  /** As of RenderInvocation. */
+  readonly files: readonly string[];
+  readonly node: string;
+  readonly families: readonly Family[];
+  readonly output: 'text' | 'json';
+  readonly kernelFiles: KernelFiles;
+  /** Canonical; empty: not said. */
+  readonly nodeAddresses: readonly string[];
+  readonly iptablesVariant: IptablesVariant;
 }
 
 export interface CleanupInvocation {
@@ -78,6 +102,7 @@ export type Invocation =
   | InitInvocation
   | PreflightInvocation
   | RenderInvocation
+  | CompareInvocation
   | CleanupInvocation
   | WriteConfigInvocation
   | ConfigCheckInvocation
@@ -107,10 +132,11 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   if (given.has('version') && given.text('version') !== 'false')
     return { kind: 'version', text: `vipwire ${version}\n` };
   if (name === 'config') return interpretConfig(given);
-  if (name !== 'render') given.refusePaths();
+  if (name !== 'render' && name !== 'compare') given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
   if (name === 'preflight') return interpretPreflight(given, variant);
+  if (name === 'compare') return interpretCompare(given, variant);
   const path = given.text('write-config-to');
   if (path !== '') return { kind: 'write-config', flags: given.configuration('file', false, 'without ports'), path };
   if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
@@ -184,6 +210,32 @@ function interpretRender(given: GivenFlags): RenderInvocation {
     node: given.text('node').trim(),
     output: given.choice('output', ['rules', 'json', 'summary'], 'rules'),
     families: chooseFamilies(given),
+  };
+}
+
+function interpretCompare(given: GivenFlags, variant: string): CompareInvocation {
+  const nodeAddresses = given.list('node-addresses').map((text) => {
+    const address = parseAddress(text.trim());
+    if (address === undefined) throw new UserError(`--node-addresses: "${text}" is no address`);
+    return address;
+  });
+  return {
+    kind: 'compare',
+    flags: given.configuration('flags', false),
+    files: [...given.list('filename'), ...given.paths],
+    node: given.text('node').trim(),
+    families: chooseFamilies(given),
+    output: given.choice('output', ['text', 'json'], 'text'),
+    kernelFiles: {
+      iptablesSave: given.list('iptables-save'),
+      ipvsadm: given.text('ipvsadm'),
+      ipset: given.text('ipset'),
+      ipvsAddresses: given.text('ipvs-addresses'),
+      nft: given.text('nft'),
+      recordedDir: given.text('recorded-dir'),
+    },
+    nodeAddresses,
+    iptablesVariant: chooseVariant(given, variant),
   };
 }
 

@@ -22,6 +22,7 @@ export interface Flag {
 
 const cluster = 'The cluster';
 const node = 'This node';
+const held = "What the node's kernel holds (without these: what this machine's does)";
 const rules = 'Rules';
 const ipvs = 'IPVS mode';
 const kernel = "The node's kernel";
@@ -194,14 +195,14 @@ export const runFlags: readonly Flag[] = [
   ...allRunFlags.filter(({ group }) => group === idle),
 ];
 
-export const renderFlags: readonly Flag[] = [
+/** Of commands about one node of a cluster that is read once. */
+const nodeFlags: readonly Flag[] = [
   flag('filename', list, cluster, 'Files or folders; - is standard input', { short: 'f', placeholder: 'PATH,...' }),
   { ...kubeconfig, help: 'Ask this API server' },
   master,
   { ...config, group: rules },
   flag('node', text, node, 'Whose rules; without it the only Node there is, or a node without pods', name),
   { ...bindAddress, help: "In the place of this node's address" },
-  flag('output', text, own, 'rules, json or summary (default rules)', { short: 'o', placeholder: 'FORMAT' }),
   flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)', { placeholder: 'FAMILY' }),
   ...ruleFlags,
   ipvsScheduler,
@@ -216,6 +217,35 @@ export const preflightFlags: readonly Flag[] = [
     ({ name }) =>
       !['manifests', 'watch', 'dry-run', 'cleanup', 'init-only', 'write-config-to', 'version'].includes(name),
   ),
+];
+
+export const renderFlags: readonly Flag[] = [
+  flag('output', text, own, 'rules, json or summary (default rules)', { short: 'o', placeholder: 'FORMAT' }),
+  ...nodeFlags,
+];
+
+/** What a node's kernel holds, where it is not to be asked of this machine. */
+const heldFlags: readonly Flag[] = [
+  flag('iptables-save', list, held, 'What iptables-save printed, and ip6tables-save', { placeholder: 'FILE,...' }),
+  flag('ipvsadm', text, held, 'IPVS mode: what ipvsadm -Sn printed', file),
+  flag('ipset', text, held, 'IPVS mode: what ipset save printed', file),
+  flag('ipvs-addresses', text, held, 'IPVS mode: what ip -o address show dev kube-ipvs0 printed', file),
+  flag('nft', text, held, 'What nft -j list ruleset printed', file),
+  flag(
+    'recorded-dir',
+    text,
+    held,
+    'A folder with files iptables-save, ip6tables-save, ipvsadm, ipset, ipvs-addresses and nft.json, as far as they are there',
+    { placeholder: 'DIR' },
+  ),
+  flag('node-addresses', list, node, "The node's, where the Node does not have them all", { placeholder: 'IP,...' }),
+  iptablesVariant,
+];
+
+export const compareFlags: readonly Flag[] = [
+  flag('output', text, own, 'text or json (default text)', { short: 'o', placeholder: 'FORMAT' }),
+  ...heldFlags,
+  ...nodeFlags,
 ];
 
 export const cleanupFlags: readonly Flag[] = [

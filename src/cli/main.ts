@@ -1,6 +1,7 @@
 /** Starts what the command line asks for. A user's mistake is one line and exit 2. */
 import { UserError } from '../model/user-error';
 import { cleanup } from './cleanup';
+import { compare } from './compare';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
@@ -30,6 +31,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         return;
       case 'render':
         process.exitCode = await render(invocation);
+        return;
+      case 'compare':
+        process.exitCode = await compare(invocation);
         return;
       case 'cleanup':
         process.exitCode = await cleanup(invocation);

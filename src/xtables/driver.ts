@@ -122,6 +122,12 @@ async function save(run: RunCommand, variant: Variant, family: Family, timeoutMs
   return parser.result();
 }
 
+/** What the tool prints, whole. Throws CommandError. */
+export async function readSaveText(run: RunCommand, variant: Variant, family: Family): Promise<string> {
+  const { stdout } = await run(toolName('iptables-save', variant, family), [], { timeoutMs: readLimitMs.most });
+  return stdout;
+}
+
 /**
  * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where neither works. Warns where the
  * tables of the other one hold rules of a proxy too: they apply as well.

@@ -1,0 +1,36 @@
+/** Who should have which address and port. */
+import { sortedServices } from '../planner/describe';
+import { type Frontend, type Plan, type ServicePortPlan, servicePortName } from '../planner/plan';
+import type { Destination } from '../trace/kernel';
+import type { ProtocolName } from '../trace/packet';
+
+export interface Claim {
+  readonly port: ServicePortPlan;
+  readonly frontend: Frontend;
+}
+
+/** By key; of several claims to one the first is to have it. */
+export function collectClaims(plan: Plan): ReadonlyMap<string, readonly Claim[]> {
+  const all = new Map<string, Claim[]>();
+  for (const { ports } of sortedServices(plan))
+    for (const port of ports)
+      for (const frontend of port.frontends) {
+        const key = keyOf({ ...frontend, protocol: protocolName(port) });
+        all.set(key, [...(all.get(key) ?? []), { port, frontend }]);
+      }
+  for (const claims of all.values()) claims.sort((a, b) => (ownerOf(a) < ownerOf(b) ? -1 : 1));
+  return all;
+}
+
+export function keyOf({ address, protocol, port }: Destination): string {
+  return `${address} ${protocol} ${port}`;
+}
+
+export function protocolName({ protocol }: ServicePortPlan): ProtocolName {
+  return protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
+}
+
+/** As the dispatch sorts claims. */
+function ownerOf({ port, frontend }: Claim): string {
+  return `${servicePortName(port)} ${frontend.kind}`;
+}

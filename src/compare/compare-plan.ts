@@ -1,0 +1,148 @@
+/** A Plan against a node's rules, whoever wrote them: by what becomes of connections, not by text. */
+import { joinHostPort } from '../model/address';
+import { type Frontend, type Plan, servicePortName } from '../planner/plan';
+import type { TracedKernel } from '../trace/kernel';
+import { type Claim, collectClaims, keyOf, protocolName } from './claims';
+import { compareWays } from './compare-ways';
+import type { Comparison, Difference, Finding, Undecided } from './difference';
+import { compareHealthPorts, findExtraFrontends } from './extras';
+import { Findings } from './findings';
+import { contested, findKnown } from './known-differences';
+import { loopback, type Tried, tryHairpin, type TryScope, trySources } from './try-sources';
+import type { Asked } from './ways';
+
+export interface CompareOptions {
+  /** Canonical: on which NodePorts are tried. At least one of the family. */
+  readonly nodeAddresses: readonly string[];
+  /** Whether the rules say who is masqueraded and let in; otherwise that is left out. */
+  readonly hasRules: boolean;
+}
+
+/** What one claim comes to. */
+interface Compared {
+  readonly differences: readonly Difference[];
+  readonly undecided: readonly Undecided[];
+}
+
+export function comparePlan(plan: Plan, kernel: TracedKernel, options: CompareOptions): Comparison {
+  return new PlanComparer(plan, kernel, options).run();
+}
+
+class PlanComparer {
+  private readonly scope: TryScope;
+  /** What the rules are about: keys, as of claims. */
+  private readonly there: ReadonlySet<string>;
+
+  constructor(
+    private readonly plan: Plan,
+    private readonly kernel: TracedKernel,
+    private readonly options: CompareOptions,
+  ) {
+    const { nodeAddresses } = options;
+    const nodeIP = plan.settings.nodeIPs[plan.family] ?? nodeAddresses[0] ?? '';
+    this.scope = { mode: kernel.mode, nodeIP, plan, nodeAddresses };
+    this.there = new Set(kernel.destinations.map(keyOf));
+  }
+
+  run(): Comparison {
+    const claims = collectClaims(this.plan);
+    const all = [...claims.values()].map((some) => this.compareClaims(some));
+    const open = this.options.hasRules ? this.kernel.healthCheckPorts : undefined;
+    return {
+      services: this.plan.services.size,
+      frontends: claims.size,
+      differences: [
+        ...all.flatMap(({ differences }) => differences),
+        ...findExtraFrontends(new Set(claims.keys()), this.kernel, this.options.nodeAddresses),
+        ...(open === undefined ? [] : compareHealthPorts(this.plan, open)),
+      ],
+      undecided: all.flatMap(({ undecided }) => undecided),
+    };
+  }
+
+  private compareClaims(claims: readonly Claim[]): Compared {
+    const [first, ...others] = claims;
+    if (first === undefined) return { differences: [], undecided: [] };
+    const compared = this.compareFrontend(first);
+    if (others.length === 0 || isAsWanted(compared)) return compared;
+    if (!others.some((other) => isAsWanted(this.compareFrontend(other)))) return compared;
+    return { ...compared, differences: compared.differences.map((one) => ({ ...one, known: contested })) };
+  }
+
+  private compareFrontend(claim: Claim): Compared {
+    const found = this.addressesOf(claim.frontend).map((address) => this.compareAt(claim, address));
+    return {
+      differences: found.flatMap(({ differences }) => differences),
+      undecided: found.flatMap(({ undecided }) => undecided),
+    };
+  }
+
+  private addressesOf(frontend: Frontend): readonly string[] {
+    if (frontend.kind !== 'NodePort') return [frontend.address];
+    const { settings, family } = this.plan;
+    const answering = settings.nodePortAddresses[family];
+    const addresses = answering.kind === 'all' ? this.options.nodeAddresses : answering.addresses;
+    return family === 'IPv4' && this.kernel.mode === 'iptables' ? [...addresses, loopback] : addresses;
+  }
+
+  private compareAt({ port, frontend }: Claim, address: string): Compared {
+    const asked: Asked = { kernel: this.kernel, protocol: protocolName(port), address, port: frontend.port };
+    const tried = trySources(port, frontend, asked, this.scope);
+    const where = { service: servicePortName(port), frontend: describe(frontend, asked) };
+    const unknown = tried.find(({ observed }) => observed.kind === 'unknown');
+    if (unknown !== undefined)
+      return { differences: [], undecided: [{ ...where, rule: unknown.observed.rules.at(-1) }] };
+    const found = new Findings(
+      where,
+      tried.map(({ source }) => source),
+      tried[0]?.observed.rules ?? [],
+    );
+    if (this.isMissing(frontend, asked, tried)) {
+      found.add({
+        aspect: 'frontend',
+        change: 'missing',
+        expected: `should be ${describeExpected(tried)}`,
+        observed: '',
+      });
+      return { differences: found.differences(), undecided: [] };
+    }
+    const servesOutside = tried.some(
+      ({ source, observed }) => source.kind === 'outside' && observed.kind === 'forwarded',
+    );
+    const { mode } = this.kernel;
+    for (const { source, expected, observed } of tried)
+      for (const finding of compareWays({ mode, port, frontend, source, servesOutside }, expected, observed))
+        if (this.isCompared(finding))
+          found.add(finding, source, findKnown(mode, frontend, source, finding), observed.rules);
+    for (const finding of tryHairpin(port, frontend, asked, this.scope))
+      if (this.isCompared(finding)) found.add(finding);
+    return { differences: found.differences(), undecided: [] };
+  }
+
+  /** An address may be refused though no one knows it: an unused port of a cluster IP is, in nftables mode. */
+  private isMissing(frontend: Frontend, { protocol }: Asked, tried: readonly Tried[]): boolean {
+    if (tried.every(({ expected }) => expected.kind === 'untouched')) return false;
+    if (tried.every(({ observed }) => observed.kind === 'untouched')) return true;
+    const isServed = tried.some(({ observed }) => observed.kind === 'forwarded');
+    return !isServed && !this.there.has(keyOf({ ...frontend, protocol }));
+  }
+
+  private isCompared({ aspect }: Finding): boolean {
+    return this.options.hasRules || (aspect !== 'masquerade' && aspect !== 'source ranges');
+  }
+}
+
+function isAsWanted({ differences }: Compared): boolean {
+  return differences.every(({ known }) => known !== undefined);
+}
+
+function describeExpected(tried: readonly Tried[]): string {
+  const { expected } = tried.find((one) => one.expected.kind === 'forwarded') ?? tried[0] ?? {};
+  if (expected === undefined) return '';
+  const { kind, why, endpoints } = expected;
+  return kind === 'forwarded' ? `forwarded to ${[...endpoints.keys()].join(', ')}` : `${kind}: ${why ?? ''}`;
+}
+
+function describe({ kind }: Frontend, { address, port, protocol }: Asked): string {
+  return `${kind} ${joinHostPort(address, port)}/${protocol}`;
+}

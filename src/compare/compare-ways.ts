@@ -1,0 +1,163 @@
+/** One source's way to a frontend by the Plan against the one that was observed. */
+import type { Frontend, ServicePortPlan } from '../planner/plan';
+import type { TracedMode } from '../trace/kernel';
+import type { Finding } from './difference';
+import type { Source } from './sources';
+import { type EndpointShare, type ExpectedWay, type ObservedWay, sharesOf } from './ways';
+
+export interface WayContext {
+  readonly mode: TracedMode;
+  readonly port: ServicePortPlan;
+  readonly frontend: Frontend;
+  readonly source: Source;
+  /** Others outside are served here. */
+  readonly servesOutside: boolean;
+}
+
+/** Of a share: what dice in steps of 2^-31 may be off, over a long list. */
+const tolerance = 1e-3;
+
+export function compareWays(context: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
+  if (observed.kind === 'unknown') return [];
+  if (expected.kind !== 'forwarded')
+    return observed.kind === 'forwarded'
+      ? forwardedAgainstPlan(context, expected, observed)
+      : compareUnserved(context, expected, observed);
+  if (observed.kind !== 'forwarded') return [notForwarded(context, observed)];
+  return [
+    ...compareEndpoints(context, expected, observed),
+    ...compareMasquerade(expected, observed),
+    ...compareAffinity(context.port.affinitySeconds, observed.affinitySeconds),
+  ];
+}
+
+function forwardedAgainstPlan({ port }: WayContext, { kind, why }: ExpectedWay, { endpoints }: ObservedWay): Finding[] {
+  const count = plural(endpoints.size, 'endpoint');
+  if (why === 'source ranges')
+    return [{ aspect: 'source ranges', change: 'extra', expected: 'dropped', observed: 'let in' }];
+  const expected = why === undefined ? kind : `${kind}: ${why}`;
+  if (why === 'no local endpoints' && sameKeys(endpoints, sharesOf(port.clusterEndpoints)))
+    return [{ aspect: 'policy', change: 'changed', expected, observed: `the cluster's ${count}` }];
+  const extra = [...endpoints.keys()].map((text): Finding => extraEndpoint(text, endpoints.get(text)));
+  return [{ aspect: 'verdict', change: 'changed', expected, observed: `forwarded to ${count}` }, ...extra];
+}
+
+/** The ways in which nobody answers. Of some the modes make no difference. */
+function compareUnserved(
+  { mode, frontend, source }: WayContext,
+  expected: ExpectedWay,
+  observed: ObservedWay,
+): Finding[] {
+  if (expected.kind === observed.kind) return [];
+  // kube-proxy does not ask the node's own packets in iptables mode, and neither do we.
+  if (source.kind === 'node' && (frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer')) return [];
+  const isUntouched = observed.kind === 'untouched';
+  // IPVS refuses where there is no one; where nobody serves, it does not matter who is let in.
+  if (!isUntouched && (mode === 'ipvs' || (frontend.sourceRanges !== undefined && expected.why === 'no endpoints')))
+    return [];
+  const why = expected.why === undefined ? '' : `: ${expected.why}`;
+  const what = { expected: `${expected.kind}${why}`, observed: observed.kind };
+  return [{ aspect: 'verdict', change: isUntouched ? 'missing' : 'changed', ...what }];
+}
+
+function notForwarded({ frontend, servesOutside, source }: WayContext, { kind }: ObservedWay): Finding {
+  const isRange =
+    kind === 'dropped' && (frontend.sourceRanges !== undefined || (servesOutside && source.kind !== 'node'));
+  if (isRange) return { aspect: 'source ranges', change: 'missing', expected: 'let in', observed: 'dropped' };
+  const change = kind === 'untouched' ? 'missing' : 'changed';
+  return { aspect: 'verdict', change, expected: 'forwarded', observed: kind };
+}
+
+function compareEndpoints({ port }: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
+  const findings: Finding[] = [];
+  const other = sharesOf(expected.list === 'cluster' ? port.localEndpoints : port.clusterEndpoints);
+  const isSame = sameKeys(observed.endpoints, expected.endpoints);
+  if (!isSame && sameKeys(observed.endpoints, other)) {
+    const [wanted, found] = expected.list === 'cluster' ? ['cluster', 'here'] : ['here', 'cluster'];
+    findings.push({
+      aspect: 'policy',
+      change: 'changed',
+      expected: describeList(wanted, expected.endpoints.size),
+      observed: describeList(found, observed.endpoints.size),
+    });
+  } else {
+    for (const [text, { share }] of expected.endpoints)
+      if (!observed.endpoints.has(text))
+        findings.push({
+          aspect: 'endpoint',
+          change: 'missing',
+          expected: `${text} should get ${percent(share)}`,
+          observed: '',
+        });
+    for (const [text, share] of observed.endpoints)
+      if (!expected.endpoints.has(text)) findings.push(extraEndpoint(text, share));
+  }
+  if (isSame) findings.push(...compareShares(expected.endpoints, observed.endpoints));
+  if (observed.lost > tolerance)
+    findings.push({
+      aspect: 'share',
+      change: 'missing',
+      expected: '',
+      observed: `${percent(observed.lost)} reach nobody`,
+    });
+  return findings;
+}
+
+function describeList(where: string, count: number): string {
+  return where === 'here' ? `the ${plural(count, 'endpoint')} here` : `the cluster's ${plural(count, 'endpoint')}`;
+}
+
+function extraEndpoint(text: string, share: EndpointShare | undefined): Finding {
+  return { aspect: 'endpoint', change: 'extra', expected: '', observed: `${text} gets ${percent(share?.share ?? 0)}` };
+}
+
+function compareShares(
+  expected: ReadonlyMap<string, EndpointShare>,
+  observed: ReadonlyMap<string, EndpointShare>,
+): Finding[] {
+  return [...expected].flatMap(([text, { share }]) => {
+    const found = observed.get(text)?.share ?? 0;
+    if (Math.abs(found - share) <= share * tolerance) return [];
+    const what = { expected: percent(share), observed: `${text} gets ${percent(found)}` };
+    return [{ aspect: 'share', change: 'changed', ...what } as const];
+  });
+}
+
+function compareMasquerade(wanted: ExpectedWay, seen: ObservedWay): Finding[] {
+  const wrong = [...seen.endpoints].filter(([text, { isMasqueraded }]) => {
+    const one = wanted.endpoints.get(text) ?? [...wanted.endpoints.values()][0];
+    return one !== undefined && isMasqueraded !== one.isMasqueraded;
+  });
+  const [first] = wrong;
+  if (first === undefined) return [];
+  const to = wrong.length === seen.endpoints.size ? '' : ` by ${wrong.map(([text]) => text).join(', ')}`;
+  const [change, expected, observed] = first[1].isMasqueraded
+    ? (['extra', 'client', 'node'] as const)
+    : (['missing', 'node', 'client'] as const);
+  return [
+    { aspect: 'masquerade', change, expected: `the ${expected}'s`, observed: `the ${observed}'s address is seen${to}` },
+  ];
+}
+
+function compareAffinity(seconds: number, found: ReadonlySet<number>): Finding[] {
+  // By the client's address: for as long as the endpoints stay.
+  const observed = [...found].filter((one) => one !== Infinity);
+  if (observed.every((one) => one === seconds)) return [];
+  const change = seconds === 0 ? 'extra' : observed.every((one) => one === 0) ? 'missing' : 'changed';
+  const describe = (of: readonly number[]): string =>
+    of.map((one) => (one === 0 ? 'not remembered' : `${one} s`)).join(', ');
+  return [{ aspect: 'affinity', change, expected: describe([seconds]), observed: describe(observed) }];
+}
+
+function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
+  return a.size === b.size && [...a.keys()].every((key) => b.has(key));
+}
+
+/** `33.3 %` */
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1).replace(/\.0$/, '')} %`;
+}
+
+export function plural(count: number, word: string): string {
+  return count === 1 ? `1 ${word}` : `${count} ${word}s`;
+}

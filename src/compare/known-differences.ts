@@ -1,0 +1,31 @@
+/** Where vipwire does something else than kube-proxy on purpose. */
+import type { Frontend } from '../planner/plan';
+import type { TracedMode } from '../trace/kernel';
+import type { Finding, KnownDifference } from './difference';
+import type { Source } from './sources';
+
+const inside: KnownDifference = {
+  why: 'in IPVS mode kube-proxy holds clients on this node to its own endpoints, and does not masquerade the node',
+  issues: [71596, 75262],
+};
+const fallback: KnownDifference = {
+  why: "in IPVS mode kube-proxy falls back to other nodes' endpoints where policy Local has none here",
+  issues: [93456, 97081],
+};
+export const contested: KnownDifference = {
+  why: 'several Services claim this address and port: here the first by name has it, with kube-proxy chance decides',
+  issues: [],
+};
+
+export function findKnown(
+  mode: TracedMode,
+  frontend: Frontend,
+  { kind }: Source,
+  { aspect, change }: Finding,
+): KnownDifference | undefined {
+  if (mode !== 'ipvs') return undefined;
+  const isInside = frontend.localSourcesToCluster && kind !== 'outside';
+  if (isInside && (aspect === 'policy' || (aspect === 'masquerade' && change === 'missing' && kind === 'node')))
+    return inside;
+  return aspect === 'policy' && frontend.verdict.kind === 'drop' ? fallback : undefined;
+}

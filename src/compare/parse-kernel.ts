@@ -1,0 +1,118 @@
+/** Texts of the tools as rules that can be compared with a Plan. */
+import { familyOf, isLoopback, parseAddress } from '../model/address';
+import { UserError } from '../model/user-error';
+import type { Plan } from '../planner/plan';
+import { type IpSets, parseIpSets } from '../trace/ip-sets';
+import { parseTables } from '../trace/iptables-tables';
+import { type IpvsServers, parseIpvsServers } from '../trace/ipvs-servers';
+import { iptablesKernel, ipvsKernel, nftKernel, type TracedKernel } from '../trace/kernel';
+import { parseNftTable } from '../trace/nft-ruleset';
+import type { TracedNode } from '../trace/packet';
+
+/** Of one family, but for those that print both. */
+export interface KernelTexts {
+  /** iptables-save or ip6tables-save. */
+  readonly iptablesSave?: string;
+  /** ipvsadm -Sn */
+  readonly ipvsadm?: string;
+  /** ipset save */
+  readonly ipset?: string;
+  /** ip -o address show dev kube-ipvs0 */
+  readonly addresses?: string;
+  /** nft -j list ruleset */
+  readonly nft?: string;
+}
+
+export interface ParsedKernel {
+  readonly kernel: TracedKernel;
+  /** Of the node, of this family, as far as they are known. */
+  readonly nodeAddresses: readonly string[];
+  /** Whether the rules that masquerade and let in are among the texts. */
+  readonly hasRules: boolean;
+}
+
+/** kube-proxy's table. */
+const nftTable = 'kube-proxy';
+
+/** undefined: nothing of this family was given. Throws UserError for what makes no whole. */
+export function parseKernel(texts: KernelTexts, plan: Plan): ParsedKernel | undefined {
+  if (texts.nft !== undefined) return parseNft(texts.nft, plan);
+  if (texts.ipvsadm !== undefined) return parseIpvs(texts.ipvsadm, texts, plan);
+  if (texts.iptablesSave === undefined) return undefined;
+  if (/^:KUBE-IPVS-FILTER /m.test(texts.iptablesSave))
+    throw new UserError('these are the rules of IPVS mode: ipvsadm -Sn and ipset save are needed beside them');
+  if (!/^:KUBE-SERVICES /m.test(texts.iptablesSave))
+    throw new UserError(`no service proxy's rules: iptables-save (${plan.family}) has no chain KUBE-SERVICES`);
+  const nodeAddresses = knownAddresses(plan);
+  const tables = parseTables(texts.iptablesSave, { onlyProxy: true });
+  return { kernel: iptablesKernel(plan.family, tables, nodeOf(plan, nodeAddresses)), nodeAddresses, hasRules: true };
+}
+
+function parseNft(text: string, plan: Plan): ParsedKernel | undefined {
+  const table = parseNftTable(text, plan.family === 'IPv4' ? 'ip' : 'ip6', nftTable);
+  if (table === undefined) return undefined;
+  const nodeAddresses = knownAddresses(plan);
+  return { kernel: nftKernel(plan.family, table, nodeOf(plan, nodeAddresses)), nodeAddresses, hasRules: true };
+}
+
+function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan): ParsedKernel {
+  if (texts.ipset === undefined)
+    throw new UserError('ipset save is needed beside ipvsadm -Sn: its sets say what is a VIP');
+  const servers = parseIpvsServers(ipvsadm);
+  const sets = parseIpSets(texts.ipset);
+  const boundAddresses = boundIn(texts.addresses, sets, plan);
+  const nodeAddresses = [...new Set([...knownAddresses(plan), ...hostsOf(servers, sets, boundAddresses, plan)])];
+  const tables = parseTables(texts.iptablesSave ?? '', { onlyProxy: true });
+  return {
+    kernel: ipvsKernel(plan.family, { servers, sets, boundAddresses, tables }, nodeOf(plan, nodeAddresses)),
+    nodeAddresses,
+    hasRules: texts.iptablesSave !== undefined,
+  };
+}
+
+/** Where nobody says what kube-ipvs0 has: what the set of its addresses has. */
+function boundIn(addresses: string | undefined, sets: IpSets, { family }: Plan): ReadonlySet<string> {
+  if (addresses === undefined)
+    return new Set(sets.get(family === 'IPv4' ? 'KUBE-IPVS-IPS' : 'KUBE-6-IPVS-IPS')?.elements.keys());
+  const found = [...addresses.matchAll(/^.*\bkube-ipvs0\b.* inet6? ([\da-f.:]+)\//gm)].flatMap(
+    ([, text = '']) => parseAddress(text) ?? [],
+  );
+  return new Set(found.filter((address) => familyOf(address) === family));
+}
+
+/** Addresses that have a virtual server and are no VIP: the node's, with NodePorts on them. */
+function hostsOf(servers: IpvsServers, sets: IpSets, bound: ReadonlySet<string>, plan: Plan): string[] {
+  const vips = new Set(bound);
+  for (const { ports } of plan.services.values())
+    for (const { frontends } of ports) for (const { address } of frontends) vips.add(address);
+  const prefix = plan.family === 'IPv4' ? 'KUBE-' : 'KUBE-6-';
+  return [...servers.values()].flatMap(({ end }) => {
+    if (end === undefined || familyOf(end.address) !== plan.family || vips.has(end.address)) return [];
+    const set = sets.get(`${prefix}NODE-PORT-${end.protocol.toUpperCase()}`);
+    return end.protocol === 'sctp' || set?.elements.has(end.port.toString()) === true ? [end.address] : [];
+  });
+}
+
+const anyAddress = { IPv4: '192.0.2.254', IPv6: '2001:db8::fffe' } as const;
+
+/** Where the Node is unknown, one stands in for its addresses. */
+function knownAddresses({ settings, family }: Plan): string[] {
+  const answering = settings.nodePortAddresses[family];
+  const known = [
+    settings.nodeIPs[family] ?? [],
+    (settings.hostAddresses ?? []).filter((address) => familyOf(address) === family),
+    answering.kind === 'some' ? answering.addresses : [],
+  ].flat();
+  return known.length > 0 ? [...new Set(known)] : [anyAddress[family]];
+}
+
+function nodeOf({ settings, family }: Plan, addresses: readonly string[]): TracedNode {
+  const own = new Set(addresses);
+  const isLocal = (address: string): boolean => isLoopback(address) || own.has(address);
+  const source = settings.nodeIPs[family] ?? addresses[0] ?? anyAddress[family];
+  return {
+    isLocal,
+    deviceTo: (address) => (isLocal(address) ? 'lo' : 'eth0'),
+    sourceTo: (address) => (isLocal(address) ? address : source),
+  };
+}

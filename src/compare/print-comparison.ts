@@ -1,0 +1,141 @@
+/** A comparison for people, and for programs. */
+import type { Family } from '../model/address';
+import type { TracedMode } from '../trace/kernel';
+import { plural } from './compare-ways';
+import type { Comparison, Difference, Undecided } from './difference';
+import { printSpans, type Source } from './sources';
+
+export interface ComparedNode {
+  readonly family: Family;
+  /** '' where it is not known. */
+  readonly nodeName: string;
+  readonly mode: TracedMode;
+  /** False: nobody said what iptables does, so who is masqueraded and let in was left out. */
+  readonly hasRules: boolean;
+  readonly comparison: Comparison;
+}
+
+/** The first line says it all; what follows says where. */
+export function printComparison(node: ComparedNode): string {
+  const { differences, undecided } = node.comparison;
+  const [known, unknown] = [differences.filter(isKnown), differences.filter((one) => !isKnown(one))];
+  return [
+    headline(node, unknown, known.length),
+    ...(node.hasRules ? [] : ['not compared: masquerading, source ranges and health check ports (no --iptables-save)']),
+    ...byFrontend(unknown).flatMap(([service, frontends]) => ['', service, ...frontends.flatMap(printFrontend)]),
+    ...printUndecided(undecided),
+    ...printKnown(known),
+    '',
+  ].join('\n');
+}
+
+function isKnown({ known }: Difference): boolean {
+  return known !== undefined;
+}
+
+function headline(
+  { family, nodeName, mode, comparison }: ComparedNode,
+  unknown: readonly Difference[],
+  known: number,
+): string {
+  const { services, frontends, undecided } = comparison;
+  const where = `${family}, ${nodeName === '' ? 'a node without pods' : `node ${nodeName}`}, ${mode} mode`;
+  const size = `${plural(services, 'service')}, ${plural(frontends, 'frontend')}`;
+  const different = new Set(unknown.map(({ service, frontend }) => `${service} ${frontend}`)).size;
+  const verdicts = [
+    different > 0
+      ? `${plural(different, 'frontend')} different`
+      : undecided.length > 0
+        ? 'no difference seen'
+        : 'the same',
+    ...(undecided.length > 0 ? [`${undecided.length} could not be told`] : []),
+    ...(known > 0 ? ['known and wanted differences below'] : []),
+  ];
+  return `${where}: ${size}: ${verdicts.join('; ')}`;
+}
+
+/** Service -> its frontends' differences, in the order in which they come. */
+function byFrontend(differences: readonly Difference[]): [string, [string, Difference[]][]][] {
+  const services = new Map<string, Map<string, Difference[]>>();
+  for (const difference of differences) {
+    const name = difference.service === '' ? 'of no Service' : difference.service;
+    const frontends = services.get(name) ?? new Map<string, Difference[]>();
+    services.set(name, frontends);
+    frontends.set(difference.frontend, [...(frontends.get(difference.frontend) ?? []), difference]);
+  }
+  return [...services].map(([service, frontends]) => [service, [...frontends]]);
+}
+
+function printFrontend([frontend, differences]: [string, readonly Difference[]]): string[] {
+  const rows = differences.map((one) => [`${one.aspect} ${one.change}`, describeDifference(one)] as const);
+  const width = Math.max(...rows.map(([what]) => what.length));
+  return [`  ${frontend}`, ...rows.map(([what, text]) => `    ${what.padEnd(width)}  ${text}`.trimEnd())];
+}
+
+function describeDifference(difference: Difference): string {
+  const { expected, observed } = difference;
+  const what = expected !== '' && observed !== '' ? `${observed}, should be ${expected}` : `${observed}${expected}`;
+  const who = describeSources(difference);
+  return [what, who].filter((part) => part !== '').join('  ');
+}
+
+const kindWords = { pods: "this node's pods", node: 'this node', outside: 'outside' } as const;
+
+/** `from this node's pods, from 10.0.0.0/8`; '' for everyone. */
+function describeSources({ sources, tried }: Pick<Difference, 'sources' | 'tried'>): string {
+  if (sources.length === 0 || sources.length === tried.length) return '';
+  return namesOf(sources, tried)
+    .map((name) => `from ${name}`)
+    .join(', ');
+}
+
+function namesOf(sources: readonly Source[], tried: readonly Source[]): string[] {
+  return (['pods', 'node', 'outside'] as const).flatMap((kind) => {
+    const some = sources.filter((source) => source.kind === kind);
+    if (some.length === 0) return [];
+    if (some.length === tried.filter((source) => source.kind === kind).length) return [kindWords[kind]];
+    return printSpans(some.flatMap(({ span }) => span ?? []));
+  });
+}
+
+function printUndecided(undecided: readonly Undecided[]): string[] {
+  if (undecided.length === 0) return [];
+  const lines = undecided.map(({ service, frontend, rule }) => {
+    const by = rule === undefined ? '' : `  ${rule.table} ${rule.chain} ${rule.text}`;
+    return `  ${service}  ${frontend}${by}`;
+  });
+  return ['', 'could not be told: a rule in front of it is not understood', ...lines];
+}
+
+function printKnown(differences: readonly Difference[]): string[] {
+  const reasons = new Map<string, Set<string>>();
+  for (const { known, service, frontend } of differences) {
+    if (known === undefined) continue;
+    const issues = known.issues.map((issue) => `#${issue}`).join(', ');
+    const reason = `${known.why}${issues === '' ? '' : ` (kubernetes ${issues})`}`;
+    reasons.set(reason, (reasons.get(reason) ?? new Set()).add(`    ${service}  ${frontend}`));
+  }
+  if (reasons.size === 0) return [];
+  return ['', 'known and wanted', ...[...reasons].flatMap(([reason, where]) => [`  ${reason}`, ...where])];
+}
+
+/** As it is printed with --output json. */
+export function comparisonJson({ family, nodeName, mode, hasRules, comparison }: ComparedNode): unknown {
+  const { services, frontends, differences, undecided } = comparison;
+  return {
+    family,
+    node: nodeName,
+    mode,
+    hasRules,
+    services,
+    frontends,
+    differences: differences.map(({ sources, tried, ...rest }) => ({ ...rest, from: namesOf(sources, tried) })),
+    undecided,
+  };
+}
+
+/** 0: the same, or different as is known and wanted. 1: different. 2: could not tell. */
+export function comparisonExitCode(nodes: readonly ComparedNode[]): 0 | 1 | 2 {
+  if (nodes.some(({ comparison }) => comparison.differences.some((one) => !isKnown(one)))) return 1;
+  return nodes.some(({ comparison }) => comparison.undecided.length > 0) ? 2 : 0;
+}

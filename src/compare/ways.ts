@@ -1,0 +1,135 @@
+/** What becomes of a source's new connections to a frontend: by the Plan, and by the rules that were read. */
+import { joinHostPort } from '../model/address';
+import type { Frontend, PlanEndpoint, ServicePortPlan } from '../planner/plan';
+import type { TracedKernel, TracedMode } from '../trace/kernel';
+import type { Connection, MatchedRule, MatchContext, Outcome, ProtocolName } from '../trace/packet';
+import { isIn, type Source } from './sources';
+
+export interface EndpointShare {
+  /** Of new connections: 0 to 1. */
+  readonly share: number;
+  /** It sees the node's address in the place of the client's. */
+  readonly isMasqueraded: boolean;
+}
+
+export type Unserved = 'refused' | 'dropped' | 'untouched';
+
+export interface ExpectedWay {
+  readonly kind: 'forwarded' | Unserved;
+  /** Why there is no one. */
+  readonly why?: 'source ranges' | 'no endpoints' | 'no local endpoints';
+  readonly list?: 'cluster' | 'local';
+  /** By `address:port`. */
+  readonly endpoints: ReadonlyMap<string, EndpointShare>;
+}
+
+export interface ObservedWay {
+  readonly kind: 'forwarded' | Unserved | 'unknown';
+  readonly endpoints: ReadonlyMap<string, EndpointShare>;
+  /** Of new connections the part that reaches no one though others do. */
+  readonly lost: number;
+  /** Seconds, of each endpoint that has a share: several where they differ. 0: a client is not remembered. */
+  readonly affinitySeconds: ReadonlySet<number>;
+  /** Those that the first of its outcomes matched. */
+  readonly rules: readonly MatchedRule[];
+}
+
+const noEndpoints: ReadonlyMap<string, EndpointShare> = new Map();
+
+export interface ExpectScope {
+  readonly mode: TracedMode;
+  /** For source ranges; '' where it is unknown. */
+  readonly nodeIP: string;
+}
+
+/** Hairpin connections are not in it: an endpoint that is the source sees the node's address whatever this says. */
+export function expectWay(
+  port: ServicePortPlan,
+  frontend: Frontend,
+  source: Source,
+  { mode, nodeIP }: ExpectScope,
+): ExpectedWay {
+  const { verdict, masquerade, kind } = frontend;
+  const isNode = source.kind === 'node';
+  if (verdict.kind === 'reject') return { kind: 'refused', why: verdict.why, endpoints: noEndpoints };
+  if (!isLetIn(frontend, isNode ? nodeIP : source.address))
+    return { kind: 'dropped', why: 'source ranges', endpoints: noEndpoints };
+  if (frontend.localSourcesToCluster && source.kind !== 'outside') return forwardTo(port, 'cluster', isNode);
+  if (verdict.kind === 'drop') return { kind: 'dropped', why: verdict.why, endpoints: noEndpoints };
+  // In IPVS mode the node's own packets come from the VIP itself: an endpoint could not answer that.
+  const isFromVip = mode === 'ipvs' && isNode && kind === 'ClusterIP';
+  const isOther = masquerade === 'not-local-pods' && source.kind !== 'pods';
+  return forwardTo(port, verdict.endpoints, masquerade === 'always' || isOther || isFromVip);
+}
+
+function isLetIn({ sourceRanges }: Frontend, address: string): boolean {
+  return sourceRanges === undefined || sourceRanges.some((range) => isIn(range, address));
+}
+
+function forwardTo(port: ServicePortPlan, list: 'cluster' | 'local', isMasqueraded: boolean): ExpectedWay {
+  const shares = sharesOf(list === 'cluster' ? port.clusterEndpoints : port.localEndpoints);
+  const endpoints = new Map([...shares].map(([text, share]) => [text, { share, isMasqueraded }]));
+  return { kind: 'forwarded', list, endpoints };
+}
+
+/** By `address:port`, those that get anything. */
+export function sharesOf(endpoints: readonly PlanEndpoint[]): ReadonlyMap<string, number> {
+  const all = endpoints.reduce((sum, { weight = 1 }) => sum + weight, 0);
+  return new Map(
+    endpoints.flatMap(({ address, port, weight = 1 }) =>
+      weight === 0 ? [] : [[joinHostPort(address, port), weight / all]],
+    ),
+  );
+}
+
+export interface Asked {
+  readonly kernel: TracedKernel;
+  readonly protocol: ProtocolName;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** `remembers`: also ask for the next connections of a client. */
+export function observeWay(
+  { kernel, protocol, address, port }: Asked,
+  { address: source, device }: Pick<Source, 'address' | 'device'>,
+  remembers: boolean,
+  onSource?: MatchContext['onSource'],
+): ObservedWay {
+  const connection = { protocol, source, destination: address, port, device };
+  const outcomes = kernel.trace(connection, onSource);
+  const endpoints = new Map<string, EndpointShare>();
+  const affinitySeconds = new Set<number>();
+  let lost = 0;
+  for (const outcome of outcomes) {
+    if (outcome.kind !== 'forwarded') {
+      lost += outcome.probability;
+      continue;
+    }
+    const to = joinHostPort(outcome.address, outcome.port);
+    const before = endpoints.get(to);
+    endpoints.set(to, {
+      share: (before?.share ?? 0) + outcome.probability,
+      isMasqueraded: outcome.isMasqueraded && before?.isMasqueraded !== false,
+    });
+    if (remembers || outcome.recent.size > 0) affinitySeconds.add(rememberedSeconds(kernel, connection, outcome));
+  }
+  const [first] = outcomes;
+  const kind = outcomes.some((outcome) => outcome.kind === 'unknown')
+    ? 'unknown'
+    : endpoints.size > 0
+      ? 'forwarded'
+      : unservedKind(first);
+  return { kind, endpoints, lost: endpoints.size > 0 ? lost : 0, affinitySeconds, rules: first?.rules ?? [] };
+}
+
+function unservedKind(outcome: Outcome | undefined): Unserved {
+  return outcome?.kind === 'refused' || outcome?.kind === 'dropped' ? outcome.kind : 'untouched';
+}
+
+/** For how long the client that came to this endpoint comes to it again; 0: it does not, or not always. */
+function rememberedSeconds(kernel: TracedKernel, connection: Connection, { address, port, recent }: Outcome): number {
+  const next = kernel.trace({ ...connection, recent });
+  const comesBack = next.every((one) => one.address === address && one.port === port);
+  return comesBack ? Math.min(...next.map((one) => one.rememberedSeconds)) : 0;
+}
