@@ -53,7 +53,16 @@ export class AgentNode {
   /** How long to wait before they are read again. */
   addressPauseMs = addressPollMs;
 
-  constructor(private readonly options: AgentNodeOptions) {}
+  private configuration: ProxyConfiguration;
+
+  constructor(private readonly options: AgentNodeOptions) {
+    this.configuration = options.configuration;
+  }
+
+  /** For resettle to take into account. */
+  configure(configuration: ProxyConfiguration): void {
+    this.configuration = configuration;
+  }
 
   /** One that is deleted stays what it was, as in kube-proxy. */
   get object(): Node | undefined {
@@ -73,13 +82,13 @@ export class AgentNode {
   }
 
   /** In mode NodeCIDR nothing could be told about sources without them. */
-  lacksPodCIDRs(): boolean {
-    return this.options.configuration.detectLocalMode === 'NodeCIDR' && (this.object?.podCIDRs ?? []).length === 0;
+  lacksPodCIDRs({ detectLocalMode } = this.configuration): boolean {
+    return detectLocalMode === 'NodeCIDR' && (this.object?.podCIDRs ?? []).length === 0;
   }
 
   /** `primary` without an address would be every address. kube-proxy waits for other settings too, since it asks but once. */
-  lacksAddresses(): boolean {
-    if (this.goesWithoutAddresses || !this.options.configuration.nodePortAddresses.includes('primary')) return false;
+  lacksAddresses({ nodePortAddresses } = this.configuration): boolean {
+    if (this.goesWithoutAddresses || !nodePortAddresses.includes('primary')) return false;
     return (this.object?.addresses ?? []).length === 0;
   }
 
@@ -88,8 +97,8 @@ export class AgentNode {
   }
 
   /** Why this node cannot be served by this configuration; undefined: it can. What is odd about it is warned of. */
-  checkFamilies(supported: readonly Family[]): string | undefined {
-    const { configuration, onWarning } = this.options;
+  checkFamilies(supported: readonly Family[], configuration = this.configuration): string | undefined {
+    const { onWarning } = this.options;
     const problems = checkFamilies(configuration, this.object, supported);
     for (const { isFatal, message } of problems) if (!isFatal) onWarning('wrong-family', message);
     return problems.find(({ isFatal }) => isFatal)?.message;
@@ -106,9 +115,9 @@ export class AgentNode {
   }
 
   private plan(): NodeSettings {
-    const { configuration, nodeName, onWarning } = this.options;
+    const { nodeName, onWarning } = this.options;
     const { settings, warnings } = planNodeSettings(
-      nodeConfigOf(configuration, nodeName),
+      nodeConfigOf(this.configuration, nodeName),
       this.object,
       this.hostAddresses,
     );

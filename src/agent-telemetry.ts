@@ -45,8 +45,18 @@ export class AgentTelemetry {
 
   private readonly board: StatusBoard;
 
+  private backendName: string;
+
   constructor(private readonly options: AgentTelemetryOptions) {
     this.board = options.board ?? new StatusBoard();
+    this.backendName = options.backendName;
+  }
+
+  /** Other loops tell from here on, from nothing; health checks of Services go on being answered as they were. */
+  restarted(backendName: string): void {
+    this.backendName = backendName;
+    this.options.metrics.mode = backendName;
+    this.totals.clear();
   }
 
   changed(changes: readonly ClusterChange[]): void {
@@ -83,7 +93,8 @@ export class AgentTelemetry {
   }
 
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
-    const { metrics, log, backendName } = this.options;
+    const { metrics, log } = this.options;
+    const { backendName } = this;
     if (isWrite) metrics.writeErrors.inc({ backend: backendName, ip_family: family });
     // IPVS mode writes by netlink and ipset too.
     const byRestore = backendName === 'iptables' || (error instanceof CommandError && /tables/.test(error.command));

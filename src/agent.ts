@@ -8,6 +8,7 @@ import type { Family } from './model/address';
 import type { ClusterChange, ClusterWarning } from './model/cluster';
 import { type Machine, MachineLoops, repeat } from './machine-loops';
 import { ClusterStore } from './model/cluster-store';
+import type { ScheduleSettings } from './reconciler/schedule';
 import type { ClusterSink, Source } from './sources/source';
 import type { Logger } from './telemetry/log';
 
@@ -30,20 +31,30 @@ export interface AgentOptions {
 
 const mostWarned = 1000;
 
+function scheduleOf({ minSyncPeriodMs, syncPeriodMs }: ProxyConfiguration): ScheduleSettings {
+  return { minPeriodMs: minSyncPeriodMs, maxRetryMs: syncPeriodMs };
+}
+
 export class Agent implements ClusterSink {
   private readonly store: ClusterStore;
+  private configuration: ProxyConfiguration;
   private loops: MachineLoops | undefined;
+  /** Of the present loops, where they could begin: whether they went well. */
+  private firstRounds: Promise<boolean> = Promise.resolve(true);
   private readonly stopping = new AbortController();
   private readonly node: AgentNode;
   private warned = new Set<string>();
   private isSynced = false;
   private hasBegun = false;
+  /** What the machine before wrote is in force. */
+  private isReplacing = false;
   /** Rejects where the daemon cannot go on. */
   readonly failed: Promise<never>;
   private fail!: (error: Error) => void;
 
   constructor(private readonly options: AgentOptions) {
     const { configuration, nodeName } = options;
+    this.configuration = configuration;
     this.store = new ClusterStore(options.clock.now());
     this.node = new AgentNode({
       configuration,
@@ -64,7 +75,7 @@ export class Agent implements ClusterSink {
 
   /** What the first round waits for; empty once it may begin. */
   waitingFor(): string[] {
-    if (this.hasBegun) return [];
+    if (this.hasBegun || this.isReplacing) return [];
     const { nodeName } = this.options;
     return [
       ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
@@ -126,11 +137,47 @@ export class Agent implements ClusterSink {
     void this.waitForAddresses();
   }
 
+  /** Why this node cannot be served by such a configuration; undefined: it can. */
+  refusal(configuration: ProxyConfiguration): string | undefined {
+    const { nodeName, needsNoNode } = this.options;
+    if (this.node.lacksPodCIDRs(configuration)) return `detectLocalMode: Node ${nodeName} has no podCIDRs`;
+    if (this.node.lacksAddresses(configuration) && needsNoNode !== true)
+      return `nodePortAddresses: Node ${nodeName} has no address`;
+    return this.loops === undefined ? undefined : this.node.checkFamilies(this.loops.families, configuration);
+  }
+
+  /** What the planner is told, and when rounds come. Resolves when it is in force; false: writing failed, and is tried again. */
+  async configure(configuration: ProxyConfiguration): Promise<boolean> {
+    this.configuration = configuration;
+    this.node.configure(configuration);
+    this.loops?.setSchedule(scheduleOf(configuration));
+    return this.resettle();
+  }
+
+  /**
+   * Another machine takes over what is in the kernel, as a fresh process would; until its first round is done, what the last
+   * one wrote is in force. Resolves after that round; false: it failed, and is tried again. Rejects where the machine cannot be
+   * opened: then there is none.
+   */
+  async replaceMachine(configuration: ProxyConfiguration, openMachine: () => Promise<Machine>): Promise<boolean> {
+    const old = this.loops;
+    this.loops = undefined;
+    this.isReplacing = this.hasBegun;
+    this.hasBegun = false;
+    await old?.stop();
+    this.configuration = configuration;
+    this.node.configure(configuration);
+    this.node.resettle();
+    this.options.telemetry.restarted(configuration.mode);
+    await this.open(openMachine);
+    return this.firstRounds;
+  }
+
   private async open(openMachine: () => Promise<Machine>): Promise<void> {
-    const { configuration, clock, log, telemetry, conntrack, showBatch } = this.options;
+    const { clock, log, telemetry, conntrack, showBatch } = this.options;
     const loops = new MachineLoops({
       machine: await openMachine(),
-      schedule: { minPeriodMs: configuration.minSyncPeriodMs, maxRetryMs: configuration.syncPeriodMs },
+      schedule: scheduleOf(this.configuration),
       state: this.store,
       settings: () => this.node.settings,
       hostAddresses: () => this.node.hostAddresses,
@@ -142,8 +189,14 @@ export class Agent implements ClusterSink {
       onWarning: (warning) => this.warn(warning),
     });
     await loops.open();
+    if (this.stopping.signal.aborted) {
+      await loops.stop();
+      return;
+    }
     this.loops = loops;
+    const firstRounds = loops.roundsOver('start');
     this.begin();
+    this.firstRounds = this.hasBegun ? firstRounds : Promise.resolve(true);
   }
 
   private takeChanges(): void {
@@ -151,7 +204,7 @@ export class Agent implements ClusterSink {
     if (nodes) {
       const node = this.node.object;
       if (node !== undefined) this.options.telemetry.nodeChanged(node);
-      this.resettle();
+      void this.resettle();
       this.begin();
     }
     if (services.size > 0) this.loops?.servicesChanged(services, triggerTimesMs);
@@ -168,6 +221,7 @@ export class Agent implements ClusterSink {
       return;
     }
     this.hasBegun = true;
+    this.isReplacing = false;
     loops.begin();
   }
 
@@ -197,11 +251,14 @@ export class Agent implements ClusterSink {
   }
 
   /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
-  private resettle(): void {
-    if (this.hasBegun && this.node.resettle()) this.loops?.settingsChanged();
+  private async resettle(): Promise<boolean> {
+    if (!this.hasBegun || this.loops === undefined || !this.node.resettle()) return true;
+    const rounds = this.loops.roundsOver('settings');
+    this.loops.settingsChanged();
+    return rounds;
   }
 
   private async readHostAddresses(): Promise<void> {
-    if (await this.node.readAddresses()) this.resettle();
+    if (await this.node.readAddresses()) void this.resettle();
   }
 }

@@ -48,6 +48,13 @@ interface FamilyLoop {
   readonly flows: StaleFlowCleaner | undefined;
 }
 
+interface RoundsWait {
+  readonly reason: 'start' | 'settings';
+  readonly left: Set<Family>;
+  wentWell: boolean;
+  readonly resolve: (wentWell: boolean) => void;
+}
+
 export class MachineLoops {
   private readonly loops = new Map<Family, FamilyLoop>();
   private readonly stopping = new AbortController();
@@ -55,6 +62,7 @@ export class MachineLoops {
   /** Families whose rules are not in force yet. */
   private readonly behind: Set<Family>;
   private afterwards: Promise<void> | undefined;
+  private waiting: RoundsWait[] = [];
   /** Families whose first round, which reads everything, is not over. */
   private readonly untried: Set<Family>;
 
@@ -97,6 +105,13 @@ export class MachineLoops {
     for (const { reconciler } of this.loops.values()) reconciler.settingsChanged();
   }
 
+  /** Resolves after the next round for this reason of every family: whether all of them went well. */
+  roundsOver(reason: 'start' | 'settings'): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.waiting.push({ reason, left: new Set(this.families), wentWell: true, resolve });
+    });
+  }
+
   /** From the next round on. */
   setSchedule(schedule: ScheduleSettings): void {
     Object.assign(this.schedule, schedule);
@@ -105,6 +120,7 @@ export class MachineLoops {
   /** Ends after the write in hand. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    for (const { resolve } of this.waiting) resolve(false);
     await Promise.all([...this.loops.values()].map(({ reconciler }) => reconciler.stop()));
     for (const { flows } of this.loops.values()) await flows?.stop();
     await this.afterwards;
@@ -136,6 +152,7 @@ export class MachineLoops {
       onFailed: (failure) => {
         this.untried.delete(family);
         telemetry.failed(failure);
+        this.ended(family, 'failed');
       },
       onSynced: (report) => this.roundEnded(report),
       ...(showBatch === undefined ? {} : { dryRun: true, onBatch: (text) => showBatch(family, text()) }),
@@ -150,8 +167,19 @@ export class MachineLoops {
     if (loop === undefined || plan === undefined) return;
     this.options.telemetry.synced(report, plan, loop.backend.ruleCounts());
     loop.flows?.synced(report, () => loop.reconciler.currentPlan);
+    this.ended(report.family, report.reason);
     if (this.behind.delete(report.family) && this.behind.size === 0 && !this.stopping.signal.aborted)
       this.afterwards = this.options.machine.afterwards?.(this.stopping.signal);
+  }
+
+  private ended(family: Family, reason: string): void {
+    for (const wait of this.waiting) {
+      if (reason !== 'failed' && !reason.split(' ').includes(wait.reason)) continue;
+      wait.left.delete(family);
+      wait.wentWell &&= reason !== 'failed';
+      if (wait.left.size === 0) wait.resolve(wait.wentWell);
+    }
+    this.waiting = this.waiting.filter(({ left }) => left.size > 0);
   }
 
   private async tend(): Promise<void> {

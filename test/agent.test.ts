@@ -406,3 +406,106 @@ test('a failed write is retried, and health tells of a wait that is too long', a
   expect(node.tables.IPv4.print()).toContain('10.0.0.2:8080');
   expect(node.said('cannot bring the rules into force').length).toBeGreaterThan(3);
 });
+
+describe('another configuration while it runs', () => {
+  const configurationOf = (part: Partial<ProxyConfiguration> = {}): ProxyConfiguration => ({
+    ...completeConfiguration({}).configuration,
+    ...part,
+  });
+
+  test('what the planner is told is in force with the next round', async () => {
+    const node = await fakeNode().running(...web);
+    expect(node.tables.IPv4.print()).not.toContain('! -s 10.244.0.0/16');
+    const inForce = node.agent.configure(configurationOf({ clusterCIDRs: ['10.244.0.0/16'] }));
+    await node.clock.advance(2000);
+    expect(await inForce).toBe(true);
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.0.0/16');
+  });
+
+  test('a new pause between two syncs counts', async () => {
+    const node = await fakeNode().running(...web);
+    expect(await node.agent.configure(configurationOf({ minSyncPeriodMs: 20_000 }))).toBe(true);
+    await node.clock.advance(20_000);
+    node.set(makeSlice([makeEndpoint('10.0.0.2')]));
+    await node.clock.advance(1000);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.2:');
+    node.set(makeSlice([makeEndpoint('10.0.0.3')]));
+    await node.clock.advance(15_000);
+    expect(node.tables.IPv4.print()).not.toContain('10.0.0.3:');
+    await node.clock.advance(5000);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.3:');
+  });
+
+  test('a new machine takes over what is in force, and follows what changed meanwhile; nothing is listed again', async () => {
+    const node = await fakeNode().running(...web);
+    const before = node.tables.IPv4.print();
+    let opened: (() => void) | undefined;
+    const opening = new Promise<void>((resolve) => (opened = resolve));
+    const replaced = node.agent.replaceMachine(configurationOf(), () => opening.then(() => node.machine()));
+    node.set(makeSlice([makeEndpoint('10.0.0.9')]));
+    await node.clock.advance(5000);
+    expect(node.tables.IPv4.print()).toBe(before);
+    expect(node.agent.waitingFor()).toEqual([]);
+    opened?.();
+    await node.clock.advance(2000);
+    expect(await replaced).toBe(true);
+    expect(node.tables.IPv4.print()).toContain('10.0.0.9:');
+    expect(node.source.stopped).toBe(false);
+    expect(
+      await node.metric(
+        'kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy="internal",ip_family="IPv4"}',
+      ),
+    ).toBe(0);
+    const synced = node.said('"msg":"synced"').filter((line) => line.includes('"IPv4"'));
+    expect(synced.at(-1)).toContain('"endpoints":1');
+  });
+
+  test('rules that cannot be written are told of, and tried again', async () => {
+    const node = await fakeNode().running(...web);
+    node.tables.IPv4.failures = 1;
+    const inForce = node.agent.configure(configurationOf({ clusterCIDRs: ['10.244.0.0/16'] }));
+    await node.clock.advance(2000);
+    expect(await inForce).toBe(false);
+    await node.clock.advance(2000);
+    expect(node.tables.IPv4.print()).toContain('! -s 10.244.0.0/16');
+  });
+
+  test('the old machine is closed before the new one is opened, and what comes afterwards comes once', async () => {
+    const node = fakeNode();
+    const steps: string[] = [];
+    const machine = (name: string): Machine => ({
+      ...node.machine(),
+      afterwards: (signal) => {
+        steps.push(`${name} in force`);
+        return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+      },
+      close: () => steps.push(`${name} closed`),
+    });
+    await node.agent.start(() => Promise.resolve(machine('first')));
+    node.set(...web);
+    node.synced();
+    await node.clock.advance(5000);
+    const replaced = node.agent.replaceMachine(configurationOf(), () => {
+      steps.push('second opened');
+      return Promise.resolve(machine('second'));
+    });
+    await node.clock.advance(5000);
+    await replaced;
+    expect(steps).toEqual(['first in force', 'first closed', 'second opened', 'second in force']);
+  });
+
+  test.each<[string, Partial<ProxyConfiguration>, RegExp | undefined]>([
+    ['pods that the Node does not tell', nodeCIDR, /^detectLocalMode: Node node has no podCIDRs$/],
+    [
+      'addresses that the Node does not have',
+      { nodePortAddresses: ['primary'] },
+      /^nodePortAddresses: Node node has no addr/,
+    ],
+    ['anything else', { masqueradeAll: true }, undefined],
+  ])('%s', async (_, part, refusal) => {
+    const node = await fakeNode().running(...web);
+    const found = node.agent.refusal(configurationOf(part));
+    if (refusal === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatch(refusal);
+  });
+});

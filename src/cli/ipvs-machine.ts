@@ -7,13 +7,16 @@ import { openServers, type ServersDriver } from '../backends/ipvs/driver-servers
 import { destroySets, SetDriver } from '../backends/ipvs/driver-sets';
 import { setName } from '../backends/ipvs/ipset-names';
 import { createLine } from '../backends/ipvs/ipset-text';
+import { retireServers } from '../backends/ipvs/retire';
 import type { IpvsSettings } from '../backends/ipvs/settings';
 import type { ProxyConfiguration } from '../config/configuration';
 import { CommandError, PreparedCommands, runCommand } from '../host/command';
+import type { Conntrack } from '../host/conntrack';
 import { isInKernel } from '../host/kernel-modules';
 import { readSysctl } from '../host/sysctl';
 import type { Machine } from '../machine-loops';
 import type { Family } from '../model/address';
+import type { FlowFilter } from '../model/flow';
 import { schedulerName, type SchedulerName, schedulerNames } from '../model/scheduler';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
@@ -28,14 +31,25 @@ export interface IpvsMachine {
   readonly backends: (watched: (tables: KernelTables) => KernelTables) => Machine['backends'];
 }
 
-/** Throws UserError, one line that says what to do, where the machine lacks what no Service works without. */
+/** What lives until the machine is closed. */
+export interface Closable {
+  close(): void;
+}
+
+/**
+ * Throws UserError, one line that says what to do, where the machine lacks what no Service works without.
+ * @param opened takes what is to be closed with the machine, also where it throws.
+ */
 export async function openIpvs(
   iptablesVariant: IptablesVariant,
   configuration: ProxyConfiguration,
   drainLimitMs: number,
   log: Logger,
+  opened: Closable[],
 ): Promise<IpvsMachine> {
-  const run = new PreparedCommands().run;
+  const prepared = new PreparedCommands();
+  opened.push(prepared);
+  const { run } = prepared;
   const { ipvs } = configuration;
   // One tool, prepared for both families.
   const [drivers, withSetLock] = await Promise.all([
@@ -43,20 +57,22 @@ export async function openIpvs(
     takeOver(run, 'ipset', log),
   ]);
   const device = new IpvsDevice(run);
-  const opened = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
+  opened.push(device);
+  const parts = new Map<Family, { kernel: Omit<IpvsKernel, 'tables'>; settings: IpvsSettings }>();
   // Both families have the same.
   let schedulers: ReadonlySet<SchedulerName> | undefined;
   let hasSetMarks: boolean | undefined;
   for (const [family, tables] of drivers) {
     // Loads ip_vs, which has the sysctls.
     const servers = await openServers(family, run);
-    if (opened.size === 0) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
+    opened.push(servers);
+    if (parts.size === 0) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
     schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler));
     const sets = new SetDriver(family, run, withSetLock);
     hasSetMarks ??= await checkSets(family, sets, tables, log);
     const facts = { schedulers, hasSetMarks };
     await setTimeouts(servers, ipvs, log);
-    opened.set(family, {
+    parts.set(family, {
       kernel: kernelOf(family, servers, sets, device),
       settings: {
         masqueradeMark: (1 << configuration.masqueradeBit) >>> 0,
@@ -71,7 +87,7 @@ export async function openIpvs(
     drivers,
     backends: (watched) =>
       new Map(
-        [...opened].map(([family, { kernel, settings }]) => {
+        [...parts].map(([family, { kernel, settings }]) => {
           const tables = drivers.get(family);
           if (tables === undefined) throw new Error(`no iptables of ${family}`);
           const options = {
@@ -96,10 +112,7 @@ export async function removeIpvs(
   const run = runCommand;
   const device = new IpvsDevice(run);
   try {
-    const hasIpvs = await readSysctl('net/ipv4/vs/conntrack').then(
-      () => true,
-      () => false,
-    );
+    const hasIpvs = await isIpvsLoaded();
     const own = await readNodeAddresses(run);
     let servers = 0;
     let addresses = 0;
@@ -119,6 +132,38 @@ export async function removeIpvs(
     });
     if (inUse.length > 0) throw new Error(`rules of others match ${inUse.join(', ')}`);
     return { servers, sets: destroyed.length, addresses };
+  } finally {
+    device.close();
+  }
+}
+
+/** Without loading it. */
+function isIpvsLoaded(): Promise<boolean> {
+  return readSysctl('net/ipv4/vs/conntrack').then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What has connections stays for them, and takes no new ones; the rest goes. Returns the connections that are left. */
+export async function retireIpvs(families: readonly Family[], conntrack: Conntrack): Promise<number> {
+  if (!(await isIpvsLoaded())) return 0;
+  const run = runCommand;
+  const device = new IpvsDevice(run);
+  const own = await readNodeAddresses(run);
+  let left = 0;
+  try {
+    for (const family of families) {
+      const driver = await openServers(family, run);
+      const sets = new SetDriver(family, run, (file, args) => ({ file, args }));
+      const deleteUdpFlows = (filter: FlowFilter): Promise<number> => conntrack.deleteUdpFlows(family, filter);
+      try {
+        left += await retireServers(family, { ...kernelOf(family, driver, sets, device), deleteUdpFlows }, own);
+      } finally {
+        driver.close();
+      }
+    }
+    return left;
   } finally {
     device.close();
   }

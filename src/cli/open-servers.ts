@@ -26,13 +26,21 @@ export interface Told {
   readonly record: (event: ClusterEvent) => void;
 }
 
+export interface ServersOptions {
+  /** That in force when it is asked for. */
+  readonly effective: () => EffectiveConfiguration;
+  readonly flagTexts: Readonly<Record<string, string>>;
+  /** Give up where one cannot listen. */
+  readonly hardFail: boolean;
+}
+
+/** Where the configuration of now wants them. */
 export function openServers(
-  effective: EffectiveConfiguration,
-  flagTexts: Readonly<Record<string, string>>,
+  { effective, flagTexts, hardFail }: ServersOptions,
   { health, metrics, board, record }: Told,
   log: Logger,
 ): (HealthzServer | MetricsServer)[] {
-  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail: hardFail } = effective.configuration;
+  const { healthzBindAddress, metricsBindAddress } = effective().configuration;
   const shared = { hardFail, clock: systemClock, log };
   const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
     (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
@@ -65,10 +73,10 @@ export function openServers(
 }
 
 function makePages(
-  effective: EffectiveConfiguration,
+  effective: () => EffectiveConfiguration,
   flags: Readonly<Record<string, string>>,
 ): NonNullable<MetricsServerOptions['pages']> {
-  const profiling = effective.configuration.enableProfiling;
+  const profiling = effective().configuration.enableProfiling;
   const paths = ['/configz', '/flagz', '/healthz', '/metrics', '/proxyMode', '/statusz'];
   const component = {
     name: 'vipwire',
@@ -79,7 +87,7 @@ function makePages(
     paths: profiling ? [...paths, '/debug/cpuprofile'].sort() : paths,
   };
   return {
-    '/configz': (_, response) => sendJson(response, 200, printConfigz(effective)),
+    '/configz': (_, response) => sendJson(response, 200, printConfigz(effective())),
     '/flagz': answerFlagz(component),
     '/statusz': answerStatusz(component),
     ...(profiling ? { '/debug/cpuprofile': answerCpuProfile() } : {}),

@@ -24,8 +24,8 @@ export class ProxyHealth {
   private readonly lastUpdatedMs = new Map<Family, number>();
   private eligible = false;
 
-  /** @param staleAfterMs how long an update may wait: twice the sync period in kube-proxy. */
-  constructor(private readonly staleAfterMs: number) {}
+  /** @param staleAfterMs how long an update may wait, as of now: twice the sync period in kube-proxy. */
+  constructor(public staleAfterMs: number) {}
 
   queuedUpdate(family: Family, nowMs: number): void {
     if (!this.oldestQueuedMs.has(family)) this.oldestQueuedMs.set(family, nowMs);

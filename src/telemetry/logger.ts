@@ -14,15 +14,21 @@ function levelOf(verbosity: number): 'info' | 'debug' | 'trace' {
   return verbosity >= 4 ? 'debug' : 'info';
 }
 
+export interface AdjustableLogger extends Logger {
+  /** From the next line on. */
+  adjust(settings: Pick<LogSettings, 'verbosity' | 'format'>): void;
+}
+
 /**
  * One line an entry, written at once, to stderr. json: `{"level":"info","time":"2026-01-02T03:04:05.678Z",...,"msg":"..."}`;
  * text: `2026-01-02T03:04:05.678Z info  synced services=3 rules=20`.
  * @param write where lines go, newline included, in the place of stderr.
  */
-export function createLogger(settings: LogSettings, write?: (line: string) => void): Logger {
+export function createLogger(settings: LogSettings, write?: (line: string) => void): AdjustableLogger {
+  let { format } = settings;
   const stderr = write === undefined ? destination({ dest: 2, sync: true }) : undefined;
   const writeJson = write ?? ((line: string): void => void stderr?.write(line));
-  return pino(
+  const logger = pino(
     {
       level: levelOf(settings.verbosity),
       // Neither pid nor host name: the node's log collector knows both.
@@ -31,8 +37,14 @@ export function createLogger(settings: LogSettings, write?: (line: string) => vo
       serializers: { error: stdSerializers.err },
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: settings.format === 'json' ? writeJson : (line) => writeJson(toText(line)) },
+    { write: (line: string) => writeJson(format === 'json' ? line : toText(line)) },
   );
+  return Object.assign(logger, {
+    adjust: (next: Pick<LogSettings, 'verbosity' | 'format'>): void => {
+      logger.level = levelOf(next.verbosity);
+      ({ format } = next);
+    },
+  });
 }
 
 /** A JSON line of pino's as a line to read; fields keep their order. */

@@ -197,6 +197,12 @@ export class ProxyMetrics {
     'backend',
     'ip_family',
   );
+  /** `result` is `applied` or `refused`. */
+  readonly configReloads = this.counter(
+    'vipwire_config_reloads_total',
+    'Changes of the configuration file that were brought into force, or refused',
+    'result',
+  );
   /** `kind` is that of a ClusterWarning. */
   readonly warnings = this.counter('vipwire_warnings_total', 'Objects of the cluster with something wrong', 'kind');
 

@@ -7,7 +7,7 @@ import type { ClusterObject, Mode } from '../conformance/scenario';
 import { FakeApiServer } from './fake-api-server';
 import { forgetProxy } from './lab/forget-proxy';
 import { Lab } from './lab/lab';
-import { configureProxy, type IptablesVariant, ProxiedNode, vipwire } from './lab/proxied-node';
+import { configureProxy, type IptablesVariant, ProxiedNode, vipwire, writeConfig } from './lab/proxied-node';
 import { crowd, type Place } from './lab/topology';
 import { sortedRules } from './sorted-rules';
 
@@ -147,6 +147,21 @@ export class BusyCluster {
     const sinceMs = Date.now();
     this.put(objects);
     await this.proxy.caughtUp(sinceMs);
+  }
+
+  /** Changes the configuration file of the proxy that runs, and waits until it says what became of it: its line of the log. */
+  async reconfigure(fields: Readonly<Record<string, unknown>>): Promise<string> {
+    const { mode = 'iptables', config = {}, slow = 1 } = this.options;
+    const said = (): string[] => logLines(this.proxy.log(), 'the changed configuration is');
+    const before = said().length;
+    writeConfig(this.lab, { mode, ...config, ...fields });
+    for (let waitedMs = 0; waitedMs < 20_000 * slow; waitedMs += 50) {
+      const line = said()[before];
+      if (line !== undefined) return line;
+      if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);
+      await sleep(50);
+    }
+    throw new Error(`nothing became of the changed configuration:\n${this.proxy.log().slice(-2000)}`);
   }
 
   /** The proxy sees nothing of the work until it is done. */

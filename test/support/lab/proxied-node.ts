@@ -1,6 +1,6 @@
 /** A service proxy at work on the lab's node: its configuration, its process, and when it has caught up. */
 import type { ChildProcess } from 'node:child_process';
-import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { openSync, closeSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endProcess, type Lab } from './lab';
@@ -40,6 +40,14 @@ const kubeconfig = {
  * fields given over those of the lab. Returns the arguments that a proxy on the node takes.
  */
 export async function configureProxy(lab: Lab, apiPort: number, fields: Json = {}): Promise<string[]> {
+  writeFileSync(join(lab.directory, 'kubeconfig'), JSON.stringify(kubeconfig));
+  const configFile = writeConfig(lab, fields);
+  await lab.expose('node', innerApiPort, apiPort);
+  return [`--config=${configFile}`, '--hostname-override=node'];
+}
+
+/** By a rename, as editors do. Returns its path. */
+export function writeConfig(lab: Lab, fields: Json): string {
   const kubeconfigFile = join(lab.directory, 'kubeconfig');
   const configFile = join(lab.directory, 'config.json');
   const config = {
@@ -57,10 +65,9 @@ export async function configureProxy(lab: Lab, apiPort: number, fields: Json = {
     // nf_conntrack_max is the whole machine's.
     conntrack: { maxPerCore: 0 },
   };
-  writeFileSync(kubeconfigFile, JSON.stringify(kubeconfig));
-  writeFileSync(configFile, JSON.stringify(mergeFields(config, fields)));
-  await lab.expose('node', innerApiPort, apiPort);
-  return [`--config=${configFile}`, '--hostname-override=node'];
+  writeFileSync(`${configFile}.new`, JSON.stringify(mergeFields(config, fields)));
+  renameSync(`${configFile}.new`, configFile);
+  return configFile;
 }
 
 /** Values of a metric by its labels' text. */

@@ -1,0 +1,78 @@
+/** The way out of IPVS mode while connections go through it: when the rules of another mode are in force. */
+import type { Family } from '../../model/address';
+import type { FlowFilter } from '../../model/flow';
+import type { IpvsKernel } from './backend';
+import { parseMark, setName } from './ipset-names';
+import type { SavedSets } from './ipset-text';
+import { endOf, isOurServer } from './our-servers';
+import type { ServerWrite } from './virtual-server';
+
+export type RetiringKernel = Pick<
+  IpvsKernel,
+  'readServers' | 'writeServers' | 'readDestinations' | 'readSets' | 'readAddresses' | 'unbind'
+> & { deleteUdpFlows(filter: FlowFilter): Promise<number> };
+
+/**
+ * Servers of ours, or of kube-proxy's, that have connections keep them and take no new ones; the others go, and addresses that
+ * nobody needs any more. Sets stay: they tell whose a server is. Returns how many connections are left. Idempotent; throws as
+ * the kernel does.
+ */
+export async function retireServers(
+  family: Family,
+  kernel: RetiringKernel,
+  nodeAddresses: Iterable<string>,
+): Promise<number> {
+  const sets = await kernel.readSets();
+  const boundAddresses = await kernel.readAddresses();
+  const isOurs = isOurServer(family, { boundAddresses, sets }, nodeAddresses);
+  const { servers } = await kernel.readServers();
+  const ours = [...servers].filter(([server]) => isOurs(server));
+  await forgetUdp(
+    kernel,
+    ours.map(([server]) => server),
+  );
+  const writes: ServerWrite[] = [];
+  const kept: string[] = [];
+  let left = 0;
+  for (const [server, text] of ours) {
+    // Of UDP nothing tells when a client has done; it was led elsewhere just now.
+    const destinations = /^(TCP|FWM) /.test(server) ? await kernel.readDestinations(server) : [];
+    const connections = destinations.reduce((sum, destination) => sum + destination.connections, 0);
+    if (connections === 0) {
+      writes.push({ op: 'delete-server', server });
+      continue;
+    }
+    left += connections;
+    kept.push(server);
+    for (const { destination } of destinations)
+      if (!text.includes(`\n${destination} 0`)) writes.push({ op: 'edit-destination', server, destination, weight: 0 });
+  }
+  await kernel.writeServers(writes);
+  const needed = addressesOf(kept, family, sets);
+  await kernel.unbind(boundAddresses.filter((address) => !needed.has(address)));
+  return left;
+}
+
+/** What the connection tracker knows as a flow through IPVS is not translated anew: it has to begin again. */
+async function forgetUdp(kernel: RetiringKernel, servers: readonly string[]): Promise<void> {
+  const ends = servers.filter((server) => server.startsWith('UDP ')).map(endOf);
+  if (ends.length === 0) return;
+  const keys = new Set(ends.map(({ address, port }) => `${address} ${port}`));
+  await kernel.deleteUdpFlows({
+    ports: new Set(ends.map(({ port }) => port)),
+    isStale: ({ dst, dstPort }) => keys.has(`${dst} ${dstPort}`),
+  });
+}
+
+/** Also of those that are told by a mark: KUBE-IPVS-LOCAL has the address for it. */
+function addressesOf(servers: readonly string[], family: Family, sets: SavedSets): Set<string> {
+  const addresses = new Set(
+    servers.filter((server) => !server.startsWith('FWM ')).map((server) => endOf(server).address),
+  );
+  const marks = new Set(servers.filter((server) => server.startsWith('FWM ')));
+  const local = `${setName(family, 'KUBE-IPVS-LOCAL')} `;
+  for (const [element, options] of sets.elements)
+    if (element.startsWith(local) && marks.has(`FWM ${parseMark(options) ?? ''}`))
+      addresses.add(element.slice(local.length, element.lastIndexOf(',')));
+  return addresses;
+}

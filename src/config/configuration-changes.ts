@@ -1,0 +1,63 @@
+/** What a configuration that comes in the place of another asks of a daemon that runs. Pure. */
+import { sameValue } from '../model/same-value';
+import type { ProxyConfiguration } from './configuration';
+import { fieldPaths } from './fields';
+import type { FieldPath, Settings } from './fields';
+
+/**
+ * Parts of the daemon: `planning` and `schedule` take hold with the next round, `machine` is opened anew and takes over what is in
+ * the kernel, `restart` is beyond a process that runs.
+ */
+export type Part = 'log' | 'planning' | 'schedule' | 'kernel' | 'machine' | 'servers' | 'restart';
+
+const partsOf: Readonly<Record<keyof ProxyConfiguration, readonly Part[]>> = {
+  mode: ['planning', 'schedule', 'machine'],
+  kubeconfig: ['restart'],
+  master: ['restart'],
+  hostnameOverride: ['restart'],
+  bindAddress: ['planning'],
+  healthzBindAddress: ['servers'],
+  metricsBindAddress: ['servers'],
+  bindAddressHardFail: ['servers'],
+  masqueradeBit: ['machine'],
+  masqueradeAll: ['planning'],
+  localhostNodePorts: ['planning', 'kernel'],
+  syncPeriodMs: ['schedule'],
+  minSyncPeriodMs: ['schedule'],
+  ipvs: ['machine'],
+  conntrack: ['kernel'],
+  oomScoreAdj: ['kernel'],
+  enableProfiling: ['servers'],
+  showHiddenMetrics: ['servers'],
+  detectLocalMode: ['planning', 'kernel'],
+  clusterCIDRs: ['planning'],
+  bridgeInterface: ['planning'],
+  interfaceNamePrefix: ['planning'],
+  nodePortAddresses: ['planning', 'kernel'],
+  allowServiceExternalIPs: ['planning'],
+  logging: ['log'],
+};
+
+/** Fields whose new values wait for a restart. */
+export const restartFields: readonly FieldPath[] = ['clientConnection.kubeconfig', 'hostnameOverride'];
+
+/** Parts for which the two differ. */
+export function diffConfigurations(now: ProxyConfiguration, next: ProxyConfiguration): ReadonlySet<Part> {
+  const keys = Object.keys(partsOf) as (keyof ProxyConfiguration)[];
+  const parts = new Set(keys.filter((key) => !sameValue(now[key], next[key])).flatMap((key) => partsOf[key]));
+  // Rules of iptables mode depend on it; in IPVS mode the look at everything has a period of its own.
+  if (now.conntrack.tcpBeLiberal !== next.conntrack.tcpBeLiberal) parts.add('machine');
+  if (next.mode === 'ipvs' && now.syncPeriodMs !== next.syncPeriodMs) parts.add('machine');
+  return parts;
+}
+
+/** Fields that are set to something else, set or unset. */
+export function diffSettings(now: Settings, next: Settings): FieldPath[] {
+  return fieldPaths.filter((path) => !sameValue(now[path], next[path]));
+}
+
+/** With what a restart alone brings into force as it is now. */
+export function withoutRestart(now: ProxyConfiguration, next: ProxyConfiguration): ProxyConfiguration {
+  const { kubeconfig, master, hostnameOverride } = now;
+  return { ...next, kubeconfig, master, hostnameOverride };
+}
