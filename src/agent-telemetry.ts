@@ -25,6 +25,8 @@ export interface AgentTelemetryOptions {
   /** Default: one that nobody looks at. */
   readonly board?: StatusBoard;
   readonly onSynced?: (family: Family) => void;
+  /** Called once, when a Service with session affinity is in force. */
+  readonly onAffinity?: () => void;
   /** Nothing is written: log lines say so. */
   readonly dryRun?: boolean;
 }
@@ -40,6 +42,7 @@ interface Totals {
 export class AgentTelemetry {
   private readonly totals = new Map<Family, Totals>();
   private readonly serviceHealth = new Map<Family, { addresses: NodePortAddresses; servers: ServiceHealthServers }>();
+  private hasAffinity = false;
   private serviceChanges = 0;
   private endpointChanges = 0;
 
@@ -202,10 +205,16 @@ export class AgentTelemetry {
           totals.external += noLocalEndpoints.external ? sign : 0;
         }
       }
+      if (now?.ports.some(({ affinitySeconds }) => affinitySeconds > 0)) this.tellOfAffinity();
       if (now !== undefined && now.healthCheckNodePort !== 0) totals.healthChecked.set(key, now);
       else totals.healthChecked.delete(key);
     }
     return totals;
+  }
+
+  private tellOfAffinity(): void {
+    if (!this.hasAffinity) this.options.onAffinity?.();
+    this.hasAffinity = true;
   }
 
   private observeDuration(family: Family, full: boolean, seconds: number): void {

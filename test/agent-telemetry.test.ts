@@ -168,6 +168,21 @@ test('changes pend until a round is done', async () => {
   expect(await pending()).toEqual([0, 0, 4, 1]);
 });
 
+test('session affinity is told of once', () => {
+  let calls = 0;
+  const told = new Told({ onAffinity: () => calls++ });
+  const round = (affinitySeconds: number): void =>
+    told.synced({
+      before: new Map([[key, undefined]]),
+      after: new Map([[key, service([servicePort('web', { affinitySeconds })])]]),
+    });
+  round(0);
+  expect(calls).toBe(0);
+  round(10_800);
+  round(60);
+  expect(calls).toBe(1);
+});
+
 test('a failure is logged and counted, a full one apart', async () => {
   const told = new Told();
   const failure = { family: 'IPv4', error: new Error('exit 4'), isWrite: true, durationMs: 5, failures: 1 } as const;

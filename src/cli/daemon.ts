@@ -15,6 +15,7 @@ import { type ClusterEvent, EventRecorder } from '../sources/kubernetes/event-re
 import { KubernetesSource } from '../sources/kubernetes/source';
 import type { Source } from '../sources/source';
 import type { AdjustableLogger } from '../telemetry/logger';
+import { warnOfAffinityLimit } from './affinity-limit';
 import { type RunInvocation, version } from './command-line';
 import { setUpKernel } from './kernel-settings';
 import { openMachine } from './open-machine';
@@ -66,6 +67,9 @@ export class Daemon {
       clock,
       openServiceHealth: (family, addresses) =>
         new ServiceHealthServers({ family, addresses, isProxyHealthy, onFailure, log }),
+      onAffinity: () => {
+        if (this.effective.configuration.mode === 'iptables') void warnOfAffinityLimit(log);
+      },
     });
     const { telemetry, conntrack } = this;
     this.agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode });

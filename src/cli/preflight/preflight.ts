@@ -11,6 +11,7 @@ import type { Service } from '../../model/cluster';
 import { ClusterStore } from '../../model/cluster-store';
 import { UserError } from '../../model/user-error';
 import { createLogger } from '../../telemetry/logger';
+import { raiseAffinityLimit, readAffinityLimit } from '../affinity-limit';
 import type { PreflightInvocation } from '../command-line';
 import { listOnce, openApiClient, openKubernetes } from '../source';
 import { checkApi } from './check-api';
@@ -85,20 +86,13 @@ function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
   return ok('Node', `${nodeName}: ${node.addresses.join(', ') || 'no address'}${zone}`);
 }
 
-/** Of xt_recent; the kernel's own default. */
-const fewClients = 100;
-
 async function checkAffinity({ mode }: ProxyConfiguration, services: readonly Service[]): Promise<Finding[]> {
   const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
   if (mode !== 'iptables' || count === 0) return [];
-  const most = Number(await readSysctl('/sys/module/xt_recent/parameters/ip_list_tot').catch(() => String(fewClients)));
-  const what = `${count} Services; ${most} clients an endpoint are remembered`;
-  if (most > fewClients) return [ok('session affinity', what)];
+  const { clients, isLow } = await readAffinityLimit();
+  const what = `${count} Services; ${clients} clients an endpoint are remembered`;
+  if (!isLow) return [ok('session affinity', what)];
   return [
-    warn(
-      'session affinity',
-      `${what}, the next one takes the place of the oldest`,
-      'more: `options xt_recent ip_list_tot=10000` in /etc/modprobe.d, before the module is loaded',
-    ),
+    warn('session affinity', `${what}, the next one takes the place of the oldest`, `more: ${raiseAffinityLimit}`),
   ];
 }
