@@ -8,6 +8,7 @@ import { createLogger } from '../src/telemetry/logger';
 import { ProxyMetrics } from '../src/telemetry/metrics';
 import { FakeClock } from './reconciler/fake-clock';
 import { makeService, makeSlice } from './support/cluster-objects';
+import { parseLogLine } from './support/log-lines';
 import { clusterIP, plan, service, servicePort } from './support/plans';
 
 class Told {
@@ -21,9 +22,7 @@ class Told {
     this.telemetry = new AgentTelemetry({
       backendName: 'iptables',
       metrics: this.metrics,
-      log: createLogger({ verbosity: 4, format: 'json' }, (line) =>
-        this.lines.push(JSON.parse(line) as Record<string, unknown>),
-      ),
+      log: createLogger({ verbosity: 4, format: 'json' }, (line) => this.lines.push(parseLogLine(line))),
       clock: this.clock,
       health: this.health,
       openServiceHealth: undefined,

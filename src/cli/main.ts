@@ -12,6 +12,8 @@ import { run } from './run';
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that goes away (`vipwire render | head`) is no error.
   process.stdout.on('error', () => process.exit(0));
+  // Nor is a log that nobody takes any more.
+  process.stderr.on('error', () => undefined);
   try {
     const { env, stdout } = process;
     const invocation = parseCommandLine(argv, { environment: env, columns: stdout.columns });

@@ -8,9 +8,10 @@ import { HealthzServer } from '../servers/healthz-server';
 import { MetricsServer, type MetricsServerOptions } from '../servers/metrics-server';
 import type { ProxyHealth } from '../servers/proxy-health';
 import { sendJson } from '../servers/send';
+import { answerVerbosity } from '../servers/verbosity';
 import { answerFlagz, answerStatusz } from '../servers/zpages';
 import type { ClusterEvent } from '../sources/kubernetes/event-recorder';
-import type { Logger } from '../telemetry/log';
+import type { AdjustableLogger } from '../telemetry/logger';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { StatusBoard } from '../telemetry/status-board';
 import { version } from './command-line';
@@ -38,7 +39,7 @@ export interface ServersOptions {
 export function openServers(
   { effective, flagTexts, hardFail }: ServersOptions,
   { health, metrics, board, record }: Told,
-  log: Logger,
+  log: AdjustableLogger,
 ): (HealthzServer | MetricsServer)[] {
   const { healthzBindAddress, metricsBindAddress } = effective().configuration;
   const shared = { hardFail, clock: systemClock, log };
@@ -47,7 +48,7 @@ export function openServers(
   const notReady = (): readonly string[] => board.notReady();
   const failed = (reason: string) => (note: string) =>
     record({ type: 'Warning', reason, action: 'StartKubeProxy', note });
-  const pages = makePages(effective, flagTexts);
+  const pages = makePages(effective, flagTexts, log);
   return [
     new MetricsServer({
       ...shared,
@@ -75,6 +76,7 @@ export function openServers(
 function makePages(
   effective: () => EffectiveConfiguration,
   flags: Readonly<Record<string, string>>,
+  log: AdjustableLogger,
 ): NonNullable<MetricsServerOptions['pages']> {
   const profiling = effective().configuration.enableProfiling;
   const paths = ['/configz', '/flagz', '/healthz', '/metrics', '/proxyMode', '/statusz'];
@@ -90,7 +92,7 @@ function makePages(
     '/configz': (_, response) => sendJson(response, 200, printConfigz(effective())),
     '/flagz': answerFlagz(component),
     '/statusz': answerStatusz(component),
-    ...(profiling ? { '/debug/cpuprofile': answerCpuProfile() } : {}),
+    ...(profiling ? { '/debug/cpuprofile': answerCpuProfile(), '/debug/flags/v': answerVerbosity(log) } : {}),
   };
 }
 

@@ -48,7 +48,7 @@ test('every variant is cleaned of ours alone', async () => {
   const tools = toolsFor('both', everyTool(saved));
   const { code, stderr } = await cleanup(tools);
   expect(code).toBe(0);
-  expect(stderr.match(/ removed /g)?.length).toBeGreaterThanOrEqual(2);
+  expect(stderr.match(/ "removed" /g)?.length).toBeGreaterThanOrEqual(2);
   for (const variant of ['nft', 'legacy'])
     expect(readFileSync(join(tools, `iptables-${variant}.restored`), 'utf8')).toBe(
       [
@@ -92,7 +92,7 @@ test('tools that fail: exit 1, and the others are cleaned', async () => {
   const tools = toolsFor('fails', { ...everyTool(saved), 'iptables-nft': 'fails' });
   const { code, stderr } = await cleanup(tools);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/cannot clean up .*variant=nft .*you must be root/);
+  expect(stderr).toMatch(/cannot clean up" variant="nft" .*you must be root/);
   expect(readFileSync(join(tools, 'iptables-legacy.restored'), 'utf8')).toContain('-X KUBE-POSTROUTING');
 });
 

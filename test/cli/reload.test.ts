@@ -6,6 +6,7 @@ import { effectiveConfiguration, type EffectiveConfiguration, type FlagSettings 
 import { readTextFile } from '../../src/host/files';
 import { UserError } from '../../src/model/user-error';
 import { createLogger } from '../../src/telemetry/logger';
+import { parseLogLine } from '../support/log-lines';
 
 const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
 
@@ -73,7 +74,7 @@ class Followed {
 }
 
 function wordsOf(line: string): string {
-  const { level, msg, fields, reason } = JSON.parse(line) as Record<string, string>;
+  const { level, msg, fields, reason } = parseLogLine(line);
   return [level, msg, fields, reason].filter(Boolean).join(' | ');
 }
 

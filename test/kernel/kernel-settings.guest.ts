@@ -5,6 +5,7 @@ import { setUpKernel } from '../../src/cli/kernel-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { Settings } from '../../src/config/fields';
 import { createLogger } from '../../src/telemetry/logger';
+import { type LogLine, parseLogLine } from '../support/log-lines';
 
 const [, guest = '', json = '', rights = 'all'] = process.argv;
 
@@ -18,10 +19,8 @@ async function main(): Promise<unknown> {
     const command = ['--mount', 'sh', '-c', asInContainer, 'sh', process.execPath, guest, json, 'as they are'];
     return JSON.parse(execFileSync('unshare', command, { encoding: 'utf8' }));
   }
-  const lines: Record<string, unknown>[] = [];
-  const log = createLogger({ verbosity: 0, format: 'json' }, (line) =>
-    lines.push(JSON.parse(line) as Record<string, unknown>),
-  );
+  const lines: LogLine[] = [];
+  const log = createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(parseLogLine(line)));
   const { configuration } = completeConfiguration(JSON.parse(json) as Settings);
   await setUpKernel(configuration, log);
   await setUpKernel(configuration, log);

@@ -4,6 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Clock } from '../../src/host/clock';
 import type { Logger } from '../../src/telemetry/log';
 import { createLogger } from '../../src/telemetry/logger';
+import { type LogLine, parseLogLine } from '../support/log-lines';
 
 export function occupy(port = 0, host?: string): Promise<Server> {
   return new Promise((resolve, reject) => {
@@ -61,14 +62,9 @@ export class TestClock implements Clock {
   }
 }
 
-export interface LogLine {
-  readonly level: string;
-  readonly msg: string;
-}
-
 export function recordLog(): { readonly log: Logger; readonly lines: LogLine[] } {
   const lines: LogLine[] = [];
-  const log = createLogger({ verbosity: 4, format: 'json' }, (line) => lines.push(JSON.parse(line) as LogLine));
+  const log = createLogger({ verbosity: 4, format: 'json' }, (line) => lines.push(parseLogLine(line)));
   return { log, lines };
 }
 

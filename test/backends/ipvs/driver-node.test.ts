@@ -1,6 +1,7 @@
 import { type NodeAccess, prepareNode } from '../../../src/backends/ipvs/driver-node';
 import { SysctlError, type SysctlProblem } from '../../../src/host/sysctl';
 import { createLogger } from '../../../src/telemetry/logger';
+import { parseLogLine } from '../../support/log-lines';
 
 /** A node in memory, with ip_vs. */
 class FakeNode implements NodeAccess {
@@ -46,7 +47,7 @@ async function prepare(node: FakeNode, strictArp = false): Promise<Outcome> {
     () => undefined,
     (error: unknown) => `${(error as Error).name}: ${(error as Error).message}`,
   );
-  const told = lines.map((line) => JSON.parse(line) as { level: string; msg: string });
+  const told = lines.map(parseLogLine);
   return { error, warnings: told.flatMap(({ level, msg }) => (level === 'warn' ? msg : [])) };
 }
 

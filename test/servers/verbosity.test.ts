@@ -1,0 +1,35 @@
+import { createServer } from 'node:http';
+import { answerVerbosity } from '../../src/servers/verbosity';
+import { createLogger } from '../../src/telemetry/logger';
+import { portOf, release } from './listening';
+
+const lines: string[] = [];
+const log = createLogger({ verbosity: 0, format: 'text' }, (line) => lines.push(line));
+const server = createServer(answerVerbosity(log));
+beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)));
+afterAll(() => release(server));
+
+async function send(method: string, body?: string): Promise<[number, string]> {
+  const response = await fetch(`http://127.0.0.1:${portOf(server)}/`, { method, body: body ?? null });
+  return [response.status, await response.text()];
+}
+
+test('another verbosity counts at once', async () => {
+  log.debug('before');
+  expect(await send('PUT', '4')).toEqual([200, 'successfully set the verbosity to 4']);
+  log.debug('after');
+  expect(lines.map((line) => line.split('] ')[1])).toEqual([
+    '"the verbosity of the log is another" v=4\n',
+    '"after"\n',
+  ]);
+});
+
+test.each([
+  ['GET', undefined, 405],
+  ['PUT', 'much', 400],
+  ['PUT', '-1', 400],
+])('%s %s is refused', async (method, body, status) => {
+  expect((await send(method, body))[0]).toBe(status);
+  log.debug('still');
+  expect(lines.at(-1)).toContain('"still"');
+});
