@@ -1,17 +1,9 @@
 /** The daemon with the rights that manifests/ and the systemd unit give it. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asInContainer } from '../support/as-in-container';
 import { BusyCluster, logLines } from '../support/busy-cluster';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
-
-/** A container: /proc/sys, /sys and the root can be read, /run can be written, and root is little more than its two capabilities. */
-const asInContainer = [
-  ...['unshare', '--mount', 'sh', '-ec'],
-  `mount --bind /run /run; mount --bind /proc/sys /proc/sys
-for path in /proc/sys /sys /; do mount -o remount,bind,ro $path; done
-exec setpriv --no-new-privs --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all "$@"`,
-  'sh',
-];
 
 describeAsRoot('with NET_ADMIN and NET_RAW alone, and a read-only root', () => {
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {

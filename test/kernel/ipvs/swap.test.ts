@@ -1,10 +1,12 @@
 /** From kube-proxy in one mode to vipwire in the other, and back. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asInContainer } from '../../support/as-in-container';
 import { BusyCluster, busyObjects, throughNodePort, throughVIP } from '../../support/busy-cluster';
 import { describeWithIpvs } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { busyServices, fullSync } from '../../support/kube-proxy-node';
 import { Lab } from '../../support/lab/lab';
+import { vipwire } from '../../support/lab/proxied-node';
 
 const options = {
   clients: [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: 50 })),
@@ -21,9 +23,12 @@ describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
   afterAll(() => lab.stop());
 
   test('from iptables mode to IPVS mode and back: no connection fails', async () => {
-    const cluster = new BusyCluster({ ...options, mode: 'ipvs', lab });
+    // With the rights of a Pod, after its init container.
+    const cluster = new BusyCluster({ ...options, mode: 'ipvs', lab, within: asInContainer });
     try {
       await cluster.setUp(objects);
+      const config = cluster.command.filter((word) => word.startsWith('--config='));
+      await lab.run('node', 'env', [...vipwire, '--init-only', ...config]);
       await fullSync(cluster, services);
       expect(await cluster.whileBusy(() => cluster.startProxy())).toEqual([]);
       expect((await node.state()).rules.filter((line) => /KUBE-(SVC|SEP|EXT)-/.test(line))).toEqual([]);
@@ -37,7 +42,7 @@ describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
     }
   }, 90_000);
 
-  test('from IPVS mode to iptables mode: no connection fails, and nothing of IPVS stays', async () => {
+  test('from IPVS mode to iptables mode: no connection fails, and after the limit nothing of IPVS stays', async () => {
     const cluster = new BusyCluster({ ...options, lab, flags: ['--ipvs-drain-limit=15s'] });
     try {
       await cluster.setUp(objects);
