@@ -93,11 +93,12 @@ export class Reload {
       return false;
     }
     for (const warning of next.warnings) if (!inForce.warnings.includes(warning)) log.warn(warning);
-    const configuration = withoutRestart(inForce.configuration, next.configuration);
-    const isInForce = await apply({ ...next, configuration }, diffConfigurations(inForce.configuration, configuration));
-    this.inForce = { ...next, configuration };
+    const start = this.options.effective;
+    const wanted = withoutRestart(start, next);
+    const isInForce = await apply(wanted, diffConfigurations(inForce.configuration, wanted.configuration));
+    this.inForce = { ...wanted, settings: next.settings };
     this.wasRefused = false;
-    const sinceStart = diffSettings(this.options.effective.settings, next.settings);
+    const sinceStart = diffSettings(start.settings, next.settings);
     const waiting = changed.filter((path) => restartFields.includes(path) && sinceStart.includes(path));
     const rest = changed.filter((path) => !waiting.includes(path));
     const fields = rest.join(', ');

@@ -1,6 +1,7 @@
 /** What a configuration that comes in the place of another asks of a daemon that runs. Pure. */
 import { sameValue } from '../model/same-value';
 import type { ProxyConfiguration } from './configuration';
+import type { EffectiveConfiguration } from './effective';
 import { fieldPaths } from './fields';
 import type { FieldPath, Settings } from './fields';
 
@@ -56,8 +57,17 @@ export function diffSettings(now: Settings, next: Settings): FieldPath[] {
   return fieldPaths.filter((path) => !sameValue(now[path], next[path]));
 }
 
-/** With what a restart alone brings into force as it is now. */
-export function withoutRestart(now: ProxyConfiguration, next: ProxyConfiguration): ProxyConfiguration {
-  const { kubeconfig, master, hostnameOverride } = now;
-  return { ...next, kubeconfig, master, hostnameOverride };
+/** With what takes a restart as it was at the start. */
+export function withoutRestart(start: EffectiveConfiguration, next: EffectiveConfiguration): EffectiveConfiguration {
+  const { kubeconfig, master, hostnameOverride } = start.configuration;
+  const isOfStart = ([path]: readonly [string, unknown]): boolean => restartFields.some((field) => field === path);
+  const settings = [
+    ...Object.entries(next.settings).filter((each) => !isOfStart(each)),
+    ...Object.entries(start.settings).filter(isOfStart),
+  ];
+  return {
+    ...next,
+    configuration: { ...next.configuration, kubeconfig, master, hostnameOverride },
+    settings: Object.fromEntries(settings),
+  };
 }

@@ -183,5 +183,10 @@ export function changedFields(settings: Settings): FieldPath[] {
 
 /** What is set, would have an effect in kube-proxy, and has none here. */
 export function idleFields(settings: Settings): FieldPath[] {
-  return changedFields(settings).filter((path) => fieldAt(path).idle !== '' && !isZero(settings[path]));
+  return changedFields(settings).filter((path) => {
+    const value: unknown = settings[path];
+    // It is what is done anyway.
+    const isJson = path.startsWith('clientConnection.') && value === 'application/json';
+    return fieldAt(path).idle !== '' && !isZero(value) && !isJson;
+  });
 }

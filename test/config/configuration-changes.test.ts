@@ -1,5 +1,6 @@
 import { completeConfiguration } from '../../src/config/complete';
 import { diffConfigurations, diffSettings, withoutRestart } from '../../src/config/configuration-changes';
+import type { EffectiveConfiguration } from '../../src/config/effective';
 import type { Settings } from '../../src/config/fields';
 
 const complete = (settings: Settings) => completeConfiguration(settings).configuration;
@@ -39,7 +40,13 @@ test('fields that differ are named, also those that are set no more', () => {
 });
 
 test('what takes a restart stays as it is', () => {
-  const now = complete({ 'clientConnection.kubeconfig': '/a', hostnameOverride: 'a' });
-  const next = complete({ 'clientConnection.kubeconfig': '/b', hostnameOverride: 'b', mode: 'ipvs' });
-  expect(withoutRestart(now, next)).toEqual({ ...next, kubeconfig: '/a', hostnameOverride: 'a' });
+  const of = (settings: Settings): EffectiveConfiguration => ({
+    configuration: complete(settings),
+    settings,
+    fromFile: true,
+    warnings: [],
+  });
+  const start = of({ 'clientConnection.kubeconfig': '/a' });
+  const next = of({ 'clientConnection.kubeconfig': '/b', hostnameOverride: 'b', mode: 'ipvs' });
+  expect(withoutRestart(start, next)).toEqual(of({ 'clientConnection.kubeconfig': '/a', mode: 'ipvs' }));
 });

@@ -76,7 +76,7 @@ test('what restates a default, or turns off what vipwire does not do, is no matt
 conntrack: {maxPerCore: 0, min: 131072, tcpEstablishedTimeout: 24h0m0s, tcpCloseWaitTimeout: 0s}
 oomScoreAdj: -999
 ipvs: {syncPeriod: 30s, excludeCIDRs: []}
-clientConnection: {qps: 5, burst: 10, contentType: application/vnd.kubernetes.protobuf}
+clientConnection: {qps: 5, burst: 10, contentType: application/json, acceptContentTypes: application/json}
 logging: {flushFrequency: 5s, options: {text: {splitStream: false, infoBufferSize: "0"}}}
 portRange: ""
 `;

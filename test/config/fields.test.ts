@@ -12,8 +12,8 @@ type Effect = Partial<Record<keyof ProxyConfiguration, unknown>> | 'none';
 const table: Readonly<Record<FieldPath, readonly [value: unknown, effect: Effect, beside?: string]>> = {
   featureGates: [{ AllowServiceExternalIPs: false }, { allowServiceExternalIPs: false }],
   'clientConnection.kubeconfig': ['/k', { kubeconfig: '/k' }],
-  'clientConnection.acceptContentTypes': ['application/json', 'none'],
-  'clientConnection.contentType': ['application/json', 'none'],
+  'clientConnection.acceptContentTypes': ['application/vnd.kubernetes.protobuf', 'none'],
+  'clientConnection.contentType': ['application/yaml', 'none'],
   'clientConnection.qps': [2.5, 'none'],
   'clientConnection.burst': [100, 'none'],
   hostnameOverride: ['node-1', { hostnameOverride: 'node-1' }],
