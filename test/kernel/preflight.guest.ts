@@ -20,6 +20,7 @@ async function main(): Promise<unknown> {
     ),
   );
   api.faults.denied = ['watch services', 'patch events.k8s.io/events'];
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '0');
   const listener = createServer().listen(30080, '0.0.0.0');
   const folder = mkdtempSync(join(tmpdir(), 'vipwire-preflight-'));
   try {

@@ -34,7 +34,7 @@ describeAsRoot('preflight', () => {
       capabilities: 'ok NET_ADMIN, NET_RAW',
       iptables: expect.stringMatching(/^ok nft v\d.*: IPv4, IPv6$/) as string,
       'kernel settings': 'ok as the configuration asks, or can be written',
-      forwarding: expect.stringMatching(/^warn IPv\d is off/) as string,
+      forwarding: 'warn IPv4 is off: nothing passes between pods and the network',
       Node: expect.stringMatching(/^ok node: 192\.168\.88\.10/) as string,
       NodePorts: 'warn also taken by sockets of this node: default/web 30080/TCP (a socket on 0.0.0.0:30080)',
       'ephemeral ports': expect.stringMatching(/^ok /) as string,

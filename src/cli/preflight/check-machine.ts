@@ -8,6 +8,7 @@ import { capabilities, readCapabilities } from '../../host/processes';
 import { isSysctlWritable, readSysctl } from '../../host/sysctl';
 import type { Family } from '../../model/address';
 import { UserError } from '../../model/user-error';
+import type { Logger } from '../../telemetry/log';
 import { createLogger } from '../../telemetry/logger';
 import type { IptablesDriver } from '../../xtables/driver';
 import type { IptablesVariant } from '../command-line';
@@ -40,10 +41,12 @@ export async function checkIptables(
   { mode }: Pick<ProxyConfiguration, 'mode'>,
 ): Promise<TablesFound> {
   const heard: Finding[] = [];
-  const log = createLogger({ verbosity: 0, format: 'json' }, (line) => {
-    const { level, msg } = JSON.parse(line) as { level: string; msg: string };
-    if (level === 'warn') heard.push(warn('iptables', msg, ''));
-  });
+  const log: Logger = {
+    ...createLogger({ verbosity: 0, format: 'text' }, () => undefined),
+    warn: (first: object | string, message?: string) => {
+      heard.push(warn('iptables', typeof first === 'string' ? first : (message ?? ''), ''));
+    },
+  };
   try {
     const drivers = await openTables(wanted, log, 'reading');
     const [first] = drivers.values();
@@ -107,6 +110,8 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
   const findings: Finding[] = [];
   for (const family of families) {
     const path = forwarding[family];
+    // Nobody has said that there are pods with IPv6.
+    if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
     // There vipwire sees to it, as kube-proxy does.
     if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await isSysctlWritable(path))) continue;
     if ((await numberAt(path)) === 0)
