@@ -1,9 +1,16 @@
 /** The addresses of this network namespace. */
-import { access, readdir } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { type Family, parseAddress } from '../model/address';
 import { runCommand, type RunCommand } from './command';
 import { NetlinkSocket, NetlinkUnavailableError, netlinkProtocols } from './netlink';
-import { addressMessages, decodeAddress, decodeAddressLink, decodeLink, linkMessages } from './rtnetlink';
+import {
+  addressMessages,
+  decodeAddress,
+  decodeAddressLink,
+  decodeLink,
+  decodeLinkKind,
+  linkMessages,
+} from './rtnetlink';
 import { readSysctl } from './sysctl';
 
 export interface InterfaceAddress {
@@ -71,16 +78,18 @@ export async function isIPv6Supported(): Promise<boolean> {
   }
 }
 
-/** Linux bridges. */
-export async function readBridges(): Promise<string[]> {
-  const names = await readdir('/sys/class/net').catch(() => []);
-  const isBridge = await Promise.all(
-    names.map((name) =>
-      access(`/sys/class/net/${name}/bridge`).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  return names.filter((_, i) => isBridge[i]);
+/** Linux bridges. By netlink, or by `ip`; throws as readInterfaceAddresses. */
+export async function readBridges(run: RunCommand = runCommand): Promise<string[]> {
+  const socket = new NetlinkSocket(netlinkProtocols.route);
+  try {
+    return await socket.dumpAll(linkMessages.get, Buffer.alloc(linkMessages.headerBytes), (payload) =>
+      decodeLinkKind(payload) === 'bridge' ? decodeLink(payload)?.[1] : undefined,
+    );
+  } catch (error) {
+    if (!(error instanceof NetlinkUnavailableError)) throw error;
+    const { stdout } = await run('ip', ['-j', 'link', 'show', 'type', 'bridge']);
+    return (JSON.parse(stdout) as readonly IpAddressJson[]).flatMap(({ ifname }) => ifname ?? []);
+  } finally {
+    socket.close();
+  }
 }

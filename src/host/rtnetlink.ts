@@ -26,6 +26,13 @@ export function decodeLink(payload: Buffer): readonly [index: number, name: stri
   return [payload.readInt32LE(4), payload.toString('latin1', at, attributeEnd(payload, at) - 1)];
 }
 
+/** `bridge`, `veth`, `dummy`...; undefined of a device that nobody made. */
+export function decodeLinkKind(payload: Buffer): string | undefined {
+  const info = findAttribute(payload, linkMessages.headerBytes, payload.length, linkAttributes.info);
+  const kind = info < 0 ? -1 : findAttribute(payload, info, attributeEnd(payload, info), linkAttributes.infoKind);
+  return kind < 0 ? undefined : payload.toString('latin1', kind, attributeEnd(payload, kind)).replace(/\0$/, '');
+}
+
 /** struct ifaddrmsg: the interface's index is at 4. */
 export function decodeAddressLink(payload: Buffer): number {
   return payload.readInt32LE(4);

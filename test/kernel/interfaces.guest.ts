@@ -1,6 +1,6 @@
 /** Addresses of interfaces of all kinds, by netlink (by the argument `without-addon` as where it cannot load) and by ip, as JSON. */
 import { execFileSync } from 'node:child_process';
-import { isIPv6Supported, parseIpAddresses, readInterfaceAddresses } from '../../src/host/interfaces';
+import { isIPv6Supported, parseIpAddresses, readBridges, readInterfaceAddresses } from '../../src/host/interfaces';
 import { NetlinkUnavailableError } from '../../src/host/netlink';
 import { NfGeneration } from '../../src/host/nf-generation';
 import { readSysctl, writeSysctl } from '../../src/host/sysctl';
@@ -15,6 +15,8 @@ async function main(): Promise<unknown> {
   const generation = new NfGeneration();
   const drift: unknown = await generation.readGeneration().catch((error: unknown) => error);
   const read = await readInterfaceAddresses();
+  shell('ip link add bridge0 type bridge');
+  const bridges = await readBridges();
   const byIp = parseIpAddresses(shell('ip -j address'));
   const supported = await isIPv6Supported();
   const wrote = await writeSysctl('net/ipv6/conf/all/disable_ipv6', '1');
@@ -24,6 +26,7 @@ async function main(): Promise<unknown> {
     drift: drift instanceof NetlinkUnavailableError ? drift.name : typeof drift,
     read,
     byIp,
+    bridges,
     supported,
     writes: [wrote, wroteAgain, await readSysctl('net/ipv6/conf/all/disable_ipv6')],
     supportedAfter: await isIPv6Supported(),

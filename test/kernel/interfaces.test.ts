@@ -21,6 +21,10 @@ describeAsRoot('interfaces and sysctls, in a network namespace', () => {
     ]);
   });
 
+  test('bridges are told from other devices', () => {
+    expect(told['bridges']).toEqual(['bridge0']);
+  });
+
   test('ip tells the same', () => {
     expect(sorted(told['byIp'])).toEqual(sorted(told['read']));
   });
@@ -29,6 +33,7 @@ describeAsRoot('interfaces and sysctls, in a network namespace', () => {
     const without = (await runInNetworkNamespace(guest, 'without-addon')) as typeof told;
     expect(without['drift']).toBe('NetlinkUnavailableError');
     expect(told['drift']).toBe('number');
+    expect(without['bridges']).toEqual(told['bridges']);
     expect(without['read']).toEqual(without['byIp']);
     expect(sorted(without['read'])).toEqual(sorted(told['read']));
   });

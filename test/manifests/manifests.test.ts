@@ -1,5 +1,6 @@
 /** manifests/: what the objects name of each other, and of this program, is there; and what rights they give. */
 import { existsSync, readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import { parseCommandLine } from '../../src/cli/command-line';
 import { planKernelSettings } from '../../src/cli/kernel-settings';
 import type { ProxyConfiguration } from '../../src/config/configuration';
@@ -152,6 +153,17 @@ describe.each(['iptables', 'ipvs'] as const)('%s', (mode) => {
     );
     expect(own).toMatchObject([{ path: '/proc/self/oom_score_adj', value: -997 }]);
   });
+});
+
+test('preflight has a command line that it understands', async () => {
+  const { patches } = parse(readFileSync('manifests/preflight/kustomization.yaml', 'utf8')) as {
+    patches: readonly [{ readonly patch: string }];
+  };
+  const changes = parse(patches[0].patch) as readonly { readonly path: string; readonly value?: readonly string[] }[];
+  const [, , script = ''] = changes.find(({ path }) => path.endsWith('/command'))?.value ?? [];
+  const words = script.split('; ')[0]?.split(' ') ?? [];
+  const file = readFileSync('manifests/overlays/iptables/config.conf', 'utf8');
+  expect((await configurationOf(words, file))[0]).toBe('preflight');
 });
 
 describe('the systemd unit', () => {
