@@ -24,6 +24,8 @@ RUN apt-get update \
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /src/dist /opt/vipwire
 COPY LICENSE /opt/vipwire/
+# kOps starts kube-proxy by it.
+COPY scripts/go-runner /go-runner
 RUN ln -s /opt/vipwire/vipwire.cjs /usr/local/bin/vipwire \
   && ln -s vipwire /usr/local/bin/kube-proxy \
   && kube-proxy --version
