@@ -31,6 +31,7 @@ module.exports = {
       'Rules as they were read; what anybody wanted is not in them.',
     ),
     layer('compare-is-pure', '^src/compare/', '^src/(?!(compare|trace|planner|model)/)'),
+    layer('diff-is-pure', '^src/diff/', '^src/(?!(diff|backends|xtables|trace|planner|model|delta)/)'),
     layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
     layer(
       'backends-sit-on-the-plan',

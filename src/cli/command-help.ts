@@ -1,10 +1,10 @@
 /** Commands and their help texts, made of the flag table. */
 import { Command, Option } from 'commander';
 import type { Help } from 'commander';
-import { cleanupFlags, compareFlags, configFlags, preflightFlags, renderFlags, runFlags } from './flags';
+import { cleanupFlags, compareFlags, configFlags, diffFlags, preflightFlags, renderFlags, runFlags } from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'compare' | 'preflight' | 'cleanup' | 'config';
+export type CommandName = 'run' | 'render' | 'diff' | 'compare' | 'preflight' | 'cleanup' | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -31,6 +31,15 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
     examples: [
       'kubectl get svc,endpointslices,nodes -A -o yaml | vipwire render -f - --node node-1',
       'vipwire render --kubeconfig ~/.kube/config --output summary',
+    ],
+  },
+  diff: {
+    usage: 'diff [flags] [PATH...]',
+    about: "Show how vipwire's rules in the kernel differ from what they should be, and whether somebody edited them.",
+    flags: diffFlags,
+    examples: [
+      'vipwire diff --kubeconfig ~/.kube/config --config /var/lib/kube-proxy/config.conf --watch',
+      'vipwire diff -f cluster.yaml --node node-1 --cluster-cidr 10.244.0.0/16 --iptables-save rules.txt',
     ],
   },
   compare: {

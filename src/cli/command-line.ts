@@ -50,18 +50,28 @@ export interface KernelFiles {
   readonly recordedDir: string;
 }
 
-export interface CompareInvocation {
-  readonly kind: 'compare';
+/** About a node and what its kernel holds. */
+export interface KernelInvocation {
   readonly flags: FlagSettings;
   /** As of RenderInvocation. */
   readonly files: readonly string[];
   readonly node: string;
   readonly families: readonly Family[];
-  readonly output: 'text' | 'json';
   readonly kernelFiles: KernelFiles;
   /** Canonical; empty: not said. */
   readonly nodeAddresses: readonly string[];
   readonly iptablesVariant: IptablesVariant;
+}
+
+export interface CompareInvocation extends KernelInvocation {
+  readonly kind: 'compare';
+  readonly output: 'text' | 'json';
+}
+
+export interface DiffInvocation extends KernelInvocation {
+  readonly kind: 'diff';
+  readonly output: 'diff' | 'summary' | 'json';
+  readonly watch: boolean;
 }
 
 export interface CleanupInvocation {
@@ -103,6 +113,7 @@ export type Invocation =
   | PreflightInvocation
   | RenderInvocation
   | CompareInvocation
+  | DiffInvocation
   | CleanupInvocation
   | WriteConfigInvocation
   | ConfigCheckInvocation
@@ -132,10 +143,11 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   if (given.has('version') && given.text('version') !== 'false')
     return { kind: 'version', text: `vipwire ${version}\n` };
   if (name === 'config') return interpretConfig(given);
-  if (name !== 'render' && name !== 'compare') given.refusePaths();
+  if (!['render', 'diff', 'compare'].includes(name)) given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
   if (name === 'preflight') return interpretPreflight(given, variant);
+  if (name === 'diff') return interpretDiff(given, variant);
   if (name === 'compare') return interpretCompare(given, variant);
   const path = given.text('write-config-to');
   if (path !== '') return { kind: 'write-config', flags: given.configuration('file', false, 'without ports'), path };
@@ -214,18 +226,33 @@ function interpretRender(given: GivenFlags): RenderInvocation {
 }
 
 function interpretCompare(given: GivenFlags, variant: string): CompareInvocation {
+  return {
+    kind: 'compare',
+    output: given.choice('output', ['text', 'json'], 'text'),
+    ...interpretKernel(given, variant),
+  };
+}
+
+function interpretDiff(given: GivenFlags, variant: string): DiffInvocation {
+  return {
+    kind: 'diff',
+    output: given.choice('output', ['diff', 'summary', 'json'], 'diff'),
+    watch: given.on('watch'),
+    ...interpretKernel(given, variant),
+  };
+}
+
+function interpretKernel(given: GivenFlags, variant: string): KernelInvocation {
   const nodeAddresses = given.list('node-addresses').map((text) => {
     const address = parseAddress(text.trim());
     if (address === undefined) throw new UserError(`--node-addresses: "${text}" is no address`);
     return address;
   });
   return {
-    kind: 'compare',
     flags: given.configuration('flags', false),
     files: [...given.list('filename'), ...given.paths],
     node: given.text('node').trim(),
     families: chooseFamilies(given),
-    output: given.choice('output', ['text', 'json'], 'text'),
     kernelFiles: {
       iptablesSave: given.list('iptables-save'),
       ipvsadm: given.text('ipvsadm'),

@@ -248,6 +248,13 @@ export const compareFlags: readonly Flag[] = [
   ...nodeFlags,
 ];
 
+export const diffFlags: readonly Flag[] = [
+  flag('output', text, own, 'diff, summary or json (default diff)', { short: 'o', placeholder: 'FORMAT' }),
+  flag('watch', bool, own, 'Go on, and print again what has changed'),
+  ...heldFlags.filter(({ name }) => name !== 'nft'),
+  ...nodeFlags,
+];
+
 export const cleanupFlags: readonly Flag[] = [
   iptablesVariant,
   { ...config, group: logging, help: 'For its logging fields' },

@@ -2,6 +2,7 @@
 import { UserError } from '../model/user-error';
 import { cleanup } from './cleanup';
 import { compare } from './compare';
+import { diff } from './diff';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
@@ -33,6 +34,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         return;
       case 'render':
         process.exitCode = await render(invocation);
+        return;
+      case 'diff':
+        process.exitCode = await diff(invocation);
         return;
       case 'compare':
         process.exitCode = await compare(invocation);

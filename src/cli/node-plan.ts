@@ -11,7 +11,7 @@ import { planCluster } from '../planner/plan-cluster';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
-import { listOnce, openKubernetes } from './source';
+import { listOnce, openKubernetes, startSource } from './source';
 
 export interface NodeRequest {
   /** Files and folders, `-` is standard input; empty: an API server. */
@@ -36,9 +36,44 @@ export async function planNode(
   configuration: ProxyConfiguration,
   log: Logger,
 ): Promise<NodePlans> {
-  const source = await openSource(request, configuration, log);
   const store = new ClusterStore(Date.now());
-  await listOnce(source, store, log);
+  await listOnce(await openSource(request, configuration, log, false), store, log);
+  return planFrom(store, request, configuration, log);
+}
+
+export interface FollowedNode {
+  /** As of now. */
+  plan(hostAddresses: readonly string[] | undefined): NodePlans;
+  stop(): Promise<void>;
+}
+
+/** As planNode, and up to date from then on. */
+export async function followNode(
+  request: NodeRequest,
+  configuration: ProxyConfiguration,
+  log: Logger,
+): Promise<FollowedNode> {
+  const source = await openSource(request, configuration, log, true);
+  const store = new ClusterStore(Date.now());
+  try {
+    await startSource(source, store, log);
+  } catch (error) {
+    await source.stop();
+    throw error;
+  }
+  return {
+    plan: (hostAddresses) =>
+      planFrom(store, { ...request, ...(hostAddresses && { hostAddresses }) }, configuration, log),
+    stop: () => source.stop(),
+  };
+}
+
+function planFrom(
+  store: ClusterStore,
+  request: NodeRequest,
+  configuration: ProxyConfiguration,
+  log: Logger,
+): NodePlans {
   const wanted = request.node.trim().toLowerCase();
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
@@ -51,11 +86,16 @@ export async function planNode(
   return { plans: request.families.map((family) => planCluster(store, family, settings)), nodeName };
 }
 
-async function openSource(request: NodeRequest, configuration: ProxyConfiguration, log: Logger): Promise<Source> {
+async function openSource(
+  request: NodeRequest,
+  configuration: ProxyConfiguration,
+  log: Logger,
+  watch: boolean,
+): Promise<Source> {
   if (request.files.length === 0) return openKubernetes(configuration, request.node, log);
   const paths = request.files.filter((path) => path !== '-');
   const texts = paths.length === request.files.length ? [] : [{ path: '-', text: await readStandardInput() }];
-  return ManifestSource.open({ paths, texts, watch: false });
+  return ManifestSource.open({ paths, texts, watch });
 }
 
 /** The node that was named, or the only one given. */

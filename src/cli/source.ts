@@ -50,8 +50,8 @@ export function openKubernetes(
 
 const listWaitMs = 30_000;
 
-/** Everything that a source has at the time. Throws UserError where it does not come. */
-export async function listOnce(source: Source, store: ClusterStore, log: Logger): Promise<void> {
+/** Fills the store, and keeps it up to date until the source is stopped. Throws UserError where the first lists do not come. */
+export async function startSource(source: Source, store: ClusterStore, log: Logger): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -67,6 +67,14 @@ export async function listOnce(source: Source, store: ClusterStore, log: Logger)
     });
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Everything that a source has at the time. Throws UserError where it does not come. */
+export async function listOnce(source: Source, store: ClusterStore, log: Logger): Promise<void> {
+  try {
+    await startSource(source, store, log);
+  } finally {
     await source.stop();
   }
 }

@@ -1,10 +1,10 @@
 /** Texts of the tools as rules that can be compared with a Plan. */
-import { familyOf, isLoopback, parseAddress } from '../model/address';
+import { familyOf, isLoopback } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Plan } from '../planner/plan';
 import { type IpSets, parseIpSets } from '../trace/ip-sets';
 import { parseTables } from '../trace/iptables-tables';
-import { type IpvsServers, parseIpvsServers } from '../trace/ipvs-servers';
+import { type IpvsServers, parseBoundAddresses, parseIpvsServers } from '../trace/ipvs-servers';
 import { iptablesKernel, ipvsKernel, nftKernel, type TracedKernel } from '../trace/kernel';
 import { parseNftTable } from '../trace/nft-ruleset';
 import type { TracedNode } from '../trace/packet';
@@ -74,10 +74,7 @@ function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan): ParsedKerne
 function boundIn(addresses: string | undefined, sets: IpSets, { family }: Plan): ReadonlySet<string> {
   if (addresses === undefined)
     return new Set(sets.get(family === 'IPv4' ? 'KUBE-IPVS-IPS' : 'KUBE-6-IPVS-IPS')?.elements.keys());
-  const found = [...addresses.matchAll(/^.*\bkube-ipvs0\b.* inet6? ([\da-f.:]+)\//gm)].flatMap(
-    ([, text = '']) => parseAddress(text) ?? [],
-  );
-  return new Set(found.filter((address) => familyOf(address) === family));
+  return new Set(parseBoundAddresses(addresses).filter((address) => familyOf(address) === family));
 }
 
 /** Addresses that have a virtual server and are no VIP: the node's, with NodePorts on them. */

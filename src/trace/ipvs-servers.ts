@@ -5,6 +5,7 @@
  *   -a -t 10.96.0.10:80 -r 10.244.1.2:8080 -m -w 1
  *   -A -f 4526 -s rr
  */
+import { parseAddress } from '../model/address';
 import type { ProtocolName } from './packet';
 
 export interface IpvsDestination {
@@ -72,4 +73,11 @@ export function parseIpvsServers(text: string): IpvsServers {
     }
   }
   return servers;
+}
+
+/** Canonical, of both families: what `ip -o address show dev kube-ipvs0` prints. */
+export function parseBoundAddresses(text: string): string[] {
+  return [...text.matchAll(/^.*\bkube-ipvs0\b.* inet6? ([\da-f.:]+)\//gm)].flatMap(
+    ([, address = '']) => parseAddress(address) ?? [],
+  );
 }

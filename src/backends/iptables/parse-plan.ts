@@ -52,7 +52,13 @@ export function ownerOfRule(line: string): string | undefined {
   return dispatchRule.exec(line)?.[4];
 }
 
-export function parsePlan(tables: ReadTables, family: Family, settings: NodeSettings): Plan {
+/** `isWeighted`: whether the Service's endpoints may weigh differently. Otherwise unequal shares are of no state of it. */
+export function parsePlan(
+  tables: ReadTables,
+  family: Family,
+  settings: NodeSettings,
+  isWeighted: (service: ServiceKey) => boolean = () => true,
+): Plan {
   const ports = new Map<string, Dispatched[]>();
   const healthPorts = new Map<string, number>();
   for (const entry of readDispatch(tables)) {
@@ -64,8 +70,9 @@ export function parsePlan(tables: ReadTables, family: Family, settings: NodeSett
   }
   const services = new Map<ServiceKey, ServicePlan>();
   for (const entries of ports.values()) {
-    const port = parsePort(entries, tables.nat, family, settings);
-    if (port === undefined) continue;
+    const parsed = parsePort(entries, tables.nat, family, settings);
+    if (parsed === undefined) continue;
+    const port = isWeighted(parsed.service) ? parsed : withoutWeights(parsed);
     const before = services.get(port.service);
     services.set(port.service, {
       ...(before ?? emptyService(port.service)),
@@ -78,6 +85,12 @@ export function parsePlan(tables: ReadTables, family: Family, settings: NodeSett
     if (key !== undefined && !services.has(key)) services.set(key, { ...emptyService(key), healthCheckNodePort: port });
   }
   return { family, settings, services };
+}
+
+function withoutWeights(port: ServicePortPlan): ServicePortPlan {
+  const bare = ({ address, port: number, isLocal }: PlanEndpoint): PlanEndpoint => ({ address, port: number, isLocal });
+  const { clusterEndpoints, localEndpoints } = port;
+  return { ...port, clusterEndpoints: clusterEndpoints.map(bare), localEndpoints: localEndpoints.map(bare) };
 }
 
 function emptyService(key: ServiceKey): ServicePlan {

@@ -1,0 +1,69 @@
+/** What the kernel has of vipwire's against what it should have. Touches nothing. */
+import type { ProxyConfiguration } from '../config/configuration';
+import { diffExitCode, type KernelDiff } from '../diff/kernel-diff';
+import { printDiff, printSummaryOfDiff } from '../diff/print-diff';
+import { systemClock } from '../host/clock';
+import { readSysctl } from '../host/sysctl';
+import { UserError } from '../model/user-error';
+import type { DiffInvocation } from './command-line';
+import { diffIptablesTexts, diffIpvsTexts } from './diff-texts';
+import { configureAs, nodeRequest, readKernel } from './kernel-node';
+import { areGiven, type ReadKernel } from './kernel-texts';
+import { followNode, type NodePlans, planNode } from './node-plan';
+
+const watchPeriodMs = 2000;
+
+/** 0: as it should be. 1: different. */
+export async function diff(invocation: DiffInvocation): Promise<number> {
+  const kernel = await readKernel(invocation);
+  const { configuration, log } = await configureAs(kernel.mode, invocation.flags);
+  const request = await nodeRequest(invocation, kernel.texts, configuration);
+  if (!invocation.watch) {
+    const diffs = await diffNode(invocation, kernel, configuration, await planNode(request, configuration, log));
+    process.stdout.write(print(invocation, diffs));
+    return diffExitCode(diffs);
+  }
+  const followed = await followNode(request, configuration, log);
+  let last = '';
+  for (;;) {
+    const [now, current] = [await readKernel(invocation), await nodeRequest(invocation, kernel.texts, configuration)];
+    const text = print(
+      invocation,
+      await diffNode(invocation, now, configuration, followed.plan(current.hostAddresses)),
+    );
+    if (text !== last) process.stdout.write(`${new Date().toISOString()}\n${text}\n`);
+    last = text;
+    await systemClock.sleep(watchPeriodMs, new AbortController().signal);
+  }
+}
+
+async function diffNode(
+  invocation: DiffInvocation,
+  { mode, texts }: ReadKernel,
+  configuration: ProxyConfiguration,
+  { plans, nodeName }: NodePlans,
+): Promise<readonly KernelDiff[]> {
+  if (mode === 'nftables') throw new UserError('vipwire has no nftables mode yet: vipwire compare reads these rules');
+  const isOffline = areGiven(invocation.kernelFiles);
+  const diffs: KernelDiff[] = [];
+  for (const plan of plans) {
+    const given = texts.get(plan.family) ?? {};
+    const diff =
+      mode === 'ipvs'
+        ? await diffIpvsTexts(plan, given, configuration, nodeName)
+        : diffIptablesTexts(plan, given, configuration, nodeName, isOffline || (await isStrict()));
+    diffs.push(diff);
+  }
+  // A cluster of one family has nothing to say in the other.
+  const used = diffs.filter(({ services, differences }) => services + differences.length > 0);
+  return used.length > 0 ? used : diffs.slice(0, 1);
+}
+
+async function isStrict(): Promise<boolean> {
+  return (await readSysctl('net/netfilter/nf_conntrack_tcp_be_liberal').catch(() => '0')) === '0';
+}
+
+function print({ output }: DiffInvocation, diffs: readonly KernelDiff[]): string {
+  if (output === 'json') return `${JSON.stringify(diffs, null, 2)}\n`;
+  return diffs.map(output === 'summary' ? printSummaryOfDiff : printDiff).join('\n');
+}

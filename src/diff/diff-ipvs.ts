@@ -1,0 +1,97 @@
+/**
+ * Virtual servers, sets, addresses and rules of IPVS mode. Nothing in them has a Service's name: whose they are is told by what the
+ * Services should have. Whether somebody else had a hand in them is told by their neighbours, since a frontend's server,
+ * its entries in sets and its address are written together, and all of a port's external servers have the same endpoints.
+ */
+import type { IpvsBackend } from '../backends/ipvs/backend';
+import { endOf } from '../backends/ipvs/our-servers';
+import type { Plan } from '../planner/plan';
+import type { SavedTables } from '../xtables/parse-save';
+import { tableNames } from '../xtables/rules';
+import { diffJumps } from './diff-iptables';
+import { IpvsNeighbours } from './ipvs-neighbours';
+import { joinPlaces, type KernelDiff, type PlaceDiff } from './kernel-diff';
+import { diffLines, type Line } from './line-diff';
+
+type State = IpvsBackend['state'];
+
+/** Of a backend that has read the kernel and rendered the Plan. */
+export function diffIpvs(plan: Plan, { state }: IpvsBackend, saved: SavedTables, nodeName: string): KernelDiff {
+  const neighbours = new IpvsNeighbours(plan, state);
+  const places = [
+    ...diffServers(state, neighbours),
+    ...diffAddresses(state, neighbours),
+    ...diffSets(state, neighbours),
+    ...diffRules(state, saved),
+    ...diffJumps(saved.jumps, state.jumps),
+  ];
+  const { family, services } = plan;
+  return { family, mode: 'ipvs', nodeName, services: services.size, differences: joinPlaces(places) };
+}
+
+function placeOf(service: string, place: string, lines: readonly Line[], foreign: string | undefined): PlaceDiff {
+  return { service, hunk: { place, lines }, foreign: foreign === undefined ? undefined : [foreign] };
+}
+
+function diffServers({ servers }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
+  const { updates, deletions } = servers.pending();
+  return [...updates.keys(), ...deletions].map((server) => {
+    const [before, after] = [servers.getObserved(server), servers.getDesired(server)];
+    const lines = diffLines(linesOf(before), linesOf(after));
+    const foreign = neighbours.suspectServer(server, before);
+    return placeOf(neighbours.serviceOfServer(server), `virtual server ${server}`, lines, foreign);
+  });
+}
+
+function diffAddresses({ addresses, servers }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
+  const { updates, deletions } = addresses.pending();
+  const served = new Set(
+    [...servers.observedEntries()].flatMap(([server]) => (server.startsWith('FWM ') ? [] : endOf(server).address)),
+  );
+  const tell = (sign: '-' | '+', address: string): PlaceDiff => {
+    const isSuspect = served.has(address) === (sign === '+');
+    const why = sign === '+' ? 'was taken off: its virtual servers are there' : 'was added: no virtual server is on it';
+    const foreign = isSuspect ? `${address} ${why}` : undefined;
+    return placeOf(neighbours.serviceOfAddress(address), 'addresses of kube-ipvs0', [{ sign, text: address }], foreign);
+  };
+  return [
+    ...[...updates.keys()].map((address) => tell('+', address)),
+    ...[...deletions].map((address) => tell('-', address)),
+  ];
+}
+
+function diffSets({ sets }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
+  const writes = sets.pendingWrites();
+  if (writes === undefined) return [];
+  const { creates, deletionsFirst, deletions, additions } = writes;
+  const tell = (sign: '-' | '+', element: string, options = ''): PlaceDiff => {
+    const [set = '', entry = ''] = element.split(' ');
+    const text = options === '' ? entry : `${entry} ${options}`;
+    const foreign = neighbours.suspectElement(sign, element);
+    return placeOf(neighbours.serviceOfElement(element), `set ${set}`, [{ sign, text }], foreign);
+  };
+  return [
+    ...creates.map((name) =>
+      placeOf('', `set ${name}`, [{ sign: '+', text: 'the set itself, with these parameters' }], undefined),
+    ),
+    ...[...deletionsFirst, ...deletions].map((element) => tell('-', element)),
+    ...[...additions].map(([element, options]) => tell('+', element, options)),
+  ];
+}
+
+/** They depend on the settings alone. */
+function diffRules({ tables }: State, { chains }: SavedTables): PlaceDiff[] {
+  return tableNames.flatMap((table) => {
+    const { updates, deletions } = tables[table].pending();
+    return [...updates.keys(), ...deletions].map((chain) => {
+      const [before, after] = [linesOf(chains[table].get(chain)), linesOf(tables[table].getDesired(chain))];
+      const lines = diffLines(before, after).map(({ sign, text }) => ({ sign, text: text.replace(/^-A \S+ /, '') }));
+      const why = `${table} ${chain} is the same for all Services: edited, or written with other settings`;
+      return placeOf('', `${table} ${chain}`, lines, why);
+    });
+  });
+}
+
+function linesOf(text: string | undefined): string[] {
+  return text === undefined || text === '' ? [] : text.split('\n');
+}

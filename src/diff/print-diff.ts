@@ -1,0 +1,71 @@
+/** A diff for people: a summary, or with its rules. */
+import type { KernelDiff, ServiceDiff } from './kernel-diff';
+
+/** `IPv4, node node-1, iptables mode: 12 services: 2 stale, 1 edited by somebody else` */
+function printHeadline({ family, nodeName, mode, services, differences }: KernelDiff): string {
+  const where = `${family}, ${nodeName === '' ? 'a node without pods' : `node ${nodeName}`}, ${mode} mode`;
+  const own = differences.filter(({ service }) => service !== '');
+  const count = (cause: string): number => own.filter((one) => one.cause === cause).length;
+  const parts = [
+    ...(count('stale') > 0 ? [`${count('stale')} stale`] : []),
+    ...(count('foreign') > 0 ? [`${count('foreign')} edited by somebody else`] : []),
+    ...(own.length < differences.length ? ['differences that belong to no Service'] : []),
+  ];
+  const what = parts.length === 0 ? 'as it should be' : parts.join(', ');
+  return `${where}: ${services === 1 ? '1 service' : `${services} services`}: ${what}`;
+}
+
+/** More are told as one. */
+const mostAlike = 5;
+
+const causeWords = { stale: 'stale', foreign: 'edited by somebody else' } as const;
+
+/** One Service's line, and how it is known. */
+function printService({ service, cause, evidence, hunks }: ServiceDiff): string[] {
+  const count = (sign: string): number =>
+    hunks.flatMap(({ lines }) => lines).filter((line) => line.sign === sign).length;
+  const size = `${count('-')} too many, ${count('+')} missing`;
+  const shown = evidence.slice(0, 5).map((line) => `  ${line}`);
+  const more = evidence.length > 5 ? [`  and ${evidence.length - 5} more`] : [];
+  return [`${service === '' ? 'of no Service' : service}: ${causeWords[cause]}: ${size}`, ...shown, ...more];
+}
+
+export function printSummaryOfDiff(diff: KernelDiff): string {
+  return [printHeadline(diff), ...joinAlike(diff.differences).flatMap(printService), ''].join('\n');
+}
+
+/** Many Services of which the same is known: a table that was flushed, say. */
+function joinAlike(differences: readonly ServiceDiff[]): readonly ServiceDiff[] {
+  const alike = new Map<string, ServiceDiff[]>();
+  for (const one of differences) {
+    const key = [one.cause, ...one.evidence].join('\n');
+    alike.set(key, [...(alike.get(key) ?? []), one]);
+  }
+  return [...alike.values()].flatMap((some) => {
+    const [first] = some;
+    if (first === undefined || some.length <= mostAlike) return some;
+    const hunks = some.flatMap((one) => one.hunks);
+    return [{ ...first, service: `${some.length} Services, ${first.service} first`, hunks }];
+  });
+}
+
+/** Lines that stay are shown as far as they are this near to one that does not. */
+const contextLines = 3;
+
+export function printDiff(diff: KernelDiff): string {
+  const services = diff.differences.flatMap((one) => [
+    '',
+    ...printService(one),
+    '--- in the kernel',
+    '+++ as it should be',
+    ...one.hunks.flatMap(({ place, lines }) => [
+      `@@ ${place} @@`,
+      ...lines.filter((_, i) => isNear(lines, i)).map(({ sign, text }) => `${sign} ${text}`),
+    ]),
+  ]);
+  return [printHeadline(diff), ...services, ''].join('\n');
+}
+
+function isNear(lines: readonly { readonly sign: string }[], i: number): boolean {
+  return lines.slice(Math.max(0, i - contextLines), i + contextLines + 1).some(({ sign }) => sign !== ' ');
+}

@@ -1,0 +1,47 @@
+/** What a node's tools would print, had vipwire written this Plan. */
+import { IptablesBackend } from '../../src/backends/iptables/backend';
+import { printListing } from '../../src/backends/iptables/print-listing';
+import { DesiredState } from '../../src/backends/ipvs/desired-state';
+import { printSetAdditions } from '../../src/backends/ipvs/ipset-text';
+import { printServer } from '../../src/backends/ipvs/ipvsadm-text';
+import type { IpvsSettings } from '../../src/backends/ipvs/settings';
+import { usualSettings } from '../../src/cli/iptables-settings';
+import type { KernelTexts } from '../../src/compare/parse-kernel';
+import type { Scheduler } from '../../src/model/scheduler';
+import type { Plan } from '../../src/planner/plan';
+import { tableNames } from '../../src/xtables/rules';
+import { labConfiguration } from '../conformance/planned-cluster';
+import { FakeIptables } from '../support/fake-iptables';
+
+export function writeIptables(plan: Plan): KernelTexts {
+  const backend = new IptablesBackend(plan.family, usualSettings(labConfiguration({})), new FakeIptables());
+  backend.render(plan);
+  return { iptablesSave: printListing(backend.rules, plan) };
+}
+
+export function writeIpvs(plan: Plan): KernelTexts {
+  const settings: IpvsSettings = {
+    masqueradeMark: 0x4000,
+    scheduler: 'rr' as Scheduler,
+    hasScheduler: () => true,
+    hasSetMarks: true,
+  };
+  const state = new DesiredState(plan.family, settings);
+  state.render(plan);
+  const writes = state.sets.pendingWrites();
+  const tables = tableNames.map((table) => {
+    const chains = [...state.tables[table].desiredEntries()];
+    const jumps = state.jumps.filter((jump) => jump.table === table).map(({ from, rule }) => `-A ${from} ${rule}`);
+    return [`*${table}`, ...chains.map(([name]) => `:${name} - [0:0]`), ...jumps, ...chains.map(([, lines]) => lines)];
+  });
+  return {
+    ipvsadm: [...state.servers.desiredEntries()]
+      .map(([server, text]) => printServer(server, text, plan.family))
+      .join(''),
+    ipset: writes === undefined ? '' : printSetAdditions(writes),
+    addresses: [...state.addresses.desiredEntries()]
+      .map(([address]) => `6: kube-ipvs0    inet ${address}/32 scope global kube-ipvs0`)
+      .join('\n'),
+    iptablesSave: tables.flat().join('\n'),
+  };
+}
