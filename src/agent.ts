@@ -8,6 +8,7 @@ import type { Family } from './model/address';
 import type { ClusterChange, ClusterWarning } from './model/cluster';
 import { type Machine, MachineLoops, repeat } from './machine-loops';
 import { ClusterStore } from './model/cluster-store';
+import type { Plan } from './planner/plan';
 import type { ScheduleSettings } from './reconciler/schedule';
 import type { ClusterSink, Source } from './sources/source';
 import type { Logger } from './telemetry/log';
@@ -71,6 +72,11 @@ export class Agent implements ClusterSink {
 
   get state(): ClusterStore {
     return this.store;
+  }
+
+  /** In force or on their way; none before the first round. */
+  get plans(): readonly Plan[] {
+    return this.loops?.plans ?? [];
   }
 
   /** What the first round waits for; empty once it may begin. */

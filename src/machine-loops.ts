@@ -6,7 +6,7 @@ import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
 import type { Family } from './model/address';
 import type { ClusterState, ClusterWarning, ServiceKey } from './model/cluster';
-import type { NodeSettings } from './planner/plan';
+import type { NodeSettings, Plan } from './planner/plan';
 import { Reconciler } from './reconciler/reconciler';
 import type { ScheduleSettings } from './reconciler/schedule';
 import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
@@ -77,6 +77,11 @@ export class MachineLoops {
 
   get families(): readonly Family[] {
     return [...this.loops.keys()];
+  }
+
+  /** In force or on their way. */
+  get plans(): readonly Plan[] {
+    return [...this.loops.values()].flatMap(({ reconciler }) => reconciler.currentPlan ?? []);
   }
 
   /** Looks at the kernel; rounds begin later. */

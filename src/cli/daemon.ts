@@ -52,7 +52,7 @@ export class Daemon {
     this.events =
       source instanceof KubernetesSource ? new EventRecorder(source.client, nodeName, systemClock, log) : undefined;
     const record = (event: ClusterEvent): void => this.events?.record(event);
-    this.told = { health, metrics, board, record };
+    this.told = { health, metrics, board, record, nodeName, plans: () => this.agent.plans };
     // Manifests need not have a Node, and this one stays.
     const needsNoNode = invocation.manifests.length > 0;
     if (needsNoNode) health.setNode({ leaving: false });

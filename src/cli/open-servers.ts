@@ -4,10 +4,13 @@ import type { EffectiveConfiguration } from '../config/effective';
 import { printConfiguration } from '../config/print';
 import { systemClock } from '../host/clock';
 import { answerCpuProfile } from '../servers/cpu-profile';
+import { listServices } from '../planner/list-services';
+import type { Plan } from '../planner/plan';
 import { HealthzServer } from '../servers/healthz-server';
 import { MetricsServer, type MetricsServerOptions } from '../servers/metrics-server';
 import type { ProxyHealth } from '../servers/proxy-health';
 import { sendJson } from '../servers/send';
+import { statusPages } from '../servers/status-pages';
 import { answerVerbosity } from '../servers/verbosity';
 import { answerFlagz, answerStatusz } from '../servers/zpages';
 import type { ClusterEvent } from '../sources/kubernetes/event-recorder';
@@ -25,6 +28,9 @@ export interface Told {
   readonly board: StatusBoard;
   /** kube-proxy's events. */
   readonly record: (event: ClusterEvent) => void;
+  readonly nodeName: string;
+  /** In force or on their way. */
+  readonly plans: () => readonly Plan[];
 }
 
 export interface ServersOptions {
@@ -38,17 +44,18 @@ export interface ServersOptions {
 /** Where the configuration of now wants them. */
 export function openServers(
   { effective, flagTexts, hardFail }: ServersOptions,
-  { health, metrics, board, record }: Told,
+  told: Told,
   log: AdjustableLogger,
 ): (HealthzServer | MetricsServer)[] {
   const { healthzBindAddress, metricsBindAddress } = effective().configuration;
+  const { health, metrics, board, record } = told;
   const shared = { hardFail, clock: systemClock, log };
   const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
     (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
   const notReady = (): readonly string[] => board.notReady();
   const failed = (reason: string) => (note: string) =>
     record({ type: 'Warning', reason, action: 'StartKubeProxy', note });
-  const pages = makePages(effective, flagTexts, log);
+  const pages = { ...makePages(effective, flagTexts, log), ...makeStatusPages(told) };
   return [
     new MetricsServer({
       ...shared,
@@ -94,6 +101,22 @@ function makePages(
     '/statusz': answerStatusz(component),
     ...(profiling ? { '/debug/cpuprofile': answerCpuProfile(), '/debug/flags/v': answerVerbosity(log) } : {}),
   };
+}
+
+function makeStatusPages({ health, metrics, board, nodeName, plans }: Told): ReturnType<typeof statusPages> {
+  return statusPages({
+    status: () => {
+      const { healthy } = health.health(systemClock.now());
+      return board.status({
+        version,
+        node: nodeName,
+        mode: metrics.mode,
+        healthy,
+        nodeEligible: health.nodeEligible(),
+      });
+    },
+    services: (request) => listServices(plans(), request),
+  });
 }
 
 /** The configuration in effect, by the name that kube-proxy has it under. */

@@ -129,7 +129,7 @@ export class StatusBoard {
     });
   }
 
-  status(of: Pick<DaemonStatus, 'version' | 'node' | 'mode'>): DaemonStatus {
+  status(of: Pick<DaemonStatus, 'version' | 'node' | 'mode' | 'healthy' | 'nodeEligible'>): DaemonStatus {
     const { rss, heapUsed } = process.memoryUsage();
     const nowMs = this.now();
     const families = [...this.families].map(([family, record]) => [family, familyStatus(record, nowMs)] as const);

@@ -8,6 +8,9 @@ export interface DaemonStatus {
   /** When this was told, and when the process started. */
   readonly now: string;
   readonly started: string;
+  /** Whether /livez is 200, and whether load balancers may send here. */
+  readonly healthy: boolean;
+  readonly nodeEligible: boolean;
   /** Why the rules for the present cluster are not in force; empty: they are. */
   readonly notReady: readonly string[];
   readonly families: Readonly<Partial<Record<Family, FamilyStatus>>>;

@@ -3,7 +3,7 @@ import { SyncHistory } from '../../src/telemetry/sync-history';
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5);
 const facts = { ms: 20, written: 4, bytes: 512, services: 2, endpoints: 6, rules: { nat: 30, filter: 10 } };
-const of = { version: '0', node: 'node', mode: 'iptables' };
+const of = { version: '0', node: 'node', mode: 'iptables', healthy: true, nodeEligible: true };
 
 function create() {
   let nowMs = startMs;

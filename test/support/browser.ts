@@ -1,0 +1,49 @@
+/** A browser without a window, where the machine has one. */
+import { execFile } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const names = ['chromium', 'google-chrome', 'chromium-browser'];
+
+const browser = names
+  .flatMap((name) => (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, name)))
+  .find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+
+/** describe, where there is a browser; elsewhere it says what is left out. */
+export function describeInBrowser(name: string, body: () => void): void {
+  if (browser !== undefined) {
+    describe(name, body);
+    return;
+  }
+  console.warn(`SKIPPED: ${name} needs a browser: ${names.join(', ')}`);
+  describe.skip(name, body);
+}
+
+/** The document as it is after seconds of the page's own time; with a path, a picture of it is kept there too. */
+export async function browse(url: string, picture?: string): Promise<string> {
+  const profile = mkdtempSync(join(tmpdir(), 'vipwire-browser-'));
+  const shot = picture === undefined ? [] : [`--screenshot=${picture}`, '--window-size=1240,1400'];
+  // Root has no sandbox to be in; containers have a small /dev/shm.
+  const flags = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    `--user-data-dir=${profile}`,
+  ];
+  try {
+    const args = [...flags, ...shot, '--virtual-time-budget=5000', '--dump-dom', url];
+    return (await promisify(execFile)(browser ?? '', args, { maxBuffer: 1 << 26, timeout: 60_000 })).stdout;
+  } finally {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
