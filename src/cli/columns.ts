@@ -1,12 +1,16 @@
-/** A line a row, cells of a column below each other, two blanks between columns. */
-export function alignColumns(rows: readonly (readonly string[])[]): string {
+/** A line a row, cells of a column below each other, two blanks between columns. `paint` adds what has no width. */
+export function alignColumns(
+  rows: readonly (readonly string[])[],
+  paint: (cell: string, column: number, row: number) => string = (cell) => cell,
+): string {
   const columns = Math.max(0, ...rows.map(({ length }) => length));
   const widths = Array.from({ length: columns }, (_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
   return rows
-    .map((row) => {
-      const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));
+    .map((row, at) => {
+      const padding = (cell: string, column: number): string => ' '.repeat((widths[column] ?? 0) - cell.length);
+      const cells = row.map((cell, column) => paint(cell, column, at) + padding(cell, column));
       return `${cells.join('  ').trimEnd()}\n`;
     })
     .join('');

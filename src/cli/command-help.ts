@@ -1,10 +1,19 @@
 /** Commands and their help texts, made of the flag table. */
 import { Command, Option } from 'commander';
 import type { Help } from 'commander';
-import { cleanupFlags, compareFlags, configFlags, diffFlags, preflightFlags, renderFlags, runFlags } from './flags';
+import {
+  cleanupFlags,
+  compareFlags,
+  configFlags,
+  diffFlags,
+  preflightFlags,
+  renderFlags,
+  runFlags,
+  statusFlags,
+} from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'diff' | 'compare' | 'preflight' | 'cleanup' | 'config';
+export type CommandName = 'run' | 'render' | 'diff' | 'compare' | 'preflight' | 'status' | 'cleanup' | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -57,6 +66,13 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
     about: 'Say whether this node and its rights are ready for the daemon with these flags. Exit 0: ready, 1: not.',
     flags: preflightFlags,
     examples: ['vipwire preflight --config=/var/lib/kube-proxy/config.conf --hostname-override=node-1'],
+  },
+  status: {
+    usage: 'status [flags]',
+    about:
+      'Say what the daemon of this node does: rules, watches, errors, warnings. Exit 0: all is well, 1: it is not.',
+    flags: statusFlags,
+    examples: ['kubectl -n kube-system exec ds/vipwire -- vipwire status'],
   },
   cleanup: {
     usage: 'cleanup [flags]',

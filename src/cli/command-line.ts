@@ -107,7 +107,14 @@ export interface PreflightInvocation {
   readonly output: 'table' | 'json';
 }
 
+export interface StatusInvocation {
+  readonly kind: 'status';
+  readonly flags: FlagSettings;
+  readonly output: 'text' | 'json';
+}
+
 export type Invocation =
+  | StatusInvocation
   | RunInvocation
   | InitInvocation
   | PreflightInvocation
@@ -146,6 +153,7 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   if (!['render', 'diff', 'compare'].includes(name)) given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
+  if (name === 'status') return interpretStatus(given);
   if (name === 'preflight') return interpretPreflight(given, variant);
   if (name === 'diff') return interpretDiff(given, variant);
   if (name === 'compare') return interpretCompare(given, variant);
@@ -195,6 +203,14 @@ function readDrainLimit(given: GivenFlags): number {
   const limitMs = given.duration('ipvs-drain-limit', 3_600_000);
   if (limitMs < 0) throw new UserError('--ipvs-drain-limit: a duration is not negative');
   return limitMs;
+}
+
+function interpretStatus(given: GivenFlags): StatusInvocation {
+  return {
+    kind: 'status',
+    flags: given.configuration('flags', true),
+    output: given.choice('output', ['text', 'json'], 'text'),
+  };
 }
 
 function interpretCleanup(given: GivenFlags, variant: string): CleanupInvocation {

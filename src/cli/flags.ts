@@ -262,4 +262,14 @@ export const cleanupFlags: readonly Flag[] = [
   help,
 ];
 
+export const statusFlags: readonly Flag[] = [
+  { ...config, help: "The daemon's, for its metricsBindAddress" },
+  bound('metrics-bind-address', 'metricsBindAddress', servers, {
+    ...address,
+    help: 'Where the daemon tells it (default 127.0.0.1:10249)',
+  }),
+  flag('output', text, own, 'text or json (default text)', { short: 'o', placeholder: 'FORMAT' }),
+  help,
+];
+
 export const configFlags: readonly Flag[] = [help];

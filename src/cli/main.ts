@@ -9,6 +9,7 @@ import { initNode } from './init-node';
 import { preflight } from './preflight/preflight';
 import { render } from './render';
 import { run } from './run';
+import { status } from './status';
 
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that goes away (`vipwire render | head`) is no error.
@@ -28,6 +29,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         process.exit(await run(invocation));
       case 'init':
         process.exitCode = await initNode(invocation);
+        return;
+      case 'status':
+        process.exitCode = await status(invocation);
         return;
       case 'preflight':
         process.exitCode = await preflight(invocation);

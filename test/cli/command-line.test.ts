@@ -199,7 +199,7 @@ describe('what is not understood is refused in one line', () => {
     ['--watch', '--watch goes with --manifests: an API server is always followed'],
     ['--iptables-variant=nftables', '--iptables-variant: "nftables" is none of nft, legacy, auto'],
     ['render -o yaml', '--output: "yaml" is none of rules, json, summary'],
-    ['help me', 'there is no command "me": use run, render, diff, compare, preflight, cleanup, config'],
+    ['help me', 'there is no command "me": use run, render, diff, compare, preflight, status, cleanup, config'],
   ])('%s', (line, message) => {
     expect(refusal(line)).toBe(message);
   });

@@ -185,6 +185,12 @@ test('a port that is not to be had ends it where that was asked for, and the clu
   ]);
 });
 
+test('vipwire status without a daemon: one line, exit 2', async () => {
+  const { code, stdout, stderr } = await bundle.run(['status', `--metrics-bind-address=127.0.0.1:${await freePort()}`]);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^vipwire: no status from http:\/\/127\.0\.0\.1:\d+\/vipwire\/status: .*ECONNREFUSED.*\n$/);
+});
+
 describe('before the API server and the tools have answered', () => {
   const silent = new SilentApi();
   let child: ChildProcess;
@@ -241,6 +247,16 @@ describe('before the API server and the tools have answered', () => {
       expect(flagz.split('\n')).toContain(line);
     expect(await ask('metrics', '/statusz')).toContain('Emulation version: 1.36\n');
     expect(await ask('metrics', '/debug/cpuprofile')).toMatch(/^404/);
+  });
+
+  test('vipwire status says so, and that it is not well', async () => {
+    const { code, stdout } = await bundle.run(['status', `--metrics-bind-address=127.0.0.1:${ports.metrics}`]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^vipwire 0\.1\.0 on node, mode iptables, up \d+ s\nnot ready: Services and EndpointSlices /,
+    );
+    const json = await bundle.run(['status', '-o', 'json', `--metrics-bind-address=127.0.0.1:${ports.metrics}`]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ node: 'node', healthy: true, nodeEligible: false, families: {} });
   });
 
   test('the cluster is told that it starts', () => {

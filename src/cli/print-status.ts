@@ -1,0 +1,153 @@
+/** The daemon's status for people. Pure. */
+import type { DaemonStatus, FamilyStatus, WatchStatus } from '../telemetry/status';
+import { alignColumns } from './columns';
+
+type Colour = 'good' | 'doubtful' | 'bad' | 'dim';
+type Paint = (text: string, colour: Colour) => string;
+
+const codes: Readonly<Record<Colour, number>> = { good: 32, doubtful: 33, bad: 31, dim: 2 };
+const plain: Paint = (text) => text;
+const coloured: Paint = (text, colour) => `\u001b[${codes[colour]}m${text}\u001b[0m`;
+
+const mostErrors = 5;
+const mostWarnings = 20;
+
+/** Text of some twenty lines, more where something is wrong. */
+export function printStatus(status: DaemonStatus, withColours: boolean): string {
+  const paint = withColours ? coloured : plain;
+  const { version, node, mode, started, now, families, warnings, errors } = status;
+  return [
+    `vipwire ${version} on ${node}, mode ${mode}, up ${formatAge(started, now)}\n`,
+    ...verdicts(status).map(([text, colour]) => `${paint(text, colour)}\n`),
+    '\n',
+    table(
+      ['family', 'state', 'services', 'endpoints', 'rules', 'last sync', 'took', 'wrote'],
+      Object.entries(families).map(([family, of]) => familyRow(family, of, now)),
+      (cell, column) => (column === 1 ? paint(cell, stateColours[cell as FamilyStatus['state']]) : cell),
+    ),
+    ...printApi(status, paint),
+    '\n',
+    alignColumns(processRows(status)),
+    section('errors', errors, mostErrors, ({ at, message }) => [`${formatAge(at, now)} ago`, message]),
+    section('warnings', warnings, mostWarnings, ({ at, object, message }) => [
+      `${formatAge(at, now)} ago`,
+      object,
+      message,
+    ]),
+  ].join('');
+}
+
+/** Nothing to do about it. */
+export function isWell({ notReady, healthy }: Pick<DaemonStatus, 'notReady' | 'healthy'>): boolean {
+  return notReady.length === 0 && healthy;
+}
+
+const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
+  'in force': 'good',
+  behind: 'doubtful',
+  waiting: 'doubtful',
+  failing: 'bad',
+};
+
+function verdicts({ notReady, healthy, nodeEligible }: DaemonStatus): [string, Colour][] {
+  return [
+    ...(notReady.length === 0
+      ? [['the rules for the present cluster are in force', 'good'] as [string, Colour]]
+      : notReady.map((reason): [string, Colour] => [`not ready: ${reason}`, 'bad'])),
+    ...(healthy ? [] : [['not healthy: changes have waited too long (/livez is 503)', 'bad'] as [string, Colour]]),
+    ...(nodeEligible
+      ? []
+      : [
+          ['the node is leaving, or not known: no load balancer traffic (/healthz is 503)', 'doubtful'] as [
+            string,
+            Colour,
+          ],
+        ]),
+  ];
+}
+
+function familyRow(family: string, of: FamilyStatus, now: string): string[] {
+  const { state, services, endpoints, rules, lastSync } = of;
+  const tables = Object.entries(rules).filter(([, count]) => count > 0);
+  return [
+    family,
+    state,
+    String(services),
+    String(endpoints),
+    tables.map(([name, count]) => `${name} ${count}`).join(', '),
+    ...(lastSync === undefined
+      ? ['none yet']
+      : [
+          `${formatAge(lastSync.at, now)} ago`,
+          `${Math.round(lastSync.ms)} ms`,
+          `${lastSync.rules} rules, ${formatBytes(lastSync.bytes)}`,
+        ]),
+  ];
+}
+
+function printApi({ api, watches, now }: DaemonStatus, paint: Paint): string[] {
+  if (api.host === '') return [];
+  const answered = api.lastAnswer === undefined ? 'no answer yet' : `last answer ${formatAge(api.lastAnswer, now)} ago`;
+  const how =
+    api.failures === 0
+      ? answered
+      : paint(`${api.failures} requests failed one after the other (${api.lastFailure ?? ''})`, 'bad');
+  const row = ([name, of]: [string, WatchStatus]): string[] => [
+    name,
+    of.watching ? 'watching' : 'not watching',
+    formatAge(of.since, now),
+    String(of.restarts),
+    String(of.relists),
+    of.lastEnd ?? '',
+  ];
+  return [
+    `\nAPI server ${api.host}: ${how}\n`,
+    table(
+      ['watch', 'state', 'for', 'restarts', 'lists', 'last end'],
+      Object.entries(watches).map(row),
+      (cell, column) => (column === 1 ? paint(cell, cell === 'watching' ? 'good' : 'bad') : cell),
+    ),
+  ];
+}
+
+function processRows({ memory, drift, now }: DaemonStatus): string[][] {
+  const last = drift.last === undefined ? '' : `, the last ${formatAge(drift.last, now)} ago`;
+  return [
+    ['memory', `${formatBytes(memory.residentBytes)} resident, ${formatBytes(memory.heapBytes)} of the heap in use`],
+    ['drift repairs', `${drift.repairs}${last}`],
+  ];
+}
+
+function table(
+  titles: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: (cell: string, column: number) => string,
+): string {
+  if (rows.length === 0) return '';
+  return alignColumns(
+    [titles, ...rows].map((row) => ['', ...row]),
+    (cell, column, row) => (row === 0 ? cell : paint(cell, column - 1)),
+  );
+}
+
+function section<T>(title: string, all: readonly T[], most: number, row: (each: T) => readonly string[]): string {
+  if (all.length === 0) return `${title.padEnd(13)}  none\n`;
+  const more = all.length > most ? `  and ${all.length - most} more: --output json\n` : '';
+  const rows = all.slice(0, most).map((each) => ['', ...row(each).map((cell) => cell.replaceAll('\n', ' '))]);
+  return `\n${title}\n${alignColumns(rows)}${more}`;
+}
+
+/** `12 s`, `7 min`, `3 h 5 min`, `2 d 4 h`. */
+export function formatAge(since: string, now: string): string {
+  const seconds = Math.max(0, Math.round((Date.parse(now) - Date.parse(since)) / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes < 10_240) return `${bytes} B`;
+  return bytes < 10 << 20 ? `${Math.round(bytes / 1024)} KiB` : `${Math.round(bytes / (1 << 20))} MiB`;
+}
