@@ -5,6 +5,7 @@ import type { SyncReport } from '../src/reconciler/sync-report';
 import { ProxyHealth } from '../src/servers/proxy-health';
 import type { ServiceHealth, ServiceHealthServers } from '../src/servers/service-health-servers';
 import { createLogger } from '../src/telemetry/logger';
+import { StatusBoard } from '../src/telemetry/status-board';
 import { ProxyMetrics } from '../src/telemetry/metrics';
 import { FakeClock } from './reconciler/fake-clock';
 import { makeService, makeSlice } from './support/cluster-objects';
@@ -15,6 +16,7 @@ class Told {
   readonly clock = new FakeClock();
   readonly metrics = new ProxyMetrics('0');
   readonly health = new ProxyHealth(60_000);
+  readonly board = new StatusBoard(() => this.clock.now());
   readonly lines: Record<string, unknown>[] = [];
   readonly telemetry: AgentTelemetry;
 
@@ -25,6 +27,7 @@ class Told {
       log: createLogger({ verbosity: 4, format: 'json' }, (line) => this.lines.push(parseLogLine(line))),
       clock: this.clock,
       health: this.health,
+      board: this.board,
       openServiceHealth: undefined,
       ...over,
     });
@@ -211,6 +214,49 @@ test('flows that were deleted are counted', async () => {
   told.telemetry.flowsDeleted('IPv4', 7, 30);
   expect(await told.metric(`kubeproxy_conntrack_reconciler_deleted_entries_total{${family}}`)).toBe(7);
   expect(await told.metric(`kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{${family}}`)).toBeCloseTo(0.03);
+});
+
+test('what happens is on the status board', () => {
+  const told = new Told();
+  const { board } = told;
+  board.waitingFor = () => [];
+  const status = () => board.status({ version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true });
+  told.telemetry.queued('IPv4');
+  expect(board.notReady()).toEqual(['the first IPv4 rules are being written']);
+  told.synced({ drifted: true, before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
+  expect(board.notReady()).toEqual([]);
+  expect(status()).toMatchObject({
+    families: {
+      IPv4: {
+        state: 'in force',
+        services: 1,
+        endpoints: 3,
+        rules: { nat: 30, filter: 10 },
+        lastSync: { ms: 22, rules: 4 },
+      },
+    },
+    drift: { repairs: 1 },
+  });
+  told.telemetry.warned({ object: 'Service default/web', kind: 'bad-port', message: 'port 0' });
+  expect(status().warnings).toEqual([expect.objectContaining({ object: 'Service default/web', message: 'port 0' })]);
+  told.telemetry.failed({
+    family: 'IPv4',
+    error: new Error('exit 4'),
+    full: false,
+    isWrite: true,
+    durationMs: 9,
+    failures: 1,
+  });
+  expect(board.notReady()).toEqual(['the IPv4 rules cannot be written: exit 4']);
+});
+
+test("a Service's warnings go when it changes", async () => {
+  const told = new Told();
+  told.telemetry.warned({ object: 'Service default/web', kind: 'bad-port', message: 'port 0' });
+  await told.clock.advance(5000);
+  told.telemetry.changed([{ op: 'set', object: makeService() }]);
+  const of = { version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true };
+  expect(told.board.status(of).warnings).toEqual([]);
 });
 
 describe('health check ports', () => {

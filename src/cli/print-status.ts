@@ -38,8 +38,13 @@ export function printStatus(status: DaemonStatus, withColours: boolean): string 
 }
 
 /** Nothing to do about it. */
-export function isWell({ notReady, healthy }: Pick<DaemonStatus, 'notReady' | 'healthy'>): boolean {
-  return notReady.length === 0 && healthy;
+export function isWell(status: DaemonStatus): boolean {
+  return status.notReady.length === 0 && status.healthy && !isBlind(status);
+}
+
+/** What changes in the cluster is not seen. */
+function isBlind({ api, watches }: DaemonStatus): boolean {
+  return api.failures > 0 && Object.values(watches).some(({ watching }) => !watching);
 }
 
 const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
@@ -49,11 +54,14 @@ const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
   failing: 'bad',
 };
 
-function verdicts({ notReady, healthy, nodeEligible }: DaemonStatus): [string, Colour][] {
+function verdicts(status: DaemonStatus): [string, Colour][] {
+  const { notReady, healthy, nodeEligible } = status;
+  const cluster = isBlind(status) ? 'the cluster as it was last seen' : 'the present cluster';
   return [
     ...(notReady.length === 0
-      ? [['the rules for the present cluster are in force', 'good'] as [string, Colour]]
+      ? [[`the rules for ${cluster} are in force`, 'good'] as [string, Colour]]
       : notReady.map((reason): [string, Colour] => [`not ready: ${reason}`, 'bad'])),
+    ...(isBlind(status) ? [['the API server is away: what changes is not seen', 'bad'] as [string, Colour]] : []),
     ...(healthy ? [] : [['not healthy: changes have waited too long (/livez is 503)', 'bad'] as [string, Colour]]),
     ...(nodeEligible
       ? []

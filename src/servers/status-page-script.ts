@@ -36,8 +36,9 @@ function showStatus(s) {
   document.title = 'vipwire on ' + s.node;
   byId('title').textContent = 'vipwire ' + s.version + ' on ' + s.node + ', mode ' + s.mode;
   const ready = s.notReady.length === 0;
-  byId('state').className = ready ? 'good' : 'bad';
-  byId('state').textContent = ready ? 'The rules for the present cluster are in force.' : 'Not ready: ' + s.notReady.join('; ') + '.';
+  const blind = s.api.failures > 0 && Object.values(s.watches).some((w) => !w.watching);
+  byId('state').className = ready && !blind ? 'good' : 'bad';
+  byId('state').textContent = blind ? 'The API server is away: what changes is not seen.' : ready ? 'The rules for the present cluster are in force.' : 'Not ready: ' + s.notReady.join('; ') + '.';
   fill('families', Object.entries(s.families).map(([family, f]) => [
     [family], [f.state, stateClass[f.state]], [count(f.services), 'number'], [count(f.endpoints), 'number'],
     [Object.entries(f.rules).filter(([, n]) => n > 0).map(([table, n]) => table + ' ' + count(n)).join(', ')],

@@ -112,7 +112,9 @@ export class StatusBoard {
     this.watch(resource).relists++;
   }
 
-  requestDone({ code, host }: AnsweredRequest): void {
+  /** Of lists and watches: an event that is not taken is no trouble. */
+  requestDone({ code, method, host }: AnsweredRequest): void {
+    if (method !== 'GET') return;
     const isAnswer = /^[123]/.test(code);
     this.api = isAnswer
       ? { host, failures: 0, lastAnswer: iso(this.now()) }

@@ -75,6 +75,7 @@ test('what is wrong, and since when', () => {
     'not ready: the IPv4 rules cannot be written: iptables-nft-restore: exit 4',
     'not healthy: changes have waited too long (/livez is 503)',
     'the node is leaving, or not known: no load balancer traffic (/healthz is 503)',
+    'the API server is away: what changes is not seen',
     'API server 10.0.0.1:6443: 7 requests failed one after the other (no answer)',
     'drift repairs  2, the last 60 min ago',
     '  5 s ago  IPv4: exit 4 at line 3',
@@ -100,6 +101,8 @@ test.each([
   [{ nodeEligible: false }, true],
   [{ healthy: false }, false],
   [{ notReady: ['it starts'] }, false],
+  [{ api: { host: 'a', failures: 3 } }, false],
+  [{ api: { host: 'a', failures: 3 }, watches: {} }, true],
 ])('%j is well: %p', (over, is) => {
   expect(isWell({ ...well, ...over })).toBe(is);
 });

@@ -140,6 +140,7 @@ test('requests that fail are counted until one is answered', () => {
   done('200');
   done('<error>');
   done('503');
+  board.requestDone({ code: '403', method: 'POST', host: 'api:6443', seconds: 0.01 });
   expect(status().api).toEqual({
     host: 'api:6443',
     lastAnswer: '2026-01-02T03:04:05.000Z',
