@@ -14,6 +14,8 @@ const ipvsDevice = 'kube-ipvs0';
 /** Addresses are asked for this often, and for a hundredth of the time at the most: a node may have thousands. */
 const addressPollMs = 2000;
 const addressPollShare = 0.01;
+/** Where they could not be read. */
+const failedPauseMs = 10_000;
 const second = 1000;
 
 /** How long the first round waits for what the Node lacks: kube-proxy's limits. */
@@ -107,6 +109,7 @@ export class AgentNode {
   /** Returns whether they are others than the last time. */
   async readAddresses(): Promise<boolean> {
     const startedMs = performance.now();
+    this.addressPauseMs = failedPauseMs;
     const addresses = await this.options.readAddresses();
     this.addressPauseMs = Math.max(addressPollMs, (performance.now() - startedMs) / addressPollShare);
     const hasChanged = !sameValue(addresses, this.hostAddresses);
