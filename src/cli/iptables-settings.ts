@@ -38,13 +38,13 @@ export async function probedSettings(
   const bpf = matchHairpin(family);
   const recent = '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe';
   const sctp = '-p sctp -m sctp --dport 1';
-  const nfacct = `-m nfacct --nfacct-name ${packetCounters.droppedInvalid}`;
-  if (settings.hasNfacct && (await driver.canMatch(`${sctp} ${bpf} ${recent} ${nfacct}`))) return settings;
+  const nfacct = settings.hasNfacct ? `-m nfacct --nfacct-name ${packetCounters.droppedInvalid}` : '';
+  const hasAll = await driver.canMatch(`${sctp} ${bpf} ${recent} ${nfacct}`);
   const [hasBpf, hasRecent, hasSctp, hasNfacct] = [
-    await driver.canMatch(bpf),
-    await driver.canMatch(recent),
-    await driver.canMatch(sctp),
-    settings.hasNfacct && (await driver.canMatch(nfacct)),
+    hasAll || (await driver.canMatch(bpf)),
+    hasAll || (await driver.canMatch(recent)),
+    hasAll || (await driver.canMatch(sctp)),
+    settings.hasNfacct && (hasAll || (await driver.canMatch(nfacct))),
   ];
   if (!hasBpf) log.info({ family }, 'the kernel has no xt_bpf: hairpin connections are told by a rule an endpoint');
   if (!hasRecent) log.warn({ family }, 'the kernel has no xt_recent: sessionAffinity ClientIP has no effect');
