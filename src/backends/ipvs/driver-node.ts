@@ -10,6 +10,8 @@ interface Sysctl {
   readonly without: string;
   /** No Service works without it. */
   readonly isVital: boolean;
+  /** A higher value is stricter, and stays. */
+  readonly isFloor?: boolean;
 }
 
 const conntrack: Sysctl = {
@@ -46,6 +48,7 @@ const strictArp: readonly Sysctl[] = [
     value: '1',
     without: 'every node answers ARP requests for load-balancer IPs (ipvs.strictARP)',
     isVital: false,
+    isFloor: true,
   },
   {
     path: 'net/ipv4/conf/all/arp_announce',
@@ -95,11 +98,12 @@ async function chooseConnReuse({ readSysctl }: NodeAccess, log: Logger): Promise
 }
 
 async function ensure(
-  { writeSysctl }: NodeAccess,
-  { path, value, without, isVital }: Sysctl,
+  { readSysctl, writeSysctl }: NodeAccess,
+  { path, value, without, isVital, isFloor = false }: Sysctl,
   log: Logger,
 ): Promise<void> {
   try {
+    if (isFloor && Number(await readSysctl(path)) > Number(value)) return;
     if (await writeSysctl(path, value)) log.info({ sysctl: path, value }, 'sysctl written');
   } catch (error) {
     const why = error instanceof SysctlError ? error.kind : (error as Error).message;

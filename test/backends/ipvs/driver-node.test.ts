@@ -72,6 +72,13 @@ test('strictARP has two more, which stay as they are without it', async () => {
   expect(node.written).toEqual([...basics, 'net/ipv4/conf/all/arp_ignore=1', 'net/ipv4/conf/all/arp_announce=2']);
 });
 
+test('an administrator may be stricter than strictARP', async () => {
+  const node = new FakeNode();
+  node.sysctls.set('net/ipv4/conf/all/arp_ignore', '2');
+  await prepare(node, true);
+  expect(node.written).toEqual([...basics, 'net/ipv4/conf/all/arp_announce=2']);
+});
+
 test.each([
   ['4.0.9', 0, 1],
   ['4.1.0', 1, 0],
