@@ -54,17 +54,24 @@ function tryLoopback(port: ServicePortPlan, frontend: Frontend, asked: Asked, sc
   return { source, expected, observed };
 }
 
-/** An endpoint that reaches itself has to be masqueraded. Of other nodes' endpoints iptables mode alone does it. */
+/**
+ * An endpoint that reaches itself has to be masqueraded. Of other nodes' endpoints iptables mode alone does it. It is the endpoint's
+ * own matter: through a port's first frontend all are tried, through the others one.
+ */
 export function tryHairpin(port: ServicePortPlan, frontend: Frontend, asked: Asked, scope: TryScope): Finding[] {
   if (asked.address === loopback) return [];
   const { settings, family } = scope.plan;
   const kept: string[] = [];
+  const isFirst = frontend === port.frontends[0];
+  let tried = 0;
   for (const { address, port: number, isLocal } of new Set([...port.clusterEndpoints, ...port.localEndpoints])) {
+    if (tried > 0 && !isFirst) break;
     if ((!isLocal && scope.mode !== 'iptables') || scope.nodeAddresses.includes(address)) continue;
     const devices = devicesOf(settings.localDetector[family], address);
     const from = devices.find(({ kind }) => (kind === 'pods') === isLocal) ?? devices[0];
     const text = joinHostPort(address, number);
     if (from === undefined || !expectWay(port, frontend, { ...from, address }, scope).endpoints.has(text)) continue;
+    tried++;
     const way = observeWay(asked, { ...from, address }, false);
     if (way.endpoints.get(text)?.isMasqueraded === false) kept.push(text);
   }

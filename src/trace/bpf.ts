@@ -1,31 +1,49 @@
 /** Classic BPF as `-m bpf` runs it: from the IP header on. As much of it as compares addresses. */
 import { addressBits, addressWidth, type Family } from '../model/address';
+import { memoized } from './memoized';
 
-/** The IP header: source and destination in their places, zeros elsewhere. */
-function printHeader(family: Family, source: string, destination: string): DataView {
+/** An address in words of 32 bits. */
+const wordsOf = memoized((address: string): readonly number[] => {
+  const words: number[] = [];
+  const width = addressWidth(address.includes(':') ? 'IPv6' : 'IPv4');
+  for (let shift = BigInt(width - 32), bits = addressBits(address); shift >= 0n; shift -= 32n)
+    words.push(Number((bits >> shift) & 0xffffffffn));
+  return words;
+});
+
+/** A word of the IP header: source and destination in their places, zeros elsewhere. */
+function loadWord(at: number, { family, source, destination }: FilteredPacket): number {
   const bytes = addressWidth(family) / 8;
-  const at = family === 'IPv4' ? 12 : 8;
-  const header = new DataView(new ArrayBuffer(at + 2 * bytes));
-  for (const [n, address] of [source, destination].entries()) {
-    const bits = addressBits(address);
-    for (let i = 0; i < bytes; i++)
-      header.setUint8(at + n * bytes + i, Number((bits >> BigInt(8 * (bytes - 1 - i))) & 0xffn));
-  }
-  return header;
+  const offset = at - (family === 'IPv4' ? 12 : 8);
+  const inSource = wordsOf(source)[offset / 4];
+  const inDestination = wordsOf(destination)[(offset - bytes) / 4];
+  return (offset < bytes ? inSource : inDestination) ?? 0;
 }
 
-/** Runs `count,code jt jf k,...` to its return value. Throws for an instruction that it does not know, and where the kernel would refuse the program. */
-export function runFilter(
-  program: string,
-  packet: { readonly family: Family; readonly source: string; readonly destination: string },
-): number {
+interface FilteredPacket {
+  readonly family: Family;
+  readonly source: string;
+  readonly destination: string;
+}
+
+type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, k: number];
+
+const parseProgram = memoized((program: string): readonly Instruction[] => {
   const [count, ...instructions] = program.split(',');
   if (Number(count) !== instructions.length) throw new Error(`a BPF program of ${count} instructions: ${program}`);
-  const header = printHeader(packet.family, packet.source, packet.destination);
+  return instructions.map((text): Instruction => {
+    const [code = -1, ifTrue = 0, ifFalse = 0, k = 0] = text.split(' ').map(Number);
+    return [code, ifTrue, ifFalse, k];
+  });
+});
+
+/** Runs `count,code jt jf k,...` to its return value. Throws for an instruction that it does not know, and where the kernel would refuse the program. */
+export function runFilter(program: string, packet: FilteredPacket): number {
+  const instructions = parseProgram(program);
   let accumulator = 0;
   let index = 0;
   for (let at = 0; at < instructions.length; at++) {
-    const [code = -1, ifTrue = 0, ifFalse = 0, k = 0] = (instructions[at] ?? '').split(' ').map(Number);
+    const [code, ifTrue, ifFalse, k] = instructions[at] ?? [-1, 0, 0, 0];
     switch (code) {
       case 0x06: // ret k
         return k;
@@ -36,7 +54,7 @@ export function runFilter(
         at += accumulator === index ? ifTrue : ifFalse;
         break;
       case 0x20: // ld [k]
-        accumulator = header.getUint32(k);
+        accumulator = loadWord(k, packet);
         break;
       default:
         throw new Error(`the tracer does not know BPF instruction ${code}: ${program}`);

@@ -1,6 +1,7 @@
 /** What the matches of iptables-save ask of a packet. */
-import { addressWidth, type Cidr, cidrContains, parseCidr } from '../model/address';
+import { addressBits, addressWidth, type Cidr, familyOf, parseCidr } from '../model/address';
 import { runFilter } from './bpf';
+import { memoized } from './memoized';
 import type { MatchContext, PacketState } from './packet';
 
 export interface Match {
@@ -75,19 +76,29 @@ export function parseNetwork(value: string): Cidr {
   return cidr;
 }
 
+const bitsOf = memoized(addressBits);
+
+function isWithin({ family, address, prefix }: Cidr): (other: string) => boolean {
+  const shift = BigInt(addressWidth(family) - prefix);
+  const network = addressBits(address) >> shift;
+  return (other) => familyOf(other) === family && bitsOf(other) >> shift === network;
+}
+
 function matchDestination(value: string): Match['chance'] {
   const cidr = parseNetwork(value);
   if (cidr.prefix === addressWidth(cidr.family)) return ({ destination }) => Number(destination === cidr.address);
-  return ({ destination }) => Number(cidrContains(cidr, destination));
+  const within = isWithin(cidr);
+  return ({ destination }) => Number(within(destination));
 }
 
 function matchSource(value: string): Match['chance'] {
   const cidr = parseNetwork(value);
   const text = `${cidr.address}/${cidr.prefix}`;
   const isHost = cidr.prefix === addressWidth(cidr.family);
+  const within = isWithin(cidr);
   return ({ source }, { onSource }) => {
     onSource?.(text);
-    return Number(isHost ? source === cidr.address : cidrContains(cidr, source));
+    return Number(isHost ? source === cidr.address : within(source));
   };
 }
 

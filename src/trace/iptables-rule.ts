@@ -1,6 +1,7 @@
 /** A rule in iptables-save's words, as matches that a packet can be held against and a target. Knows what a proxy writes. */
 import { addressWidth } from '../model/address';
 import { matchIpSet } from './ip-sets';
+import { memoized } from './memoized';
 import { type Match, parseNetwork, parsePorts, unknown, UnknownRule, valueMatches } from './iptables-matches';
 
 export type Target =
@@ -42,19 +43,11 @@ const modules = new Set(
 );
 const terminal = ['ACCEPT', 'DROP', 'REJECT', 'RETURN', 'MASQUERADE'] as const;
 
-/** Tables are parsed again and again, with few rules that are new. */
-const parsedRules = new Map<string, Rule>();
-const mostParsed = 100_000;
-
-/** `text`: what follows `-A CHAIN`. A rule that is not understood has the target `unknown`. */
-export function parseRule(text: string): Rule {
-  const known = parsedRules.get(text);
-  if (known !== undefined) return known;
-  if (parsedRules.size >= mostParsed) parsedRules.clear();
-  const rule = new RuleParser(text).parse();
-  parsedRules.set(text, rule);
-  return rule;
-}
+/**
+ * `text`: what follows `-A CHAIN`. A rule that is not understood has the target `unknown`. Tables are parsed again and again, with few
+ * rules that are new.
+ */
+export const parseRule = memoized((text: string): Rule => new RuleParser(text).parse());
 
 type Facts = { -readonly [Name in keyof Omit<Rule, 'text' | 'matches' | 'target'>]: Rule[Name] };
 

@@ -24,38 +24,43 @@ export class IptablesWalk {
     const chain = this.tables[table].chains.get(name);
     if (chain === undefined) return [{ verdict: 'return', packet }];
     const left: Left[] = [];
-    let here: PacketState[] = [packet];
-    let passed = 0;
+    let here: Walker[] = [{ packet, counted: 0 }];
     for (const at of chain.candidates(packet.destination, packet.port)) {
       const rule = chain.rules[at];
       if (rule === undefined) break;
-      const skipped = at - passed;
-      passed = at + 1;
-      here = here.flatMap((one) => this.meet(table, name, rule, stepOver(one, skipped), depth, left));
+      const next: Walker[] = [];
+      for (const one of here) this.meet(table, name, rule, at, one, depth, next, left);
+      here = next;
       if (here.length === 0) break;
     }
-    const rest = chain.rules.length - passed;
-    return [...left, ...here.map((one): Left => ({ verdict: 'return', packet: stepOver(one, rest) }))];
+    for (const one of here) left.push({ verdict: 'return', packet: count(one, chain.rules.length) });
+    return left;
   }
 
-  /** What goes on to the next rule; what does not is added to `left`. */
+  /** What goes on to the next rule is added to `next`, what does not to `left`. */
   private meet(
     table: TableName,
     chain: string,
     rule: Rule,
-    packet: PacketState,
+    at: number,
+    walker: Walker,
     depth: number,
+    next: Walker[],
     left: Left[],
-  ): PacketState[] {
-    const { matched, others: next } = this.applyMatches(rule, packet);
-    if (matched === undefined) return next;
-    const met = { ...matched, trail: { rule: { table, chain, text: rule.text }, before: matched.trail } };
-    for (const { verdict, packet: sent } of this.target(table, rule.target, met, depth)) {
-      if (verdict === 'next') next.push(sent);
-      else if (typeof verdict === 'object') left.push(...this.walk(table, verdict.goto, sent, depth + 1));
-      else left.push({ verdict, packet: sent });
+  ): void {
+    const matched = this.applyMatches(rule, walker, next);
+    if (matched === undefined) return;
+    const counted = at + 1;
+    const met: PacketState = {
+      ...matched,
+      rulesWalked: matched.rulesWalked + counted - walker.counted,
+      trail: { rule: { table, chain, text: rule.text }, before: matched.trail },
+    };
+    for (const { verdict, packet } of this.target(table, rule.target, met, depth)) {
+      if (verdict === 'next') next.push({ packet, counted });
+      else if (typeof verdict === 'object') left.push(...this.walk(table, verdict.goto, packet, depth + 1));
+      else left.push({ verdict, packet });
     }
-    return next;
   }
 
   private target(table: TableName, target: Target | undefined, packet: PacketState, depth: number): Sent[] {
@@ -95,25 +100,35 @@ export class IptablesWalk {
     }
   }
 
-  /** Matches are asked in order: what one of them does is done though the next says no. */
-  private applyMatches(
-    { matches }: Rule,
-    packet: PacketState,
-  ): { matched: PacketState | undefined; others: PacketState[] } {
-    let matched: PacketState = { ...packet, rulesWalked: packet.rulesWalked + 1 };
-    const others: PacketState[] = [];
+  /**
+   * Matches are asked in order: what one of them does is done though the next says no. Whom dice sent on is added to `next`; undefined: all
+   * that came.
+   */
+  private applyMatches({ matches }: Rule, { packet, counted }: Walker, next: Walker[]): PacketState | undefined {
+    let matched = packet;
     for (const { chance, effect } of matches) {
       const p = chance(matched, this.context);
-      if (p < 1) others.push({ ...matched, probability: matched.probability * (1 - p) });
-      if (p === 0) return { matched: undefined, others };
-      matched = { ...matched, probability: matched.probability * p };
+      if (p === 0) {
+        next.push({ packet: matched, counted });
+        return undefined;
+      }
+      if (p < 1) {
+        next.push({ packet: { ...matched, probability: matched.probability * (1 - p) }, counted });
+        matched = { ...matched, probability: matched.probability * p };
+      }
       if (effect !== undefined) matched = effect(matched);
     }
-    return { matched, others };
+    return matched;
   }
 }
 
-/** Rules that could not match were walked, too. */
-function stepOver(packet: PacketState, rules: number): PacketState {
-  return rules === 0 ? packet : { ...packet, rulesWalked: packet.rulesWalked + rules };
+/** A packet in a chain. */
+interface Walker {
+  readonly packet: PacketState;
+  /** Rules of the chain that are in its count already: one that only walks by is not copied. */
+  readonly counted: number;
+}
+
+function count({ packet, counted }: Walker, upTo: number): PacketState {
+  return upTo === counted ? packet : { ...packet, rulesWalked: packet.rulesWalked + upTo - counted };
 }
