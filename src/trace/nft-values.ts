@@ -18,6 +18,9 @@ export interface Chance {
 
 const certain = (value: string | number): readonly Chance[] => [{ value: String(value), probability: 1 }];
 
+/** Sets that stand in a rule. */
+const setsInRules = new WeakMap<JsonObject, NftSet>();
+
 export class NftValues {
   constructor(
     private readonly table: NftTable,
@@ -88,7 +91,9 @@ export class NftValues {
       if (set !== undefined) return set;
     } else if (isObject(json) && Array.isArray(json['set'])) {
       const elements = json['set'] as readonly Json[];
-      return new NftSet(elements, elements.some(Array.isArray), undefined);
+      const known = setsInRules.get(json) ?? new NftSet(elements, elements.some(Array.isArray), undefined);
+      setsInRules.set(json, known);
+      return known;
     }
     throw new UnknownNft(json);
   }
