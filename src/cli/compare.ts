@@ -13,12 +13,19 @@ export async function compare(invocation: CompareInvocation): Promise<number> {
   const { configuration, log } = await configureAs(mode, invocation.flags);
   const request = await nodeRequest(invocation, texts, configuration);
   const { plans, nodeName } = await planNode(request, configuration, log);
+  const { excludeCIDRs } = configuration.ipvs;
   const compared = plans.flatMap((plan): ComparedNode[] => {
     const parsed = parseKernel(texts.get(plan.family) ?? {}, plan);
     if (parsed === undefined) return [];
     const { family } = plan;
     return [
-      { family, nodeName, mode, hasRules: parsed.hasRules, comparison: comparePlan(plan, parsed.kernel, parsed) },
+      {
+        family,
+        nodeName,
+        mode,
+        hasRules: parsed.hasRules,
+        comparison: comparePlan(plan, parsed.kernel, { ...parsed, excludeCIDRs }),
+      },
     ];
   });
   if (compared.length === 0) throw new UserError("no service proxy's rules: nft has no table kube-proxy");

@@ -16,6 +16,8 @@ export interface CompareOptions {
   readonly nodeAddresses: readonly string[];
   /** Whether the rules say who is masqueraded and let in; otherwise that is left out. */
   readonly hasRules: boolean;
+  /** CIDRs of ipvs.excludeCIDRs: what is on them and no Service's is not told. */
+  readonly excludeCIDRs?: readonly string[];
 }
 
 /** What one claim comes to. */
@@ -47,13 +49,14 @@ class PlanComparer {
   run(): Comparison {
     const claims = collectClaims(this.plan);
     const all = [...claims.values()].map((some) => this.compareClaims(some));
+    const { nodeAddresses, excludeCIDRs = [] } = this.options;
     const open = this.options.hasRules ? this.kernel.healthCheckPorts : undefined;
     return {
       services: this.plan.services.size,
       frontends: claims.size,
       differences: [
         ...all.flatMap(({ differences }) => differences),
-        ...findExtraFrontends(new Set(claims.keys()), this.kernel, this.options.nodeAddresses),
+        ...findExtraFrontends(new Set(claims.keys()), this.kernel, nodeAddresses, excludeCIDRs),
         ...(open === undefined ? [] : compareHealthPorts(this.plan, open)),
       ],
       undecided: all.flatMap(({ undecided }) => undecided),

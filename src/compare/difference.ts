@@ -14,9 +14,7 @@ export type Aspect =
   | 'masquerade'
   | 'source ranges'
   | 'affinity'
-  | 'health check port'
-  /** Of IPVS. */
-  | 'scheduler';
+  | 'health check port';
 
 export type Change = 'missing' | 'extra' | 'changed';
 

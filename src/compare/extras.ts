@@ -4,18 +4,22 @@ import type { Plan } from '../planner/plan';
 import type { Destination, TracedKernel } from '../trace/kernel';
 import { keyOf } from './claims';
 import type { Change, Difference } from './difference';
+import { isIn } from './sources';
 import { observeWay, type ObservedWay } from './ways';
 
+/** `leftAlone`: CIDRs on which others may have theirs. */
 export function findExtraFrontends(
   wanted: ReadonlySet<string>,
   kernel: TracedKernel,
   nodeAddresses: readonly string[],
+  leftAlone: readonly string[],
 ): Difference[] {
   const own = new Set(nodeAddresses);
   const extra = new Map<string, Destination>();
   for (const destination of kernel.destinations) {
-    if (wanted.has(keyOf(destination))) continue;
-    const there = own.has(destination.address) ? { ...destination, address: '' } : destination;
+    const { address } = destination;
+    if (wanted.has(keyOf(destination)) || (address !== '' && leftAlone.some((cidr) => isIn(cidr, address)))) continue;
+    const there = own.has(address) ? { ...destination, address: '' } : destination;
     if (!wanted.has(keyOf(there))) extra.set(keyOf(there), there);
   }
   return [...extra.values()].map((destination) => tellExtra(destination, kernel, nodeAddresses[0] ?? ''));

@@ -154,3 +154,16 @@ describe('nftables', () => {
     expect(tried).toBeGreaterThan(3);
   });
 });
+
+test("others' virtual servers on excluded CIDRs are left alone", () => {
+  const recording = readRecordings('ipvs').find(({ name }) => name === 'nodeport.1');
+  if (recording === undefined) throw new Error('no recording');
+  const plan = planRecording(recording, 'ipvs', 'IPv4');
+  const texts = textsOf(recording, 'ipvs', 'IPv4');
+  const parsed = parseKernel({ ...texts, ipvsadm: `${texts.ipvsadm ?? ''}-A -t 198.51.100.9:80 -s rr\n` }, plan);
+  if (parsed === undefined) throw new Error('nothing was parsed');
+  const compare = (excludeCIDRs: readonly string[]): unknown =>
+    comparePlan(plan, parsed.kernel, { ...parsed, excludeCIDRs }).differences.map(({ frontend }) => frontend);
+  expect(compare([])).toEqual(['198.51.100.9:80/tcp']);
+  expect(compare(['198.51.100.0/24'])).toEqual([]);
+});
