@@ -24,17 +24,23 @@ export async function diff(invocation: DiffInvocation): Promise<number> {
     return diffExitCode(diffs);
   }
   const followed = await followNode(request, configuration, log);
-  let last = '';
-  for (;;) {
-    const [now, current] = [await readKernel(invocation), await nodeRequest(invocation, kernel.texts, configuration)];
-    const text = print(
-      invocation,
-      await diffNode(invocation, now, configuration, followed.plan(current.hostAddresses)),
-    );
+  const look = async (): Promise<string> => {
+    const now = await readKernel(invocation);
+    const { hostAddresses } = await nodeRequest(invocation, kernel.texts, configuration);
+    return print(invocation, await diffNode(invocation, now, configuration, followed.plan(hostAddresses)));
+  };
+  for (let last = ''; ; ) {
+    const text = await look().catch(explain);
     if (text !== last) process.stdout.write(`${new Date().toISOString()}\n${text}\n`);
     last = text;
     await systemClock.sleep(watchPeriodMs, new AbortController().signal);
   }
+}
+
+/** Rules that are all gone are something to see, too. */
+function explain(error: unknown): string {
+  if (error instanceof UserError) return `${error.message}\n`;
+  throw error;
 }
 
 async function diffNode(

@@ -122,7 +122,7 @@ function diffChain(table: TableName, chain: string, texts: Texts, compared: Comp
   const [before = [], after = [], past = []] = [texts.before, texts.after, texts.past].map(linesOf);
   const lines = diffLines(before, after);
   const foreign = compared.flushed.has(table)
-    ? [`${table} was flushed: the rule by which that is seen is gone`]
+    ? [describeFlush(table, compared.saved)]
     : [...findForeign(table, chain, before, after, past, texts), ...findUnled(lines, compared)];
   const place = `${table} ${chain}`;
   const owner = compared.ownerOf(chain);
@@ -138,6 +138,11 @@ function diffChain(table: TableName, chain: string, texts: Texts, compared: Comp
     // Of a dispatch chain, a Service of whose rules none is foreign is stale.
     foreign: orUndefined(foreign.filter((evidence) => isAbout(evidence, service))),
   }));
+}
+
+function describeFlush(table: TableName, { chains }: SavedTables): string {
+  if (chains[table].size === 0) return `nothing of vipwire's is in ${table}: flushed with its chains, or never written`;
+  return `${table} was flushed: the rule by which that is seen is gone`;
 }
 
 function whose(line: string): string {
