@@ -59,7 +59,7 @@ export class Proxy {
 
   private read(line: string): void {
     this.log.push(line);
-    const [, family, rest] = / synced family=(\S+) (.*)$/.exec(line) ?? [];
+    const [, family, rest] = /"synced" family="(\w+)" (.*)$/.exec(line) ?? [];
     if (family === undefined || rest === undefined) return;
     const field = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(rest)?.[1]);
     this.syncs.push({ atMs: nowMs(), family, rules: field('rules'), bytes: field('bytes'), calls: field('calls') });
