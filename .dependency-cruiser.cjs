@@ -32,6 +32,7 @@ module.exports = {
     ),
     layer('compare-is-pure', '^src/compare/', '^src/(?!(compare|trace|planner|model)/)'),
     layer('diff-is-pure', '^src/diff/', '^src/(?!(diff|backends|xtables|trace|planner|model|delta)/)'),
+    layer('explain-is-pure', '^src/explain/', '^src/(?!(explain|compare|trace|planner|model)/)'),
     layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
     layer(
       'backends-sit-on-the-plan',

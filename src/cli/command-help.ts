@@ -13,7 +13,16 @@ import {
 } from './flags';
 import type { Flag } from './flags';
 
-export type CommandName = 'run' | 'render' | 'diff' | 'compare' | 'preflight' | 'status' | 'cleanup' | 'config';
+export type CommandName =
+  | 'run'
+  | 'render'
+  | 'diff'
+  | 'compare'
+  | 'explain'
+  | 'preflight'
+  | 'status'
+  | 'cleanup'
+  | 'config';
 
 interface CommandSpec {
   readonly usage: string;
@@ -49,6 +58,16 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
     examples: [
       'vipwire diff --kubeconfig ~/.kube/config --config /var/lib/kube-proxy/config.conf --watch',
       'vipwire diff -f cluster.yaml --node node-1 --cluster-cidr 10.244.0.0/16 --iptables-save rules.txt',
+    ],
+  },
+  explain: {
+    usage: 'explain [flags] FROM TO:PORT[/PROTOCOL]',
+    about: 'Say where a connection goes and why, with the rules that do it. Exit 0: it is served, 1: it is not.',
+    flags: compareFlags,
+    examples: [
+      'vipwire explain --kubeconfig ~/.kube/config outside 203.0.113.5:80',
+      'vipwire explain -f cluster.yaml --node node-1 --cluster-cidr 10.244.0.0/16 pod shop/web-1 10.96.0.10:80',
+      'vipwire explain -f cluster.yaml --node node-1 svc/shop/web',
     ],
   },
   compare: {

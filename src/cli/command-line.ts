@@ -68,6 +68,13 @@ export interface CompareInvocation extends KernelInvocation {
   readonly output: 'text' | 'json';
 }
 
+export interface ExplainInvocation extends KernelInvocation {
+  readonly kind: 'explain';
+  readonly output: 'text' | 'json';
+  /** `svc/NS/NAME` and `pod/NS/NAME` are asked for alone: `to` is '' then. */
+  readonly question: { readonly from: string; readonly to: string };
+}
+
 export interface DiffInvocation extends KernelInvocation {
   readonly kind: 'diff';
   readonly output: 'diff' | 'summary' | 'json';
@@ -120,6 +127,7 @@ export type Invocation =
   | PreflightInvocation
   | RenderInvocation
   | CompareInvocation
+  | ExplainInvocation
   | DiffInvocation
   | CleanupInvocation
   | WriteConfigInvocation
@@ -150,13 +158,14 @@ export function parseCommandLine(argv: readonly string[], surroundings: Surround
   if (given.has('version') && given.text('version') !== 'false')
     return { kind: 'version', text: `vipwire ${version}\n` };
   if (name === 'config') return interpretConfig(given);
-  if (!['render', 'diff', 'compare'].includes(name)) given.refusePaths();
+  if (!['render', 'diff', 'compare', 'explain'].includes(name)) given.refusePaths();
   const variant = surroundings.environment?.['VIPWIRE_IPTABLES'] ?? '';
   if (name === 'render') return interpretRender(given);
   if (name === 'status') return interpretStatus(given);
   if (name === 'preflight') return interpretPreflight(given, variant);
   if (name === 'diff') return interpretDiff(given, variant);
   if (name === 'compare') return interpretCompare(given, variant);
+  if (name === 'explain') return interpretExplain(given, variant);
   const path = given.text('write-config-to');
   if (path !== '') return { kind: 'write-config', flags: given.configuration('file', false, 'without ports'), path };
   if (name === 'cleanup' || given.on('cleanup')) return interpretCleanup(given, variant);
@@ -246,6 +255,25 @@ function interpretCompare(given: GivenFlags, variant: string): CompareInvocation
     kind: 'compare',
     output: given.choice('output', ['text', 'json'], 'text'),
     ...interpretKernel(given, variant),
+  };
+}
+
+function interpretExplain(given: GivenFlags, variant: string): ExplainInvocation {
+  const { paths } = given;
+  const isAlone = paths.length === 1 && /^(svc|pod)\/[^/]+\/[^/]+$/.test(paths[0] ?? '');
+  if (!isAlone && (paths.length < 2 || paths.length > 3 || (paths.length === 3 && paths[0] !== 'pod')))
+    throw new UserError(
+      'vipwire explain takes FROM TO:PORT, svc/NAMESPACE/NAME or pod/NAMESPACE/NAME; FROM: an address, pod NAMESPACE/NAME, node or outside',
+    );
+  const question = isAlone
+    ? { from: paths[0] ?? '', to: '' }
+    : { from: paths.slice(0, -1).join(' '), to: paths.at(-1) ?? '' };
+  return {
+    kind: 'explain',
+    output: given.choice('output', ['text', 'json'], 'text'),
+    question,
+    ...interpretKernel(given, variant),
+    files: given.list('filename'),
   };
 }
 

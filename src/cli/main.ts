@@ -2,6 +2,7 @@
 import { UserError } from '../model/user-error';
 import { cleanup } from './cleanup';
 import { compare } from './compare';
+import { explain } from './explain';
 import { diff } from './diff';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
@@ -41,6 +42,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         return;
       case 'diff':
         process.exitCode = await diff(invocation);
+        return;
+      case 'explain':
+        process.exitCode = await explain(invocation);
         return;
       case 'compare':
         process.exitCode = await compare(invocation);

@@ -3,7 +3,7 @@ import { nodeConfigOf } from '../agent-node';
 import type { ProxyConfiguration } from '../config/configuration';
 import { readStandardInput } from '../host/files';
 import type { Family } from '../model/address';
-import type { Node } from '../model/cluster';
+import type { ClusterState, Node } from '../model/cluster';
 import { ClusterStore } from '../model/cluster-store';
 import { planNodeSettings } from '../planner/node-settings';
 import type { Plan } from '../planner/plan';
@@ -18,6 +18,8 @@ export interface NodeRequest {
   readonly files: readonly string[];
   /** In any case; '': the only one that there is. */
   readonly node: string;
+  /** Asked where no name was given. */
+  readonly nodeOf?: (cluster: ClusterState) => string;
   readonly families: readonly Family[];
   /** Canonical: of the node's interfaces. Without them its addresses by the API are all that is known. */
   readonly hostAddresses?: readonly string[];
@@ -28,6 +30,7 @@ export interface NodePlans {
   readonly plans: readonly Plan[];
   /** '': a node without pods. */
   readonly nodeName: string;
+  readonly cluster: ClusterState;
 }
 
 /** Throws UserError where the cluster cannot be read. */
@@ -74,7 +77,7 @@ function planFrom(
   configuration: ProxyConfiguration,
   log: Logger,
 ): NodePlans {
-  const wanted = request.node.trim().toLowerCase();
+  const wanted = (request.node.trim() || request.nodeOf?.(store) || '').toLowerCase();
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
   const { settings, warnings } = planNodeSettings(
@@ -83,7 +86,7 @@ function planFrom(
     request.hostAddresses ?? node?.addresses ?? [],
   );
   for (const { kind, message } of warnings) log.warn({ kind }, message);
-  return { plans: request.families.map((family) => planCluster(store, family, settings)), nodeName };
+  return { plans: request.families.map((family) => planCluster(store, family, settings)), nodeName, cluster: store };
 }
 
 async function openSource(

@@ -8,11 +8,11 @@ import type { Family } from '../model/address';
 import { sortedServices } from '../planner/describe';
 import type { NodeSettings, Plan } from '../planner/plan';
 import { createLogger } from '../telemetry/logger';
-import type { KernelTables } from '../xtables/rules';
 import { type RenderInvocation, version } from './command-line';
 import { usualSettings } from './iptables-settings';
 import { dryIpvsBackend } from './ipvs-machine';
 import { planNode } from './node-plan';
+import { noTables } from './rendered-texts';
 import { printSummary } from './summary';
 
 export async function render(invocation: RenderInvocation): Promise<number> {
@@ -36,14 +36,6 @@ function print({ output }: RenderInvocation, configuration: ProxyConfiguration, 
 function printablePlan(plan: Plan): { family: Family; settings: NodeSettings; services: unknown[] } {
   return { family: plan.family, settings: plan.settings, services: sortedServices(plan) };
 }
-
-/** Nothing is read or written: a rule set in memory. */
-const noTables: KernelTables = {
-  variant: 'nft',
-  save: () => Promise.reject(new Error('there are no tables')),
-  restore: () => Promise.reject(new Error('there are no tables')),
-  canariesStand: () => Promise.reject(new Error('there are no tables')),
-};
 
 function printRules(plan: Plan, configuration: ProxyConfiguration): string {
   if (configuration.mode === 'ipvs') return printIpvs(plan, configuration);

@@ -11,7 +11,7 @@ import type {
 } from './configuration';
 import type { FieldPath, Settings } from './fields';
 import { formatDuration } from './duration';
-import { suggest } from './nearest';
+import { suggest } from '../model/nearest-name';
 import { splitList } from './value-kinds';
 
 const defaultHealthzPort = 10256;

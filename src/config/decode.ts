@@ -5,7 +5,7 @@ import { UserError } from '../model/user-error';
 import { fieldAt, fieldPaths, fields, isZero } from './fields';
 import type { FieldPath, Settings } from './fields';
 import type { Finding } from './finding';
-import { suggest } from './nearest';
+import { suggest } from '../model/nearest-name';
 import { isRecord } from './value-kinds';
 
 export interface DecodedConfiguration {

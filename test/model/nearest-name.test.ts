@@ -1,4 +1,4 @@
-import { nearestName } from '../../src/config/nearest';
+import { nearestName } from '../../src/model/nearest-name';
 
 const names = ['iptables', 'ipvs', 'proxy-mode', 'cluster-cidr', 'masquerade-all'];
 

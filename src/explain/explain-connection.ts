@@ -1,0 +1,277 @@
+/** Where a new connection goes and why: by the Plan, and by the rules that a node has or would have. */
+import { devicesOf, type Source } from '../compare/sources';
+import { expectWay, type ExpectedWay, observeWay, type ObservedWay, sharesOf } from '../compare/ways';
+import { isLoopback, joinHostPort } from '../model/address';
+import type { ClusterState, Service, ServicePort } from '../model/cluster';
+import { describeFrontend } from '../planner/describe';
+import type { LocalDetector, Plan, ServicePortPlan } from '../planner/plan';
+import type { TracedKernel } from '../trace/kernel';
+import type { Connection } from '../trace/packet';
+import { explainMiss, type Found, findFrontend } from './frontends';
+import {
+  endpointsOfPort,
+  explainLeftOut,
+  type LeftOut,
+  type PortEndpoints,
+  type ShownEndpoint,
+  whereReady,
+  whyNoneIsReady,
+} from './left-out';
+import { mergeTrails, type ShownRule } from './merge-trails';
+import { type Client, printClient, printTarget, type Target } from './question';
+
+export interface ExplainScope {
+  readonly cluster: ClusterState;
+  readonly plan: Plan;
+  readonly kernel: TracedKernel;
+  /** This node's, of the Plan's family, canonical. */
+  readonly nodeAddresses: readonly string[];
+}
+
+export interface Receiver extends ShownEndpoint {
+  /** Of new connections: above 0, to 1. */
+  readonly share: number;
+}
+
+export interface Explanation {
+  readonly from: string;
+  readonly to: string;
+  readonly node: string;
+  readonly mode: string;
+  /** By the Plan; what is no Service's is untouched. */
+  readonly outcome: 'forwarded' | 'refused' | 'dropped' | 'untouched';
+  /** `ClusterIP 10.96.0.10:80/tcp of shop/cart:http`; '' for what is no Service's. */
+  readonly frontend: string;
+  /** Whole sentences, the deciding one first. */
+  readonly reasons: readonly string[];
+  readonly receivers: readonly Receiver[];
+  readonly leftOut: readonly LeftOut[];
+  /** '' where nothing is forwarded. */
+  readonly source: string;
+  readonly affinity: string;
+  /** In the order in which a packet meets them. */
+  readonly rules: readonly ShownRule[];
+  /** What the rules do otherwise than the Plan, in words. */
+  readonly disagreement: string;
+}
+
+export function explainConnection(client: Client, target: Target, scope: ExplainScope): Explanation {
+  const { plan, kernel, nodeAddresses, cluster } = scope;
+  const source = sourceOf(client, target, plan);
+  const { node, mode } = { node: plan.settings.nodeName, mode: kernel.mode };
+  const asked = { kernel, protocol: protocolName(target), address: target.address, port: target.port };
+  const found = findFrontend(plan, target, nodeAddresses);
+  const observed = observeWay(asked, source, false);
+  const rules = mergeTrails(kernel.trace(connectionOf(source, target)));
+  const question = { from: printClient(client), to: printTarget(target), node, mode, rules };
+  if (found === undefined)
+    return {
+      ...question,
+      ...nothing,
+      outcome: observed.kind === 'unknown' ? 'untouched' : observed.kind,
+      reasons: ['no Service has this address and port', ...explainMiss(plan, cluster, target, nodeAddresses)],
+    };
+  const way = expectWay(found.port, found.frontend, source, {
+    mode,
+    nodeIP: plan.settings.nodeIPs[plan.family] ?? '',
+  });
+  return { ...question, ...describeWay(found, way, client, source, scope), disagreement: disagree(way, observed) };
+}
+
+const nothing = { frontend: '', receivers: [], leftOut: [], source: '', affinity: '', disagreement: '' } as const;
+
+type Described = Omit<Explanation, 'from' | 'to' | 'node' | 'mode' | 'rules' | 'disagreement'>;
+
+function describeWay(found: Found, way: ExpectedWay, client: Client, source: Source, scope: ExplainScope): Described {
+  const { port, frontend } = found;
+  const { cluster, plan } = scope;
+  const service = cluster.services.get(port.service);
+  const servicePort = service?.ports.find((one) => one.name === port.portName && one.protocol === port.protocol);
+  if (service === undefined || servicePort === undefined) throw new Error(`${port.service} is not in the cluster`);
+  const endpoints = endpointsOfPort(service, servicePort, cluster.slicesOf(port.service), plan);
+  const policy = frontend.kind === 'ClusterIP' ? 'internalTrafficPolicy' : 'externalTrafficPolicy';
+  const receivers = [...way.endpoints].map(([end, { share }]): Receiver => {
+    const { pod = '', nodeName = '', zone = '' } = endpoints.all.get(end) ?? {};
+    return { end, pod, nodeName, zone, share };
+  });
+  const choice = { list: way.list, policy, chosen: new Set(way.endpoints.keys()) } as const;
+  // Whoever is not let in is not told whom he would reach.
+  const isServed = way.why !== 'source ranges';
+  const isForwarded = way.kind === 'forwarded';
+  return {
+    outcome: way.kind,
+    frontend: `${describeFrontend(port, { ...frontend, verdict: forwarding }).replace(/ \(.*/, '')} of ${nameOf(port)}`,
+    reasons: isForwarded
+      ? whyForwarded(found, way, service, client, source, endpoints, plan)
+      : [whyUnserved(found, way, servicePort, source, endpoints, plan)],
+    receivers,
+    leftOut: isServed ? explainLeftOut(endpoints, choice, plan.settings) : [],
+    source: isForwarded ? describeSource(found, way, client, source, service, scope) : '',
+    affinity: isForwarded ? describeAffinity(port, way, scope) : '',
+  };
+}
+
+const forwarding = { kind: 'forward', endpoints: 'cluster' } as const;
+
+function nameOf({ service, portName }: ServicePortPlan): string {
+  return portName === '' ? service : `${service}, port ${portName}`;
+}
+
+function whyForwarded(
+  { port, frontend }: Found,
+  { list }: ExpectedWay,
+  service: Service,
+  client: Client,
+  source: Source,
+  { all }: PortEndpoints,
+  { settings }: Plan,
+): string[] {
+  const isInternal = frontend.kind === 'ClusterIP';
+  const [name, policy] = isInternal
+    ? ['internalTrafficPolicy', service.internalTrafficPolicy]
+    : ['externalTrafficPolicy', service.externalTrafficPolicy];
+  const reasons: string[] = [];
+  if (policy === 'Local' && list === 'cluster')
+    reasons.push(
+      `externalTrafficPolicy is Local, for clients outside; ${client.kind === 'node' ? 'the node itself' : 'a pod of this node'} reaches the whole cluster by a Service's external addresses`,
+    );
+  else if (policy === 'Local') reasons.push(`${name} is Local: endpoints on ${settings.nodeName} alone`);
+  else reasons.push(`${name} is Cluster: endpoints on any node`);
+  if (frontend.sourceRanges !== undefined)
+    reasons.push(`${source.address} is in the load balancer's source ranges (${frontend.sourceRanges.join(', ')})`);
+  const chosen = (list === 'local' ? port.localEndpoints : port.clusterEndpoints).map(
+    ({ address, port: number }) => all.get(joinHostPort(address, number))?.conditions,
+  );
+  if (chosen.every((conditions) => conditions?.ready === false))
+    reasons.push('none is ready: those that are terminating and still serve get it (KEP-1669)');
+  else if (list === 'cluster') reasons.push(...whyHinted([...all.values()], chosen.length, settings));
+  if (sharesOf(port.clusterEndpoints).size > 1 && service.weights !== undefined)
+    reasons.push('weights by the annotation vipwire.io/weights');
+  return reasons;
+}
+
+function whyHinted(
+  all: readonly { readonly conditions: { readonly ready: boolean; readonly nodeHints: readonly string[] } }[],
+  chosen: number,
+  { nodeName, zone }: Plan['settings'],
+): string[] {
+  const ready = all.filter(({ conditions }) => conditions.ready);
+  if (chosen >= ready.length) return [];
+  const byNode = ready.every(({ conditions }) => conditions.nodeHints.length > 0);
+  return [
+    `topology hints: ${chosen} of ${ready.length} ready endpoints are for ${byNode ? `node ${nodeName}` : `zone ${zone}`}`,
+  ];
+}
+
+function whyUnserved(
+  { port, frontend }: Found,
+  { why }: ExpectedWay,
+  servicePort: ServicePort,
+  source: Source,
+  endpoints: PortEndpoints,
+  { settings }: Plan,
+): string {
+  if (why === 'source ranges')
+    return `${source.address} is not in the load balancer's source ranges (${(frontend.sourceRanges ?? []).join(', ')})`;
+  const policy = frontend.kind === 'ClusterIP' ? 'internalTrafficPolicy' : 'externalTrafficPolicy';
+  if (why === 'no local endpoints') {
+    const elsewhere = whereReady(endpoints) || whyNoneIsReady(endpoints);
+    return `${policy} is Local and ${settings.nodeName || 'this node'} has no ready endpoint of ${port.service}; ${elsewhere}`;
+  }
+  if (endpoints.all.size > 0) return `${port.service} has no endpoint that is ready: ${whyNoneIsReady(endpoints)}`;
+  if (endpoints.otherPorts.length > 0) {
+    const wanted = `${servicePort.name === '' ? 'unnamed' : servicePort.name}/${servicePort.protocol}`;
+    return `no EndpointSlice of ${port.service} has the port ${wanted}: they have ${endpoints.otherPorts.join(', ')}`;
+  }
+  return `${port.service} has no endpoints: its selector fits no pod, or nobody wrote an EndpointSlice for it`;
+}
+
+function describeSource(
+  { port, frontend }: Found,
+  way: ExpectedWay,
+  client: Client,
+  source: Source,
+  service: Service,
+  { plan, kernel }: ExplainScope,
+): string {
+  const masqueraded = [...way.endpoints.values()].some(({ isMasqueraded }) => isMasqueraded);
+  const { settings, family } = plan;
+  const isEndpoint = [...port.clusterEndpoints, ...port.localEndpoints].some(
+    ({ address }) => address === client.address,
+  );
+  const hairpin = isEndpoint ? '; to itself always as the node (hairpin)' : '';
+  if (!masqueraded) {
+    const why =
+      frontend.masquerade === 'never' && frontend.kind !== 'ClusterIP'
+        ? 'externalTrafficPolicy is Local'
+        : frontend.masquerade === 'never'
+          ? 'nothing tells pods from others (detectLocalMode without a CIDR), so nobody is masqueraded'
+          : `it is a pod ${describeDetector(settings.localDetector[family])}`;
+    return `kept (${source.address}): ${why}${hairpin}`;
+  }
+  const why = settings.masqueradeAll
+    ? 'masqueradeAll'
+    : frontend.masquerade === 'always'
+      ? 'externalTrafficPolicy is Cluster: the answer has to come back by this node'
+      : frontend.masquerade === 'not-local-pods'
+        ? `not a pod ${describeDetector(settings.localDetector[family])}`
+        : kernel.mode === 'ipvs' && service.externalTrafficPolicy !== 'Local'
+          ? 'the node itself would ask from the VIP, which is its own in IPVS mode'
+          : 'the node itself';
+  return `masqueraded, by the address of this node on the way to the endpoint: ${why}`;
+}
+
+function describeDetector(detector: LocalDetector): string {
+  switch (detector.kind) {
+    case 'none':
+      return 'of this node';
+    case 'cidr':
+      return `by ${detector.cidr}`;
+    case 'interface':
+      return `by the interface ${detector.name}`;
+    case 'interface-prefix':
+      return `by the interface ${detector.prefix}*`;
+  }
+}
+
+function describeAffinity(
+  { affinitySeconds }: ServicePortPlan,
+  { list }: ExpectedWay,
+  { kernel }: ExplainScope,
+): string {
+  if (affinitySeconds === 0) return 'none: each connection is balanced by itself';
+  const held = `a client stays with its endpoint until ${affinitySeconds} s after its last connection`;
+  return kernel.mode === 'ipvs' && list === 'cluster'
+    ? `${held} (by the hash of its address where a mark leads past externalTrafficPolicy Local)`
+    : held;
+}
+
+/** As rules tell sources apart. */
+function sourceOf({ kind, address, nodeName }: Client, target: Target, { settings, family }: Plan): Source {
+  if (kind === 'node')
+    return { kind: 'node', address: isLoopback(target.address) ? target.address : address, device: '' };
+  const ways = devicesOf(settings.localDetector[family], address);
+  const isHere = kind === 'pod' && (nodeName === '' || nodeName === settings.nodeName);
+  const [first = { kind: 'outside', device: 'eth0' } as const] = isHere ? ways : ways.toReversed();
+  return { ...first, address };
+}
+
+function connectionOf({ address, device }: Source, target: Target): Connection {
+  return { protocol: protocolName(target), source: address, destination: target.address, port: target.port, device };
+}
+
+function protocolName({ protocol }: Target): 'tcp' | 'udp' | 'sctp' {
+  return protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
+}
+
+/** '' where the rules do what the Plan wants. */
+function disagree(way: ExpectedWay, observed: ObservedWay): string {
+  if (observed.kind === 'unknown') return 'the rules have one that is not understood: what they do cannot be told';
+  if (way.kind !== observed.kind) return `by the rules it is ${observed.kind}, not ${way.kind}`;
+  const missing = [...way.endpoints.keys()].filter((end) => !observed.endpoints.has(end));
+  const extra = [...observed.endpoints.keys()].filter((end) => !way.endpoints.has(end));
+  return [
+    ...(missing.length === 0 ? [] : [`the rules do not lead to ${missing.join(', ')}`]),
+    ...(extra.length === 0 ? [] : [`the rules lead to ${extra.join(', ')}, too`]),
+  ].join('; ');
+}

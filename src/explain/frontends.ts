@@ -1,0 +1,89 @@
+/** Which way in to a Service an address and port is, and what is near where it is none. */
+import { isLoopback, joinHostPort } from '../model/address';
+import { type ClusterState, serviceKey } from '../model/cluster';
+import { sortedServices } from '../planner/describe';
+import type { Frontend, Plan, ServicePortPlan } from '../planner/plan';
+import { endpointsOf, podOf, type Target } from './question';
+
+export interface Found {
+  readonly port: ServicePortPlan;
+  readonly frontend: Frontend;
+}
+
+/** Where several Services claim it, the first by name has it. */
+export function findFrontend(plan: Plan, target: Target, nodeAddresses: readonly string[]): Found | undefined {
+  for (const { ports } of sortedServices(plan))
+    for (const port of ports) {
+      if (port.protocol !== target.protocol) continue;
+      const frontend = port.frontends.find((one) => isAt(one, target, plan, nodeAddresses));
+      if (frontend !== undefined) return { port, frontend };
+    }
+  return undefined;
+}
+
+function isAt(frontend: Frontend, target: Target, plan: Plan, nodeAddresses: readonly string[]): boolean {
+  if (frontend.port !== target.port) return false;
+  if (frontend.kind !== 'NodePort') return frontend.address === target.address;
+  return answersNodePorts(target.address, plan, nodeAddresses);
+}
+
+function answersNodePorts(address: string, { family, settings }: Plan, nodeAddresses: readonly string[]): boolean {
+  if (isLoopback(address)) return family === 'IPv4' && settings.localhostNodePorts;
+  const answering = settings.nodePortAddresses[family];
+  return answering.kind === 'all' ? nodeAddresses.includes(address) : answering.addresses.includes(address);
+}
+
+/** Why nothing is there, and what is near: a line each. */
+export function explainMiss(
+  plan: Plan,
+  cluster: ClusterState,
+  target: Target,
+  nodeAddresses: readonly string[],
+): string[] {
+  const lines: string[] = [];
+  const { address, port, protocol } = target;
+  for (const { ports } of sortedServices(plan)) {
+    const at = ports.flatMap((one) => one.frontends.map((frontend) => ({ one, frontend })));
+    const same = at.filter(({ frontend }) => frontend.address === address && frontend.kind !== 'NodePort');
+    const [first] = same;
+    if (first !== undefined) {
+      const has = same.map(({ one, frontend }) => `${frontend.port}/${one.protocol.toLowerCase()}`);
+      lines.push(
+        `${address} is ${first.frontend.kind} of ${first.one.service}, which has no port ${port}/${protocol.toLowerCase()}: it has ${has.join(', ')}`,
+      );
+    }
+    for (const { one, frontend } of at)
+      if (frontend.kind === 'NodePort' && frontend.port === port && one.protocol === protocol)
+        lines.push(nodePortMiss(one, port, address, plan, nodeAddresses));
+  }
+  for (const service of cluster.services.values()) {
+    if (service.notProxied === undefined) continue;
+    const addresses = [...Object.values(service.clusterIPs), ...service.externalIPs, ...service.loadBalancerIPs];
+    if (addresses.includes(address))
+      lines.push(
+        `Service ${serviceKey(service.namespace, service.name)} has it, and is not proxied: ${service.notProxied}`,
+      );
+  }
+  for (const { slice, endpoint } of endpointsOf(cluster))
+    if (endpoint.address === address)
+      lines.push(
+        `${address} is ${podOf(slice, endpoint.target) || 'an endpoint'} itself, behind Service ${slice.namespace}/${slice.serviceName}: no service proxy has a part in it`,
+      );
+  return [...new Set(lines)];
+}
+
+function nodePortMiss(
+  { service }: ServicePortPlan,
+  port: number,
+  address: string,
+  { family, settings }: Plan,
+  nodeAddresses: readonly string[],
+): string {
+  const what = `NodePort ${port} of ${service}`;
+  if (isLoopback(address))
+    return `${what} does not answer on loopback${family === 'IPv4' ? ' (iptables.localhostNodePorts)' : ' in IPv6'}`;
+  const answering = settings.nodePortAddresses[family];
+  if (answering.kind === 'some' && nodeAddresses.includes(address))
+    return `${what} does not answer on ${address}: nodePortAddresses leave ${answering.addresses.join(', ') || 'none'}`;
+  return `${what} answers on this node's addresses: ${nodeAddresses.map((one) => joinHostPort(one, port)).join(', ')}`;
+}

@@ -1,0 +1,23 @@
+import type { MatchedRule, Outcome } from '../trace/packet';
+
+export interface ShownRule extends MatchedRule {
+  /** Of new connections those that it matches: 0 to 1. */
+  readonly share: number;
+}
+
+/** The rules of all outcomes in one list: each once, in an order that holds for every way. */
+export function mergeTrails(outcomes: readonly Outcome[]): ShownRule[] {
+  const list: (MatchedRule & { share: number })[] = [];
+  for (const { rules, probability } of outcomes) {
+    let at = 0;
+    for (const rule of rules) {
+      const found = list.findIndex(
+        (one, i) => i >= at && one.table === rule.table && one.chain === rule.chain && one.text === rule.text,
+      );
+      if (found < 0) list.splice(at, 0, { ...rule, share: probability });
+      else (list[found] ?? { share: 0 }).share += probability;
+      at = found < 0 ? at + 1 : found + 1;
+    }
+  }
+  return list;
+}
