@@ -5,6 +5,8 @@ import type {
   Frontend,
   MutablePlan,
   NodeSettings,
+  Plan,
+  PlanChanges,
   PlanEndpoint,
   ServicePlan,
   ServicePortPlan,
@@ -61,6 +63,12 @@ export function service(ports: readonly ServicePortPlan[], healthCheckNodePort =
 
 export function plan(family: Family, services: readonly ServicePlan[], over: Partial<NodeSettings> = {}): MutablePlan {
   return { family, settings: { ...settings, ...over }, services: new Map(services.map((one) => [one.key, one])) };
+}
+
+/** Of every Service, changed or not. */
+export function planDifference(before: Plan, after: Plan): PlanChanges {
+  const keys = new Set([...before.services.keys(), ...after.services.keys()]);
+  return new Map([...keys].map((key) => [key, after.services.get(key)]));
 }
 
 /** Every kind of rule that there is. */

@@ -9,7 +9,7 @@ import { ClusterStore } from '../../../src/model/cluster-store';
 import { historyArb } from '../../support/cluster-arbitraries';
 import { makeSettings } from '../../support/cluster-objects';
 import { FakeIpvs } from '../../support/fake-ipvs';
-import { clusterIP, endpoint, plan, service, servicePort } from '../../support/plans';
+import { clusterIP, endpoint, plan, service, servicePort, planDifference } from '../../support/plans';
 
 const settings: IpvsSettings = {
   masqueradeMark: 0x4000,
@@ -288,9 +288,7 @@ test('however it came about, the kernel holds what a fresh process would write, 
       backend.render(wanted);
       for (const [n, changes] of history.entries()) {
         store.apply(changes);
-        const next = planCluster(store, 'IPv4', withNode);
-        const keys = new Set([...wanted.services.keys(), ...next.services.keys()]);
-        const difference = new Map([...keys].map((key) => [key, next.services.get(key)]));
+        const difference = planDifference(wanted, planCluster(store, 'IPv4', withNode));
         applyPlanChanges(wanted, difference);
         backend.renderChanges(wanted, difference);
         if (failures[n] === 0) kernel.failures = 1;

@@ -11,7 +11,7 @@ import { historyArb } from '../../support/cluster-arbitraries';
 import { makeSettings } from '../../support/cluster-objects';
 import { collidingNames } from '../../support/colliding-marks';
 import { FakeIpvs } from '../../support/fake-ipvs';
-import { clusterIP, endpoint, plan, service, servicePort } from '../../support/plans';
+import { clusterIP, endpoint, plan, service, servicePort, planDifference } from '../../support/plans';
 
 const nodeAddresses = ['192.168.88.10', '10.0.0.9'];
 
@@ -90,9 +90,7 @@ test('of whatever changes, a VIP that serves before and after serves all the whi
       backend.render(wanted);
       for (const changes of history) {
         store.apply(changes);
-        const next = planCluster(store, 'IPv4', settings);
-        const keys = new Set([...wanted.services.keys(), ...next.services.keys()]);
-        const difference = new Map([...keys].map((key) => [key, next.services.get(key)]));
+        const difference = planDifference(wanted, planCluster(store, 'IPv4', settings));
         applyPlanChanges(wanted, difference);
         backend.renderChanges(wanted, difference);
         await expectSafe(kernel, () => backend.apply(backend.diff() ?? []));
