@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Explanation } from '../../src/explain/explain-connection';
 import { nodes, service, slice } from '../conformance/objects';
+import { BusyCluster, busyObjects } from '../support/busy-cluster';
 import { Lab } from '../support/lab/lab';
 import { vipwire } from '../support/lab/proxied-node';
 import { addresses, type Place } from '../support/lab/topology';
@@ -113,4 +114,29 @@ describeAsRoot('explain', () => {
       if (told.receivers.length === 1 && from !== 'a') expect(new Set(byPacket)).toEqual(new Set(named(false)));
     });
   });
+
+  test('on the node: the cluster by its API server, the rules by its kernel, and what somebody changed in them', async () => {
+    const cluster = new BusyCluster({ variant: 'nft' });
+    try {
+      await cluster.setUp(busyObjects);
+      await cluster.startProxy();
+      const config = `--config=${join(cluster.lab.directory, 'config.json')}`;
+      const ask = async (): Promise<string> => {
+        const [file = '', ...args] = vipwire;
+        const question = [...args, 'explain', config, '--node', 'node', 'outside', '10.96.0.11:80'];
+        return (await cluster.lab.run('node', 'sh', ['-c', '"$@"; echo "exit $?"', 'sh', file, ...question])).stdout;
+      };
+      const told = await ask();
+      expect(told).toContain('ClusterIP 10.96.0.11:80/tcp of default/self: forwarded');
+      expect(told).not.toContain('BUT');
+      expect(told).toMatch(/exit 0\n$/);
+      await cluster.proxy.stop();
+      await cluster.iptables('-t', 'nat', '-I', 'KUBE-SERVICES', '-d', '10.96.0.11', '-j', 'RETURN');
+      const changed = await ask();
+      expect(changed).toContain('BUT       by the rules it is untouched, not forwarded');
+      expect(changed).toMatch(/exit 1\n$/);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
 });
