@@ -5,8 +5,12 @@ const common = {
     '^.+\\.(ts|m?js)$': ['@swc/jest', { jsc: { target: 'es2022' }, module: { type: 'commonjs' } }],
   },
   transformIgnorePatterns: [],
-  // Of execa's: exported to `import` alone, where jest requires.
-  moduleNameMapper: { '^unicorn-magic$': '<rootDir>/node_modules/unicorn-magic/node.js' },
+  // unicorn-magic is execa's. They are exported to `import` alone, where jest requires.
+  moduleNameMapper: {
+    '^unicorn-magic$': '<rootDir>/node_modules/unicorn-magic/node.js',
+    '^@actions/(expressions|workflow-parser)$': '<rootDir>/node_modules/@actions/$1/dist/index.js',
+    '^@actions/expressions/(.*)$': '<rootDir>/node_modules/@actions/expressions/dist/$1',
+  },
 };
 /** Those that make network namespaces, and so need root. */
 const kernel = ['test/kernel', 'test/support/lab'];
