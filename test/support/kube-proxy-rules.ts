@@ -185,7 +185,7 @@ export function readRecording(name: string, kind: 'v4.rules' | 'v6.rules' | 'obj
 }
 
 /** Without `-m nfacct`: its counters are objects of their own, which a fresh namespace lacks. */
-function withoutCounters(rules: string): string {
+export function withoutCounters(rules: string): string {
   return rules
     .split('\n')
     .filter((line) => !line.includes('localhost_nps_accepted_pkts'))
