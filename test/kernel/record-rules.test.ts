@@ -11,6 +11,16 @@ import { describeAsRoot } from '../support/network-namespace';
 const foreign =
   '*nat\n:KUBE-KUBELET-CANARY - [0:0]\n-A POSTROUTING -m addrtype ! --dst-type LOCAL -j MASQUERADE\nCOMMIT\n';
 
+const policies = `table inet kindnet-network-policies {
+  set podips-v4 { type ipv4_addr; elements = { 10.244.1.2 } }
+  chain postrouting {
+    type filter hook postrouting priority srcnat - 5; policy accept;
+    ct state established,related accept
+    ip daddr @podips-v4 counter drop
+  }
+}
+`;
+
 describeAsRoot('record-rules', () => {
   let folder: string;
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'vipwire-record-'))));
@@ -19,7 +29,7 @@ describeAsRoot('record-rules', () => {
   /** What `vipwire compare` says of it. */
   function record(prepare: string, objects: string): string {
     writeFileSync(join(folder, 'objects.json'), objects);
-    const script = `set -o pipefail; { ${prepare}; } && scripts/kind/record-rules | tar -x -C ${folder}`;
+    const script = `set -o pipefail; ${prepare}; scripts/kind/record-rules | tar -x -C ${folder}`;
     execFileSync('unshare', ['--net', '--', 'bash', '-ec', script], { env: { ...process.env, FOLDER: folder } });
     const cluster = ['-f', join(folder, 'objects.json'), '--node', 'node', '--cluster-cidr', '10.244.0.0/16,fd44::/16'];
     const [program = '', ...args] = vipwire;
@@ -39,7 +49,8 @@ describeAsRoot('record-rules', () => {
     const { nft = '', objects } = find('nftables');
     writeFileSync(join(folder, 'ruleset'), additions(nft));
     writeFileSync(join(folder, 'rules'), foreign);
-    const restore = 'iptables-nft-restore <$FOLDER/rules; nft -j -f $FOLDER/ruleset';
+    writeFileSync(join(folder, 'policies'), policies);
+    const restore = 'iptables-nft-restore <$FOLDER/rules; nft -f $FOLDER/policies; nft -j -f $FOLDER/ruleset';
     expect(record(restore, objects)).toMatch(/^IPv4, node node, nftables mode: .*: the same\n$/);
   });
 });

@@ -91,6 +91,17 @@ describe('compare-nodes', () => {
       expect(existsSync(join(cluster.folder, 'results', file))).toBe(true);
   });
 
+  test.each(['iptables', 'ipvs'] as const)(
+    '%s: what Docker and kind write beside it makes no difference',
+    async (mode) => {
+      cluster.holdRecording(mode, 'nodeport-local.2', besideDockerAndKind);
+      const { code, stdout } = await cluster.run('kind/compare-nodes', ['results'], once);
+      expect(stdout).toMatch(/^IPv4, .*: the same/);
+      expect(readFileSync(join(cluster.folder, 'results/node/iptables-save'), 'utf8')).toContain('-j KIND-MASQ-AGENT');
+      expect(code).toBe(0);
+    },
+  );
+
   test('a difference is looked at again, and then is one', async () => {
     cluster.holdRecording('iptables', 'source-ranges.1', (rules) =>
       rules.replace('10.244.1.3:8080', '10.244.1.9:8080'),
@@ -198,6 +209,26 @@ describe('conformance', () => {
     expect('[sig-network] Services should have session affinity work [LinuxOnly]').not.toMatch(new RegExp(focus));
   });
 });
+
+/** Docker's DNS, by the node's own address, and masquerading on the way out of the cluster. */
+function besideDockerAndKind(rules: string): string {
+  const chains = ['DOCKER_OUTPUT', 'DOCKER_POSTROUTING', 'KIND-MASQ-AGENT'];
+  const added = `
+-A PREROUTING -d 172.18.0.1/32 -j DOCKER_OUTPUT
+-A OUTPUT -d 172.18.0.1/32 -j DOCKER_OUTPUT
+-A POSTROUTING -d 172.18.0.1/32 -j DOCKER_POSTROUTING
+-A POSTROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "kind-masq-agent" -j KIND-MASQ-AGENT
+-A DOCKER_OUTPUT -d 172.18.0.1/32 -p tcp -m tcp --dport 53 -j DNAT --to-destination 127.0.0.11:35461
+-A DOCKER_OUTPUT -d 172.18.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 127.0.0.11:51011
+-A DOCKER_POSTROUTING -s 127.0.0.11/32 -p tcp -m tcp --sport 35461 -j SNAT --to-source 172.18.0.1:53
+-A DOCKER_POSTROUTING -s 127.0.0.11/32 -p udp -m udp --sport 51011 -j SNAT --to-source 172.18.0.1:53
+-A KIND-MASQ-AGENT -d 10.244.0.0/16 -m comment --comment "kind-masq-agent: local traffic" -j RETURN
+-A KIND-MASQ-AGENT -m comment --comment "kind-masq-agent: outbound traffic" -j MASQUERADE`;
+  return rules.replace(
+    /(\*nat\n(?::.*\n)*)/,
+    `$1${chains.map((chain) => `:${chain} - [0:0]\n`).join('')}${added.slice(1)}\n`,
+  );
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0);
