@@ -199,7 +199,14 @@ describe('what is not understood is refused in one line', () => {
     ['--watch', '--watch goes with --manifests: an API server is always followed'],
     ['--iptables-variant=nftables', '--iptables-variant: "nftables" is none of nft, legacy, auto'],
     ['render -o yaml', '--output: "yaml" is none of rules, json, summary'],
-    ['help me', 'there is no command "me": use run, render, diff, compare, preflight, status, cleanup, config'],
+    [
+      'explain 10.96.0.10:80',
+      'vipwire explain takes FROM TO:PORT, svc/NAMESPACE/NAME or pod/NAMESPACE/NAME; FROM: an address, pod NAMESPACE/NAME, node or outside',
+    ],
+    [
+      'help me',
+      'there is no command "me": use run, render, diff, explain, compare, preflight, status, cleanup, config',
+    ],
   ])('%s', (line, message) => {
     expect(refusal(line)).toBe(message);
   });
