@@ -47,7 +47,8 @@ export class Recorder {
 
   /**
    * Writes that came after those given, in the order in which their input came: looks at canary rules and at what the kernel can do
-   * are left out, and tools that were started for a write that did not come.
+   * are left out, and tools that were started for a write that did not come. So are matches of counters, which a fresh
+   * namespace has not.
    */
   calls(after: readonly Call[] = []): Call[] {
     const known = new Set(after.map(({ name }) => name));
@@ -56,7 +57,8 @@ export class Recorder {
       .map((name) => {
         const file = join(this.directory, name);
         const { mtimeNs } = statSync(file, { bigint: true });
-        return { mtimeNs, name, family: name.endsWith('6') ? 6 : 4, text: readFileSync(file, 'utf8') } as const;
+        const text = readFileSync(file, 'utf8').replaceAll(/ -m nfacct --nfacct-name \S+/g, '');
+        return { mtimeNs, name, family: name.endsWith('6') ? 6 : 4, text } as const;
       })
       .filter(({ text }) => text !== '' && !/^-C |^:\S+-probe /m.test(text))
       .sort((a, b) => Number(a.mtimeNs - b.mtimeNs));
