@@ -8,6 +8,7 @@ import { BusyCluster, busyObjects } from '../support/busy-cluster';
 import { Lab } from '../support/lab/lab';
 import { vipwire } from '../support/lab/proxied-node';
 import { addresses, type Place } from '../support/lab/topology';
+import { movedRules, parseCounters } from '../support/rule-counters';
 import { describeAsRoot } from '../support/network-namespace';
 
 const ports = [{ port: 80, targetPort: 7777, protocol: 'UDP' }] as const;
@@ -77,26 +78,17 @@ describeAsRoot('explain', () => {
     }, 60_000);
     afterAll(() => lab.stop());
 
-    /** `nat KUBE-SERVICES -d ...` -> packets. */
     const readCounters = async (): Promise<ReadonlyMap<string, number>> => {
       const { stdout } = await lab.run('node', `iptables-${variant}-save`, ['-c']);
       writeFileSync(rules, stdout);
-      const counters = new Map<string, number>();
-      let table = '';
-      for (const line of stdout.split('\n')) {
-        if (line.startsWith('*')) table = line.slice(1);
-        const [, packets, rule] = /^\[(\d+):\d+\] -A (.*)$/.exec(line) ?? [];
-        if (rule !== undefined) counters.set(`${table} ${rule}`, Number(packets));
-      }
-      return counters;
+      return parseCounters(stdout);
     };
 
     test.each(questions)('from %s to %s:%i: %s', async (from, to, port, outcome) => {
       const before = await readCounters();
       await lab.run(from, 'bash', ['-c', `echo > /dev/udp/${to}/${port}`]);
       await sleep(200);
-      const after = await readCounters();
-      const moved = [...after].flatMap(([rule, packets]) => (packets > (before.get(rule) ?? 0) ? rule : []));
+      const moved = movedRules(before, await readCounters());
 
       const source = from === 'node' ? 'node' : addresses[from].IPv4;
       const question = ['explain', ...node, '--iptables-save', rules, '-o', 'json', source, `${to}:${port}/udp`];
