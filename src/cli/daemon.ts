@@ -24,7 +24,7 @@ import { openServers, type Told } from './open-servers';
 /** What a process that ends has to tell why. */
 const eventGraceMs = 2000;
 
-export interface DaemonOptions extends Pick<Told, 'metrics' | 'board'> {
+export interface DaemonOptions extends Pick<Told, 'metrics' | 'board' | 'questions'> {
   readonly invocation: RunInvocation;
   readonly effective: EffectiveConfiguration;
   readonly nodeName: string;
@@ -45,14 +45,14 @@ export class Daemon {
   readonly failed: Promise<never>;
 
   constructor(private readonly options: DaemonOptions) {
-    const { invocation, effective, nodeName, source, log, metrics, board } = options;
+    const { invocation, effective, nodeName, source, log, metrics, board, questions } = options;
     const { configuration } = effective;
     this.effective = effective;
     const health = new ProxyHealth(2 * configuration.syncPeriodMs);
     this.events =
       source instanceof KubernetesSource ? new EventRecorder(source.client, nodeName, systemClock, log) : undefined;
     const record = (event: ClusterEvent): void => this.events?.record(event);
-    this.told = { health, metrics, board, record, nodeName, plans: () => this.agent.plans };
+    this.told = { health, metrics, board, questions, record, nodeName, plans: () => this.agent.plans };
     // Manifests need not have a Node, and this one stays.
     const needsNoNode = invocation.manifests.length > 0;
     if (needsNoNode) health.setNode({ leaving: false });

@@ -16,6 +16,7 @@ import { answerFlagz, answerStatusz } from '../servers/zpages';
 import type { ClusterEvent } from '../sources/kubernetes/event-recorder';
 import type { AdjustableLogger } from '../telemetry/logger';
 import type { ProxyMetrics } from '../telemetry/metrics';
+import type { OpenQuestions } from '../telemetry/open-questions';
 import type { StatusBoard } from '../telemetry/status-board';
 import { version } from './command-line';
 
@@ -26,6 +27,7 @@ export interface Told {
   readonly health: ProxyHealth;
   readonly metrics: ProxyMetrics;
   readonly board: StatusBoard;
+  readonly questions: OpenQuestions;
   /** kube-proxy's events. */
   readonly record: (event: ClusterEvent) => void;
   readonly nodeName: string;

@@ -15,7 +15,7 @@ const mostWarnings = 20;
 /** Text of some twenty lines, more where something is wrong. */
 export function printStatus(status: DaemonStatus, withColours: boolean): string {
   const paint = withColours ? coloured : plain;
-  const { version, node, mode, started, now, families, warnings, errors } = status;
+  const { version, node, mode, started, now, families, unanswered, warnings, errors } = status;
   return [
     `vipwire ${version} on ${node}, mode ${mode}, up ${formatAge(started, now)}\n`,
     ...verdicts(status).map(([text, colour]) => `${paint(text, colour)}\n`),
@@ -28,6 +28,7 @@ export function printStatus(status: DaemonStatus, withColours: boolean): string 
     ...printApi(status, paint),
     '\n',
     alignColumns(processRows(status)),
+    ...(unanswered.length === 0 ? [] : [printUnanswered(status)]),
     section('errors', errors, mostErrors, ({ at, message }) => [`${formatAge(at, now)} ago`, message]),
     section('warnings', warnings, mostWarnings, ({ at, object, message }) => [
       `${formatAge(at, now)} ago`,
@@ -124,6 +125,14 @@ function processRows({ memory, drift, now }: DaemonStatus): string[][] {
     ['memory', `${formatBytes(memory.residentBytes)} resident, ${formatBytes(memory.heapBytes)} of the heap in use`],
     ['drift repairs', `${drift.repairs}${last}`],
   ];
+}
+
+function printUnanswered({ unanswered, now }: DaemonStatus): string {
+  return section('unanswered', unanswered, mostErrors, ({ since, question, reason, times }) => [
+    `for ${formatAge(since, now)}`,
+    question,
+    `asked ${times} times: ${reason}`,
+  ]);
 }
 
 function table(

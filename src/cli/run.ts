@@ -20,6 +20,7 @@ import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
+import { OpenQuestions } from '../telemetry/open-questions';
 import { StatusBoard } from '../telemetry/status-board';
 import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
@@ -43,11 +44,12 @@ export async function run(invocation: RunInvocation): Promise<number> {
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
 
   const metrics = new ProxyMetrics(version, configuration.mode, readProcessUsage);
-  const board = new StatusBoard();
+  const questions = new OpenQuestions(log, (question) => metrics.unansweredQuestions.inc({ question }));
+  const board = new StatusBoard(Date.now, questions);
   const source = await openSource(invocation, configuration, nodeName, log, { metrics, board });
   return invocation.dryRun
     ? dryRun(invocation, configuration, nodeName, source, log, metrics)
-    : serve({ invocation, effective, nodeName, source, log, metrics, board });
+    : serve({ invocation, effective, nodeName, source, log, metrics, board, questions });
 }
 
 async function openSource(

@@ -61,6 +61,8 @@ function showStatus(s) {
     [['Drift repairs'], [count(s.drift.repairs) + (s.drift.last ? ', the last ' + age(s.drift.last, s.now) + ' ago' : '')]],
   ]);
   const trouble = [
+    ...s.unanswered.map((q) =>
+      [['unanswered', 'warn'], ['for ' + age(q.since, s.now), 'dim'], [q.question, 'name'], [q.reason]]),
     ...s.errors.map((e) => [['error', 'bad'], [age(e.at, s.now) + ' ago', 'dim'], ['', 'name'], [e.message]]),
     ...s.warnings.map((w) => [['warning', 'warn'], [age(w.at, s.now) + ' ago', 'dim'], [w.object, 'name'], [w.message]]),
   ];

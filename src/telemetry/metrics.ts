@@ -191,6 +191,12 @@ export class ProxyMetrics {
     'reason',
     'ip_family',
   );
+  /** `question` is a fixed phrase, as the log has it. */
+  readonly unansweredQuestions = this.counter(
+    'vipwire_unanswered_questions_total',
+    'Questions to the machine or the API server that could not be answered; they are asked again',
+    'question',
+  );
   readonly writeErrors = this.counter(
     'vipwire_write_errors_total',
     'Writes to the kernel that failed',

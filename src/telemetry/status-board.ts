@@ -2,6 +2,7 @@
 import type { Family } from '../model/address';
 import type { ClusterWarning } from '../model/cluster';
 import type { AnsweredRequest } from './metrics';
+import type { OpenQuestions } from './open-questions';
 import type { ApiStatus, DaemonStatus, FamilyStatus, WarningStatus, WatchStatus } from './status';
 import { SyncHistory } from './sync-history';
 
@@ -53,7 +54,10 @@ export class StatusBoard {
   /** Why no rules are written yet: whoever starts the daemon knows. */
   waitingFor: () => readonly string[] = () => ['it starts'];
 
-  constructor(private readonly now: () => number = Date.now) {}
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly questions?: OpenQuestions,
+  ) {}
 
   queued(family: Family): void {
     this.of(family).pendingSinceMs ??= this.now();
@@ -145,6 +149,12 @@ export class StatusBoard {
       watches: Object.fromEntries(watches),
       api: this.api,
       drift: { repairs: this.repairs, ...(this.repairedMs === undefined ? {} : { last: iso(this.repairedMs) }) },
+      unanswered: (this.questions?.list() ?? []).map(({ question, reason, sinceMs, times }) => ({
+        question,
+        reason,
+        since: iso(sinceMs),
+        times,
+      })),
       errors: this.errors,
       warnings: [...this.warnings.values()]
         .flat()

@@ -17,6 +17,8 @@ export interface DaemonStatus {
   readonly watches: Readonly<Record<string, WatchStatus>>;
   readonly api: ApiStatus;
   readonly drift: { readonly repairs: number; readonly last?: string };
+  /** What the machine or the API server cannot be asked just now, and is asked again. */
+  readonly unanswered: readonly UnansweredStatus[];
   /** The newest first. */
   readonly errors: readonly { readonly at: string; readonly message: string }[];
   /** By object, the newest first; what is known to be put right is gone. */
@@ -57,6 +59,13 @@ export interface ApiStatus {
   /** Requests without an answer, or refused, one after the other; and how the last ended. */
   readonly failures: number;
   readonly lastFailure?: string;
+}
+
+export interface UnansweredStatus {
+  readonly question: string;
+  readonly reason: string;
+  readonly since: string;
+  readonly times: number;
 }
 
 export interface WarningStatus {

@@ -28,6 +28,7 @@ const well: DaemonStatus = {
   },
   api: { host: '10.0.0.1:6443', failures: 0, lastAnswer: '2026-01-02T03:04:01.000Z' },
   drift: { repairs: 0 },
+  unanswered: [],
   errors: [],
   warnings: [],
   memory: { residentBytes: 170 << 20, heapBytes: 80 << 20 },
