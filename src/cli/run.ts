@@ -18,7 +18,8 @@ import { ProxyHealth } from '../servers/proxy-health';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
-import { createLogger } from '../telemetry/logger';
+import { boundedWriter } from '../telemetry/bounded-writer';
+import { type AdjustableLogger, createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
 import { OpenQuestions } from '../telemetry/open-questions';
 import { StatusBoard } from '../telemetry/status-board';
@@ -38,7 +39,10 @@ import { openTables } from './tables';
 export async function run(invocation: RunInvocation): Promise<number> {
   const effective = await effectiveConfiguration(invocation.flags, readTextFile);
   const { configuration, warnings } = effective;
-  const log = createLogger(configuration.logging);
+  const write = boundedWriter(process.stderr, (dropped) =>
+    log.warn({ dropped }, 'lines of the log were dropped: nobody read them'),
+  );
+  const log: AdjustableLogger = createLogger(configuration.logging, write);
   for (const warning of warnings) log.warn(warning);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');

@@ -1,5 +1,7 @@
-/** Log lines as kube-proxy writes them: klog's text, or the JSON of Kubernetes' components. */
+/** The log: pino decides what is told and how values become text; klog.ts has the form of a line. */
 import { basename } from 'node:path';
+import { pino } from 'pino';
+import { type Level, type LogEntry, printJson, printText } from './klog';
 import type { LogFields, Logger } from './log';
 
 export interface LogSettings {
@@ -13,47 +15,49 @@ export interface AdjustableLogger extends Logger {
   adjust(settings: Partial<LogSettings>): void;
 }
 
-type Level = keyof Logger;
+/** What no line may hold, at the top or one level below it. */
+const secrets = ['token', 'password', 'authorization', 'Authorization'].flatMap((key) => [key, `*.${key}`]);
 
-/** An error has no verbosity: by that it is told in JSON. */
-const levels: Readonly<Record<Level, { readonly letter: string; readonly v?: number }>> = {
-  error: { letter: 'E' },
-  warn: { letter: 'W', v: 0 },
-  info: { letter: 'I', v: 0 },
-  debug: { letter: 'I', v: 4 },
-  trace: { letter: 'I', v: 6 },
-};
-
-interface Entry {
+/** What pino hands over: one line of JSON. Fields stand apart, so that none can pass for one of pino's own. */
+interface PinoLine {
   readonly level: Level;
-  readonly at: Date;
-  /** `vipwire.cjs:1234`: where the line was asked for. */
-  readonly caller: string;
-  readonly message: string;
-  readonly fields: LogFields;
+  readonly time: number;
+  readonly msg?: string;
+  readonly fields?: LogFields & { readonly caller?: string };
 }
 
 /**
- * One line an entry, written at once, to stderr.
- * text: `I0102 03:04:05.678000   12345 run.ts:85] "synced" family="IPv4" services=3`;
- * json: `{"ts":1767323045678,"caller":"run.ts:85","msg":"synced","v":0,"family":"IPv4","services":3}`.
- * @param write where lines go, newline included, in the place of stderr.
+ * One line per entry, written at once.
+ * @param write where lines go, newline included; stderr unless given.
  */
 export function createLogger(settings: LogSettings, write = writeToStderr): AdjustableLogger {
-  let { verbosity, format } = settings;
+  let { format } = settings;
+  const print = (line: string): void => {
+    write(`${(format === 'json' ? printJson : printText)(parseLine(line))}\n`);
+  };
+  const log = pino(
+    {
+      level: levelOf(settings.verbosity),
+      base: null,
+      nestedKey: 'fields',
+      redact: { paths: secrets, censor: '[redacted]' },
+      formatters: { level: (level) => ({ level }), log: plainErrors },
+    },
+    { write: print },
+  );
   const method = (level: Level): Logger[Level] => {
-    const { v = 0 } = levels[level];
-    const log = (first: LogFields | string, message?: string): void => {
-      if (v > verbosity) return;
-      const print = format === 'json' ? printJson : printText;
-      const entry =
-        typeof first === 'string' ? { message: first, fields: {} } : { message: message ?? '', fields: first };
-      write(`${print({ ...entry, level, at: new Date(), caller: findCaller(log) })}\n`);
+    const tell = (first: LogFields | string, message?: string): void => {
+      if (!log.isLevelEnabled(level)) return;
+      const [fields, text] = typeof first === 'string' ? [{}, first] : [first, message ?? ''];
+      log[level]({ caller: findCaller(tell), ...fields }, text);
     };
-    return log;
+    return tell;
   };
   return {
-    adjust: (next) => ({ verbosity = verbosity, format = format } = next),
+    adjust: (next) => {
+      format = next.format ?? format;
+      if (next.verbosity !== undefined) log.level = levelOf(next.verbosity);
+    },
     error: method('error'),
     warn: method('warn'),
     info: method('info'),
@@ -62,11 +66,28 @@ export function createLogger(settings: LogSettings, write = writeToStderr): Adju
   };
 }
 
+function levelOf(verbosity: number): Level {
+  if (verbosity >= 6) return 'trace';
+  return verbosity >= 4 ? 'debug' : 'info';
+}
+
 function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
-/** File and line of who called `callee`. */
+/** An error is its message wherever it stands: a line of the log is no place for a stack. */
+function plainErrors(fields: LogFields): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? value.message : value]),
+  );
+}
+
+function parseLine(line: string): LogEntry {
+  const { level, time, msg = '', fields: { caller = 'unknown:1', ...fields } = {} } = JSON.parse(line) as PinoLine;
+  return { level, timeMs: time, caller, message: msg, fields };
+}
+
+/** File and line of whoever called `callee`. */
 function findCaller(callee: (...args: never[]) => unknown): string {
   const holder: { stack?: string } = {};
   const { stackTraceLimit } = Error;
@@ -75,37 +96,4 @@ function findCaller(callee: (...args: never[]) => unknown): string {
   Error.stackTraceLimit = stackTraceLimit;
   const [, path = 'unknown', line = '1'] = /\(?([^\s(]+):(\d+):\d+\)?$/.exec(holder.stack ?? '') ?? [];
   return `${basename(path)}:${line}`;
-}
-
-function printText({ level, at, caller, message, fields }: Entry): string {
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const day = two(at.getMonth() + 1) + two(at.getDate());
-  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':');
-  const micros = `${String(at.getMilliseconds()).padStart(3, '0')}000`;
-  const header = `${levels[level].letter}${day} ${time}.${micros} ${String(process.pid).padStart(7)} ${caller}]`;
-  const pairs = Object.entries(fields).flatMap(([key, value]) =>
-    value === undefined ? [] : `${key}=${printValue(value)}`,
-  );
-  return [header, JSON.stringify(message), ...pairs].join(' ');
-}
-
-/** Text in quotes, of several lines as a block; an error is its message; lists and objects as JSON. */
-function printValue(value: unknown): string {
-  const plain = value instanceof Error ? value.message : value;
-  if (typeof plain !== 'string' || !plain.includes('\n')) return JSON.stringify(plain);
-  return `<\n${plain.replaceAll(/^/gm, '\t')}\n >`;
-}
-
-function printJson({ level, at, caller, message, fields }: Entry): string {
-  const { v } = levels[level];
-  const plain = Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? value.message : value]);
-  return JSON.stringify({
-    ts: at.getTime(),
-    caller,
-    msg: message,
-    ...(v === undefined ? {} : { v }),
-    // Kubernetes' components have no word for it.
-    ...(level === 'warn' ? { level } : {}),
-    ...Object.fromEntries(plain),
-  });
 }

@@ -82,3 +82,26 @@ test.each([
   });
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(levels);
 });
+
+test('no line holds a secret', () => {
+  const lines = written({ format: 'text' }, (log) => {
+    log.warn({ token: 'abc', headers: { Authorization: 'Bearer abc' } }, 'refused');
+  });
+  expect(lines.join('')).toContain('token="[redacted]" headers={"Authorization":"[redacted]"}');
+});
+
+test('a field cannot pass for the level, the time or the place of a line', () => {
+  const [line = ''] = written({ format: 'text' }, (log) => log.warn({ level: 'info', time: 0, msg: 'x' }, 'm'));
+  expect(line).toMatch(/^W\d{4} .* logger\.test\.ts:\d+\] "m" level="info" time=0 msg="x"\n$/);
+});
+
+test('another verbosity and format count from the next line on', () => {
+  const lines: string[] = [];
+  const log = createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(line));
+  log.debug('before');
+  log.adjust({ verbosity: 4 });
+  log.debug('json');
+  log.adjust({ format: 'text' });
+  log.debug('text');
+  expect(lines.map((line) => line.charAt(0))).toEqual(['{', 'I']);
+});
