@@ -8,6 +8,7 @@
  */
 import { type Family, addressBits, addressWidth, formatAddress } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
+import { type DispatchEntry, DispatchKeys, lowerBound } from './dispatch-keys';
 import { hash16, maxChainName, protocolName } from './names';
 
 const leafSize = 16;
@@ -16,20 +17,9 @@ const inlineSize = 2;
 const digitBits = 2;
 const radix = 4;
 const portDigits = 16 / digitBits;
+const afterEveryDigit = '9';
 const protocolDigits: Readonly<Record<Protocol, string>> = { TCP: '0', UDP: '1', SCTP: '2' };
 const protocolOfDigit: Readonly<Record<string, Protocol>> = { '0': 'TCP', '1': 'UDP', '2': 'SCTP' };
-
-export interface DispatchEntry {
-  /** '' in a tree of ports. */
-  readonly address: string;
-  readonly protocol: Protocol;
-  readonly port: number;
-  /** Who claims it: of several claims to one key the first in order serves. */
-  readonly owner: string;
-  /** The rule's comment and what follows its matches: `-j KUBE-SVC-...`. */
-  readonly comment: string;
-  readonly action: string;
-}
 
 export interface DispatchOptions {
   readonly family: Family;
@@ -50,17 +40,22 @@ interface Span {
   readonly high: number;
   /** As long as the entries agree. */
   readonly prefix: string;
-  /** Up to the digit at which the parent branched. */
-  readonly digitPrefix: string;
 }
 
-type Render = () => readonly string[];
+/** A chain as it is now. */
+interface RenderedChain {
+  readonly rules: readonly string[];
+  /** The chains that it jumps to. */
+  readonly below: readonly string[];
+}
+
+const nothingBelow: readonly string[] = [];
 
 export class DispatchTree {
-  /** Sorted; the tree is read off it. */
-  private keys: string[] = [];
-  /** Claims to each key, sorted by owner. */
-  private readonly claims = new Map<string, DispatchEntry[]>();
+  /** The tree is read off its keys. */
+  private readonly entries = new DispatchKeys((entry) => this.keyOf(entry));
+  /** Every chain that there is -> the chains that it jumps to. */
+  private readonly below = new Map<string, readonly string[]>();
   private readonly addressDigits: number;
 
   constructor(private readonly options: DispatchOptions) {
@@ -69,27 +64,62 @@ export class DispatchTree {
 
   /** Keys that are served. */
   get size(): number {
-    return this.keys.length;
+    return this.entries.sorted.length;
   }
 
   /** Replaces entries and renders what that changes. Taking away an entry that is not there is no error. */
   update(removed: readonly DispatchEntry[], added: readonly DispatchEntry[]): ChangedChains {
-    const touched = [...new Set([...removed, ...added].map((entry) => this.keyOf(entry)))];
-    const before = this.chainsOf(touched);
-    this.replace(removed, added);
-    const after = this.chainsOf(touched);
+    const { rendered, untouched } = this.renderTouched(this.entries.replace(removed, added));
     const changed: ChangedChains = new Map();
-    // Where the root branches earlier than before, its chains are those of a new one between.
-    const below = new Set(
-      after.neighbours.flatMap((span) => this.chainBranches(span)).map(({ prefix }) => this.chainName(prefix)),
-    );
-    for (const [name] of [...before.onPath, ...before.beside])
-      if (!after.onPath.has(name) && !after.beside.has(name) && !below.has(name)) changed.set(name, undefined);
-    for (const [name, render] of after.onPath) changed.set(name, render());
-    // An entry that makes or ends a branching point gives its neighbours another parent, and one of them a chain or none.
-    for (const [name, render] of after.beside)
-      if (!before.onPath.has(name) && !before.beside.has(name)) changed.set(name, render());
+    for (const name of this.chainsGone(rendered, untouched)) {
+      changed.set(name, undefined);
+      this.below.delete(name);
+    }
+    for (const [name, { rules, below }] of rendered) {
+      changed.set(name, rules);
+      this.below.set(name, below);
+    }
     return changed;
+  }
+
+  /**
+   * The chains from the root down to where nothing changed. What a chain holds, and what all below it hold, follows from the keys that
+   * begin with its prefix: one that was there before, and has none of the touched keys, is as it was with all below it.
+   */
+  private renderTouched(touched: readonly string[]): {
+    readonly rendered: ReadonlyMap<string, RenderedChain>;
+    readonly untouched: ReadonlySet<string>;
+  } {
+    const rendered = new Map<string, RenderedChain>();
+    const untouched = new Set<string>();
+    const visit = (name: string, span: Span, from: number, to: number): void => {
+      const branches = this.chainBranches(span);
+      const names = branches.map(({ prefix }) => this.chainName(prefix));
+      rendered.set(name, { rules: this.rulesOf(span), below: names.length === 0 ? nothingBelow : names });
+      for (const [i, branch] of branches.entries()) {
+        const child = names[i] ?? '';
+        const low = lowerBound(touched, branch.prefix, from, to);
+        const high = lowerBound(touched, branch.prefix + afterEveryDigit, low, to);
+        if (low < high || !this.below.has(child)) visit(child, branch, low, high);
+        else untouched.add(child);
+      }
+    };
+    visit(this.options.root, this.span(0, this.size, ''), 0, touched.length);
+    return { rendered, untouched };
+  }
+
+  /** Of the chains that were below the root, those that nothing leads to any more. */
+  private chainsGone(rendered: ReadonlyMap<string, RenderedChain>, untouched: ReadonlySet<string>): readonly string[] {
+    const gone: string[] = [];
+    const visit = (name: string): void => {
+      for (const child of this.below.get(name) ?? nothingBelow) {
+        if (untouched.has(child)) continue;
+        if (!rendered.has(child)) gone.push(child);
+        visit(child);
+      }
+    };
+    visit(this.options.root);
+    return gone;
   }
 
   private keyOf(entry: DispatchEntry): string {
@@ -99,87 +129,25 @@ export class DispatchTree {
     return address.padStart(this.addressDigits, '0') + protocolDigits[entry.protocol] + port;
   }
 
-  private replace(removed: readonly DispatchEntry[], added: readonly DispatchEntry[]): void {
-    const gone = new Set<string>();
-    for (const entry of removed) {
-      const key = this.keyOf(entry);
-      const rest = this.claims.get(key)?.filter((claim) => claim.owner !== entry.owner);
-      if (rest === undefined) continue;
-      this.claims.set(key, rest);
-      if (rest.length === 0) gone.add(key);
-    }
-    const come: string[] = [];
-    for (const entry of added) {
-      const key = this.keyOf(entry);
-      const others = this.claims.get(key);
-      if (others === undefined) come.push(key);
-      gone.delete(key);
-      const claims = [...(others ?? []).filter((claim) => claim.owner !== entry.owner), entry];
-      this.claims.set(key, claims.length === 1 ? claims : claims.sort((a, b) => (a.owner < b.owner ? -1 : 1)));
-    }
-    for (const key of gone) this.claims.delete(key);
-    if (gone.size + come.length > 32) {
-      this.keys = [...this.keys.filter((key) => !gone.has(key)), ...come].sort();
-      return;
-    }
-    for (const key of gone) this.keys.splice(this.lowerBound(key), 1);
-    for (const key of come) this.keys.splice(this.lowerBound(key), 0, key);
-  }
-
-  /** The first index whose key is not before this text. */
-  private lowerBound(text: string, low = 0, high = this.keys.length): number {
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.keys[middle] ?? '') < text) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   private span(low: number, high: number, digitPrefix: string): Span {
-    const first = this.keys[low] ?? '';
-    const last = this.keys[high - 1] ?? '';
+    const keys = this.entries.sorted;
+    const first = keys[low] ?? '';
+    const last = keys[high - 1] ?? '';
     let length = digitPrefix.length;
     while (length < first.length && first[length] === last[length]) length++;
-    return { low, high, prefix: first.slice(0, length), digitPrefix };
+    return { low, high, prefix: first.slice(0, length) };
   }
 
   private branches(span: Span): Span[] {
+    const keys = this.entries.sorted;
     const out: Span[] = [];
     for (let low = span.low; low < span.high; ) {
-      const digitPrefix = (this.keys[low] ?? '').slice(0, span.prefix.length + 1);
-      // '9' comes after every digit.
-      const high = this.lowerBound(`${digitPrefix}9`, low, span.high);
+      const digitPrefix = (keys[low] ?? '').slice(0, span.prefix.length + 1);
+      const high = lowerBound(keys, digitPrefix + afterEveryDigit, low, span.high);
       out.push(this.span(low, high, digitPrefix));
       low = high;
     }
     return out;
-  }
-
-  /** The chains on the paths to these keys, with all below one so small that these entries reshape it; and their children. */
-  private chainsOf(keys: readonly string[]): {
-    onPath: Map<string, Render>;
-    beside: Map<string, Render>;
-    neighbours: Span[];
-  } {
-    const neighbours: Span[] = [];
-    const onPath = new Map<string, Render>();
-    const beside = new Map<string, Render>();
-    const visit = (name: string, span: Span, wanted: readonly string[]): void => {
-      onPath.set(name, () => this.rulesOf(span));
-      const all = span.high - span.low <= leafSize + wanted.length;
-      for (const branch of this.chainBranches(span)) {
-        const within = all ? wanted : wanted.filter((key) => key.startsWith(branch.digitPrefix));
-        const child = this.chainName(branch.prefix);
-        if (within.length > 0) visit(child, branch, within);
-        else {
-          neighbours.push(branch);
-          beside.set(child, () => this.rulesOf(branch));
-        }
-      }
-    };
-    visit(this.options.root, this.span(0, this.keys.length, ''), keys);
-    return { onPath, beside, neighbours };
   }
 
   /** The branches that are chains of their own. */
@@ -198,8 +166,8 @@ export class DispatchTree {
   }
 
   private leafRules({ low, high }: Span): string[] {
-    return this.keys.slice(low, high).flatMap((key) => {
-      const entry = this.claims.get(key)?.[0];
+    return this.entries.sorted.slice(low, high).flatMap((key) => {
+      const entry = this.entries.first(key);
       if (entry === undefined) return [];
       const host = `${entry.address}/${addressWidth(this.options.family)}`;
       if (this.options.by === 'hairpin') return [`-s ${host} -d ${host} ${entry.action}`];

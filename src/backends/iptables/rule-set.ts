@@ -13,7 +13,8 @@ import {
   servicePortName,
 } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
-import { type ChangedChains, type DispatchEntry, DispatchTree } from './dispatch-tree';
+import type { DispatchEntry } from './dispatch-keys';
+import { type ChangedChains, DispatchTree } from './dispatch-tree';
 import { hairpinChain, type IptablesSettings, renderFilterBase, renderJumps, renderNatBase } from './fixed-chains';
 import { isForwarded, renderServiceChains, type ServiceChainNames, serviceChainNames } from './service-chains';
 

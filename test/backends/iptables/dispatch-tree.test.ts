@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { type DispatchEntry, type DispatchOptions, DispatchTree } from '../../../src/backends/iptables/dispatch-tree';
+import type { DispatchEntry } from '../../../src/backends/iptables/dispatch-keys';
+import { type DispatchOptions, DispatchTree } from '../../../src/backends/iptables/dispatch-tree';
 import { maxChainName } from '../../../src/backends/iptables/names';
 import { cidrContains, parseCidr } from '../../../src/model/address';
 
