@@ -1,4 +1,7 @@
-/** A kernel with IPVS in memory: virtual servers, ipsets, kube-ipvs0 and iptables, each as the drivers see it. */
+/**
+ * A kernel with IPVS in memory: virtual servers, ipsets, kube-ipvs0 and iptables, each as the drivers see it. A rule that matches a set
+ * which is not there is refused, and so is the end of a set that a rule matches.
+ */
 import type { IpvsKernel } from '../../src/backends/ipvs/backend';
 import { SetParser } from '../../src/backends/ipvs/ipset-text';
 import type { ServerWrite } from '../../src/backends/ipvs/virtual-server';
@@ -28,7 +31,10 @@ export class FakeIpvs implements IpvsKernel {
   constructor(private readonly family: Family = 'IPv4') {
     const restore = this.tables.restore.bind(this.tables);
     this.tables.restore = async (input) => {
+      for (const set of setsIn(input)) if (!this.ipset.sets.has(set)) throw new Error(`Set ${set} doesn't exist.`);
       await restore(input);
+      this.ipset.inUse.clear();
+      for (const set of setsIn(this.tables.print())) this.ipset.inUse.add(set);
       this.writes.push('rules');
       this.afterWrite?.();
     };
@@ -135,4 +141,9 @@ export class FakeIpvs implements IpvsKernel {
 
 function printServer({ options, weights }: FakeServer): string {
   return [options, ...[...weights].map(([destination, weight]) => `${destination} ${weight}`).sort()].join('\n');
+}
+
+/** Those that rules match or map by. */
+function setsIn(rules: string): ReadonlySet<string> {
+  return new Set([...rules.matchAll(/ --(?:match|map)-set (\S+)/g)].map(([, set = '']) => set));
 }
