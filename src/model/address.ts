@@ -48,8 +48,10 @@ function parseIPv6(text: string): bigint | undefined {
         if (v4 === undefined) return undefined;
         groups.push(v4 >> 16n, v4 & 0xffffn);
       } else {
-        if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
-        groups.push(BigInt(`0x${part}`));
+        // Leading zeros do not count, as in ParseIPSloppy.
+        const [, digits] = /^0*([0-9a-fA-F]{1,4})$/.exec(part) ?? [];
+        if (digits === undefined) return undefined;
+        groups.push(BigInt(`0x${digits}`));
       }
     }
     return groups;
@@ -118,7 +120,7 @@ export function parseAddress(text: string): string | undefined {
 
 /** `10.0.0.0/8`, host bits cleared; undefined where it is no CIDR. A bare address is none. */
 export function parseCidr(text: string): Cidr | undefined {
-  const [, addressText = '', prefixText = ''] = /^([\d.:a-fA-F]{1,64})\/(\d{1,3})$/.exec(text) ?? [];
+  const [, addressText = '', prefixText = ''] = /^([\d.:a-fA-F]{1,64})\/0*(\d{1,3})$/.exec(text) ?? [];
   const family = familyOf(addressText);
   const bits = family === 'IPv4' ? parseIPv4(addressText) : parseIPv6(addressText);
   const prefix = Number(prefixText);

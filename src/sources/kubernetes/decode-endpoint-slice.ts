@@ -5,6 +5,7 @@ import {
   decodeIdentity,
   fieldsOf,
   isLabel,
+  isLabelValue,
   isPort,
   isSubdomain,
   listOf,
@@ -30,7 +31,7 @@ export function decodeTriggerTime(annotations: Fields): Pick<EndpointSlice, 'las
 /** `Kind/name`; joined, for a concatenated string would keep its parts alive. */
 export function decodeTarget(value: unknown): string {
   const { kind, name } = fieldsOf(value);
-  const isFit = /^[A-Za-z]{1,63}$/.test(textOf(kind)) && isSubdomain(textOf(name));
+  const isFit = /^[A-Za-z][A-Za-z0-9]{0,62}$/.test(textOf(kind)) && isSubdomain(textOf(name));
   return isFit ? [kind, name].join('/') : '';
 }
 
@@ -60,6 +61,11 @@ function decodeHints(values: unknown): readonly string[] {
   );
 }
 
+/** A condition that is there and cannot be read brings no traffic. */
+function isTrueOrAbsent(condition: unknown): boolean {
+  return condition === undefined || condition === null || condition === true;
+}
+
 /** `serving` that is absent is true, whatever `ready` says (kube-proxy). */
 function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: WarnOf): SliceEndpoint | undefined {
   const fields = fieldsOf(value);
@@ -74,8 +80,8 @@ function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: W
   const hints = fieldsOf(fields.hints);
   return {
     address,
-    ready: conditions.ready !== false,
-    serving: conditions.serving !== false,
+    ready: isTrueOrAbsent(conditions.ready),
+    serving: isTrueOrAbsent(conditions.serving),
     terminating: conditions.terminating === true,
     nodeName: decodeNodeName(fields.nodeName),
     zone: share(textOf(fields.zone)),
@@ -100,7 +106,12 @@ export function decodeEndpointSlice(object: unknown, warn: Warn): EndpointSlice 
   }
   const serviceName = textOf(identity.labels[serviceNameLabel]);
   if (!isLabel(serviceName)) {
-    identity.warn('no-service-name', `its label ${serviceNameLabel} names no Service: ignored`);
+    // The API server takes slices without the label, and any label value: they are somebody else's, and no Service has them.
+    if (!isLabelValue(serviceName))
+      identity.warn(
+        'no-service-name',
+        `its label ${serviceNameLabel} is ${quote(serviceName)}, no label value: ignored`,
+      );
     return undefined;
   }
   return {

@@ -30,14 +30,21 @@ export function quote(value: unknown): string {
   return value === undefined || value === null ? 'nothing' : Array.isArray(value) ? 'a list' : 'an object';
 }
 
+const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+
 /** RFC 1123 label: names of namespaces, Services and ports, which end in rules' comments. */
 export function isLabel(text: string): boolean {
-  return text.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(text);
+  return text.length <= 63 && labelPattern.test(text);
 }
 
-/** RFC 1123 subdomain: names of slices and Nodes. */
+/** Names of slices, Endpoints, Nodes and pods. Kubernetes limits the whole, and not the parts between the dots. */
 export function isSubdomain(text: string): boolean {
-  return text.length <= 253 && text.split('.').every(isLabel);
+  return text.length <= 253 && text.split('.').every((part) => labelPattern.test(part));
+}
+
+/** The value of a label, which may be empty. */
+export function isLabelValue(text: string): boolean {
+  return text.length <= 63 && /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/.test(text);
 }
 
 export function isPort(value: unknown): value is number {

@@ -16,7 +16,8 @@ export function decodeNode(object: unknown, warn: Warn): Node | undefined {
   const addresses = listOf(fieldsOf(status).addresses).map(fieldsOf);
   const ofType = (wanted: string): unknown[] =>
     addresses.filter(({ type }) => type === wanted).map(({ address }) => address);
-  const cidrTexts = listOf(podCIDRs).length > 0 || podCIDR === undefined ? listOf(podCIDRs) : [podCIDR];
+  const hasNoOther = listOf(podCIDRs).length > 0 || (podCIDR ?? '') === '';
+  const cidrTexts = hasNoOther ? listOf(podCIDRs) : [podCIDR];
   const deletionTimestamp = fieldsOf(metadata).deletionTimestamp ?? '';
   return {
     kind: 'Node',

@@ -33,7 +33,7 @@ function whyNotProxied(labels: Fields, spec: Fields): NotProxied | undefined {
 /** Which of spec.clusterIPs is of which family, spec.ipFamilies tells; without it spec.clusterIP is all there is. */
 function decodeClusterIPs(spec: Fields, warn: WarnOf): Service['clusterIPs'] {
   const listed = listOf(spec.clusterIPs);
-  const first = spec.clusterIP ?? listed[0];
+  const first = textOf(spec.clusterIP) === '' ? listed[0] : spec.clusterIP;
   const ipFamilies = listOf(spec.ipFamilies);
   const texts = ipFamilies.length === 0 || listed.length === 0 ? [first] : listed.slice(0, ipFamilies.length);
   const clusterIPs: Partial<Record<Family, string>> = {};

@@ -424,7 +424,7 @@ describe('what is wrong in a stream', () => {
     const server = await fake();
     server.put(slice('cart-1', '10.0.0.1'));
     const watching = await synced(server);
-    server.put({ ...slice('cart-1', '10.0.0.1'), metadata: { name: 'cart-1', namespace: 'shop' } });
+    server.put({ ...slice('cart-1', '10.0.0.1'), addressType: 'IPX' });
     await until(() => addressesOf(watching).length === 0);
     expect(watching.warnings).toEqual([expect.objectContaining({ object: 'EndpointSlice shop/cart-1' })]);
   });
