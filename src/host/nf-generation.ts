@@ -14,15 +14,20 @@ export class NfGeneration {
   readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
 
   /** A 32-bit number that wraps past 0. Throws NetlinkError, or NetlinkUnavailableError where the addon cannot load. */
-  async readGeneration(): Promise<number> {
-    const answer = await this.#socket.request(getGeneration, 0, Buffer.alloc(nfgenmsgBytes));
-    const payload = answer[0]?.payload ?? Buffer.alloc(0);
-    const at = findAttribute(payload, nfgenmsgBytes, payload.length, generationId);
-    if (at < 0) throw new TypeError('nf_tables told no generation');
-    return payload.readUInt32BE(at);
+  readGeneration(): Promise<number> {
+    return readGeneration(this.#socket);
   }
 
   close(): void {
     this.#socket.close();
   }
+}
+
+/** The same, by a socket of one's own. */
+export async function readGeneration(socket: NetlinkSocket): Promise<number> {
+  const answer = await socket.request(getGeneration, 0, Buffer.alloc(nfgenmsgBytes));
+  const payload = answer[0]?.payload ?? Buffer.alloc(0);
+  const at = findAttribute(payload, nfgenmsgBytes, payload.length, generationId);
+  if (at < 0) throw new TypeError('nf_tables told no generation');
+  return payload.readUInt32BE(at);
 }
