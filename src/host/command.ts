@@ -1,5 +1,5 @@
 /** Runs the host's tools, never through a shell. */
-import { execa } from 'execa';
+import { type ToolEnd, ToolProcess } from './tool-process';
 
 export interface CommandResult {
   readonly stdout: string;
@@ -8,25 +8,35 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly input?: string;
+  /** From the moment at which it has its input. Without it: defaultLimitMs. */
   readonly timeoutMs?: number;
   /** Called with each line of stdout, which is then not kept: CommandResult.stdout is ''. */
   readonly onLine?: (line: string) => void;
+  /** All of its environment, for what is no tool of the kernel. Without it: PATH and LC_ALL. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
+
+/** No tool is waited for without a limit. */
+export const defaultLimitMs = 30_000;
 
 /** A tool that failed: its name, exit code, first line of stderr and duration are the message. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   constructor(
     readonly command: string,
+    /** undefined where it did not end by itself, or never started. */
     readonly exitCode: number | undefined,
     readonly stderr: string,
     readonly durationMs: number,
     /** The tool is not on this machine. */
     readonly notFound: boolean,
+    /** It was ended after so long. What it had done by then is not known. */
+    readonly limitMs?: number,
   ) {
     const firstLine = stderr.split('\n').find((line) => line.trim() !== '');
-    const why = notFound ? 'not found' : `exit ${exitCode ?? 'by signal'} after ${Math.round(durationMs)} ms`;
-    super(`${command}: ${why}${firstLine === undefined ? '' : `: ${firstLine.trim()}`}`);
+    const ended = `exit ${exitCode ?? 'by signal'} after ${Math.round(durationMs)} ms`;
+    const why = limitMs === undefined ? ended : `did not end within ${limitMs / 1000} s`;
+    super(`${command}: ${notFound ? 'not found' : why}${firstLine === undefined ? '' : `: ${firstLine.trim()}`}`);
   }
 }
 
@@ -34,47 +44,32 @@ export class CommandError extends Error {
 export type RunCommand = (file: string, args: readonly string[], options?: CommandOptions) => Promise<CommandResult>;
 
 export const runCommand: RunCommand = (file, args, options = {}) =>
-  startCommand(file, args, options).finish(options.input);
+  finish(file, new ToolProcess(file, args, options.input !== undefined, options.environment), options);
 
-/** A command that has been started; its input may come later. */
-export interface StartedCommand {
-  /** It ended before it was given its input. */
-  readonly hasEnded: () => boolean;
-  /** Gives the input, '' for none, and waits for the end. Throws CommandError. */
-  finish(input?: string): Promise<CommandResult>;
+async function finish(file: string, tool: ToolProcess, options: CommandOptions): Promise<CommandResult> {
+  const { input = '', timeoutMs = defaultLimitMs, onLine } = options;
+  const startedMs = performance.now();
+  const end = await tool.finish(input, timeoutMs, onLine);
+  const durationMs = performance.now() - startedMs;
+  if (end.kind !== 'exit' || end.code !== 0) throw errorOf(file, end, tool.stderr, durationMs);
+  return { stdout: tool.stdout, durationMs };
 }
 
-function startCommand(file: string, args: readonly string[], options: CommandOptions): StartedCommand {
-  const child = execa(file, args, {
-    env: { LC_ALL: 'C' },
-    stdin: options.input === undefined ? 'ignore' : 'pipe',
-    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
-    buffer: { stdout: options.onLine === undefined, stderr: true },
-    maxBuffer: 1 << 30,
-    stripFinalNewline: false,
-    reject: false,
-    // A terminating agent finishes the write in hand: its children must not die of the terminal's Ctrl-C or with it.
-    cleanup: false,
-    detached: true,
-  });
-  // A tool that ends before it has read everything says why by its exit code.
-  child.stdin?.on('error', () => undefined);
-  let hasEnded = false;
-  void child.finally(() => (hasEnded = true));
-  const finish = async (input?: string): Promise<CommandResult> => {
-    const startedMs = performance.now();
-    child.stdin?.end(input ?? '');
-    if (options.onLine !== undefined) for await (const line of child) options.onLine(line);
-    const result = await child;
-    const durationMs = performance.now() - startedMs;
-    if (result.failed) {
-      const notFound = result.code === 'ENOENT';
-      const message = result.stderr === '' && !notFound ? (result.originalMessage ?? '') : result.stderr;
-      throw new CommandError(file, result.exitCode, message, durationMs, notFound);
-    }
-    return { stdout: options.onLine === undefined ? result.stdout : '', durationMs };
-  };
-  return { hasEnded: () => hasEnded, finish };
+function errorOf(file: string, end: ToolEnd, stderr: string, durationMs: number): CommandError {
+  switch (end.kind) {
+    case 'exit':
+      return new CommandError(file, end.code, stderr, durationMs, false);
+    case 'signal':
+      return new CommandError(file, undefined, stderr === '' ? end.signal : stderr, durationMs, false);
+    case 'not found':
+      return new CommandError(file, undefined, '', durationMs, true);
+    case 'not started':
+      return new CommandError(file, undefined, `it cannot be started: ${end.reason}`, durationMs, false);
+    case 'too long':
+      return new CommandError(file, undefined, stderr, durationMs, false, end.limitMs);
+    case 'too much output':
+      return new CommandError(file, undefined, 'it prints without end', durationMs, false);
+  }
 }
 
 /** From the end of one command to the start of the next like it: not before a round is over, and the next one a second later. */
@@ -99,13 +94,13 @@ export class PreparedCommands {
     kind.running++;
     const { ready } = kind;
     delete kind.ready;
-    const command = ready === undefined || ready.hasEnded() ? startCommand(file, args, options) : ready;
+    const tool = ready === undefined || ready.hasEnded ? new ToolProcess(file, args, true) : ready;
     try {
-      return await command.finish(options.input);
+      return await finish(file, tool, options);
     } finally {
       kind.running--;
       if (kind.running === 0 && !this.isClosed)
-        kind.timer = setTimeout(() => (kind.ready ??= startCommand(file, args, { input: '' })), prepareMs);
+        kind.timer = setTimeout(() => (kind.ready ??= new ToolProcess(file, args, true)), prepareMs);
     }
   };
 
@@ -114,7 +109,7 @@ export class PreparedCommands {
     this.isClosed = true;
     for (const { ready, timer } of this.kinds.values()) {
       clearTimeout(timer);
-      ready?.finish().catch(() => undefined);
+      ready?.finish('', defaultLimitMs).catch(() => undefined);
     }
     this.kinds.clear();
   }
@@ -124,6 +119,6 @@ export class PreparedCommands {
 interface PreparedKind {
   running: number;
   /** Started, and waiting for its input. */
-  ready?: StartedCommand;
+  ready?: ToolProcess;
   timer?: NodeJS.Timeout;
 }

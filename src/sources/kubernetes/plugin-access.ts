@@ -1,6 +1,7 @@
 // By its own path: the package's index brings every API class, and none of them is used.
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { HttpAgent, TlsSettings } from '../../host/http';
+import { askExecPlugin } from './exec-plugin';
 import type { Kubeconfig } from './kubeconfig';
 
 /** What an exec plugin, an auth provider or a proxy adds to a request. */
@@ -26,22 +27,40 @@ function pluginName({ plugin }: Kubeconfig): string {
     : `auth provider ${String(plugin['auth-provider'].name)}`;
 }
 
-/** client-node runs exec plugins without this variable, and some of them then refuse to answer (KEP-541). */
+/** KUBERNETES_EXEC_INFO. */
 function execInfo(config: Kubeconfig, apiVersion: unknown): string {
   const cluster = { server: config.server, 'insecure-skip-tls-verify': config.insecure === true };
   return JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { cluster, interactive: false } });
 }
 
-function userOf(config: Kubeconfig): object {
+/**
+ * What the user has besides the files. Exec plugins are run here: client-node sets no time limit on them, and does not survive one
+ * that cannot be started.
+ */
+async function userOf(config: Kubeconfig): Promise<object> {
   const { plugin } = config;
   if (plugin === undefined || !('exec' in plugin)) return plugin ?? {};
-  const written = Array.isArray(plugin.exec.env) ? (plugin.exec.env as unknown[]) : [];
-  const env = [...written, { name: 'KUBERNETES_EXEC_INFO', value: execInfo(config, plugin.exec.apiVersion) }];
-  return { exec: { ...plugin.exec, env } };
+  const { token, cert, key } = await askExecPlugin(plugin.exec, execInfo(config, plugin.exec.apiVersion));
+  return {
+    ...(token === undefined ? {} : { token }),
+    ...(cert === undefined ? {} : { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) }),
+  };
 }
 
 function base64(pem: string | undefined): string | undefined {
   return pem === undefined ? undefined : Buffer.from(pem).toString('base64');
+}
+
+/** Failures are one line with the plugin's name. */
+async function explained<T>(config: Kubeconfig, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const text = error instanceof Error ? error.message.trim() : String(error);
+    throw new Error(
+      `${pluginName(config)}: ${text === '' ? 'failed and said nothing' : (text.split('\n', 1)[0] ?? '')}`,
+    );
+  }
 }
 
 /** Runs the plugin. Rejects when it fails. */
@@ -54,7 +73,8 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
     'tls-server-name': config.tlsServerName,
     'proxy-url': config.proxyUrl,
   };
-  const user = { ...userOf(config), 'client-certificate-data': base64(tls.cert), 'client-key-data': base64(tls.key) };
+  const files = { 'client-certificate-data': base64(tls.cert), 'client-key-data': base64(tls.key) };
+  const user = { ...files, ...(await explained(config, () => userOf(config))) };
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromString(
     JSON.stringify({
@@ -65,14 +85,7 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
     }),
   );
   const request: AppliedOptions = {};
-  try {
-    await kubeConfig.applyToHTTPSOptions(request);
-  } catch (error) {
-    const text = error instanceof Error ? error.message.trim() : String(error);
-    throw new Error(
-      `${pluginName(config)}: ${text === '' ? 'failed and said nothing' : (text.split('\n', 1)[0] ?? '')}`,
-    );
-  }
+  await explained(config, () => kubeConfig.applyToHTTPSOptions(request));
   const authorization = request.headers?.Authorization;
   return {
     headers: typeof authorization === 'string' ? { authorization } : {},

@@ -150,6 +150,36 @@ describe('a kubeconfig', () => {
     await expect(ask(asked)).rejects.toThrow(/^exec plugin .*plugin\.sh: log in first$/);
   });
 
+  it('gives an exec plugin the whole environment and its env list, as client-go does', async () => {
+    const server = await fake();
+    server.faults.token = 'theirs';
+    const printed = JSON.stringify({ kind: 'ExecCredential', status: { token: 'theirs' } });
+    const seen = join(folder, 'environment');
+    const plugin = write('plugin.sh', `#!/bin/sh\nenv > '${seen}'\necho '${printed}'\n`);
+    chmodSync(plugin, 0o755);
+    process.env['OF_THE_DAEMON'] = 'all of it';
+    try {
+      const env = [{ name: 'ITS_OWN', value: 'list' }];
+      await ask(client({ kubeconfig: write('config', server.kubeconfig({ exec: { command: './plugin.sh', env } })) }));
+    } finally {
+      delete process.env['OF_THE_DAEMON'];
+    }
+    const environment = readFileSync(seen, 'utf8');
+    for (const text of ['OF_THE_DAEMON=all of it\n', 'ITS_OWN=list\n', 'KUBERNETES_EXEC_INFO={', 'PATH='])
+      expect(environment).toContain(text);
+  });
+
+  it.each([
+    ['nothing', /neither a token nor a certificate$/, '{}'],
+    ['no JSON', /no JSON$/, '<html>'],
+  ])('an exec plugin that gives %s is one line', async (_, message, printed) => {
+    const server = await fake();
+    const plugin = write('plugin.sh', `#!/bin/sh\necho '${printed}'\n`);
+    chmodSync(plugin, 0o755);
+    const kubeconfig = write('config', server.kubeconfig({ exec: { command: './plugin.sh' } }));
+    await expect(ask(client({ kubeconfig }))).rejects.toThrow(message);
+  });
+
   it('may name a proxy', async () => {
     const server = await fake({ certificates });
     const tunnels: string[] = [];
