@@ -66,7 +66,7 @@ export class Daemon {
       log,
       clock,
       openServiceHealth: (family, addresses) =>
-        new ServiceHealthServers({ family, addresses, isProxyHealthy, onFailure, log }),
+        new ServiceHealthServers({ family, addresses, isProxyHealthy, onFailure, clock, log }),
       onAffinity: () => {
         if (this.effective.configuration.mode === 'iptables') void warnOfAffinityLimit(log);
       },

@@ -3,9 +3,11 @@ import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../host/clock';
+import { readProcessUsage } from '../host/process-usage';
 import { joinHostPort } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
+import { boundsFor, Connections } from './connections';
 
 export interface ListenAddress {
   /** Canonical. */
@@ -24,18 +26,37 @@ function listen(answer: RequestListener, { address, port }: ListenAddress): Prom
 
 /** As listen, on the addresses of one family alone. */
 export function listenOneFamily(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
+  if (listening >= mostListening)
+    return Promise.reject(
+      new Error(`${listening} ports are open already: of ${mostOpenFiles} files the others are for tools and clients`),
+    );
   return bind(answer, { host: address, port, ipv6Only: true });
 }
+
+/** Node.js has raised it to the hard limit. Where /proc does not tell it is the least that is usual. */
+const mostOpenFiles = readProcessUsage()?.mostOpenFiles ?? 1024;
+const connections = new Connections(boundsFor(mostOpenFiles));
+/** Ports take files too, and there may be any number of Services that want one. */
+const mostListening = mostOpenFiles / 4;
+let listening = 0;
+
+/** For a request: its headers, and all of it. How often Node.js looks for those that take longer. */
+const timing = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2000 } as const;
 
 function bind(
   answer: RequestListener,
   options: { readonly host?: string; readonly port: number; readonly ipv6Only?: boolean },
 ): Promise<Server> {
-  const server = createServer(answer);
+  const server = createServer(timing);
+  connections.serve(server, answer);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options, () => {
+      listening++;
+      server.once('close', () => listening--);
       server.off('error', reject);
+      // A client that could not be taken (EMFILE, ENFILE, ENOMEM) tries again by itself.
+      server.on('error', () => undefined);
       resolve(server);
     });
   });
@@ -64,7 +85,8 @@ export function route(answers: Readonly<Record<string, RequestListener>>): Reque
   };
 }
 
-const retryAfterMs = 5000;
+/** A port that somebody else has is tried again so often. */
+export const retryAfterMs = 5000;
 
 export interface PersistentServerOptions {
   /** For the log: `healthz`. */
@@ -128,7 +150,7 @@ export class PersistentServer {
       const server = await listen(answer, address);
       if (this.stopped.signal.aborted) await close(server);
       else this.server = server;
-      server.on('error', (error) => log.error({ err: error }, `the ${name} server`));
+      server.on('error', (error) => log.debug({ err: error }, `the ${name} server`));
       return undefined;
     } catch (error) {
       return error as Error;

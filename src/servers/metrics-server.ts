@@ -19,10 +19,20 @@ export interface MetricsServerOptions {
   readonly log: Logger;
 }
 
+/** Answers under way: each holds megabytes on a large cluster, for as long as its client takes it slowly. */
+const mostScrapes = 16;
+
 export class MetricsServer extends PersistentServer {
   constructor({ metrics, mode, pages = {}, ...options }: MetricsServerOptions) {
     let pings = 0;
+    let scrapes = 0;
     const answerMetrics: RequestListener = (_, response) => {
+      if (scrapes >= mostScrapes) {
+        sendText(response, 503, `${scrapes} clients are being told the metrics now: try again\n`);
+        return;
+      }
+      scrapes++;
+      response.on('close', () => scrapes--);
       metrics.print().then(
         (text) => {
           response.writeHead(200, { 'Content-Type': metrics.contentType });

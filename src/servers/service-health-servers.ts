@@ -1,11 +1,12 @@
 /** The health check node ports of Services with externalTrafficPolicy Local: "has this node ready endpoints?" */
 import type { RequestListener, Server } from 'node:http';
+import type { Clock } from '../host/clock';
 import { joinHostPort } from '../model/address';
 import type { Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import type { NodePortAddresses } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
-import { close, listenOneFamily } from './listener';
+import { close, listenOneFamily, retryAfterMs } from './listener';
 
 export interface ServiceHealth {
   readonly namespace: string;
@@ -23,6 +24,7 @@ export interface ServiceHealthOptions {
   readonly isProxyHealthy: () => boolean;
   /** A port cannot be opened: called once, not at every try. */
   readonly onFailure?: (service: ServiceHealth, message: string) => void;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -38,16 +40,17 @@ export class ServiceHealthServers {
   /** Ports that could not be opened, so that a repetition is no news. */
   private readonly failed = new Map<ServiceKey, number>();
   private work: Promise<void> = Promise.resolve();
-  private stopped = false;
+  private readonly stopping = new AbortController();
+  private isWaiting = false;
 
   constructor(private readonly options: ServiceHealthOptions) {}
 
   /**
    * Makes these the Services that are answered for: counts at once, ports by the time that the promise resolves. A port
-   * that cannot be opened is logged and tried again at the next call. Never rejects; calls may overlap, the last counts.
+   * that cannot be opened is logged, and tried again at the next call and every 5 s. Never rejects; calls may overlap, the last counts.
    */
   sync(services: ReadonlyMap<ServiceKey, ServiceHealth>): Promise<void> {
-    if (this.stopped) return this.work;
+    if (this.stopping.signal.aborted) return this.work;
     this.services = services;
     this.work = this.work.then(() => this.openAndClose());
     return this.work;
@@ -55,7 +58,7 @@ export class ServiceHealthServers {
 
   stop(): Promise<void> {
     const done = this.sync(new Map());
-    this.stopped = true;
+    this.stopping.abort();
     return done;
   }
 
@@ -67,6 +70,16 @@ export class ServiceHealthServers {
     for (const key of this.failed.keys()) if (!services.has(key)) this.failed.delete(key);
     const missing = [...services].filter(([key]) => !this.open.has(key));
     await Promise.all(missing.map(([key, { port }]) => this.openPort(key, port)));
+    if (this.failed.size > 0) void this.tryAgain();
+  }
+
+  /** Nothing tells of a port that is free again. */
+  private async tryAgain(): Promise<void> {
+    if (this.isWaiting || this.stopping.signal.aborted) return;
+    this.isWaiting = true;
+    await this.options.clock.sleep(retryAfterMs, this.stopping.signal);
+    this.isWaiting = false;
+    if (this.failed.size > 0) await this.sync(this.services);
   }
 
   private async close(key: ServiceKey, servers: readonly Server[]): Promise<void> {
@@ -83,7 +96,7 @@ export class ServiceHealthServers {
     const reason = tries.find((each) => each.status === 'rejected')?.reason as Error | undefined;
     if (reason === undefined) {
       this.open.set(key, { port, servers });
-      this.failed.delete(key);
+      if (this.failed.delete(key)) this.options.log.info({ service: key, port }, 'the service health port is open now');
       return;
     }
     await Promise.all(servers.map(close));

@@ -1,7 +1,7 @@
 /** `curl -X PUT -d 4 .../debug/flags/v`: another -v while it runs, as kube-proxy has it. */
-import type { RequestListener } from 'node:http';
-import { text } from 'node:stream/consumers';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { AdjustableLogger } from '../telemetry/logger';
+import { mostBodyBytes, refuseBody } from './connections';
 import { sendText } from './send';
 
 export function answerVerbosity(log: AdjustableLogger): RequestListener {
@@ -10,8 +10,12 @@ export function answerVerbosity(log: AdjustableLogger): RequestListener {
       sendText(response, 405, 'PUT a number\n', { Allow: 'PUT' });
       return;
     }
-    text(request).then(
+    readBody(request).then(
       (body) => {
+        if (body === undefined) {
+          refuseBody(response);
+          return;
+        }
         if (!/^\d{1,3}$/.test(body.trim())) {
           sendText(response, 400, 'not a verbosity: PUT a number\n');
           return;
@@ -24,4 +28,20 @@ export function answerVerbosity(log: AdjustableLogger): RequestListener {
       () => response.destroy(),
     );
   };
+}
+
+/** undefined where it is too long: the rest is left unread. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return new Promise((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= mostBodyBytes) chunks.push(chunk);
+      else resolve(undefined);
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    request.on('error', reject);
+    request.on('close', () => reject(new Error('the request was given up')));
+  });
 }

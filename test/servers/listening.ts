@@ -70,6 +70,6 @@ export function recordLog(): { readonly log: Logger; readonly lines: LogLine[] }
 
 /** Waits for what comes soon. */
 export async function eventually(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let i = 0; i < 1000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
   if (!condition()) throw new Error(`it never came: ${String(condition)}`);
 }

@@ -4,7 +4,7 @@ import type { ServiceKey } from '../../src/model/cluster';
 import type { NodePortAddresses } from '../../src/planner/plan';
 import { ServiceHealthServers } from '../../src/servers/service-health-servers';
 import type { ServiceHealth } from '../../src/servers/service-health-servers';
-import { connectAndLinger, freePort, occupy, recordLog, release } from './listening';
+import { connectAndLinger, eventually, freePort, occupy, recordLog, release, TestClock } from './listening';
 
 const running: ServiceHealthServers[] = [];
 afterEach(async () => {
@@ -14,9 +14,10 @@ afterEach(async () => {
 function create(family: Family = 'IPv4', addresses: NodePortAddresses = { kind: 'all' }) {
   const { log, lines } = recordLog();
   const proxy = { healthy: true };
-  const servers = new ServiceHealthServers({ family, addresses, isProxyHealthy: () => proxy.healthy, log });
+  const clock = new TestClock(0);
+  const servers = new ServiceHealthServers({ family, addresses, isProxyHealthy: () => proxy.healthy, clock, log });
   running.push(servers);
-  return { servers, proxy, lines };
+  return { servers, proxy, lines, clock };
 }
 
 function services(...all: [name: string, port: number, localEndpoints: number][]): Map<ServiceKey, ServiceHealth> {
@@ -102,6 +103,22 @@ describe('ports', () => {
     await release(other);
     await servers.sync(services(['one', a, 1], ['two', b, 2]));
     expect(await ask(a)).toBe('200 one 1');
+  });
+
+  test('that others had are opened without waiting for a change', async () => {
+    const { servers, lines, clock } = create();
+    const port = await freePort();
+    const other = await occupy(port, '0.0.0.0');
+    await servers.sync(services(['one', port, 1]));
+    clock.wake();
+    await eventually(() => clock.sleeps.length === 2);
+    expect(clock.sleeps).toEqual([5000, 5000]);
+    await release(other);
+    clock.wake();
+    await eventually(() => lines.some(({ msg }) => msg === 'the service health port is open now'));
+    expect(await ask(port)).toBe('200 one 1');
+    await servers.sync(services());
+    expect(clock.sleeps).toHaveLength(2);
   });
 
   test('are as the last of overlapping calls has them', async () => {
