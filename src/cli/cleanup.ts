@@ -1,6 +1,7 @@
 import { CommandError, runCommand } from '../host/command';
-import { isIPv6Supported } from '../host/interfaces';
+import { hasIPv6 } from '../host/interfaces';
 import type { Family } from '../model/address';
+import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
@@ -8,37 +9,70 @@ import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './command-line';
 import { removeCounters } from './iptables-settings';
 import { removeIpvs } from './ipvs-machine';
+import { removeNftTables } from './nft-tables';
 
-/** Of every variant and family that is there, unless one is asked for: 0 where all went well. */
+/** Named at the most: a network policy engine has a chain for each Pod. */
+const mostNamed = 12;
+
+/** Of every variant and family that is there, unless one is asked for: 0 where nothing of a proxy is left. */
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
   const log = createLogger({ verbosity: 0, format: 'text' });
   const wanted: readonly Variant[] = iptablesVariant === 'auto' ? variants : [iptablesVariant];
-  const families: readonly Family[] = (await isIPv6Supported()) ? ['IPv4', 'IPv6'] : ['IPv4'];
-  let tried = 0;
-  let failed = 0;
-  for (const variant of wanted)
-    for (const family of families) {
-      const tables = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
-      try {
-        // Reads first: a legacy table that nobody uses must not be loaded into the kernel by asking for it.
-        const { chains, jumps } = await cleanUp(tables, family);
-        log.info({ variant, family, chains, jumps }, chains + jumps === 0 ? 'nothing to remove' : 'removed');
-        tried++;
-      } catch (error) {
-        if (error instanceof CommandError && error.notFound) continue;
-        tried++;
-        failed++;
-        log.error({ variant, family, reason: (error as Error).message }, 'cannot clean up');
-      }
-    }
+  const families: readonly Family[] = (await hasIPv6()) ? ['IPv4', 'IPv6'] : ['IPv4'];
+  const results: ('clean' | 'failed' | 'no tools')[] = [];
+  for (const variant of wanted) for (const family of families) results.push(await cleanTables(variant, family, log));
+  const tried = results.filter((result) => result !== 'no tools');
+  const isIpvsClean = await cleanIpvs(families, log);
+  // Not of a variant of iptables, so only where everything is asked for.
+  const isNftClean = iptablesVariant === 'auto' ? await cleanNft(log) : true;
+  await removeCounters();
+  if (tried.length === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
+  const isClean = tried.length > 0 && !tried.includes('failed') && isIpvsClean && isNftClean;
+  return isClean ? 0 : 1;
+}
+
+async function cleanTables(variant: Variant, family: Family, log: Logger): Promise<'clean' | 'failed' | 'no tools'> {
+  const tables = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
+  try {
+    // Reads first: a legacy table that nobody uses must not be loaded into the kernel by asking for it.
+    const { chains, jumps, kept, left } = await cleanUp(tables, family);
+    const removed = chains + jumps;
+    if (removed + left.length === 0) log.info({ variant, family, chains, jumps }, 'nothing to remove');
+    if (removed > 0) log.info({ variant, family, chains, jumps }, 'removed');
+    if (kept.length > 0) log.info({ variant, family, kept: nameSome(kept) }, 'kept');
+    if (left.length === 0) return 'clean';
+    log.error({ variant, family, left: nameSome(left) }, 'still there after it was removed: does a proxy still run?');
+  } catch (error) {
+    if (error instanceof CommandError && error.notFound) return 'no tools';
+    log.error({ variant, family, reason: (error as Error).message }, 'cannot clean up');
+  }
+  return 'failed';
+}
+
+async function cleanIpvs(families: readonly Family[], log: Logger): Promise<boolean> {
   try {
     const removed = await removeIpvs(families);
     if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed of IPVS mode');
+    return true;
   } catch (error) {
-    failed++;
     log.error({ reason: (error as Error).message }, 'cannot clean up IPVS');
+    return false;
   }
-  await removeCounters();
-  if (tried === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
-  return tried > 0 && failed === 0 ? 0 : 1;
+}
+
+async function cleanNft(log: Logger): Promise<boolean> {
+  try {
+    const tables = await removeNftTables(runCommand);
+    if (tables.length > 0) log.info({ tables: tables.join(', ') }, 'removed of nftables mode');
+    return true;
+  } catch (error) {
+    log.error({ reason: (error as Error).message }, 'cannot clean up nftables');
+    return false;
+  }
+}
+
+/** `a; b; and 3 more`. */
+export function nameSome(lines: readonly string[]): string {
+  const rest = lines.length - mostNamed;
+  return rest <= 0 ? lines.join('; ') : `${lines.slice(0, mostNamed).join('; ')}; and ${rest} more`;
 }

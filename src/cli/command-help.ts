@@ -95,7 +95,8 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   },
   cleanup: {
     usage: 'cleanup [flags]',
-    about: "Remove vipwire's rules and those of kube-proxy's iptables mode, and nothing else.",
+    about:
+      'Remove what vipwire and kube-proxy, of any mode and version, left in the kernel; name what is kept. Exit 0: all is gone.',
     flags: cleanupFlags,
     examples: [],
   },

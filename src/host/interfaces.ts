@@ -68,6 +68,14 @@ export async function readInterfaceAddresses(
   }
 }
 
+/** Whether the kernel has IPv6 at all: where it is only disabled, its tables may hold rules. */
+export function hasIPv6(): Promise<boolean> {
+  return access('/proc/net/if_inet6').then(
+    () => true,
+    () => false,
+  );
+}
+
 /** The kernel has IPv6, and it is not switched off: kube-proxy's test. */
 export async function isIPv6Supported(): Promise<boolean> {
   try {

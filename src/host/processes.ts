@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 
 export interface Process {
   readonly pid: number;
@@ -18,8 +18,16 @@ export async function readProcesses(): Promise<Process[]> {
   return processes;
 }
 
+/** Whether it is in this process's network namespace; false where that cannot be seen. */
+export async function sharesNetwork({ pid }: Process): Promise<boolean> {
+  const [own, its] = await Promise.all(
+    ['self', pid].map((id) => readlink(`/proc/${id}/ns/net`).catch(() => undefined)),
+  );
+  return own !== undefined && own === its;
+}
+
 /** linux/capability.h */
-export const capabilities = { netAdmin: 12, netRaw: 13 } as const;
+export const capabilities = { netAdmin: 12, netRaw: 13, sysAdmin: 21, sysResource: 24 } as const;
 
 /** Those in effect, a bit each. */
 export async function readCapabilities(): Promise<bigint> {

@@ -10,8 +10,12 @@ export const serviceChainPrefixes: readonly ServiceChainPrefix[] = [
   'KUBE-SEP-',
 ];
 
-/** kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
+/** In filter; kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
 export const sharedChain = 'KUBE-FIREWALL';
+/** Up to 1.26 the kubelet fills it for whoever wants a packet dropped, so it is a proxy's only where nobody else jumps to it. */
+export const markDropChain = 'KUBE-MARK-DROP';
+/** Of kube-proxy up to 1.23: a Service's local endpoints. */
+const formerPrefix = 'KUBE-XLB-';
 /** route_localnet lets other hosts send to 127.0.0.0/8. kube-proxy and the kubelet write the same rule. */
 export const blockLocalnetRule =
   '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP';
@@ -32,6 +36,15 @@ const fixedChains: Readonly<Record<TableName, ReadonlySet<string>>> = {
     // IPVS mode.
     'KUBE-NODE-PORT',
     'KUBE-LOAD-BALANCER',
+    // IPVS mode up to 1.25, under both names; the kubelet's chain of that name is in filter.
+    'KUBE-FIREWALL',
+    'KUBE-FIRE-WALL',
+    markDropChain,
+    // Userspace mode, up to 1.25.
+    'KUBE-PORTALS-CONTAINER',
+    'KUBE-PORTALS-HOST',
+    'KUBE-NODEPORT-CONTAINER',
+    'KUBE-NODEPORT-HOST',
   ]),
   filter: new Set([
     'KUBE-SERVICES',
@@ -45,6 +58,8 @@ const fixedChains: Readonly<Record<TableName, ReadonlySet<string>>> = {
     'KUBE-SOURCE-RANGES-FIREWALL',
     'KUBE-IPVS-FILTER',
     'KUBE-IPVS-OUT-FILTER',
+    // Userspace mode.
+    'KUBE-NODEPORT-NON-LOCAL',
   ]),
   mangle: new Set(['KUBE-PROXY-CANARY', 'KUBE-IPVS-IN', 'KUBE-IPVS-OUT', 'KUBE-IPVS-RANGES']),
 };
@@ -53,6 +68,6 @@ const fixedChains: Readonly<Record<TableName, ReadonlySet<string>>> = {
 export function isOurChain(table: TableName, chain: string): boolean {
   return (
     fixedChains[table].has(chain) ||
-    (table !== 'mangle' && serviceChainPrefixes.some((prefix) => chain.startsWith(prefix)))
+    (table !== 'mangle' && [...serviceChainPrefixes, formerPrefix].some((prefix) => chain.startsWith(prefix)))
   );
 }

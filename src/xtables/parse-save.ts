@@ -1,5 +1,5 @@
 /** What iptables-save prints, cut down to what is ours. */
-import { blockLocalnetRule, sharedChain, isOurChain } from './known-chains';
+import { blockLocalnetRule, isOurChain, markDropChain, sharedChain } from './known-chains';
 import { type Jump, type TableName, tableNames } from './rules';
 
 export interface SavedTables {
@@ -9,6 +9,10 @@ export interface SavedTables {
   readonly jumps: readonly Jump[];
   /** Those of these chains that chains of others jump to. */
   readonly usedByOthers: ReadonlySet<string>;
+  /** Of each of those one chain that jumps to it. */
+  readonly users: ReadonlyMap<string, string>;
+  /** Chains with a name of Kubernetes' that are no service proxy's: `mangle KUBE-KUBELET-CANARY`. */
+  readonly otherChains: readonly string[];
   /** Rules of others, in all tables. */
   readonly foreignRules: number;
   /** Chains that the kubelet makes: where they are, it runs with this variant. */
@@ -29,7 +33,8 @@ export class SaveParser {
   };
   private readonly jumps: Jump[] = [];
   private table: TableName | undefined;
-  private readonly usedByOthers = new Set<string>();
+  private readonly users = new Map<string, string>();
+  private readonly otherChains: string[] = [];
   private foreignRules = 0;
   private kubeletChains = 0;
 
@@ -48,10 +53,14 @@ export class SaveParser {
     };
     for (const table of tableNames)
       for (const [chain, lines] of this.lines[table]) chains[table].set(chain, lines.join('\n'));
+    // Emptied, it would let through what others want dropped.
+    const isBorrowed = this.users.has(markDropChain) && chains.nat.delete(markDropChain);
     return {
       chains,
       jumps: this.jumps,
-      usedByOthers: this.usedByOthers,
+      usedByOthers: new Set(this.users.keys()),
+      users: this.users,
+      otherChains: isBorrowed ? [...this.otherChains, `nat ${markDropChain}`] : this.otherChains,
       foreignRules: this.foreignRules,
       kubeletChains: this.kubeletChains,
     };
@@ -59,7 +68,9 @@ export class SaveParser {
 
   private chain(name: string): void {
     if (name === 'KUBE-IPTABLES-HINT' || name === 'KUBE-KUBELET-CANARY') this.kubeletChains++;
-    if (this.table !== undefined && isOurs(this.table, name)) this.lines[this.table].set(name, []);
+    if (this.table === undefined) return;
+    if (isOurs(this.table, name)) this.lines[this.table].set(name, []);
+    else if (name.startsWith('KUBE-')) this.otherChains.push(`${this.table} ${name}`);
   }
 
   private rule(text: string): void {
@@ -72,13 +83,14 @@ export class SaveParser {
     const ours = this.table === undefined ? undefined : this.lines[this.table].get(chain);
     if (ours !== undefined) {
       // Of a chain that the kubelet shares only our own rule matters, and that once.
-      if (chain !== sharedChain || (line.endsWith(blockLocalnetRule) && ours.length === 0)) ours.push(line);
+      const isShared = chain === sharedChain && this.table === 'filter';
+      if (!isShared || (line.endsWith(blockLocalnetRule) && ours.length === 0)) ours.push(line);
       return;
     }
     const target = / -[jg] (KUBE-\S+)$/.exec(line)?.[1];
     if (this.table === undefined || target === undefined || !this.lines[this.table].has(target)) this.foreignRules++;
     else if (isBuiltIn(chain)) this.jumps.push({ table: this.table, from: chain, rule: line.slice(end + 1) });
-    else this.usedByOthers.add(target);
+    else this.users.set(target, chain);
   }
 }
 

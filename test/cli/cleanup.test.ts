@@ -18,22 +18,26 @@ const saved = [
   '',
 ].join('\n');
 
-/** Tools that print this as their save, and keep what is to be restored; `fails` says so and exits 4. */
+/**
+ * Tools that print this as their save until a chain was deleted, and keep what is to be restored; `fails` says so and exits 4, `stays`
+ * deletes nothing.
+ */
 function toolsFor(name: string, variants: Readonly<Record<string, string>>): string {
   const folder = join(bundle.folder, name);
   mkdirSync(folder);
   for (const [tool, text] of Object.entries(variants)) {
     const write = (file: string, script: string): void => {
-      writeFileSync(join(folder, file), `#!/bin/sh\n${script}\n`);
+      writeFileSync(join(folder, file), `#!/bin/sh\ncd ${folder}\n${script}\n`);
       chmodSync(join(folder, file), 0o755);
     };
-    writeFileSync(join(folder, `${tool}.rules`), text);
+    writeFileSync(join(folder, `${tool}.rules`), text === 'stays' ? saved : text);
+    const deleted = text === 'stays' ? 'never' : '-X KUBE-POSTROUTING';
     const save =
       text === 'fails'
         ? 'echo "Permission denied (you must be root)" >&2; exit 4'
-        : `exec /bin/cat ${join(folder, `${tool}.rules`)}`;
+        : `/bin/grep -qs -e '${deleted}' ${tool}.restored || exec /bin/cat ${tool}.rules`;
     write(`${tool}-save`, save);
-    write(`${tool}-restore`, `exec /bin/cat >> ${join(folder, `${tool}.restored`)}`);
+    write(`${tool}-restore`, `exec /bin/cat >> ${tool}.restored`);
   }
   return folder;
 }
@@ -94,6 +98,15 @@ test('tools that fail: exit 1, and the others are cleaned', async () => {
   expect(code).toBe(1);
   expect(stderr).toMatch(/cannot clean up" variant="nft" .*you must be root/);
   expect(readFileSync(join(tools, 'iptables-legacy.restored'), 'utf8')).toContain('-X KUBE-POSTROUTING');
+});
+
+test('"removed" is said of what is gone alone: exit 1, and what is left is named', async () => {
+  const { code, stderr } = await cleanup(toolsFor('stays', { ...everyTool(saved), 'iptables-nft': 'stays' }));
+  expect(code).toBe(1);
+  expect(stderr).not.toMatch(/"removed" variant="nft" family="IPv4"/);
+  expect(stderr).toMatch(
+    /"still there after it was removed.*" variant="nft" .*left="nat KUBE-POSTROUTING; nat POSTROUTING/,
+  );
 });
 
 test('no tools at all: exit 1, and it says what is needed', async () => {

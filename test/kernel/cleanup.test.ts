@@ -1,5 +1,6 @@
 /** `vipwire cleanup` takes away what is ours and kube-proxy's, and leaves what is anybody else's byte for byte. */
 import { BusyCluster, busyObjects, idleObjects } from '../support/busy-cluster';
+import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
 import { readRecording } from '../support/kube-proxy-rules';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
@@ -75,6 +76,43 @@ describeAsRoot('vipwire cleanup', () => {
       }
     }, 60_000);
 
+    test.each(formerRules)(
+      'what earlier versions of kube-proxy left goes, by clean-up and by takeover: %s',
+      async (file) => {
+        const left = readFormer(file).replaceAll(kubeletChain, '');
+        await cluster.restore(left, '--noflush');
+        await cleanUp('cleanup');
+        expect(await cluster.rules()).toEqual([]);
+
+        await cluster.restore(left, '--noflush');
+        await cluster.startProxy();
+        await cluster.proxy.stop();
+        const takenOver = await cluster.rules();
+        await cluster.forgetRules();
+        await cluster.startProxy();
+        await cluster.proxy.stop();
+        const fresh = await cluster.rules();
+        // The kubelet has a chain of that name too, so a takeover leaves its rules; jumps stay where they stood.
+        const isOurs = (line: string): boolean => !line.includes('KUBE-FIREWALL');
+        expect(takenOver.filter(isOurs).sort()).toEqual(fresh.filter(isOurs).sort());
+      },
+      60_000,
+    );
+
+    test('beside a kubelet its chains stay, and are named with the reason', async () => {
+      await cluster.restore(readFormer('iptables-1.23.rules'), '--noflush');
+      const [file = '', ...args] = vipwire;
+      const { stdout } = await cluster.lab.run('node', 'sh', ['-c', '"$@" 2>&1', 'sh', file, ...args, 'cleanup']);
+      const chains = (await cluster.rules()).filter((line) => / :KUBE-/.test(line));
+      expect(chains.sort()).toEqual(
+        [
+          'filter :KUBE-FIREWALL',
+          ...['filter', 'mangle', 'nat'].map((table) => `${table} :KUBE-KUBELET-CANARY`),
+        ].sort(),
+      );
+      for (const chain of chains) expect(stdout).toContain(`${chain.replace(':', '')}: `);
+    });
+
     test('nothing but rules of others: nothing is written', async () => {
       await cluster.restore(foreign, '--noflush');
       const before = await cluster.rules();
@@ -89,4 +127,21 @@ describeAsRoot('vipwire cleanup', () => {
       expect(await cluster.rules()).toEqual([]);
     }, 30_000);
   });
+
+  test("the tables of kube-proxy's nftables mode go too, and no other table", async () => {
+    const cluster = new BusyCluster({ variant: 'nft' });
+    try {
+      await cluster.setUp([]);
+      const nft = (...args: readonly string[]): Promise<{ readonly stdout: string }> =>
+        cluster.lab.run('node', 'nft', args);
+      for (const table of ['ip kube-proxy', 'ip6 kube-proxy', 'inet kube-proxy-of-mine'])
+        await nft(...`add table ${table}`.split(' '));
+      const [file = '', ...args] = vipwire;
+      await cluster.lab.run('node', file, [...args, 'cleanup']);
+      expect((await nft('list', 'tables')).stdout).not.toMatch(/ kube-proxy$/m);
+      expect((await nft('list', 'tables')).stdout).toContain('table inet kube-proxy-of-mine');
+    } finally {
+      await cluster.stop();
+    }
+  }, 30_000);
 });

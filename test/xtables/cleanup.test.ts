@@ -1,5 +1,6 @@
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { cleanUp } from '../../src/xtables/cleanup';
+import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
 import { FakeIptables } from '../support/fake-iptables';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { everyKind, plan } from '../support/plans';
@@ -49,7 +50,7 @@ test('and is not there to go a second time', async () => {
   const tables = await proxied();
   await cleanUp(tables, 'IPv4');
   const { length } = tables.inputs;
-  expect(await cleanUp(tables, 'IPv4')).toEqual({ family: 'IPv4', chains: 0, jumps: 0 });
+  expect(await cleanUp(tables, 'IPv4')).toEqual({ family: 'IPv4', chains: 0, jumps: 0, kept: [], left: [] });
   expect(tables.inputs).toHaveLength(length);
 });
 
@@ -59,6 +60,66 @@ test.each(recordings)('everything of kube-proxy goes: %s', async (recording) => 
   await tables.restore(text.replaceAll(/^:[A-Z]+ ACCEPT.*\n/gm, '').replaceAll(/^#.*\n/gm, ''));
   await cleanUp(tables, 'IPv4');
   expect(tables.print()).toBe(empty);
+});
+
+test.each(formerRules)('everything that earlier versions left goes: %s', async (file) => {
+  const tables = new FakeIptables();
+  await tables.restore(readFormer(file).replaceAll(kubeletChain, ''));
+  const { left, kept } = await cleanUp(tables, 'IPv4');
+  expect(tables.print()).toBe(empty);
+  expect([...left, ...kept]).toEqual([]);
+});
+
+test.each(formerRules)('and at a takeover: %s', async (file) => {
+  const tables = new FakeIptables();
+  await tables.restore(readFormer(file).replaceAll(kubeletChain, ''));
+  await proxied(tables);
+  const fresh = await proxied();
+  const lines = (of: FakeIptables): string[] => of.print().split('\n').sort();
+  expect(lines(tables).filter((line) => !/KUBE-FIREWALL/.test(line))).toEqual(
+    lines(fresh).filter((line) => !/KUBE-FIREWALL/.test(line)),
+  );
+});
+
+test('what is kept is named, with the reason', async () => {
+  const tables = new FakeIptables();
+  await tables.restore(readFormer('iptables-1.23.rules'));
+  await tables.restore(
+    '*nat\n:MINE - [0:0]\n:KUBE-HOSTPORTS - [0:0]\n-A MINE -j KUBE-MARK-DROP\n-A KUBE-HOSTPORTS -j KUBE-MARK-MASQ\nCOMMIT\n',
+  );
+  expect(await cleanUp(tables, 'IPv4')).toMatchObject({
+    left: [],
+    kept: expect.arrayContaining([
+      "nat KUBE-MARK-MASQ: KUBE-HOSTPORTS jumps to it, which is no service proxy's",
+      'filter KUBE-FIREWALL: the kubelet runs with this variant and uses it too',
+      "nat KUBE-MARK-DROP: MINE jumps to it, which is no service proxy's",
+      "nat KUBE-HOSTPORTS: it is no service proxy's",
+      "mangle KUBE-KUBELET-CANARY: it is the kubelet's",
+    ]) as unknown,
+  });
+  expect(tables.tables.get('nat')?.get('KUBE-MARK-DROP')).toHaveLength(1);
+});
+
+test('a takeover leaves KUBE-MARK-DROP whole for whoever else drops packets by it', async () => {
+  const tables = new FakeIptables();
+  await tables.restore(readFormer('iptables-1.23.rules'));
+  await tables.restore('*nat\n:MINE - [0:0]\n-A MINE -j KUBE-MARK-DROP\nCOMMIT\n');
+  await proxied(tables);
+  expect(tables.tables.get('nat')?.get('KUBE-MARK-DROP')).toHaveLength(1);
+});
+
+test('what somebody writes again meanwhile is told as left, and not as removed', async () => {
+  const tables = await proxied();
+  const again = tables.save.bind(tables);
+  let reads = 0;
+  tables.save = async () => {
+    if (++reads === 2) await tables.restore('*nat\n:KUBE-MARK-MASQ - [0:0]\n-A OUTPUT -j KUBE-MARK-MASQ\nCOMMIT\n');
+    return again();
+  };
+  const { chains, jumps, left } = await cleanUp(tables, 'IPv4');
+  expect(left).toEqual(['nat KUBE-MARK-MASQ', 'nat OUTPUT -j KUBE-MARK-MASQ']);
+  expect(chains).toBeGreaterThan(100);
+  expect(jumps).toBe(13);
 });
 
 test('what others wrote stays, byte for byte', async () => {
@@ -82,7 +143,7 @@ test('where all that is left is shared with the kubelet, there is nothing to rem
   const tables = await proxied();
   await tables.restore(foreign);
   await cleanUp(tables, 'IPv4');
-  expect(await cleanUp(tables, 'IPv4')).toEqual({ family: 'IPv4', chains: 0, jumps: 0 });
+  expect(await cleanUp(tables, 'IPv4')).toMatchObject({ chains: 0, jumps: 0, left: [] });
 });
 
 test('a chain that others jump to stays, with all that it leads to, and the rest goes', async () => {

@@ -79,10 +79,10 @@ test('chains of others that jump to ours', () => {
   const saved = nat(
     ':MINE - [0:0]',
     ':KUBE-SVC-A - [0:0]',
-    ':KUBE-XLB-B - [0:0]',
+    ':KUBE-OLDER-B - [0:0]',
     '-A MINE -s 10.0.0.0/8 -j KUBE-SVC-A',
-    '-A KUBE-XLB-B -j KUBE-SVC-A',
-    '-A MINE -j KUBE-XLB-B',
+    '-A KUBE-OLDER-B -j KUBE-SVC-A',
+    '-A MINE -j KUBE-OLDER-B',
   );
   expect([...saved.usedByOthers]).toEqual(['KUBE-SVC-A']);
   expect(saved.foreignRules).toBe(1);

@@ -4,18 +4,18 @@ import { lockConflict } from '../../host/lock';
 import { NetlinkUnavailableError } from '../../host/netlink';
 import type { Family } from '../../model/address';
 import { readSetsByNetlink } from './driver-sets-netlink';
-import { knownSets } from './ipset-names';
+import { formerSets, knownSets } from './ipset-names';
 import { foreignParameters, type SavedSets, SetParser } from './ipset-text';
 
 const readTimeoutMs = 30_000;
 const writeTimeoutMs = 120_000;
 
 /** Sets that are there, of this one network namespace. */
-async function readNames(run: RunCommand): Promise<string[]> {
+async function readNames(run: RunCommand, isMeant = (name: string) => knownSets.has(name)): Promise<string[]> {
   const names: string[] = [];
   const onLine = (line: string): void => void names.push(line.trim());
   await explained(run('ipset', ['list', '-name'], { onLine, timeoutMs: readTimeoutMs }));
-  return names.filter((name) => knownSets.has(name));
+  return names.filter(isMeant);
 }
 
 export class SetDriver {
@@ -63,13 +63,15 @@ export class SetDriver {
   }
 }
 
-/** Destroys every set of ours and of kube-proxy's, of both families. Throws CommandError. */
+const isProxySet = (name: string): boolean => knownSets.has(name) || formerSets.has(name);
+
+/** Destroys every set of ours and of kube-proxy's of any version, of both families. Throws CommandError. */
 export async function destroySets(
   run: RunCommand,
 ): Promise<{ readonly destroyed: readonly string[]; readonly inUse: readonly string[] }> {
   const destroyed: string[] = [];
   const inUse: string[] = [];
-  for (let left = await readNames(run); left.length > 0; ) {
+  for (let left = await readNames(run, isProxySet); left.length > 0; ) {
     const input = left.map((name) => `destroy ${name}\n`).join('');
     try {
       await run('ipset', ['-exist', 'restore'], { input, timeoutMs: writeTimeoutMs });

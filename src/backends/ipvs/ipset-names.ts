@@ -104,6 +104,14 @@ export const knownSets: ReadonlyMap<string, KnownSet> = new Map(
   ),
 );
 
+/** Sets of earlier versions of kube-proxy, by their names in the kernel: known only to be removed. */
+export const formerSets: ReadonlySet<string> = new Set(
+  ['KUBE-LOAD-BALANCER-MASQ', 'KUBE-NODE-PORT-SCTP', 'KUBE-NODE-PORT-LOCAL-SCTP'].flatMap((name) => [
+    name,
+    nameOf('IPv6', name),
+  ]),
+);
+
 /** As the kernel numbers those that a set tells apart. */
 export const protocolNames: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 

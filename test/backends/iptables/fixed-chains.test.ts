@@ -124,7 +124,6 @@ test.each(['nat', 'filter'] as const)('every chain that is made in %s is known a
 test.each([
   'KUBE-KUBELET-CANARY',
   'KUBE-IPTABLES-HINT',
-  'KUBE-MARK-DROP',
   'KUBE-ROUTER-FORWARD',
   'DOCKER',
   'PREROUTING',

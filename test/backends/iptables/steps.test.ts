@@ -138,7 +138,7 @@ test('postrouting leads to the marks before any chain of a Service is written', 
 });
 
 describe('a chain that a chain of others jumps to', () => {
-  const foreign = ['*nat', ':KUBE-XLB-OLD - [0:0]', '-A KUBE-XLB-OLD -j KUBE-SVC-AAAAAAAAAAAAAAAA', 'COMMIT', ''];
+  const foreign = ['*nat', ':KUBE-OLDER-XLB - [0:0]', '-A KUBE-OLDER-XLB -j KUBE-SVC-AAAAAAAAAAAAAAAA', 'COMMIT', ''];
   const stale = ['*nat', ':KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]', ':KUBE-SEP-B - [0:0]'];
 
   test.each([
@@ -150,7 +150,7 @@ describe('a chain that a chain of others jumps to', () => {
     await tables.restore(foreign.join('\n'));
     const backend = await backendFor(plan('IPv4', services), { tables });
     await backend.apply(backend.diff() ?? []);
-    expect(tables.tables.get('nat')?.get('KUBE-XLB-OLD')).toEqual(['-j KUBE-SVC-AAAAAAAAAAAAAAAA']);
+    expect(tables.tables.get('nat')?.get('KUBE-OLDER-XLB')).toEqual(['-j KUBE-SVC-AAAAAAAAAAAAAAAA']);
     expect(tables.tables.get('nat')?.has('KUBE-SEP-B')).toBe(false);
     expect((await backendFor(plan('IPv4', services), { tables })).diff()).toBeUndefined();
   });
