@@ -17,6 +17,7 @@ import { probedSettings, readCounters, withCounters } from './iptables-settings'
 import { type Closable, openIpvs } from './ipvs-machine';
 import { setUpKernel } from './kernel-settings';
 import { leaveIpvs } from './leave-ipvs';
+import { leaveOtherVariant } from './leave-other-variant';
 import type { Told } from './open-servers';
 import { openTablesBy } from './tables';
 
@@ -66,7 +67,11 @@ async function openIpvsMachine(options: MachineOptions, opened: Closable[]): Pro
   told.metrics.packetCounts = undefined;
   const drift = await watchDrift(drivers, configuration.syncPeriodMs, true, options, opened);
   for (const family of drivers.keys()) told.health.updated(family, clock.now());
-  return { backends: backends((tables) => drift.watched(tables)), drift };
+  return {
+    backends: backends((tables) => drift.watched(tables)),
+    drift,
+    afterwards: () => leaveOtherVariant(drivers, log),
+  };
 }
 
 async function openIptablesMachine(options: MachineOptions, opened: Closable[]): Promise<Machine> {
@@ -91,7 +96,10 @@ async function openIptablesMachine(options: MachineOptions, opened: Closable[]):
   return {
     backends,
     drift,
-    afterwards: (signal) => leaveIpvs({ families: [...drivers.keys()], limitMs, conntrack, clock, log }, signal),
+    afterwards: async (signal) => {
+      await leaveOtherVariant(drivers, log);
+      await leaveIpvs({ families: [...drivers.keys()], limitMs, conntrack, clock, log }, signal);
+    },
   };
 }
 

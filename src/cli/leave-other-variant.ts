@@ -1,0 +1,83 @@
+/** What a proxy left in the other iptables variant goes, once ours is in force: the rules of both would apply. */
+import { CommandError, runCommand } from '../host/command';
+import { readTextFile } from '../host/files';
+import { readProcesses, sharesNetwork } from '../host/processes';
+import type { Family } from '../model/address';
+import type { Logger } from '../telemetry/log';
+import { cleanUp } from '../xtables/cleanup';
+import { IptablesDriver, readSaveText } from '../xtables/driver';
+import { SaveParser } from '../xtables/parse-save';
+import { tableNames } from '../xtables/rules';
+import type { Variant } from '../xtables/variant';
+import { nameSome } from './cleanup';
+
+/** Tables that are in the kernel already: a legacy tool that asks for another one loads it. */
+const loadedTables: Readonly<Record<Family, string>> = {
+  IPv4: '/proc/net/ip_tables_names',
+  IPv6: '/proc/net/ip6_tables_names',
+};
+
+/** Of the families that we serve. Never rejects: what stays is named with the command that removes it. */
+export async function leaveOtherVariant(drivers: ReadonlyMap<Family, IptablesDriver>, log: Logger): Promise<void> {
+  for (const [family, { variant }] of drivers) {
+    const other = variant === 'nft' ? 'legacy' : 'nft';
+    const command = `vipwire cleanup --iptables-variant=${other}`;
+    try {
+      const why = await leaveFamily(other, family, log);
+      if (why !== '') log.warn({ variant: other, family, why, command }, 'rules in the other iptables variant stay');
+    } catch (error) {
+      if (error instanceof CommandError && error.notFound) continue;
+      const { message } = error as Error;
+      log.warn({ variant: other, family, reason: message, command }, 'what the other iptables variant has is unknown');
+    }
+  }
+}
+
+/** Returns why rules stay; '' where none does. */
+async function leaveFamily(variant: Variant, family: Family, log: Logger): Promise<string> {
+  if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
+  const text = await readSaveText(runCommand, variant, family);
+  const parser = new SaveParser();
+  for (const line of text.split('\n')) parser.line(line);
+  const { chains, jumps } = parser.result();
+  if (jumps.length + tableNames.reduce((sum, table) => sum + chains[table].size, 0) === 0) return '';
+  const user = findUser(text) || (await findProxy());
+  if (user !== '') return user;
+  const report = await cleanUp(new IptablesDriver(family, variant, runCommand, unlocked), family);
+  if (report.chains + report.jumps > 0)
+    log.info(
+      { variant, family, chains: report.chains, jumps: report.jumps },
+      'removed what a proxy had left in the other iptables variant',
+    );
+  return report.left.length > 0 ? `still there after it was removed: ${nameSome(report.left)}` : '';
+}
+
+const unlocked = (file: string, args: readonly string[]): { file: string; args: readonly string[] } => ({ file, args });
+
+function hasLoadedTables(family: Family): Promise<boolean> {
+  return readTextFile(loadedTables[family]).then(
+    (names) => names.trim() !== '',
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
+/** Where that table drops what it does not know, the proxy's rules are what lets Services through. */
+function findUser(saved: string): string {
+  const [, chain] = /^:(INPUT|FORWARD|OUTPUT) DROP /m.exec(filterPart(saved)) ?? [];
+  return chain === undefined ? '' : `the policy of its ${chain} chain is DROP, and these rules let Services through`;
+}
+
+function filterPart(saved: string): string {
+  return /^\*filter$([\s\S]*?)^COMMIT$/m.exec(saved)?.[1] ?? '';
+}
+
+/** As far as processes can be seen from here. */
+async function findProxy(): Promise<string> {
+  for (const process of await readProcesses())
+    if (/(^|\/)kube-proxy$/.test(process.args[0] ?? '') && (await sharesNetwork(process)))
+      return `kube-proxy runs here (pid ${process.pid})`;
+  return '';
+}
