@@ -243,7 +243,7 @@ function interpretRender(given: GivenFlags): RenderInvocation {
   return {
     kind: 'render',
     flags: given.configuration('flags', false),
-    files: [...given.list('filename'), ...given.paths],
+    files: [...given.list('filename'), ...given.list('manifests'), ...given.paths],
     node: given.text('node').trim(),
     output: given.choice('output', ['rules', 'json', 'summary'], 'rules'),
     families: chooseFamilies(given),
@@ -273,7 +273,7 @@ function interpretExplain(given: GivenFlags, variant: string): ExplainInvocation
     output: given.choice('output', ['text', 'json'], 'text'),
     question,
     ...interpretKernel(given, variant),
-    files: given.list('filename'),
+    files: [...given.list('filename'), ...given.list('manifests')],
   };
 }
 
@@ -294,7 +294,7 @@ function interpretKernel(given: GivenFlags, variant: string): KernelInvocation {
   });
   return {
     flags: given.configuration('flags', false),
-    files: [...given.list('filename'), ...given.paths],
+    files: [...given.list('filename'), ...given.list('manifests'), ...given.paths],
     node: given.text('node').trim(),
     families: chooseFamilies(given),
     kernelFiles: {

@@ -195,6 +195,29 @@ export const runFlags: readonly Flag[] = [
   ...allRunFlags.filter(({ group }) => group === idle),
 ];
 
+/** Flags by which the daemon does another task than to run. */
+const otherTasks = ['dry-run', 'cleanup', 'init-only', 'write-config-to', 'version'];
+const withoutEffect = "The daemon's, without effect here";
+/** Of the daemon's those that say what is asked about. */
+const decisiveFlags: ReadonlySet<string> = new Set(
+  ['hostname-override', 'manifests', 'iptables-variant', 'ipvs-exclude-cidrs', 'ipvs-scheduler'].concat(
+    ruleFlags.map(({ name }) => name),
+    logFlags.map(({ name }) => name),
+  ),
+);
+
+/** Those that a command has not got itself, so that the arguments of a DaemonSet can be pasted. */
+function withDaemonFlags(flags: readonly Flag[]): Flag[] {
+  const own = new Set(flags.map(({ name }) => name));
+  const others = runFlags.filter(({ name }) => !own.has(name) && !otherTasks.includes(name));
+  const isIdle = ({ name }: Flag): boolean => !decisiveFlags.has(name);
+  return [
+    ...flags,
+    ...others.filter((one) => !isIdle(one)),
+    ...others.filter(isIdle).map((one) => ({ ...one, group: one.group === idle ? idle : withoutEffect })),
+  ];
+}
+
 /** Of commands about one node of a cluster that is read once. */
 const nodeFlags: readonly Flag[] = [
   flag('filename', list, cluster, 'Files or folders; - is standard input', { short: 'f', placeholder: 'PATH,...' }),
@@ -204,25 +227,19 @@ const nodeFlags: readonly Flag[] = [
   flag('node', text, node, 'Whose rules; without it the only Node there is, or a node without pods', name),
   { ...bindAddress, help: "In the place of this node's address" },
   flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)', { placeholder: 'FAMILY' }),
-  ...ruleFlags,
-  ipvsScheduler,
-  ...logFlags,
   help,
 ];
 
 /** The daemon's, but those of a source or of another task: the command line of a kube-proxy fits. */
 export const preflightFlags: readonly Flag[] = [
   flag('output', text, own, 'table or json (default table)', { short: 'o', placeholder: 'FORMAT' }),
-  ...runFlags.filter(
-    ({ name }) =>
-      !['manifests', 'watch', 'dry-run', 'cleanup', 'init-only', 'write-config-to', 'version'].includes(name),
-  ),
+  ...runFlags.filter(({ name }) => !['manifests', 'watch', ...otherTasks].includes(name)),
 ];
 
-export const renderFlags: readonly Flag[] = [
+export const renderFlags: readonly Flag[] = withDaemonFlags([
   flag('output', text, own, 'rules, json or summary (default rules)', { short: 'o', placeholder: 'FORMAT' }),
   ...nodeFlags,
-];
+]);
 
 /** What a node's kernel holds, where it is not to be asked of this machine. */
 const heldFlags: readonly Flag[] = [
@@ -239,21 +256,20 @@ const heldFlags: readonly Flag[] = [
     { placeholder: 'DIR' },
   ),
   flag('node-addresses', list, node, "The node's, where the Node does not have them all", { placeholder: 'IP,...' }),
-  iptablesVariant,
 ];
 
-export const compareFlags: readonly Flag[] = [
+export const compareFlags: readonly Flag[] = withDaemonFlags([
   flag('output', text, own, 'text or json (default text)', { short: 'o', placeholder: 'FORMAT' }),
   ...heldFlags,
   ...nodeFlags,
-];
+]);
 
-export const diffFlags: readonly Flag[] = [
+export const diffFlags: readonly Flag[] = withDaemonFlags([
   flag('output', text, own, 'diff, summary or json (default diff)', { short: 'o', placeholder: 'FORMAT' }),
   flag('watch', bool, own, 'Go on, and print again what has changed'),
   ...heldFlags.filter(({ name }) => name !== 'nft'),
   ...nodeFlags,
-];
+]);
 
 export const cleanupFlags: readonly Flag[] = [
   iptablesVariant,

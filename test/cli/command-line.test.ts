@@ -267,6 +267,10 @@ describe('render', () => {
     expect(render(`render ${line}`)).toMatchObject(part);
   });
 
+  test('takes --manifests as the daemon does', () => {
+    expect(render('render --manifests a,b --watch -f c').files).toEqual(['c', 'a', 'b']);
+  });
+
   test('lets its flags win over the file', () => {
     expect(render('render --config c --cluster-cidr 10.0.0.0/8').flags).toMatchObject({
       configFile: 'c',
@@ -274,6 +278,37 @@ describe('render', () => {
       precedence: 'flags',
     });
   });
+});
+
+/** Flags of the daemon that make it do something else. */
+const otherTasks = ['dry-run', 'cleanup', 'init-only', 'write-config-to', 'version', 'help'];
+
+describe.each(['render', 'compare', 'diff', 'explain 10.0.0.1', 'preflight'])('%s', (command) => {
+  const question = command.startsWith('explain') ? ' 10.96.0.10:80' : '';
+  const isSource = (name: string): boolean => command === 'preflight' && ['manifests', 'watch'].includes(name);
+
+  test.each(runFlags.filter(({ name }) => !otherTasks.includes(name) && !isSource(name)).map(({ name }) => name))(
+    "takes the daemon's --%s, with the same meaning",
+    (name) => {
+      const examples: Readonly<Record<string, string>> = { 'iptables-variant': 'nft', 'ipvs-scheduler': 'rr' };
+      const { kind, field } = runFlags.find((flag) => flag.name === name) ?? {};
+      const value = ['true', '5', '30s', '10.0.0.0/8', '10.0.0.1:1', 'A=true', 'info', examples[name] ?? 'x']
+        .reverse()
+        .find((text) => kind?.parse(text) !== undefined);
+      const line = `${command}${question} --${name}=${value ?? ''}`;
+      const asked = parseCommandLine(words(line)) as unknown as { readonly flags: { readonly settings: unknown } };
+      expect(asked).toMatchObject({ kind: command.split(' ')[0] });
+      if (field !== undefined) expect(asked.flags.settings).toEqual(run(`--${name}=${value ?? ''}`).flags.settings);
+    },
+  );
+});
+
+test('the arguments of the DaemonSet fit behind each command that is about its node', () => {
+  const text = readFileSync('manifests/base/daemonset.yaml', 'utf8');
+  const args = [...text.matchAll(/^ +- (--\S+)$/gm)].map(([, arg = '']) => arg.replace('$(NODE_NAME)', 'node-1'));
+  expect(args).toContain('--hostname-override=node-1');
+  for (const command of ['render', 'compare', 'diff', 'preflight'])
+    expect(parseCommandLine([command, ...args.filter((arg) => arg !== '--init-only')]).kind).toBe(command);
 });
 
 test.each(['cleanup --config=c --iptables-variant=legacy', '--cleanup --config=c --iptables-variant=legacy'])(
