@@ -3,7 +3,8 @@ import type { ConntrackConfiguration, ProxyConfiguration } from '../config/confi
 import { runCommand } from '../host/command';
 import { countCpus } from '../host/cpu-count';
 import { loadModules } from '../host/kernel-modules';
-import { isSysctlWritable, readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
+import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
+import { explainSysctl } from '../host/sysctl-rights';
 import { answersOnLocalhost } from '../planner/node-settings';
 import type { Logger } from '../telemetry/log';
 
@@ -22,6 +23,7 @@ type SettingsSource = Pick<
   'mode' | 'conntrack' | 'oomScoreAdj' | 'localhostNodePorts' | 'nodePortAddresses' | 'detectLocalMode'
 >;
 
+const hashSize = '/sys/module/nf_conntrack/parameters/hashsize';
 /** kube-proxy's, since 1.36: whatever the CPUs. */
 const mostTracked = 1_048_576;
 
@@ -57,7 +59,7 @@ function planConntrack(conntrack: ConntrackConfiguration, cpus: number): KernelS
     const field = max === scaled || max === mostTracked ? 'conntrack.maxPerCore' : 'conntrack.min';
     settings.push(floor('net/netfilter/nf_conntrack_max', max, field));
     // Four connections a bucket, at the most.
-    settings.push(floor('/sys/module/nf_conntrack/parameters/hashsize', Math.trunc(max / 4), field));
+    settings.push(floor(hashSize, Math.trunc(max / 4), field));
   }
   const timeout = (sysctl: string, seconds: number, field: string): void => {
     if (seconds > 0) settings.push(exactly(`net/netfilter/${sysctl}`, seconds, field));
@@ -100,16 +102,25 @@ export async function setUpKernel(source: SettingsSource, log: Logger, setter: S
   log[level]({ settings: what }, 'kernel settings that could not be written; --init-only, run privileged, writes them');
 }
 
-/** What would have to be written, and cannot be. */
+/** What would have to be written, and cannot be, with the error and the right that is missing. Writes nothing. */
 export async function findUnwritable(source: SettingsSource): Promise<string[]> {
   const found: string[] = [];
   for (const setting of planKernelSettings(source, countCpus(), 'init')) {
     const now = await readSysctl(setting.path).catch(() => undefined);
     const isMet = now !== undefined && (setting.isFloor ? Number(now) >= setting.value : now === String(setting.value));
-    if (isMet || (await isSysctlWritable(setting.path))) continue;
-    found.push(`${print(setting)} (now ${now ?? 'missing'})`);
+    const problem = isMet ? undefined : await findProblem(setting);
+    if (problem === undefined) continue;
+    const why = await explainSysctl(problem);
+    found.push(`${print(setting)} (${now === undefined ? why : `now ${now}; ${why}`})`);
   }
   return found;
+}
+
+/** Outside the first network namespace the size of the hash can be opened, and not written; its twin tells it at once. */
+async function findProblem({ path }: KernelSetting): Promise<SysctlError | undefined> {
+  const problem = await checkSysctl(path);
+  if (problem !== undefined || path !== hashSize) return problem;
+  return checkSysctl('net/netfilter/nf_conntrack_buckets');
 }
 
 async function isConntrackMissing(settings: readonly KernelSetting[]): Promise<boolean> {
@@ -128,9 +139,9 @@ async function hold({ path, value, isFloor }: KernelSetting): Promise<boolean> {
 }
 
 async function explain({ path }: KernelSetting, error: unknown): Promise<string> {
-  const why = error instanceof SysctlError ? error.kind : (error as Error).message;
+  const why = error instanceof SysctlError ? await explainSysctl(error) : (error as Error).message;
   return readSysctl(path).then(
-    (now) => `now ${now}, ${why}`,
+    (now) => `now ${now}; ${why}`,
     () => why,
   );
 }

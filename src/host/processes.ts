@@ -27,7 +27,7 @@ export async function sharesNetwork({ pid }: Process): Promise<boolean> {
 }
 
 /** linux/capability.h */
-export const capabilities = { netAdmin: 12, netRaw: 13, sysAdmin: 21, sysResource: 24 } as const;
+export const capabilities = { dacOverride: 1, netAdmin: 12, netRaw: 13, sysResource: 24 } as const;
 
 /** Those in effect, a bit each. */
 export async function readCapabilities(): Promise<bigint> {

@@ -2,10 +2,13 @@
  * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. Settings that
  * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
  */
-import { access, constants, readFile, writeFile } from 'node:fs/promises';
+import { constants, open, readFile, writeFile } from 'node:fs/promises';
 
-/** missing: this kernel (or a module that is not loaded) has no such setting. refused: not a value for it. */
-export type SysctlProblem = 'missing' | 'read-only' | 'refused';
+/**
+ * missing: this kernel (or a module that is not loaded) has no such setting. read-only: it is mounted so. not permitted: a right is
+ * missing, which explainSysctl names. refused: not a value for it.
+ */
+export type SysctlProblem = 'missing' | 'read-only' | 'not permitted' | 'refused';
 
 export class SysctlError extends Error {
   override readonly name = 'SysctlError';
@@ -16,19 +19,31 @@ export class SysctlError extends Error {
   ) {
     super(`sysctl ${sysctl}: ${kind}`, options);
   }
+
+  /** `EACCES`; '' where the kernel was not asked. */
+  get code(): string {
+    return (this.cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  }
 }
+
+const problems: Readonly<Record<string, SysctlProblem>> = {
+  ENOENT: 'missing',
+  ENOTDIR: 'missing',
+  EROFS: 'read-only',
+  EACCES: 'not permitted',
+  EPERM: 'not permitted',
+  // What the first network namespace alone may set.
+  ENOTSUP: 'not permitted',
+  EINVAL: 'refused',
+  ERANGE: 'refused',
+};
 
 function asSysctlError(sysctl: string, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return new SysctlError(sysctl, 'missing', { cause: error });
-  // A container's /proc/sys, one without root, or what only the first network namespace may set.
-  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM' || code === 'ENOTSUP')
-    return new SysctlError(sysctl, 'read-only', { cause: error });
-  if (code === 'EINVAL' || code === 'ERANGE') return new SysctlError(sysctl, 'refused', { cause: error });
-  return error;
+  const problem = problems[(error as NodeJS.ErrnoException).code ?? ''];
+  return problem === undefined ? error : new SysctlError(sysctl, problem, { cause: error });
 }
 
-function fileOf(sysctl: string): string {
+export function fileOf(sysctl: string): string {
   return sysctl.startsWith('/') ? sysctl : `/proc/sys/${sysctl}`;
 }
 
@@ -52,10 +67,14 @@ export async function writeSysctl(sysctl: string, value: string): Promise<boolea
   }
 }
 
-/** Whether a value that it takes could be written. */
-export function isSysctlWritable(sysctl: string): Promise<boolean> {
-  return access(fileOf(sysctl), constants.W_OK).then(
-    () => true,
-    () => false,
-  );
+/** Why it cannot be written, as far as opening it tells, which writes nothing; undefined: it can. */
+export async function checkSysctl(sysctl: string): Promise<SysctlError | undefined> {
+  try {
+    await (await open(fileOf(sysctl), constants.O_WRONLY)).close();
+    return undefined;
+  } catch (error) {
+    const problem = asSysctlError(sysctl, error);
+    if (problem instanceof SysctlError) return problem;
+    throw error;
+  }
 }

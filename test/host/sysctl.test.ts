@@ -12,5 +12,5 @@ test('says what is wrong', async () => {
   expect(missing).toMatchObject({ kind: 'missing', message: 'sysctl net/ipv4/no_such_setting: missing' });
   await expect(writeSysctl('net/ipv4/no_such_setting', '1')).rejects.toMatchObject({ kind: 'missing' });
   // Nobody may write this one.
-  await expect(writeSysctl('kernel/ostype', 'Minix')).rejects.toMatchObject({ kind: 'read-only' });
+  await expect(writeSysctl('kernel/ostype', 'Minix')).rejects.toMatchObject({ kind: 'not permitted', code: 'EACCES' });
 });

@@ -1,7 +1,7 @@
 /** Sets the kernel of a network namespace as the configuration in the first argument asks, and tells the log and the values, as JSON. */
 import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { setUpKernel } from '../../src/cli/kernel-settings';
+import { findUnwritable, setUpKernel } from '../../src/cli/kernel-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { Settings } from '../../src/config/fields';
 import { createLogger } from '../../src/telemetry/logger';
@@ -10,23 +10,31 @@ import { type LogLine, parseLogLine } from '../support/log-lines';
 const [, guest = '', json = '', rights = 'all'] = process.argv;
 
 /** As a container without privileges has them. */
-const asInContainer =
-  'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys && ' +
-  'exec setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all "$@"';
+const fewRights: Readonly<Record<string, string>> = {
+  container:
+    'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys && ' +
+    'exec setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all "$@"',
+  // Its own /proc/self is its own all the same.
+  nobody: 'exec setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$@"',
+};
 
 async function main(): Promise<unknown> {
-  if (rights === 'few') {
-    const command = ['--mount', 'sh', '-c', asInContainer, 'sh', process.execPath, guest, json, 'as they are'];
-    return JSON.parse(execFileSync('unshare', command, { encoding: 'utf8' }));
+  const script = fewRights[rights];
+  if (script !== undefined) {
+    // A bundle that everyone may read.
+    const command = ['--mount', 'sh', '-c', script, 'sh', process.execPath, '-', json, 'as they are'];
+    return JSON.parse(execFileSync('unshare', command, { encoding: 'utf8', input: readFileSync(guest) }));
   }
   const lines: LogLine[] = [];
   const log = createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(parseLogLine(line)));
   const { configuration } = completeConfiguration(JSON.parse(json) as Settings);
+  const unwritable = await findUnwritable(configuration);
   await setUpKernel(configuration, log);
   await setUpKernel(configuration, log);
   const value = (path: string): number => Number(readFileSync(path, 'utf8'));
   const tracker = '/proc/sys/net/netfilter/nf_conntrack_';
   return {
+    unwritable,
     lines: lines.map(({ level, msg, settings }) => ({ level, msg, settings })),
     established: value(`${tracker}tcp_timeout_established`),
     closeWait: value(`${tracker}tcp_timeout_close_wait`),

@@ -19,7 +19,7 @@ describeAsRoot('with NET_ADMIN and NET_RAW alone, and a read-only root', () => {
       expect(await cluster.whileBusy(() => sleep(500))).toEqual([]);
       expect(unmet()).toHaveLength(1);
       expect(unmet()[0]).toContain(
-        'net.ipv4.conf.all.route_localnet=1 (iptables.localhostNodePorts; now 0, read-only)',
+        'net.ipv4.conf.all.route_localnet=1 (iptables.localhostNodePorts; now 0; EROFS: /proc/sys is mounted read-only)',
       );
       await cluster.proxy.stop();
     }, 30_000);

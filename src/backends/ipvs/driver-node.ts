@@ -1,5 +1,6 @@
 /** What IPVS mode needs of the kernel's settings. */
-import { readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
+import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
+import { explainSysctl } from '../../host/sysctl-rights';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
 
@@ -87,6 +88,34 @@ export async function prepareNode(
     await ensure(node, sysctl, log);
 }
 
+/** What prepareNode could not write, once ip_vs is loaded. Writes nothing. */
+export async function findUnpreparable(settings: { readonly strictArp: boolean }): Promise<readonly Unpreparable[]> {
+  const found: Unpreparable[] = [];
+  for (const { path, value, isVital, isFloor = false, without } of [
+    ...always,
+    ...(settings.strictArp ? strictArp : []),
+  ]) {
+    const now = await readSysctl(path).catch(() => undefined);
+    const isMet = now === value || (isFloor && now !== undefined && Number(now) > Number(value));
+    const problem = isMet ? undefined : await checkSysctl(path);
+    if (problem === undefined) continue;
+    const name = path.replaceAll('/', '.');
+    found.push({
+      isVital,
+      what: `${name} cannot be set (${await explainSysctl(problem)}): ${without}`,
+      advice: adviceOn(problem, name, value),
+    });
+  }
+  return found;
+}
+
+export interface Unpreparable {
+  /** No Service works without it. */
+  readonly isVital: boolean;
+  readonly what: string;
+  readonly advice: string;
+}
+
 async function chooseConnReuse({ readSysctl }: NodeAccess, log: Logger): Promise<Sysctl[]> {
   const release = await readSysctl('kernel/osrelease').catch(() => '');
   const [major = 0, minor = 0] = release.split('.', 2).map((part) => Number.parseInt(part, 10));
@@ -106,7 +135,7 @@ async function ensure(
     if (isFloor && Number(await readSysctl(path)) > Number(value)) return;
     if (await writeSysctl(path, value)) log.info({ sysctl: path, value }, 'sysctl written');
   } catch (error) {
-    const why = error instanceof SysctlError ? error.kind : (error as Error).message;
+    const why = error instanceof SysctlError ? await explainSysctl(error) : (error as Error).message;
     const name = path.replaceAll('/', '.');
     const message = `${name} cannot be set (${why}): ${without}; ${adviceOn(error, name, value)}`;
     if (isVital) throw new UserError(`IPVS mode: ${message}`);

@@ -1,19 +1,25 @@
 /** What mode ipvs needs beside iptables. ip_vs is loaded for it; a virtual server and a set come and go. */
+import { findUnpreparable } from '../../backends/ipvs/driver-node';
 import { openServers } from '../../backends/ipvs/driver-servers';
 import type { IpvsConfiguration } from '../../config/configuration';
 import { CommandError, runCommand } from '../../host/command';
 import { schedulerName } from '../../model/scheduler';
 import { UserError } from '../../model/user-error';
 import type { IptablesDriver } from '../../xtables/driver';
-import { fail, type Finding, ok } from './report';
+import { fail, type Finding, ok, warn } from './report';
 
 const probe = 'VIPWIRE-PREFLIGHT';
 
 export async function checkIpvs(
-  { scheduler }: IpvsConfiguration,
+  { scheduler, strictARP }: IpvsConfiguration,
   tables: IptablesDriver | undefined,
 ): Promise<Finding[]> {
-  return [await checkScheduler(schedulerName(scheduler)), await checkSets(tables)];
+  const loaded = await checkScheduler(schedulerName(scheduler));
+  const settings = loaded.level === 'ok' ? await findUnpreparable({ strictArp: strictARP }) : [];
+  const unset = settings.map(({ isVital, what, advice }) =>
+    isVital ? fail('kernel settings', what, advice) : warn('kernel settings', what, advice),
+  );
+  return [loaded, await checkSets(tables), ...unset];
 }
 
 async function checkScheduler(name: ReturnType<typeof schedulerName>): Promise<Finding> {

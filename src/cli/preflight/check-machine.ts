@@ -5,7 +5,7 @@ import { readBridges } from '../../host/interfaces';
 import { NetlinkUnavailableError } from '../../host/netlink';
 import { NfGeneration } from '../../host/nf-generation';
 import { capabilities, readCapabilities } from '../../host/processes';
-import { isSysctlWritable, readSysctl } from '../../host/sysctl';
+import { checkSysctl, readSysctl } from '../../host/sysctl';
 import type { Family } from '../../model/address';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
@@ -113,7 +113,7 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
     // Nobody has said that there are pods with IPv6.
     if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
     // There vipwire sees to it, as kube-proxy does.
-    if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await isSysctlWritable(path))) continue;
+    if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
     if ((await numberAt(path)) === 0)
       findings.push(
         warn(
