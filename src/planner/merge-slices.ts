@@ -2,6 +2,7 @@ import type { Family } from '../model/address';
 import { joinHostPort } from '../model/address';
 import type { EndpointSlice, Protocol, SliceEndpoint, WeightRule } from '../model/cluster';
 import type { PlanEndpoint } from './plan';
+import { weightOf } from './weights';
 
 /** One address:port behind a service port, whatever its readiness. */
 export interface Candidate {
@@ -61,21 +62,4 @@ export function mergeSlices(
     candidates.set(match, isSorted(list) ? list : list.sort(byText));
   }
   return candidates;
-}
-
-function weightOf(endpoint: SliceEndpoint, weights: readonly WeightRule[]): number {
-  return weights.find((rule) => fits(endpoint, rule))?.weight ?? 1;
-}
-
-function fits({ address, nodeName, zone, target }: SliceEndpoint, { kind, value }: WeightRule): boolean {
-  switch (kind) {
-    case 'address':
-      return address === value;
-    case 'pod':
-      return target.startsWith(`Pod/${value}`);
-    case 'node':
-      return nodeName === value;
-    case 'zone':
-      return zone === value;
-  }
 }

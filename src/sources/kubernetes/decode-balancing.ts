@@ -1,4 +1,7 @@
-/** How a Service wants its endpoints chosen among: annotations of ours. A bad one has no effect, and is warned of. */
+/**
+ * How a Service wants its endpoints chosen among: annotations of ours. A bad one has no effect, and is warned of. So is one that is too
+ * large: it would be read on every node, whoever wrote it.
+ */
 import { parseAddress } from '../../model/address';
 import type { WeightRule } from '../../model/cluster';
 import { parseScheduler, type Scheduler, schedulerNames } from '../../model/scheduler';
@@ -8,11 +11,18 @@ import { type Fields, quote, textOf, type WarnOf } from './decode-fields';
 const schedulerAnnotations = ['vipwire.io/scheduler', 'kube-router.io/service.scheduler'];
 const weightsAnnotation = 'vipwire.io/weights';
 const highestWeight = 65535;
+const mostBytes = 8192;
+const mostWeights = 256;
 
 export function decodeScheduler(annotations: Fields, warn: WarnOf): Scheduler | undefined {
   const annotation = schedulerAnnotations.find((name) => name in annotations);
   if (annotation === undefined) return undefined;
-  const value = textOf(annotations[annotation]).trim();
+  const text = textOf(annotations[annotation]);
+  if (isTooLong(text)) {
+    warn('bad-annotation', `${annotation}: ${tooLong} and is ignored`);
+    return undefined;
+  }
+  const value = text.trim();
   const scheduler = parseScheduler(value);
   if (scheduler === undefined)
     warn('bad-annotation', `${annotation}: ${quote(value)} is no scheduler: use ${schedulerNames.join(', ')}`);
@@ -29,8 +39,16 @@ export function decodeWeights(annotations: Fields, warn: WarnOf): readonly Weigh
   return undefined;
 }
 
+const tooLong = `has more than ${mostBytes / 1024} KiB`;
+
+/** A text has no fewer bytes than letters. */
+function isTooLong(text: string): boolean {
+  return text.length > mostBytes || Buffer.byteLength(text) > mostBytes;
+}
+
 /** Or what is wrong. */
 function parseWeights(text: string): readonly WeightRule[] | string {
+  if (isTooLong(text)) return tooLong;
   let object: unknown;
   try {
     object = JSON.parse(text);
@@ -38,8 +56,10 @@ function parseWeights(text: string): readonly WeightRule[] | string {
     return `${quote(text)} is no JSON`;
   }
   if (typeof object !== 'object' || object === null || Array.isArray(object)) return `${quote(object)} is no object`;
+  const entries = Object.entries(object);
+  if (entries.length > mostWeights) return `has ${entries.length} keys, more than ${mostWeights}`;
   const rules: WeightRule[] = [];
-  for (const [key, weight] of Object.entries(object)) {
+  for (const [key, weight] of entries) {
     if (!Number.isInteger(weight) || (weight as number) < 0 || (weight as number) > highestWeight)
       return `${quote(key)}: ${quote(weight)} is no weight from 0 to ${highestWeight}`;
     rules.push({ ...ruleKey(key), weight: weight as number });
