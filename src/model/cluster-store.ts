@@ -15,14 +15,36 @@ export interface ClusterChanges {
 }
 
 type Deletion = Extract<ClusterChange, { op: 'delete' }>;
-type BySource = Readonly<Record<EndpointSlice['source'], readonly EndpointSlice[]>>;
+type SliceSource = EndpointSlice['source'];
 
 const nothing: readonly EndpointSlice[] = [];
-const noSlices: BySource = { EndpointSlice: nothing, Endpoints: nothing };
 
-/** Endpoints objects serve only where their Service has no EndpointSlice. */
-function serving(slices: BySource): readonly EndpointSlice[] {
-  return slices.EndpointSlice.length > 0 ? slices.EndpointSlice : slices.Endpoints;
+/** One Service's, by name: a slice comes or goes without a look at the others. */
+class ServiceSlices {
+  readonly EndpointSlice = new Map<string, EndpointSlice>();
+  readonly Endpoints = new Map<string, EndpointSlice>();
+  #sorted: readonly EndpointSlice[] | undefined;
+
+  get isEmpty(): boolean {
+    return this.EndpointSlice.size + this.Endpoints.size === 0;
+  }
+
+  /** Endpoints objects serve only where their Service has no EndpointSlice. */
+  get serving(): SliceSource {
+    return this.EndpointSlice.size > 0 ? 'EndpointSlice' : 'Endpoints';
+  }
+
+  /** Those that serve, in the order of names. */
+  sorted(): readonly EndpointSlice[] {
+    this.#sorted ??= [...this[this.serving].values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#sorted;
+  }
+
+  put(source: SliceSource, name: string, slice: EndpointSlice | undefined): void {
+    this.#sorted = undefined;
+    if (slice === undefined) this[source].delete(name);
+    else this[source].set(name, slice);
+  }
 }
 
 /** Apart from the trigger time: a slice that says the same later is no change. */
@@ -32,21 +54,20 @@ function sameSlice(a: EndpointSlice, b: EndpointSlice): boolean {
   );
 }
 
-function sameSlices(a: readonly EndpointSlice[], b: readonly EndpointSlice[]): boolean {
-  return a.length === b.length && a.every((slice, i) => sameSlice(slice, b[i] as EndpointSlice));
+/** Slices of a Service that a batch has touched so far, as they were before it. */
+interface Touched {
+  readonly serving: SliceSource;
+  readonly slices: Readonly<Record<SliceSource, Map<string, EndpointSlice | undefined>>>;
 }
 
-/** With the slice, in the order of names, in the place of the one of its name. */
-function withSlice(slices: readonly EndpointSlice[], added: EndpointSlice): readonly EndpointSlice[] {
-  const others = slices.filter((slice) => slice.name !== added.name);
-  const at = others.findIndex((slice) => slice.name > added.name);
-  return others.toSpliced(at < 0 ? others.length : at, 0, added);
-}
-
-/** What was true of the slices of the Services that a batch has touched so far, and when its changes were triggered. */
+/** What a batch has touched, and when its changes were triggered. */
 interface Batch {
-  readonly before: Map<ServiceKey, BySource>;
+  readonly before: Map<ServiceKey, Touched>;
   readonly triggerTimesMs: Map<ServiceKey, number[]>;
+}
+
+function sameOrAbsent(a: EndpointSlice | undefined, b: EndpointSlice | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && sameSlice(a, b));
 }
 
 /**
@@ -56,7 +77,7 @@ interface Batch {
 export class ClusterStore implements ClusterState {
   readonly #services = new Map<ServiceKey, Service>();
   readonly #nodes = new Map<string, Node>();
-  readonly #slices = new Map<ServiceKey, BySource>();
+  readonly #slices = new Map<ServiceKey, ServiceSlices>();
   /** Whose slice an EndpointSlice is, by its `namespace/name`: its label may come to name another Service. */
   readonly #sliceOwners = new Map<string, ServiceKey>();
   #changedServices = new Set<ServiceKey>();
@@ -75,7 +96,7 @@ export class ClusterStore implements ClusterState {
   }
 
   slicesOf(key: ServiceKey): readonly EndpointSlice[] {
-    return serving(this.#slices.get(key) ?? noSlices);
+    return this.#slices.get(key)?.sorted() ?? nothing;
   }
 
   apply(changes: readonly ClusterChange[]): void {
@@ -85,15 +106,14 @@ export class ClusterStore implements ClusterState {
       else this.#delete(change, batch);
     }
     // Slices are compared over the whole batch: an Endpoints object is told anew as a deletion and its new slices.
-    for (const [key, before] of batch.before) {
-      const after = this.#slices.get(key) ?? noSlices;
-      if (sameSlices(before.EndpointSlice, after.EndpointSlice) && sameSlices(before.Endpoints, after.Endpoints)) {
-        this.#putSlices(key, before);
-      } else if (!sameSlices(serving(before), serving(after))) {
-        this.#changedServices.add(key);
-        const times = batch.triggerTimesMs.get(key);
-        if (times !== undefined) this.#triggerTimesMs.set(key, [...(this.#triggerTimesMs.get(key) ?? []), ...times]);
-      }
+    for (const [key, touched] of batch.before) {
+      if (!this.#settle(key, touched)) continue;
+      this.#changedServices.add(key);
+      const times = batch.triggerTimesMs.get(key);
+      if (times === undefined) continue;
+      const earlier = this.#triggerTimesMs.get(key);
+      if (earlier === undefined) this.#triggerTimesMs.set(key, times);
+      else for (const time of times) earlier.push(time);
     }
   }
 
@@ -133,10 +153,9 @@ export class ClusterStore implements ClusterState {
       if (owner !== undefined && owner !== key) this.#removeSlices(owner, slice.source, slice.name, batch);
       this.#sliceOwners.set(id, key);
     }
-    const present = this.#slices.get(key)?.[slice.source].find(({ name }) => name === slice.name);
+    const present = this.#slices.get(key)?.[slice.source].get(slice.name);
     if (present !== undefined && sameSlice(present, slice)) return;
-    const slices = this.#touch(key, batch);
-    this.#putSlices(key, { ...slices, [slice.source]: withSlice(slices[slice.source], slice) });
+    this.#put(key, slice.source, slice.name, slice, batch);
     if (slice.lastChangeTriggerMs !== undefined && slice.lastChangeTriggerMs > this.startedMs) {
       const times = batch.triggerTimesMs.get(key);
       if (times === undefined) batch.triggerTimesMs.set(key, [slice.lastChangeTriggerMs]);
@@ -166,23 +185,44 @@ export class ClusterStore implements ClusterState {
   }
 
   /** Removes the slice of this name, or all of this source where none is named. */
-  #removeSlices(key: ServiceKey, source: EndpointSlice['source'], name: string | undefined, batch: Batch): void {
-    const slices = this.#touch(key, batch);
-    const left = name === undefined ? nothing : slices[source].filter((slice) => slice.name !== name);
-    if (left.length === slices[source].length) return;
-    this.#putSlices(key, { ...slices, [source]: left });
+  #removeSlices(key: ServiceKey, source: SliceSource, name: string | undefined, batch: Batch): void {
+    const slices = this.#slices.get(key);
+    const gone = name === undefined ? [...(slices?.[source].keys() ?? [])] : [name];
+    let hasGone = false;
+    for (const one of gone) {
+      if (slices?.[source].has(one) !== true) continue;
+      this.#put(key, source, one, undefined, batch);
+      hasGone = true;
+    }
+    if (!hasGone) return;
     this.#triggerTimesMs.delete(key);
     batch.triggerTimesMs.delete(key);
   }
 
-  #touch(key: ServiceKey, batch: Batch): BySource {
-    const slices = this.#slices.get(key) ?? noSlices;
-    if (!batch.before.has(key)) batch.before.set(key, slices);
-    return slices;
+  #put(key: ServiceKey, source: SliceSource, name: string, slice: EndpointSlice | undefined, batch: Batch): void {
+    const slices = this.#slices.get(key) ?? new ServiceSlices();
+    this.#slices.set(key, slices);
+    const touched = batch.before.get(key) ?? {
+      serving: slices.serving,
+      slices: { EndpointSlice: new Map(), Endpoints: new Map() },
+    };
+    batch.before.set(key, touched);
+    const before = touched.slices[source];
+    if (!before.has(name)) before.set(name, slices[source].get(name));
+    slices.put(source, name, slice);
   }
 
-  #putSlices(key: ServiceKey, slices: BySource): void {
-    if (slices.EndpointSlice.length + slices.Endpoints.length === 0) this.#slices.delete(key);
-    else this.#slices.set(key, slices);
+  /** At the end of a batch: whether the slices that serve are others. Those that say the same as before stay the ones before. */
+  #settle(key: ServiceKey, touched: Touched): boolean {
+    const slices = this.#slices.get(key);
+    if (slices === undefined) return false;
+    const differs = { EndpointSlice: false, Endpoints: false };
+    for (const source of ['EndpointSlice', 'Endpoints'] as const)
+      for (const [name, before] of touched.slices[source])
+        if (sameOrAbsent(before, slices[source].get(name))) slices.put(source, name, before);
+        else differs[source] = true;
+    const { serving } = slices;
+    if (slices.isEmpty) this.#slices.delete(key);
+    return serving === touched.serving ? differs[serving] : differs.EndpointSlice;
   }
 }
