@@ -1,5 +1,6 @@
 /** Starts what the command line asks for. A user's mistake is one line and exit 2. */
 import { UserError } from '../model/user-error';
+import { createLogger } from '../telemetry/logger';
 import { cleanup } from './cleanup';
 import { compare } from './compare';
 import { explain } from './explain';
@@ -7,14 +8,19 @@ import { diff } from './diff';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
+import { endOnFaults } from './last-resort';
 import { preflight } from './preflight/preflight';
 import { render } from './render';
 import { run } from './run';
 import { status } from './status';
 
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that goes away (`vipwire render | head`) is no error.
-  process.stdout.on('error', () => process.exit(0));
+  endOnFaults(createLogger({ verbosity: 0, format: 'text' }));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A reader that goes away (`vipwire render | head`) is no error.
+    if (error.code !== 'EPIPE') process.stderr.write(`vipwire: standard output: ${error.message}\n`);
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
   // Nor is a log that nobody takes any more.
   process.stderr.on('error', () => undefined);
   try {

@@ -33,6 +33,8 @@ export class Reload {
   /** It may have changed again since it was read. */
   private hasMore = false;
   private unwatch: (() => void) | undefined;
+  /** Somebody wants to be told what the file comes to, also where that is nothing new. */
+  private isAsked = false;
 
   constructor(private readonly options: ReloadOptions) {
     this.inForce = options.effective;
@@ -41,6 +43,15 @@ export class Reload {
   /** Follows writes, replacements by another file of that name, and links that lead elsewhere: a ConfigMap's. */
   start(): void {
     this.unwatch = watchPaths([this.options.flags.configFile], () => this.look());
+  }
+
+  /** Reads the file now, and says what it comes to. Before start and after stop nothing happens. */
+  ask(): void {
+    if (this.unwatch === undefined) return;
+    this.isAsked = true;
+    this.lastText = undefined;
+    this.lastFailure = '';
+    this.look();
   }
 
   /** What is being brought into force goes on. */
@@ -61,7 +72,9 @@ export class Reload {
   }
 
   private async readAndApply(): Promise<void> {
-    const { flags, onDone } = this.options;
+    const { flags, onDone, log } = this.options;
+    const isAsked = this.isAsked;
+    this.isAsked = false;
     try {
       const text = await readTextFile(flags.configFile);
       this.lastFailure = '';
@@ -75,6 +88,7 @@ export class Reload {
       const text = this.lastText;
       if (await this.bringIntoForce(await effectiveConfiguration(flags, () => Promise.resolve(text))))
         onDone('applied');
+      else if (isAsked) log.info({ file: flags.configFile }, 'the configuration file says what is in force already');
     } catch (error) {
       this.wasRefused = true;
       this.tellFailure('the changed configuration is refused', error);

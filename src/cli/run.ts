@@ -28,6 +28,7 @@ import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
 import { Daemon, type DaemonOptions } from './daemon';
 import { localSettings } from './iptables-settings';
+import { endOnFaults } from './last-resort';
 import { observe } from './observe';
 import type { Told } from './open-servers';
 import { Reload } from './reload';
@@ -43,6 +44,8 @@ export async function run(invocation: RunInvocation): Promise<number> {
     log.warn({ dropped }, 'lines of the log were dropped: nobody read them'),
   );
   const log: AdjustableLogger = createLogger(configuration.logging, write);
+  endOnFaults(log);
+  followHangUps(invocation.flags.configFile, log);
   for (const warning of warnings) log.warn(warning);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
@@ -82,7 +85,10 @@ async function serve(options: DaemonOptions): Promise<number> {
   try {
     // Told to stop before it has begun, it does not wait for the machine.
     await Promise.race([daemon.start(), told]);
-    if (invocation.flags.configFile !== '') reload.start();
+    if (invocation.flags.configFile !== '') {
+      reload.start();
+      process.on('SIGHUP', () => reload.ask());
+    }
     code = await told;
   } finally {
     reload.stop();
@@ -173,6 +179,18 @@ async function openForReading(
     };
     return new Map(families.map((family) => [family, none]));
   }
+}
+
+/** SIGHUP ends no daemon. What is read anew at it is the configuration file, once the daemon runs. */
+function followHangUps(configFile: string, log: Logger): void {
+  process.on('SIGHUP', () =>
+    log.info(
+      { signal: 'SIGHUP' },
+      configFile === ''
+        ? 'no configuration file (--config) was given: nothing to read anew'
+        : 'reading the configuration',
+    ),
+  );
 }
 
 /** The exit code: 0 for SIGTERM and SIGINT, 1 where the agent gave up. */

@@ -55,6 +55,10 @@ class Followed {
     return this;
   }
 
+  ask(): void {
+    this.reload?.ask();
+  }
+
   write(body: string): void {
     writeFileSync(this.file, head + body);
   }
@@ -144,6 +148,23 @@ describe('a change is applied', () => {
     await followed.dealtWith(2);
     expect(followed.applied.at(-1)?.configuration.oomScoreAdj).toBe(4);
   });
+});
+
+test('who asks is told what the file comes to, each time, and an unwatched change is found', async () => {
+  await followed.start('mode: iptables\n');
+  const same = 'info | the configuration file says what is in force already';
+  for (const lines of [[same], [same, same]]) {
+    followed.ask();
+    await until(() => followed.lines.length === lines.length);
+    expect(followed.lines).toEqual(lines);
+  }
+  followed.lines = [];
+  followed.write('mode: nothing\n');
+  await followed.dealtWith(1);
+  followed.ask();
+  await followed.dealtWith(2);
+  expect(followed.results).toEqual(['refused', 'refused']);
+  expect(followed.lines).toHaveLength(2);
 });
 
 describe('nothing is done', () => {
