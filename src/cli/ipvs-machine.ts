@@ -52,7 +52,7 @@ export async function openIpvs(
   const { run } = prepared;
   const { ipvs } = configuration;
   // One tool, prepared for both families.
-  const [drivers, withSetLock] = await Promise.all([
+  const [drivers, setWrites] = await Promise.all([
     openTablesBy(run, iptablesVariant, log, 'writing'),
     takeOver(run, 'ipset', log),
   ]);
@@ -68,7 +68,7 @@ export async function openIpvs(
     opened.push(servers);
     if (parts.size === 0) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
     schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler));
-    const sets = new SetDriver(family, run, withSetLock);
+    const sets = new SetDriver(family, setWrites.run, setWrites.withLock);
     hasSetMarks ??= await checkSets(family, sets, tables, log);
     const facts = { schedulers, hasSetMarks };
     await setTimeouts(servers, ipvs, log);

@@ -1,7 +1,7 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
 import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
 import { isIPv6Supported } from '../host/interfaces';
-import { lockedCommand, lockFileOf, waitForLock } from '../host/lock';
+import { lockFileOf, waitForLock, WriteLock } from '../host/lock';
 import { families, type Family } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
@@ -33,8 +33,9 @@ export async function openTablesBy(
   const open = async (family: Family): Promise<IptablesDriver[]> => {
     if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) return [];
     if (!(await isFamilyUsable(run, variant, family))) return [];
-    const withLock = purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : withoutLock;
-    return [new IptablesDriver(family, variant, run, withLock)];
+    const writes =
+      purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : { run, withLock: withoutLock };
+    return [new IptablesDriver(family, variant, writes.run, writes.withLock)];
   };
   const opened = (await Promise.all(families.map(open))).flat();
   const drivers = new Map(opened.map((driver) => [driver.family, driver]));
@@ -45,19 +46,31 @@ export async function openTablesBy(
 
 const withoutLock: WithLock = (file, args) => ({ file, args });
 
+/** How to write. */
+export interface Writes {
+  readonly run: RunCommand;
+  readonly withLock: WithLock;
+}
+
 /**
  * Waits for a write that a predecessor left behind. The lock is held by the tool that writes next, which waits for its input,
- * so that two of us on one node do not write by turns.
+ * so that two of us on one node do not write by turns. Where there is no lock, writes go without it, after one warning.
  */
-export async function takeOver(run: RunCommand, name: string, log: Logger): Promise<WithLock> {
-  const lockFile = await lockFileOf(name);
+export async function takeOver(run: RunCommand, name: string, log: Logger): Promise<Writes> {
+  const lockFile = lockFileOf(name);
+  const fields = { lockFile: lockFile.path };
+  const without = (reason: string): void => log.warn({ ...fields, reason }, 'writes go on without their lock');
   const lock = await waitForLock(run, lockFile, lockWaitMs);
-  if (lock === 'unavailable') {
-    log.debug({ lockFile }, 'no lock for writes: flock or the file cannot be had');
-    return withoutLock;
+  if (lock.kind === 'unavailable') {
+    without(lock.reason);
+    return { run, withLock: withoutLock };
   }
-  if (lock === 'held') log.warn({ lockFile }, 'somebody holds the lock of writes: does another vipwire run here?');
-  return (file, args) => lockedCommand(lockFile, file, args);
+  if (lock.kind === 'held') log.warn(fields, 'somebody holds the lock of writes: does another vipwire run here?');
+  const writeLock = new WriteLock(lockFile, (reason) => {
+    if (reason === undefined) log.info(fields, 'writes have their lock again');
+    else without(reason);
+  });
+  return { run: writeLock.orWithout(run), withLock: writeLock.command };
 }
 
 async function explainMissing(run: RunCommand, variant: Variant | undefined): Promise<string> {
