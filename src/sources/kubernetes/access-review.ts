@@ -29,7 +29,7 @@ export function printPermission({ group, resource, verb }: Permission): string {
   return `${verb} ${group === '' ? '' : `${group}/`}${resource}`;
 }
 
-/** Asks the API server about its asker (authorization.k8s.io/v1, which everybody may). Throws as ApiClient. */
+/** Asks the API server about its asker (authorization.k8s.io/v1, which everybody may). Throws as ApiClient, and where the answer says neither. */
 export async function isAllowed(
   client: Pick<ApiClient, 'post'>,
   { group, resource, verb }: Permission,
@@ -41,5 +41,7 @@ export async function isAllowed(
     spec: { resourceAttributes: { group, resource, verb } },
   };
   const answer = await client.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review, signal);
-  return fieldsOf(fieldsOf(answer).status).allowed === true;
+  const { allowed } = fieldsOf(fieldsOf(answer).status);
+  if (typeof allowed !== 'boolean') throw new Error('the answer is no SelfSubjectAccessReview');
+  return allowed;
 }
