@@ -23,7 +23,7 @@ export async function status({ flags, output }: StatusInvocation): Promise<numbe
 }
 
 async function ask(url: string): Promise<DaemonStatus> {
-  const connections = new HttpConnections(false, {});
+  const connections = new HttpConnections();
   const chunks: Buffer[] = [];
   try {
     const signal = AbortSignal.timeout(answerMs);

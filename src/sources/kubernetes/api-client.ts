@@ -1,6 +1,8 @@
 import type { HttpResponse } from '../../host/http';
 import type { Credentials } from './credentials';
 import { fieldsOf, textOf } from './decode-fields';
+import { parseRetryAfter } from './retry-after';
+import { oneLine } from './text-bounds';
 
 export interface AnsweredRequest {
   /** The HTTP status, or client-go's `<error>` where no answer came. */
@@ -18,6 +20,14 @@ export interface KubernetesObserver {
   /** All objects of a resource are read anew. */
   relisted(resource: string, reason: string): void;
   requestDone(answer: AnsweredRequest): void;
+  /** All that is in the cluster was told, and what changes is told as it happens. */
+  watchCurrent?(resource: string): void;
+  /** That is no longer so, or not yet. */
+  watchLost?(resource: string, reason: string): void;
+  /** That has been so for a minute. */
+  watchStale?(resource: string, reason: string): void;
+  /** Nobody wants to know of the resource any more. */
+  watchGone?(resource: string): void;
 }
 
 /** The API server said no: a Status object, in an answer or in a watch's ERROR event. */
@@ -39,44 +49,52 @@ export class ApiError extends Error {
 /** The parts of a Status object; whatever else it was gives an empty reason and message. */
 export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: number): ApiError {
   const { code, reason, message } = fieldsOf(status);
-  return new ApiError(typeof code === 'number' ? code : httpStatus, textOf(reason), textOf(message), retryAfterMs);
+  return new ApiError(
+    typeof code === 'number' ? code : httpStatus,
+    oneLine(textOf(reason), 100),
+    oneLine(textOf(message)),
+    retryAfterMs,
+  );
 }
 
 const maxErrorBytes = 64 * 1024;
 const maxAnswerBytes = 1024 * 1024;
 
-/** Retry-After in seconds; the form with a date is not used by API servers. */
-function retryAfterMs(response: HttpResponse): number | undefined {
-  const text = response.header('retry-after');
-  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
-}
-
-/** What there is of it, where it breaks off. */
-async function readText(response: HttpResponse, mostBytes: number, timeoutMs: number): Promise<string> {
+/** What there is of it, where it breaks off, is too long or does not end. */
+async function readText(
+  response: HttpResponse,
+  mostBytes: number,
+  timeoutMs: number,
+): Promise<{ readonly text: string; readonly isWhole: boolean }> {
   const chunks: Buffer[] = [];
   let length = 0;
-  await response
-    .read((chunk) => {
-      length += chunk.length;
-      if (length <= mostBytes) chunks.push(chunk);
-    }, timeoutMs)
-    .catch(() => undefined);
-  return Buffer.concat(chunks).toString('utf8');
+  let isWhole = true;
+  const keep = (chunk: Buffer): void => {
+    const left = mostBytes - length;
+    length += chunk.length;
+    chunks.push(chunk.subarray(0, left));
+    if (length > mostBytes) throw new Error('too long');
+  };
+  await response.read(keep, { idleMs: timeoutMs, totalMs: timeoutMs }).catch(() => (isWhole = false));
+  return { text: Buffer.concat(chunks).toString('utf8'), isWhole };
 }
 
 async function readJson(response: HttpResponse, timeoutMs: number): Promise<unknown> {
-  return JSON.parse(await readText(response, maxAnswerBytes, timeoutMs)) as unknown;
+  const { text, isWhole } = await readText(response, maxAnswerBytes, timeoutMs);
+  if (!isWhole) throw new Error(`${response.status}, and an answer that is cut short, too slow or too long`);
+  return JSON.parse(text) as unknown;
 }
 
 async function readError(response: HttpResponse, timeoutMs: number): Promise<ApiError> {
-  const text = await readText(response, maxErrorBytes, timeoutMs);
+  const { text } = await readText(response, maxErrorBytes, timeoutMs);
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    body = { message: text.split('\n', 1)[0]?.slice(0, 200) };
+    body = { message: oneLine(text.split('\n', 1)[0] ?? '', 200) };
   }
-  return apiErrorOf(body, response.status, retryAfterMs(response));
+  const retryAfterMs = parseRetryAfter(response.header('retry-after'), response.header('date'));
+  return apiErrorOf(body, response.status, retryAfterMs);
 }
 
 export interface ApiClientOptions {
@@ -126,6 +144,11 @@ export class ApiClient {
     return readJson(await this.#request(path, signal, sent), this.#responseTimeoutMs);
   }
 
+  /** A whole answer, of at most 1 MiB. Throws as get does. */
+  async json(path: string, signal: AbortSignal): Promise<unknown> {
+    return readJson(await this.#request(path, signal), this.#responseTimeoutMs);
+  }
+
   async #request(path: string, signal: AbortSignal, sent?: Sent): Promise<HttpResponse> {
     let error = await this.#try(path, signal, sent);
     if (error instanceof ApiError && error.status === 401) {
@@ -152,6 +175,7 @@ export class ApiClient {
         // No gzip: reading 60 MB is quick on the way to a node, and unpacking it would cost start-up time on both sides.
         headers: {
           accept: 'application/json',
+          'accept-encoding': 'identity',
           'user-agent': this.options.userAgent,
           ...(sent === undefined ? {} : { 'content-type': sent.type }),
           ...headers,

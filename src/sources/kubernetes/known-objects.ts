@@ -1,5 +1,5 @@
 /** Resource versions are opaque by contract, and numbers that grow in every API server there is (KEP-5504). */
-function isOlder(version: string, than: string): boolean {
+export function isOlder(version: string, than: string): boolean {
   return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
 }
 
@@ -50,6 +50,16 @@ export class KnownObjects {
       }
     }
     return this.#versions.delete(key);
+  }
+
+  /** All that there is was listed: what was deleted before may have an older version when it comes back, as from a backup of etcd. */
+  listed(): void {
+    this.#deleted.clear();
+  }
+
+  /** Versions went back, so that the same version may now be another state: the next list tells everything anew. */
+  distrust(): void {
+    for (const key of this.#versions.keys()) this.#versions.set(key, '');
   }
 
   /** An object that a new list lacks. */

@@ -1,3 +1,5 @@
+import { textBound, TextTooLongError } from './text-bounds';
+
 const quote = 0x22;
 const comma = 0x2c;
 const backslash = 0x5c;
@@ -23,9 +25,18 @@ export class ListSplitter {
   #escaped = false;
   /** The latest string at depth 1, quotes included and cut to the length of itemsKey: the key of what opens next. */
   #key = '';
+  /** Bytes in #pieces and #envelope. */
+  #kept = 0;
+  #items = 0;
+  #commas = 0;
 
-  constructor(private readonly onItem: (text: string) => void) {}
+  /** @param onItems is called before the first item, with what came before the items. */
+  constructor(
+    private readonly onItem: (text: string) => void,
+    private readonly onItems: (before: unknown) => void = () => undefined,
+  ) {}
 
+  /** Throws what the callbacks throw, and TextTooLongError for an item that no object of a cluster can be. */
   push(chunk: Buffer): void {
     let depth = this.#depth;
     /** Where bytes that nobody has taken yet start. */
@@ -42,26 +53,49 @@ export class ListSplitter {
         if (this.#inItems && depth === 3) {
           this.#envelope.push(...this.#take(chunk, from, i - 1));
           from = i - 1;
+          if (this.#items++ === 0) this.onItems(this.#before());
         } else if (depth === 2 && byte === openBracket && this.#key === itemsKey) {
           this.#inItems = true;
         }
       } else if (byte === closeBrace || byte === closeBracket) {
         depth--;
         if (this.#inItems && depth === 2) {
-          this.onItem(Buffer.concat(this.#take(chunk, from, i)).toString('utf8'));
+          const item = Buffer.concat(this.#take(chunk, from, i));
+          this.#kept = 0;
+          this.onItem(item.toString('utf8'));
           from = i;
         } else if (depth === 1) this.#inItems = false;
       } else if (byte === comma && this.#inItems && depth === 2) {
+        this.#commas++;
         from = i;
       }
     }
     this.#depth = depth;
-    if (from < chunk.length) this.#pieces.push(from === 0 ? chunk : chunk.subarray(from));
+    if (from < chunk.length) this.#keep(from === 0 ? chunk : chunk.subarray(from));
   }
 
-  /** What is around the items, an empty list in their place. Throws SyntaxError where the text was cut short or no JSON. */
+  /** What is around the items, which are left out of it. Throws SyntaxError where the text was cut short or no JSON. */
   end(): unknown {
-    return JSON.parse(Buffer.concat([...this.#envelope, ...this.#pieces]).toString('utf8'));
+    const envelope: unknown = JSON.parse(this.#text([...this.#envelope, ...this.#pieces]));
+    if (this.#commas !== Math.max(0, this.#items - 1)) throw new SyntaxError('not every item of the list is an object');
+    return envelope;
+  }
+
+  #before(): unknown {
+    return JSON.parse(this.#text([...this.#envelope, Buffer.from(']}')]));
+  }
+
+  #text(pieces: readonly Buffer[]): string {
+    return Buffer.concat(pieces).toString('utf8');
+  }
+
+  #keep(piece: Buffer): void {
+    this.#kept += piece.length;
+    if (this.#kept > textBound) {
+      this.#pieces = [];
+      throw new TextTooLongError(this.#inItems ? 'an item' : 'an answer');
+    }
+    this.#pieces.push(piece);
   }
 
   /** Where the string ends whose inside starts at i; it may go on in the next chunk. */

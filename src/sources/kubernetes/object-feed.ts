@@ -37,13 +37,24 @@ export class ObjectFeed {
   endList(): void {
     if (this.#listed !== undefined) {
       for (const key of this.#known.keys()) {
-        if (this.#listed.has(key)) continue;
-        this.#known.forget(key);
-        const slash = key.indexOf('/');
-        this.#push([this.resource.deletion(key.slice(0, slash), key.slice(slash + 1))]);
+        if (!this.#listed.has(key)) this.#forget(key);
       }
     }
     this.#listed = undefined;
+    this.#known.listed();
+    this.flush();
+  }
+
+  /** See KnownObjects. */
+  distrust(): void {
+    this.#known.distrust();
+  }
+
+  /** Takes back all that was told. */
+  clear(): void {
+    this.#listed = undefined;
+    this.#known.listed();
+    for (const key of [...this.#known.keys()]) this.#forget(key);
     this.flush();
   }
 
@@ -64,6 +75,12 @@ export class ObjectFeed {
     const batch = this.#batch;
     this.#batch = [];
     this.sink.apply(batch);
+  }
+
+  #forget(key: string): void {
+    this.#known.forget(key);
+    const slash = key.indexOf('/');
+    this.#push([this.resource.deletion(key.slice(0, slash), key.slice(slash + 1))]);
   }
 
   /** An object that says nothing of use, now, is as good as gone. */

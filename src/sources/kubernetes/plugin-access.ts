@@ -1,15 +1,13 @@
 // By its own path: the package's index brings every API class, and none of them is used.
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import type { HttpAgent, TlsSettings } from '../../host/http';
+import type { TlsSettings } from '../../host/http';
 import { askExecPlugin } from './exec-plugin';
 import type { Kubeconfig } from './kubeconfig';
 
-/** What an exec plugin, an auth provider or a proxy adds to a request. */
+/** What an exec plugin or an auth provider adds to a request. */
 export interface PluginAccess {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsSettings;
-  /** Set where the kubeconfig names a proxy. */
-  readonly agent?: HttpAgent;
 }
 
 /** What KubeConfig fills in, of https.RequestOptions. */
@@ -17,7 +15,6 @@ interface AppliedOptions {
   headers?: Record<string, unknown>;
   cert?: string | Buffer;
   key?: string | Buffer;
-  agent?: HttpAgent;
 }
 
 function pluginName({ plugin }: Kubeconfig): string {
@@ -47,8 +44,8 @@ async function userOf(config: Kubeconfig): Promise<object> {
   };
 }
 
-function base64(pem: string | undefined): string | undefined {
-  return pem === undefined ? undefined : Buffer.from(pem).toString('base64');
+function base64(pem: TlsSettings['ca']): string | undefined {
+  return pem === undefined ? undefined : Buffer.from([pem].flat().join('\n')).toString('base64');
 }
 
 /** Failures are one line with the plugin's name. */
@@ -71,7 +68,6 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
     // KubeConfig refuses plain http, where there is nothing to verify, unless told not to verify.
     'insecure-skip-tls-verify': config.insecure === true || config.server.startsWith('http:'),
     'tls-server-name': config.tlsServerName,
-    'proxy-url': config.proxyUrl,
   };
   const files = { 'client-certificate-data': base64(tls.cert), 'client-key-data': base64(tls.key) };
   const user = { ...files, ...(await explained(config, () => userOf(config))) };
@@ -93,6 +89,5 @@ export async function askPlugin(config: Kubeconfig, tls: TlsSettings): Promise<P
       ...(request.cert === undefined ? {} : { cert: request.cert.toString() }),
       ...(request.key === undefined ? {} : { key: request.key.toString() }),
     },
-    ...(config.proxyUrl === undefined || request.agent === undefined ? {} : { agent: request.agent }),
   };
 }

@@ -4,12 +4,14 @@ import type { Logger } from '../../telemetry/log';
 import type { ClusterSink, Source } from '../source';
 import type { KubernetesObserver } from './api-client';
 import { ApiClient } from './api-client';
+import { askGroupVersion } from './api-groups';
 import { apiBackoff } from './backoff';
 import type { Credentials } from './credentials';
+import { EndpointsFallback } from './endpoints-fallback';
 import { ObjectFeed } from './object-feed';
 import { Reachability } from './reachability';
-import type { ReflectorTiming } from './reflector';
 import { Reflector } from './reflector';
+import type { ReflectorTiming } from './reflector-options';
 import type { Resource } from './resources';
 import { endpoints, endpointSlices, nodeNamed, services } from './resources';
 
@@ -26,6 +28,10 @@ const kubernetesTiming: KubernetesTiming = {
   initialEventsSilenceMs: 10_000,
   shortWatchMs: 1000,
   listSilenceMs: 30_000,
+  listRate: 1024,
+  listTotalMs: 600_000,
+  relistSpreadMs: 60_000,
+  staleMs: 60_000,
   pageSize: 500,
   backoff: apiBackoff,
   nodeWaitMs: 30_000,
@@ -52,7 +58,7 @@ export class KubernetesSource implements Source {
   readonly #clock: Clock;
   readonly #timing: KubernetesTiming;
   readonly #reachability: Reachability;
-  readonly #reflectors: Reflector[] = [];
+  readonly #reflectors = new Set<Reflector>();
   readonly #stop = new AbortController();
   /** What synced() waits for. */
   readonly #unlisted = new Set<'services' | 'endpoints' | 'node'>();
@@ -75,10 +81,7 @@ export class KubernetesSource implements Source {
       if (this.#unlisted.delete(what) && this.#unlisted.size === 0) sink.synced();
     };
     this.#reflect(sink, services, listed('services'));
-    this.#reflect(sink, endpointSlices, listed('endpoints'), () => {
-      this.options.log.info({ server: this.client.server }, 'API server has no EndpointSlices; watching Endpoints');
-      this.#reflect(sink, endpoints, listed('endpoints'));
-    });
+    this.#reflectEndpoints(sink, listed('endpoints'));
     if (nodeName === '') return;
     this.#reflect(sink, nodeNamed(nodeName), listed('node'));
     void this.#clock.sleep(this.#timing.nodeWaitMs, this.#stop.signal).then(() => {
@@ -88,13 +91,48 @@ export class KubernetesSource implements Source {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+    await Promise.all([...this.#reflectors].map((reflector) => reflector.stop()));
     this.client.close();
   }
 
-  #reflect(sink: ClusterSink, resource: Resource, onListed: () => void, onMissing?: () => void): void {
+  #reflectEndpoints(sink: ClusterSink, onListed: () => void): void {
+    const fallback = new EndpointsFallback({
+      ask: () => askGroupVersion(this.client, 'discovery.k8s.io/v1', this.#stop.signal),
+      start: () => {
+        slices.isReplaced();
+        const feed = new ObjectFeed(endpoints, sink);
+        const reflector = this.#reflect(sink, endpoints, onListed, feed);
+        return async () => {
+          this.#reflectors.delete(reflector);
+          await reflector.stop();
+          feed.clear();
+        };
+      },
+      log: this.options.log,
+    });
+    const slices = this.#reflect(
+      sink,
+      endpointSlices,
+      () => {
+        onListed();
+        void fallback.found();
+      },
+      new ObjectFeed(endpointSlices, sink),
+      async () => {
+        if (!this.#stop.signal.aborted) await fallback.missing();
+      },
+    );
+  }
+
+  #reflect(
+    sink: ClusterSink,
+    resource: Resource,
+    onListed: () => void,
+    feed = new ObjectFeed(resource, sink),
+    onMissing?: () => Promise<void>,
+  ): Reflector {
     const { log, observer, random = Math.random } = this.options;
-    const reflector = new Reflector(resource, new ObjectFeed(resource, sink), {
+    const reflector = new Reflector(resource, feed, {
       client: this.client,
       clock: this.#clock,
       log,
@@ -105,7 +143,8 @@ export class KubernetesSource implements Source {
       ...(observer === undefined ? {} : { observer }),
       ...(onMissing === undefined ? {} : { onMissing }),
     });
-    this.#reflectors.push(reflector);
+    this.#reflectors.add(reflector);
     reflector.start();
+    return reflector;
   }
 }

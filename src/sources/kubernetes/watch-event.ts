@@ -1,14 +1,12 @@
 import { apiErrorOf } from './api-client';
 import type { ApiError } from './api-client';
-import { fieldsOf, textOf } from './decode-fields';
+import { fieldsOf, quote, textOf } from './decode-fields';
 
 export type WatchEvent =
   | { readonly kind: 'set' | 'delete'; readonly meta: ObjectMeta; readonly object: unknown }
   /** initialEventsEnd: all objects that were there when the watch began have been sent. */
   | { readonly kind: 'bookmark'; readonly resourceVersion: string; readonly initialEventsEnd: boolean }
-  | { readonly kind: 'error'; readonly error: ApiError }
-  /** Of a type that this version does not know. */
-  | { readonly kind: 'other' };
+  | { readonly kind: 'error'; readonly error: ApiError };
 
 export interface ObjectMeta {
   /** '' for objects without a namespace, or where it is missing. */
@@ -27,7 +25,7 @@ export function decodeMeta(object: unknown): ObjectMeta {
   };
 }
 
-/** One line of a watch. Throws SyntaxError where it is no JSON. */
+/** One line of a watch. Throws SyntaxError where it is no JSON, and Error where it is no event. */
 export function parseWatchEvent(line: string): WatchEvent {
   const { type, object } = fieldsOf(JSON.parse(line));
   switch (type) {
@@ -44,15 +42,6 @@ export function parseWatchEvent(line: string): WatchEvent {
     case 'ERROR':
       return { kind: 'error', error: apiErrorOf(object, 500) };
     default:
-      return { kind: 'other' };
+      throw new Error(`sent something that is no event (type ${quote(type)})`);
   }
-}
-
-/** What is around the items of a list. */
-export function decodeListMeta(envelope: unknown): {
-  readonly resourceVersion: string;
-  readonly continueToken: string;
-} {
-  const metadata = fieldsOf(fieldsOf(envelope).metadata);
-  return { resourceVersion: textOf(metadata.resourceVersion), continueToken: textOf(metadata.continue) };
 }

@@ -1,0 +1,56 @@
+/** Reads what is listed and watched, object by object as it arrives, and refuses what is neither a list nor a watch. */
+import type { HttpResponse, ReadLimits } from '../../host/http';
+import { ApiError } from './api-client';
+import { LineSplitter } from './line-splitter';
+import { checkListKind, checkObjectKind, decodeList, type ListMeta } from './list-answer';
+import { ListSplitter } from './list-splitter';
+import type { ObjectMeta, WatchEvent } from './watch-event';
+import { decodeMeta, parseWatchEvent } from './watch-event';
+import { oneLine } from './text-bounds';
+
+/** A watch told something that no watch tells. */
+export class BadEventError extends Error {
+  override readonly name = 'BadEventError';
+}
+
+/** One page. */
+export async function readList(
+  response: HttpResponse,
+  kind: string,
+  limits: ReadLimits,
+  onObject: (meta: ObjectMeta, object: unknown) => void,
+): Promise<ListMeta> {
+  const items = new ListSplitter(
+    (text) => {
+      const object: unknown = JSON.parse(text);
+      checkObjectKind(object, kind);
+      onObject(decodeMeta(object), object);
+    },
+    (before) => checkListKind(before, kind),
+  );
+  await response.read((chunk) => items.push(chunk), limits);
+  return decodeList(items.end(), kind);
+}
+
+/** Until it ends. Throws what the server tells as an error (ApiError), BadEventError, and as HttpResponse.read. */
+export async function readWatch(
+  response: HttpResponse,
+  kind: string,
+  limits: ReadLimits,
+  onEvent: (event: Exclude<WatchEvent, { kind: 'error' }>) => void,
+): Promise<void> {
+  const lines = new LineSplitter((line) => onEvent(eventOf(line, kind)));
+  await response.read((chunk) => lines.push(chunk), limits);
+}
+
+function eventOf(line: string, kind: string): Exclude<WatchEvent, { kind: 'error' }> {
+  let event: WatchEvent;
+  try {
+    event = parseWatchEvent(line);
+    if (event.kind === 'set' || event.kind === 'delete') checkObjectKind(event.object, kind);
+  } catch (error) {
+    throw error instanceof ApiError ? error : new BadEventError(oneLine((error as Error).message));
+  }
+  if (event.kind === 'error') throw event.error;
+  return event;
+}
