@@ -14,6 +14,19 @@ export function observe(metrics: ProxyMetrics, board: StatusBoard): KubernetesOb
       metrics.relists.inc({ resource, reason });
       board.relisted(resource);
     },
+    watchCurrent: (resource) => {
+      metrics.watchCurrent(resource);
+      board.watchCurrent(resource);
+    },
+    watchLost: (resource) => {
+      metrics.watchLost(resource);
+      board.watchLost(resource);
+    },
+    watchStale: (resource, reason) => board.watchStale(resource, reason),
+    watchGone: (resource) => {
+      metrics.watchGone(resource);
+      board.watchGone(resource);
+    },
     requestDone: (answer) => {
       metrics.requestDone(answer);
       board.requestDone(answer);

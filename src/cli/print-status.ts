@@ -45,7 +45,17 @@ export function isWell(status: DaemonStatus): boolean {
 
 /** What changes in the cluster is not seen. */
 function isBlind({ api, watches }: DaemonStatus): boolean {
-  return api.failures > 0 && Object.values(watches).some(({ watching }) => !watching);
+  const all = Object.values(watches);
+  return all.some(({ staleSince }) => staleSince !== undefined) || (api.failures > 0 && all.some((of) => !of.watching));
+}
+
+function blindness({ watches, now }: DaemonStatus): string {
+  const stale = Object.entries(watches).flatMap(([name, { staleSince }]) =>
+    staleSince === undefined ? [] : [`${name} for ${formatAge(staleSince, now)}`],
+  );
+  return stale.length === 0
+    ? 'the API server is away: what changes is not seen'
+    : `what changes is not seen: ${stale.join(', ')}`;
 }
 
 const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
@@ -62,7 +72,7 @@ function verdicts(status: DaemonStatus): [string, Colour][] {
     ...(notReady.length === 0
       ? [[`the rules for ${cluster} are in force`, 'good'] as [string, Colour]]
       : notReady.map((reason): [string, Colour] => [`not ready: ${reason}`, 'bad'])),
-    ...(isBlind(status) ? [['the API server is away: what changes is not seen', 'bad'] as [string, Colour]] : []),
+    ...(isBlind(status) ? [[blindness(status), 'bad'] as [string, Colour]] : []),
     ...(healthy ? [] : [['not healthy: changes have waited too long (/livez is 503)', 'bad'] as [string, Colour]]),
     ...(nodeEligible
       ? []

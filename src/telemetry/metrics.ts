@@ -184,6 +184,14 @@ export class ProxyMetrics {
     'resource',
     'reason',
   );
+  /** 0 while what is told of the resource is its present state. Set when it is printed. */
+  private readonly watchStaleSeconds = this.gauge(
+    'vipwire_watch_stale_seconds',
+    'Time for which a watch has not been current',
+    'resource',
+  );
+  /** When a watch was lost, by performance.now(); undefined: it is current. */
+  private readonly watchesLostMs = new Map<string, number | undefined>();
   readonly driftRepairs = this.counter(
     'vipwire_drift_repairs_total',
     'Times that what others had changed of our rules was put right',
@@ -230,8 +238,23 @@ export class ProxyMetrics {
     this.requestDuration.observe({ verb: method, host }, seconds);
   }
 
+  watchCurrent(resource: string): void {
+    this.watchesLostMs.set(resource, undefined);
+  }
+
+  watchLost(resource: string): void {
+    this.watchesLostMs.set(resource, this.watchesLostMs.get(resource) ?? performance.now());
+  }
+
+  watchGone(resource: string): void {
+    this.watchesLostMs.delete(resource);
+    this.watchStaleSeconds.remove({ resource });
+  }
+
   /** The text exposition, in order of names. */
   async print(): Promise<string> {
+    for (const [resource, lostMs] of this.watchesLostMs)
+      this.watchStaleSeconds.set({ resource }, lostMs === undefined ? 0 : (performance.now() - lostMs) / 1000);
     const hidden = new Set<string>((await this.readPacketCounts()) ? [] : packetMetrics);
     const isExposed = (name: string): boolean => !hidden.has(name) && (modesOf[name]?.includes(this.mode) ?? true);
     const names = this.registry

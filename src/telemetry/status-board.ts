@@ -33,9 +33,17 @@ interface FamilyRecord {
 interface WatchRecord {
   watching: boolean;
   sinceMs: number;
+  /** Set where it is not current. */
+  lostMs?: number | undefined;
+  isStale?: boolean;
   restarts: number;
   relists: number;
   lastEnd?: string;
+}
+
+/** As a warning names it. */
+function watchOf(resource: string): string {
+  return `watch of ${resource}`;
 }
 
 function iso(ms: number): string {
@@ -114,6 +122,28 @@ export class StatusBoard {
 
   relisted(resource: string): void {
     this.watch(resource).relists++;
+  }
+
+  watchCurrent(resource: string): void {
+    Object.assign(this.watch(resource), { lostMs: undefined, isStale: false });
+    this.warnings.delete(watchOf(resource));
+  }
+
+  watchLost(resource: string): void {
+    const watch = this.watch(resource);
+    watch.lostMs ??= this.now();
+  }
+
+  /** It has not been current for a minute. */
+  watchStale(resource: string, reason: string): void {
+    this.watch(resource).isStale = true;
+    const message = `what changes is not seen (${reason}); the rules stay as they are`;
+    this.warned({ object: watchOf(resource), kind: 'stale-watch', message });
+  }
+
+  watchGone(resource: string): void {
+    this.watches.delete(resource);
+    this.warnings.delete(watchOf(resource));
   }
 
   /** Of lists and watches: an event that is not taken is no trouble. */
@@ -199,6 +229,13 @@ function familyStatus(
   };
 }
 
-function watchStatus({ watching, sinceMs, restarts, relists, lastEnd }: WatchRecord): WatchStatus {
-  return { watching, since: iso(sinceMs), restarts, relists, ...(lastEnd === undefined ? {} : { lastEnd }) };
+function watchStatus({ watching, sinceMs, lostMs, isStale, restarts, relists, lastEnd }: WatchRecord): WatchStatus {
+  return {
+    watching,
+    since: iso(sinceMs),
+    ...(isStale === true && lostMs !== undefined ? { staleSince: iso(lostMs) } : {}),
+    restarts,
+    relists,
+    ...(lastEnd === undefined ? {} : { lastEnd }),
+  };
 }

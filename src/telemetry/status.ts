@@ -46,6 +46,8 @@ export interface WatchStatus {
   readonly watching: boolean;
   /** Of being so. */
   readonly since: string;
+  /** It has not been current for a minute and more: since then, what changes is not seen. The rules stay. */
+  readonly staleSince?: string;
   readonly restarts: number;
   readonly relists: number;
   /** Why the last watch ended. */
