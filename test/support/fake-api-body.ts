@@ -65,8 +65,8 @@ export function refuse(
   response: ServerResponse,
   failure: Omit<Extract<FakeFailure, { kind: 'status' }>, 'kind'>,
 ): void {
-  const { status, reason = '', message = '', retryAfterSeconds } = failure;
-  const headers = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
+  const { status, reason = '', message = '', retryAfterSeconds, retryAfter = retryAfterSeconds } = failure;
+  const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
   response
     .writeHead(status, { 'content-type': 'application/json', ...headers })
     .end(statusText(status, reason, message));

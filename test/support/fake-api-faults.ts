@@ -9,7 +9,17 @@ export type FakeFailure =
       readonly reason?: string;
       readonly message?: string;
       readonly retryAfterSeconds?: number;
+      /** Retry-After as it is sent, where it is no number. */
+      readonly retryAfter?: string;
     }
+  /** This text instead of the answer; with isOpen the connection stays open after it. */
+  | {
+      readonly kind: 'text';
+      readonly text: string;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly isOpen?: boolean;
+    }
+  | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
   /** The connection is destroyed without an answer. */
   | { readonly kind: 'reset' }
   /** The request is taken and never answered. */
@@ -47,6 +57,8 @@ export interface FakeFaults {
   /** Objects as ADDED events and no bookmark after them, as servers that never heard of it. */
   ignoreWatchList?: boolean;
   lackDiscovery?: boolean;
+  /** As while it starts: EndpointSlices are answered with a 404, and its list of APIs names them or is not there yet. */
+  isStarting?: 'named' | 'unavailable';
   /** 400 for fields other than metadata.name. */
   refuseFieldSelectors?: boolean;
   /** Pages are ignored, as by a watch cache. */
@@ -96,7 +108,8 @@ export function switchedFailure(
   if (faults.token !== undefined && request.headers.authorization !== `Bearer ${faults.token}`)
     return status(401, 'Unauthorized');
   if (certificateNeeded && !request.certified) return status(401, 'Unauthorized');
-  if (faults.lackDiscovery === true && request.resource === 'endpointslices') return status(404, '404 page not found');
+  if ((faults.lackDiscovery === true || faults.isStarting !== undefined) && request.resource === 'endpointslices')
+    return status(404, '404 page not found');
   if (faults.refuseFieldSelectors === true && fieldSelector.startsWith('spec.'))
     return status(400, 'field label not supported');
   if (faults.refuseWatchList === true && sendInitialEvents !== undefined)

@@ -137,6 +137,12 @@ export class FakeApiServer {
     }
   }
 
+  /** Bookmarks tell this version, as where etcd came from a backup. */
+  sendBookmark(resource: FakeResource, version: number): void {
+    const object = { kind: kindOf[resource], metadata: { resourceVersion: String(version) } };
+    this.sendRaw(resource, `${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
+  }
+
   /** Ends open watches in good order. */
   endWatches(resource?: FakeResource): void {
     for (const { body } of this.#forget(resource)) body.end();
@@ -232,6 +238,20 @@ export class FakeApiServer {
       socket.destroy();
       return;
     }
+    if (failure?.kind === 'redirect') {
+      response.writeHead(failure.status, { location: failure.location }).end();
+      return;
+    }
+    if (failure?.kind === 'text') {
+      response.writeHead(200, { 'content-type': 'application/json', ...failure.headers });
+      if (failure.isOpen === true) response.write(failure.text);
+      else response.end(failure.text);
+      return;
+    }
+    if (url.pathname === '/apis' && failure === undefined) {
+      this.#serveGroups(response);
+      return;
+    }
     if (url.pathname === reviewPath && failure === undefined) return this.#review(incoming, response);
     if (resource === undefined || failure?.kind === 'status') {
       refuse(response, failure?.kind === 'status' ? failure : { status: 404, message: 'page not found' });
@@ -247,6 +267,24 @@ export class FakeApiServer {
     const selects = parseSelectors(query['labelSelector'] ?? '', query['fieldSelector'] ?? '');
     if (verb === 'watch') this.#serveWatch(request, resource, selects, body);
     else this.#serveList(query, resource, selects, body);
+  }
+
+  #serveGroups(response: ServerResponse): void {
+    if (this.faults.isStarting === 'unavailable') {
+      refuse(response, { status: 503, message: 'starting' });
+      return;
+    }
+    const versions = this.faults.lackDiscovery === true ? [] : [{ groupVersion: 'discovery.k8s.io/v1', version: 'v1' }];
+    response.writeHead(200, { 'content-type': 'application/json' }).end(
+      JSON.stringify({
+        kind: 'APIGroupList',
+        apiVersion: 'v1',
+        groups: [
+          { name: 'apps', versions: [{ groupVersion: 'apps/v1', version: 'v1' }] },
+          { name: 'discovery.k8s.io', versions },
+        ],
+      }),
+    );
   }
 
   #serveWatch(request: FakeRequest, resource: FakeResource, selects: Selects, body: FakeBody): void {
