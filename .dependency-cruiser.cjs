@@ -33,7 +33,8 @@ module.exports = {
     layer('compare-is-pure', '^src/compare/', '^src/(?!(compare|trace|planner|model)/)'),
     layer('diff-is-pure', '^src/diff/', '^src/(?!(diff|backends|xtables|trace|planner|model|delta)/)'),
     layer('explain-is-pure', '^src/explain/', '^src/(?!(explain|compare|trace|planner|model)/)'),
-    layer('sources-make-model', '^src/sources/', '^src/(?!(sources|model|host|telemetry)/)'),
+    layer('yaml-imports-nothing', '^src/yaml/', '^src/(?!yaml/)'),
+    layer('sources-make-model', '^src/sources/', '^src/(?!(sources|yaml|model|host|telemetry)/)'),
     layer(
       'backends-sit-on-the-plan',
       '^src/backends/',
@@ -58,7 +59,7 @@ module.exports = {
     },
     layer('host-is-the-bottom', '^src/host/', '^src/(?!(host|model)/)'),
     layer('telemetry-is-the-bottom', '^src/telemetry/', '^src/(?!(telemetry|model)/)'),
-    layer('config-reads-through-host', '^src/config/', '^src/(?!(config|model|planner|host|telemetry)/)'),
+    layer('config-reads-through-host', '^src/config/', '^src/(?!(config|yaml|model|planner|host|telemetry)/)'),
     layer('servers-answer', '^src/servers/', '^src/(?!(servers|model|planner|telemetry|host)/)'),
     layer(
       'reconciler-decides-when',
