@@ -10,12 +10,7 @@ import { type NodeConfig, planNodeSettings } from './planner/node-settings';
 import type { NodeSettings } from './planner/plan';
 
 /** Its addresses are VIPs, not the node's own. */
-const ipvsDevice = 'kube-ipvs0';
-/** Addresses are asked for this often, and for a hundredth of the time at the most: a node may have thousands. */
-const addressPollMs = 2000;
-const addressPollShare = 0.01;
-/** Where they could not be read. */
-const failedPauseMs = 10_000;
+export const ipvsDevice = 'kube-ipvs0';
 const second = 1000;
 
 /** How long the first round waits for what the Node lacks: kube-proxy's limits. */
@@ -41,7 +36,8 @@ export interface AgentNodeOptions {
   readonly nodeName: string;
   /** The Node, where there is one now. */
   readonly findNode: () => Node | undefined;
-  readonly readAddresses: () => Promise<readonly string[]>;
+  /** Of the machine, canonical. */
+  readonly hostAddresses: () => readonly string[];
   /** May repeat itself. */
   readonly onWarning: (kind: string, message: string) => void;
 }
@@ -50,11 +46,6 @@ export class AgentNode {
   private current: NodeSettings | undefined;
   private lastNode: Node | undefined;
   private goesWithoutAddresses = false;
-  /** Canonical. */
-  hostAddresses: readonly string[] = [];
-  /** How long to wait before they are read again. */
-  addressPauseMs = addressPollMs;
-
   private configuration: ProxyConfiguration;
 
   constructor(private readonly options: AgentNodeOptions) {
@@ -106,23 +97,12 @@ export class AgentNode {
     return problems.find(({ isFatal }) => isFatal)?.message;
   }
 
-  /** Returns whether they are others than the last time. */
-  async readAddresses(): Promise<boolean> {
-    const startedMs = performance.now();
-    this.addressPauseMs = failedPauseMs;
-    const addresses = await this.options.readAddresses();
-    this.addressPauseMs = Math.max(addressPollMs, (performance.now() - startedMs) / addressPollShare);
-    const hasChanged = !sameValue(addresses, this.hostAddresses);
-    this.hostAddresses = addresses;
-    return hasChanged;
-  }
-
   private plan(): NodeSettings {
     const { nodeName, onWarning } = this.options;
     const { settings, warnings } = planNodeSettings(
       nodeConfigOf(this.configuration, nodeName),
       this.object,
-      this.hostAddresses,
+      this.options.hostAddresses(),
     );
     for (const { kind, message } of warnings) onWarning(kind, message);
     return settings;

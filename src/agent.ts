@@ -1,17 +1,20 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
-import { AgentNode, nodeWaits, readHostAddresses } from './agent-node';
+import { addressQuestion, HostAddresses } from './agent-addresses';
+import { AgentNode, ipvsDevice, nodeWaits, readHostAddresses } from './agent-node';
 import type { AgentTelemetry } from './agent-telemetry';
 import type { ProxyConfiguration } from './config/configuration';
+import { AddressMonitor } from './host/address-monitor';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
 import type { Family } from './model/address';
 import type { ClusterChange, ClusterWarning } from './model/cluster';
-import { type Machine, MachineLoops, repeat } from './machine-loops';
+import { type Machine, MachineLoops } from './machine-loops';
 import { ClusterStore } from './model/cluster-store';
 import type { Plan } from './planner/plan';
 import type { ScheduleSettings } from './reconciler/schedule';
 import type { ClusterSink, Source } from './sources/source';
 import type { Logger } from './telemetry/log';
+import type { OpenQuestions } from './telemetry/open-questions';
 
 export interface AgentOptions {
   readonly configuration: ProxyConfiguration;
@@ -24,6 +27,7 @@ export interface AgentOptions {
   readonly conntrack?: Conntrack;
   /** Dry run: what would be written. */
   readonly showBatch?: (family: Family, text: string) => void;
+  readonly questions?: OpenQuestions;
   /** Default: this machine's, canonical. */
   readonly readHostAddresses?: () => Promise<readonly string[]>;
   /** The source may have no Node, and is not waited for. */
@@ -44,6 +48,7 @@ export class Agent implements ClusterSink {
   private firstRounds: Promise<boolean> = Promise.resolve(true);
   private readonly stopping = new AbortController();
   private readonly node: AgentNode;
+  private readonly addresses: HostAddresses;
   private warned = new Set<string>();
   private isSynced = false;
   private hasBegun = false;
@@ -57,11 +62,22 @@ export class Agent implements ClusterSink {
     const { configuration, nodeName } = options;
     this.configuration = configuration;
     this.store = new ClusterStore(options.clock.now());
+    this.addresses = new HostAddresses({
+      clock: options.clock,
+      questions: options.questions,
+      onChange: () => this.addressesChanged(),
+      ...(options.readHostAddresses === undefined
+        ? {
+            read: readHostAddresses,
+            monitor: (onChange) => new AddressMonitor({ except: ipvsDevice, onChange }),
+          }
+        : { read: options.readHostAddresses }),
+    });
     this.node = new AgentNode({
       configuration,
       nodeName,
       findNode: () => this.store.nodes.get(nodeName),
-      readAddresses: options.readHostAddresses ?? readHostAddresses,
+      hostAddresses: () => this.addresses.addresses,
       onWarning: (kind, message) => this.warnOfNode(kind, message),
     });
     this.failed = new Promise((_, reject) => {
@@ -87,6 +103,7 @@ export class Agent implements ClusterSink {
       ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
       ...(this.loops === undefined ? ['the tools of this machine have not answered yet'] : []),
       ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
+      ...(this.addresses.isKnown ? [] : [`this machine does not tell ${addressQuestion} yet`]),
       ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
     ];
   }
@@ -94,11 +111,8 @@ export class Agent implements ClusterSink {
   /** The source lists while the machine is looked at. Rejects where that fails. */
   async start(openMachine: () => Promise<Machine>): Promise<void> {
     this.options.source.start(this);
-    await this.readHostAddresses();
+    await this.addresses.start(this.stopping.signal);
     await this.open(openMachine);
-    const { clock, log } = this.options;
-    const pauseMs = (): number => this.node.addressPauseMs;
-    void repeat({ clock, log, signal: this.stopping.signal, pauseMs, work: () => this.readHostAddresses() });
   }
 
   /** Ends after the write in hand. */
@@ -186,7 +200,7 @@ export class Agent implements ClusterSink {
       schedule: scheduleOf(this.configuration),
       state: this.store,
       settings: () => this.node.settings,
-      hostAddresses: () => this.node.hostAddresses,
+      hostAddresses: () => this.addresses.addresses,
       clock,
       log,
       telemetry,
@@ -220,7 +234,8 @@ export class Agent implements ClusterSink {
   private begin(): void {
     const { loops, node } = this;
     if (this.hasBegun || loops === undefined || !this.isSynced) return;
-    if (node.lacksPodCIDRs() || this.lacksAddresses()) return;
+    // Without them a VIP could be bound that is the node's own, and NodePorts would be taken away.
+    if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown) return;
     const problem = node.checkFamilies(loops.families);
     if (problem !== undefined) {
       this.fail(new Error(problem));
@@ -264,7 +279,8 @@ export class Agent implements ClusterSink {
     return rounds;
   }
 
-  private async readHostAddresses(): Promise<void> {
-    if (await this.node.readAddresses()) void this.resettle();
+  private addressesChanged(): void {
+    void this.resettle();
+    this.begin();
   }
 }

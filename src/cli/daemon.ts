@@ -72,7 +72,9 @@ export class Daemon {
       },
     });
     const { telemetry, conntrack } = this;
-    this.agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode });
+    this.agent = new Agent({
+      ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode, questions },
+    });
     board.waitingFor = () => this.agent.waitingFor();
     this.failed = Promise.race([
       this.agent.failed,
