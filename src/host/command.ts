@@ -3,6 +3,8 @@ import { type ToolEnd, ToolProcess } from './tool-process';
 
 export interface CommandResult {
   readonly stdout: string;
+  /** What a tool that succeeded has to say besides. */
+  readonly stderr?: string;
   readonly durationMs: number;
 }
 
@@ -52,7 +54,7 @@ async function finish(file: string, tool: ToolProcess, options: CommandOptions):
   const end = await tool.finish(input, timeoutMs, onLine);
   const durationMs = performance.now() - startedMs;
   if (end.kind !== 'exit' || end.code !== 0) throw errorOf(file, end, tool.stderr, durationMs);
-  return { stdout: tool.stdout, durationMs };
+  return { stdout: tool.stdout, stderr: tool.stderr, durationMs };
 }
 
 function errorOf(file: string, end: ToolEnd, stderr: string, durationMs: number): CommandError {

@@ -4,8 +4,10 @@ import { lockConflict } from '../host/lock';
 import type { Family } from '../model/address';
 import type { Logger } from '../telemetry/log';
 import { canaryRule, ownTables } from './known-chains';
-import { type SavedTables, SaveParser } from './parse-save';
+import type { SavedTables } from './parse-save';
 import type { KernelTables, TableName } from './rules';
+import { TableReader } from './table-reader';
+import { toolName } from './tool-names';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
@@ -17,18 +19,12 @@ const lockTries = 5;
 const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
 const writeTimeoutMs = 120_000;
 
-type Tool = 'iptables' | 'iptables-save' | 'iptables-restore';
-
-/** `ip6tables-nft-save`: full names, since what the short ones stand for differs from machine to machine. */
-function toolName(tool: Tool, variant: Variant, family: Family): string {
-  const name = tool.replace('iptables', `iptables-${variant}`);
-  return family === 'IPv4' ? name : name.replace('iptables', 'ip6tables');
-}
-
 /** Puts a write under the lock that it goes on holding when its process is killed. */
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
 
 export class IptablesDriver implements KernelTables {
+  /** Reads the tables; a test puts another kernel in its place. */
+  readonly tables: TableReader;
   private readLimitMs: number = readLimitMs.first;
 
   constructor(
@@ -36,18 +32,27 @@ export class IptablesDriver implements KernelTables {
     readonly variant: Variant,
     private readonly run: RunCommand,
     private readonly withLock: WithLock,
-  ) {}
+  ) {
+    this.tables = new TableReader(family, variant, run);
+  }
 
   async save(): Promise<SavedTables> {
     const limitMs = this.readLimitMs;
     const startedMs = performance.now();
     this.readLimitMs = Math.min(readLimitMs.most, 2 * limitMs);
-    const saved = await save(this.run, this.variant, this.family, limitMs);
+    const saved = await this.tables.read(limitMs);
     this.readLimitMs = Math.max(readLimitMs.least, readLimitMs.timesTheLast * (performance.now() - startedMs));
     return saved;
   }
 
   async restore(input: string): Promise<void> {
+    for (const part of this.tables.planWrite(input))
+      if (part.kind === 'input') await this.restoreInput(part.input);
+      else await this.tables.deleteRules(part.rules);
+    this.tables.noteWritten(input);
+  }
+
+  private async restoreInput(input: string): Promise<void> {
     const tool = toolName('iptables-restore', this.variant, this.family);
     const { file, args } = this.withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
     try {
@@ -116,12 +121,6 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
   );
 }
 
-async function save(run: RunCommand, variant: Variant, family: Family, timeoutMs: number): Promise<SavedTables> {
-  const parser = new SaveParser();
-  await run(toolName('iptables-save', variant, family), [], { onLine: parser.line, timeoutMs });
-  return parser.result();
-}
-
 /** What the tool prints, whole. Throws CommandError. */
 export async function readSaveText(run: RunCommand, variant: Variant, family: Family): Promise<string> {
   const { stdout } = await run(toolName('iptables-save', variant, family), [], { timeoutMs: readLimitMs.most });
@@ -166,7 +165,7 @@ function warnOfOther(chosen: Variant, other: SavedTables | undefined, log: Logge
 async function readUsable(run: RunCommand, variant: Variant): Promise<SavedTables | undefined> {
   if (variant === 'nft' && !(await isFamilyUsable(run, variant, 'IPv4'))) return undefined;
   try {
-    return await save(run, variant, 'IPv4', readLimitMs.most);
+    return await new TableReader('IPv4', variant, run).read(readLimitMs.most);
   } catch (error) {
     if (error instanceof CommandError) return undefined;
     throw error;
@@ -186,7 +185,8 @@ export async function isFamilyUsable(run: RunCommand, variant: Variant, family: 
     ]);
     return true;
   } catch (error) {
-    if (error instanceof CommandError) return false;
+    // A rule that iptables cannot print: the table is there, and iptables-restore writes to it.
+    if (error instanceof CommandError) return /is incompatible|parsing nftables rule failed/i.test(error.stderr);
     throw error;
   }
 }

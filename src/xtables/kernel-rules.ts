@@ -37,7 +37,7 @@ export class KernelRules {
   async read(): Promise<boolean> {
     const number = ++this.readsBegun;
     const { tables } = this.desired;
-    const jumps: JumpWrites = { added: [], removed: new Set() };
+    const jumps: JumpWrites = { added: [], removed: [] };
     const reads = tableNames.map((table) => [table, tables[table].beginRead()] as const);
     this.jumpReads.add(jumps);
     let saved: SavedTables;
@@ -52,7 +52,8 @@ export class KernelRules {
     this.lastRead = number;
     const wasSettled = this.isSettled;
     for (const [table, read] of reads) tables[table].replaceObserved(saved.chains[table], read);
-    this.seenJumps = [...saved.jumps.filter((jump) => !jumps.removed.has(jumpKey(jump))), ...jumps.added];
+    const wanted = new Set(this.desired.jumps.map(jumpKey));
+    this.seenJumps = withAdded(withoutEach(saved.jumps, jumps.removed, wanted), jumps.added);
     this.usedByOthers = saved.usedByOthers;
     for (const table of tableNames) for (const chain of this.usedByOthers) this.forgetEmptied(table, chain);
     this.compareJumps();
@@ -74,11 +75,11 @@ export class KernelRules {
         this.forgetEmptied(table, chain);
       }
       for (const chain of deletions) tracker.setObserved(chain, undefined);
-      const gone = new Set(staleJumps.map(jumpKey));
-      this.seenJumps = [...this.seenJumps.filter((jump) => !gone.has(jumpKey(jump))), ...jumps];
+      const gone = staleJumps.map(jumpKey);
+      this.seenJumps = [...withoutEach(this.seenJumps, gone), ...jumps];
       for (const { added, removed } of this.jumpReads) {
         added.push(...jumps);
-        for (const key of gone) removed.add(key);
+        removed.push(...gone);
       }
     }
     this.compareJumps();
@@ -90,7 +91,16 @@ export class KernelRules {
     const seen = new Set(this.seenJumps.map(jumpKey));
     const wanted = new Set(jumps.map(jumpKey));
     this.missingJumps = jumps.filter((jump) => !seen.has(jumpKey(jump)));
-    const isStale = (jump: Jump): boolean => !wanted.has(jumpKey(jump)) && !jump.rule.endsWith(`-j ${sharedChain}`);
+    const kept = new Set<string>();
+    // One of each is kept: whoever cannot see a jump inserts it once more.
+    const isStale = (jump: Jump): boolean => {
+      const key = jumpKey(jump);
+      if (wanted.has(key) && !kept.has(key)) {
+        kept.add(key);
+        return false;
+      }
+      return wanted.has(key) || !isShared(jump);
+    };
     this.staleJumps = jumps.length === 0 ? [] : this.seenJumps.filter(isStale);
     // The chain that the kubelet shares is left where it stands when nothing here needs it any more.
     const { filter } = this.desired.tables;
@@ -108,10 +118,35 @@ export class KernelRules {
 
 interface JumpWrites {
   readonly added: Jump[];
-  /** Keys. */
-  readonly removed: Set<string>;
+  /** Keys; of several jumps that are alike each has its own. */
+  readonly removed: string[];
 }
 
 function jumpKey({ table, from, rule }: Jump): string {
   return `${table} ${from} ${rule}`;
+}
+
+function isShared({ rule }: Jump): boolean {
+  return rule.endsWith(`-j ${sharedChain}`);
+}
+
+/** Of jumps that are alike as many go as are named; one of each that is wanted stays, since of those only the doubles were removed. */
+function withoutEach(jumps: readonly Jump[], keys: readonly string[], wanted: ReadonlySet<string> = new Set()): Jump[] {
+  const kept = new Set<string>();
+  const left = new Map<string, number>();
+  for (const key of keys) left.set(key, (left.get(key) ?? 0) + 1);
+  return jumps.filter((jump) => {
+    const key = jumpKey(jump);
+    const count = left.get(key) ?? 0;
+    left.set(key, count - 1);
+    if (count > 0 && (!wanted.has(key) || kept.has(key))) return false;
+    kept.add(key);
+    return true;
+  });
+}
+
+/** The read may have seen what was inserted while it went on, or not. */
+function withAdded(jumps: readonly Jump[], added: readonly Jump[]): Jump[] {
+  const seen = new Set(jumps.map(jumpKey));
+  return [...jumps, ...added.filter((jump) => !seen.has(jumpKey(jump)))];
 }
