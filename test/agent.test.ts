@@ -1,3 +1,4 @@
+import { found } from '../src/model/answer';
 import { Agent } from '../src/agent';
 import { AgentTelemetry } from '../src/agent-telemetry';
 import { IptablesBackend } from '../src/backends/iptables/backend';
@@ -355,7 +356,7 @@ describe('drift', () => {
     const drift = new DriftWatch({
       clock: node.clock,
       readGeneration: () => Promise.reject(new Error('no prebuilt addon')),
-      canariesStand: () => Promise.resolve(true),
+      canariesStand: () => Promise.resolve(found(true)),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });

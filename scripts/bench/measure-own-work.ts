@@ -1,4 +1,5 @@
 /** What the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, printing. */
+import { found } from '../../src/model/answer';
 import type { Backend } from '../../src/backends/backend';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { IpvsBackend } from '../../src/backends/ipvs/backend';
@@ -82,7 +83,7 @@ const unreadTables: KernelTables = {
   variant: 'nft',
   save: () => Promise.resolve(noRules()),
   restore: () => Promise.resolve(),
-  canariesStand: () => Promise.resolve(true),
+  canariesStand: () => Promise.resolve(found(true)),
 };
 
 function ipvsBackend(): IpvsBackend {

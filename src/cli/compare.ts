@@ -24,6 +24,7 @@ export async function compare(invocation: CompareInvocation): Promise<number> {
         nodeName,
         mode,
         hasRules: parsed.hasRules,
+        unread: texts.get(family)?.unread ?? [],
         comparison: comparePlan(plan, parsed.kernel, { ...parsed, excludeCIDRs }),
       },
     ];

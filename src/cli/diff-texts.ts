@@ -19,7 +19,7 @@ import { dryIpvsBackend } from './ipvs-machine';
 /** `dropInvalid`: as of IptablesSettings. */
 export function diffIptablesTexts(
   plan: Plan,
-  { iptablesSave = '' }: KernelTexts,
+  { iptablesSave = '', unread = [] }: KernelTexts,
   configuration: ProxyConfiguration,
   nodeName: string,
   dropInvalid: boolean,
@@ -31,7 +31,7 @@ export function diffIptablesTexts(
     hasNfacct: iptablesSave.includes('--nfacct-name'),
     dropInvalid,
   };
-  return diffIptables(plan, parseSave(iptablesSave), settings, nodeName);
+  return diffIptables(plan, { saved: parseSave(iptablesSave), unread }, settings, nodeName);
 }
 
 function parseSave(text: string): SavedTables {
@@ -43,7 +43,7 @@ function parseSave(text: string): SavedTables {
 /** Throws UserError where a text that is needed is missing. */
 export async function diffIpvsTexts(
   plan: Plan,
-  { iptablesSave, ipvsadm = '', ipset = '', addresses }: KernelTexts,
+  { iptablesSave, unread = [], ipvsadm = '', ipset = '', addresses }: KernelTexts,
   configuration: ProxyConfiguration,
   nodeName: string,
 ): Promise<KernelDiff> {
@@ -65,7 +65,7 @@ export async function diffIpvsTexts(
   const backend = dryIpvsBackend(family, configuration, tablesOf(saved), reads);
   await backend.read();
   backend.render(plan);
-  return diffIpvs(plan, backend, saved, nodeName);
+  return diffIpvs(plan, backend, { saved, unread }, nodeName);
 }
 
 /** Read once. */

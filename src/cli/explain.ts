@@ -1,5 +1,5 @@
 /** Says where a connection goes and why, by the cluster and by the rules. Touches nothing. */
-import { type KernelTexts, parseKernel } from '../compare/parse-kernel';
+import { type KernelTexts, parseKernel, printUnread } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { explainConnection, type ExplainScope } from '../explain/explain-connection';
@@ -39,7 +39,13 @@ export async function explain(given: ExplainInvocation): Promise<number> {
     return texts === undefined ? [] : scopeOf(plan, plans, texts);
   });
   const { text, json, isServed } = answer(invocation, plans.cluster, scopes);
-  process.stdout.write(invocation.output === 'json' ? `${JSON.stringify(json, null, 2)}\n` : text);
+  const unread = plans.plans.flatMap(({ family: of }) =>
+    (kernel?.texts.get(of)?.unread ?? []).map((one) => ({ family: of, ...one })),
+  );
+  const notes = unread.map((one) => `note: ${printUnread(one.family, one)}\n`);
+  const told = unread.length > 0 && !Array.isArray(json) ? { ...(json as object), unread } : json;
+  if (invocation.output === 'json' && Array.isArray(json)) process.stderr.write(notes.join(''));
+  process.stdout.write(invocation.output === 'json' ? `${JSON.stringify(told, null, 2)}\n` : [text, ...notes].join(''));
   return isServed ? 0 : 1;
 }
 

@@ -28,7 +28,7 @@ import { openTablesBy, takeOver } from './tables';
 export interface IpvsMachine {
   readonly drivers: ReadonlyMap<Family, IptablesDriver>;
   /** Given the tables of each family, which are watched by then. */
-  readonly backends: (watched: (tables: KernelTables) => KernelTables) => Machine['backends'];
+  readonly backends: (watched: (tables: KernelTables, family: Family) => KernelTables) => Machine['backends'];
 }
 
 /** What lives until the machine is closed. */
@@ -96,7 +96,7 @@ export async function openIpvs(
             drainLimitMs: drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs,
             now: () => performance.now(),
           };
-          return [family, new IpvsBackend(family, options, { ...kernel, tables: watched(tables) })] as const;
+          return [family, new IpvsBackend(family, options, { ...kernel, tables: watched(tables, family) })] as const;
         }),
       ),
   };

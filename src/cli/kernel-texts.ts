@@ -8,6 +8,7 @@ import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { TracedMode } from '../trace/kernel';
 import { detectVariant, readSaveText } from '../xtables/driver';
+import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant, KernelFiles } from './command-line';
 
 export interface ReadKernel {
@@ -23,12 +24,12 @@ export function areGiven(files: KernelFiles): boolean {
 
 /** Throws UserError for what cannot be read, and where the files are of no mode. */
 export async function readKernelFiles(files: KernelFiles): Promise<ReadKernel> {
-  const saves = new Map<Family, string>();
+  const saves = new Map<Family, SaveText>();
   for (const path of files.iptablesSave) {
     const text = await readGiven('iptables-save', path);
     const family = familyOfSave(text);
     if (saves.has(family)) throw new UserError(`--iptables-save: two files are of ${family}`);
-    saves.set(family, text);
+    saves.set(family, markUnread(text));
   }
   const one = async (flag: string, path: string): Promise<string | undefined> =>
     path === '' ? undefined : readGiven(flag, path);
@@ -45,13 +46,13 @@ export async function readKernelFiles(files: KernelFiles): Promise<ReadKernel> {
 async function readFolder(folder: string): Promise<ReadKernel> {
   const read = async (name: string): Promise<string | undefined> =>
     readTextFile(join(folder, name)).catch(() => undefined);
-  const saves = new Map<Family, string>();
+  const saves = new Map<Family, SaveText>();
   for (const [family, name] of [
     ['IPv4', 'iptables-save'],
     ['IPv6', 'ip6tables-save'],
   ] as const) {
     const text = await read(name);
-    if (text !== undefined) saves.set(family, text);
+    if (text !== undefined) saves.set(family, markUnread(text));
   }
   const [ipvsadm, ipset, addresses, nft] = [
     await read('ipvsadm'),
@@ -71,22 +72,30 @@ interface OtherTexts {
   readonly nft: string | undefined;
 }
 
-function joinTexts(saves: ReadonlyMap<Family, string>, { ipvsadm, ipset, addresses, nft }: OtherTexts): ReadKernel {
+function joinTexts(saves: ReadonlyMap<Family, SaveText>, { ipvsadm, ipset, addresses, nft }: OtherTexts): ReadKernel {
   if (ipvsadm === undefined && nft !== undefined && !hasServiceRules([...saves.values()]))
     return { mode: 'nftables', texts: new Map((['IPv4', 'IPv6'] as const).map((family) => [family, { nft }])) };
   if (ipvsadm === undefined)
-    return { mode: 'iptables', texts: new Map([...saves].map(([family, iptablesSave]) => [family, { iptablesSave }])) };
+    return { mode: 'iptables', texts: new Map([...saves].map(([family, save]) => [family, textsOf(save)])) };
   const sets = { ipvsadm, ...(ipset !== undefined && { ipset }), ...(addresses !== undefined && { addresses }) };
   const texts = (['IPv4', 'IPv6'] as const).flatMap((family): [Family, KernelTexts][] => {
-    const iptablesSave = saves.get(family);
-    if (iptablesSave !== undefined) return [[family, { ...sets, iptablesSave }]];
+    const save = saves.get(family);
+    if (save !== undefined) return [[family, { ...sets, ...textsOf(save) }]];
     return saves.size === 0 ? [[family, sets]] : [];
   });
   return { mode: 'ipvs', texts: new Map(texts) };
 }
 
-function hasServiceRules(saves: readonly string[]): boolean {
-  return saves.some((save) => /^-A KUBE-(SERVICES|SVC-)/m.test(save));
+function textsOf({ text, unread }: SaveText): KernelTexts {
+  return { iptablesSave: text, ...(unread.length > 0 && { unread }) };
+}
+
+/** Where nat is not known there may be some: nobody has said that there are none. */
+function hasServiceRules(saves: readonly SaveText[]): boolean {
+  return saves.some(
+    ({ text, unread }) =>
+      /^-A KUBE-(SERVICES|SVC-)/m.test(text) || unread.some(({ table, isKnown }) => table === 'nat' && !isKnown),
+  );
 }
 
 async function readGiven(flag: string, path: string): Promise<string> {
@@ -113,7 +122,7 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
     }
   };
   const saves = await readSaves(wanted, log);
-  const isIpvs = [...saves.values()].some((save) => /^:KUBE-IPVS-FILTER /m.test(save));
+  const isIpvs = [...saves.values()].some(({ text }) => /^:KUBE-IPVS-FILTER /m.test(text));
   if (isIpvs) {
     const [ipvsadm, ipset] = [await say('ipvsadm', ['-Sn']), await say('ipset', ['save'])];
     if (ipvsadm === undefined || ipset === undefined)
@@ -142,15 +151,15 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
   return { mode: 'nftables', texts };
 }
 
-async function readSaves(wanted: IptablesVariant, log: Logger): Promise<ReadonlyMap<Family, string>> {
-  const saves = new Map<Family, string>();
+async function readSaves(wanted: IptablesVariant, log: Logger): Promise<ReadonlyMap<Family, SaveText>> {
+  const saves = new Map<Family, SaveText>();
   const variant = await detectVariant(runCommand, wanted, log);
   if (variant === undefined) return saves;
   for (const family of ['IPv4', 'IPv6'] as const) {
     try {
       saves.set(family, await readSaveText(runCommand, variant, family));
     } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
+      if (!(error instanceof CommandError)) throw new UserError((error as Error).message);
       log.debug({ family, reason: error.message }, 'no iptables of this family');
     }
   }

@@ -20,6 +20,7 @@ import { leaveIpvs } from './leave-ipvs';
 import { leaveOtherVariant } from './leave-other-variant';
 import type { Told } from './open-servers';
 import { openTablesBy } from './tables';
+import { askCanaries, canaryQuestion, tellAnswer, tellingUnread } from './told-tables';
 
 const fullCheckMs = 30_000;
 /** Longer than a predecessor's write is waited for. */
@@ -29,7 +30,7 @@ const readShare = 0.1;
 
 export interface MachineOptions extends Pick<RunInvocation, 'iptablesVariant' | 'drainLimitMs'> {
   readonly configuration: ProxyConfiguration;
-  readonly told: Pick<Told, 'health' | 'metrics'>;
+  readonly told: Pick<Told, 'health' | 'metrics' | 'questions'>;
   readonly conntrack: Conntrack;
   readonly clock: Clock;
   readonly log: Logger;
@@ -67,11 +68,9 @@ async function openIpvsMachine(options: MachineOptions, opened: Closable[]): Pro
   told.metrics.packetCounts = undefined;
   const drift = await watchDrift(drivers, configuration.syncPeriodMs, true, options, opened);
   for (const family of drivers.keys()) told.health.updated(family, clock.now());
-  return {
-    backends: backends((tables) => drift.watched(tables)),
-    drift,
-    afterwards: () => leaveOtherVariant(drivers, log),
-  };
+  const watched: Parameters<typeof backends>[0] = (tables, family) =>
+    tellingUnread(drift.watched(tables), family, told.questions);
+  return { backends: backends(watched), drift, afterwards: () => leaveOtherVariant(drivers, log) };
 }
 
 async function openIptablesMachine(options: MachineOptions, opened: Closable[]): Promise<Machine> {
@@ -89,7 +88,10 @@ async function openIptablesMachine(options: MachineOptions, opened: Closable[]):
   for (const [family, driver] of drivers) {
     const settings = await probedSettings(driver, configuration, counters, log);
     const tables = settings.hasNfacct ? withCounters(driver, counters) : driver;
-    backends.set(family, new IptablesBackend(family, settings, drift.watched(tables)));
+    backends.set(
+      family,
+      new IptablesBackend(family, settings, tellingUnread(drift.watched(tables), family, told.questions)),
+    );
     told.health.updated(family, clock.now());
   }
   const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
@@ -107,7 +109,7 @@ async function watchDrift(
   drivers: ReadonlyMap<Family, IptablesDriver>,
   checkMs: number,
   hasMore: boolean,
-  { clock, log }: MachineOptions,
+  { clock, log, told }: MachineOptions,
   opened: Closable[],
 ): Promise<DriftWatch> {
   const generation = await openGeneration(drivers, log);
@@ -115,8 +117,8 @@ async function watchDrift(
   return new DriftWatch({
     clock,
     ...(generation && { readGeneration: () => generation.readGeneration() }),
-    canariesStand: async () =>
-      (await Promise.all([...drivers.values()].map((driver) => driver.canariesStand()))).every(Boolean),
+    canariesStand: () => askCanaries([...drivers.values()]),
+    onCanaries: (answer) => tellAnswer(told.questions, canaryQuestion, answer),
     fullCheckMs: checkMs,
     hasMore,
     readShare,

@@ -23,6 +23,7 @@ import { type AdjustableLogger, createLogger } from '../telemetry/logger';
 import { ProxyMetrics } from '../telemetry/metrics';
 import { OpenQuestions } from '../telemetry/open-questions';
 import { StatusBoard } from '../telemetry/status-board';
+import { absent } from '../model/answer';
 import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
 import { type RunInvocation, version } from './command-line';
@@ -175,7 +176,7 @@ async function openForReading(
       variant: wanted === 'legacy' ? 'legacy' : 'nft',
       save: () => Promise.resolve(noRules()),
       restore: () => Promise.reject(new Error('a dry run writes nothing')),
-      canariesStand: () => Promise.resolve(true),
+      canariesStand: () => Promise.resolve(absent),
     };
     return new Map(families.map((family) => [family, none]));
   }

@@ -1,5 +1,5 @@
 /** Texts of the tools as rules that can be compared with a Plan. */
-import { familyOf, isLoopback } from '../model/address';
+import { type Family, familyOf, isLoopback } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Plan } from '../planner/plan';
 import { type IpSets, parseIpSets } from '../trace/ip-sets';
@@ -9,10 +9,27 @@ import { iptablesKernel, ipvsKernel, nftKernel, type TracedKernel } from '../tra
 import { parseNftTable } from '../trace/nft-ruleset';
 import type { TracedNode } from '../trace/packet';
 
+/** A table that iptables-save did not show in full. */
+export interface UnreadTable {
+  readonly table: 'nat' | 'filter' | 'mangle';
+  readonly reason: string;
+  /** What a service proxy has there was read in another way; else nothing of it is known. */
+  readonly isKnown: boolean;
+}
+
+/** `ip filter: Table `filter' is incompatible ...: what a service proxy has there was read from nf_tables` */
+export function printUnread(family: Family, { table, reason, isKnown }: UnreadTable): string {
+  const name = `${family === 'IPv4' ? 'ip' : 'ip6'} ${table}`;
+  const rest = isKnown ? 'what a service proxy has there was read from nf_tables' : 'what it holds is not known';
+  return `${name} cannot be read in full: ${reason.replace(/\.$/, '')}; ${rest}`;
+}
+
 /** Of one family, but for those that print both. */
 export interface KernelTexts {
   /** iptables-save or ip6tables-save. */
   readonly iptablesSave?: string;
+  /** Tables that it did not show in full. */
+  readonly unread?: readonly UnreadTable[];
   /** ipvsadm -Sn */
   readonly ipvsadm?: string;
   /** ipset save */
@@ -39,6 +56,9 @@ export function parseKernel(texts: KernelTexts, plan: Plan): ParsedKernel | unde
   if (texts.nft !== undefined) return parseNft(texts.nft, plan);
   if (texts.ipvsadm !== undefined) return parseIpvs(texts.ipvsadm, texts, plan);
   if (texts.iptablesSave === undefined) return undefined;
+  const hidden = texts.unread?.find(({ table, isKnown }) => table === 'nat' && !isKnown);
+  if (hidden !== undefined)
+    throw new UserError(`iptables-save (${plan.family}) does not show table nat: ${hidden.reason}`);
   if (/^:KUBE-IPVS-FILTER /m.test(texts.iptablesSave))
     throw new UserError('these are the rules of IPVS mode: ipvsadm -Sn and ipset save are needed beside them');
   if (!/^:KUBE-SERVICES /m.test(texts.iptablesSave))

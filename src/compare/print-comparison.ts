@@ -1,6 +1,7 @@
 /** A comparison for people, and for programs. */
 import type { Family } from '../model/address';
 import type { TracedMode } from '../trace/kernel';
+import { printUnread, type UnreadTable } from './parse-kernel';
 import { plural } from './compare-ways';
 import type { Comparison, Difference, Undecided } from './difference';
 import { printSpans, type Source } from './sources';
@@ -13,6 +14,8 @@ export interface ComparedNode {
   /** False: nobody said what iptables does, so who is masqueraded and let in was left out. */
   readonly hasRules: boolean;
   readonly comparison: Comparison;
+  /** Tables that could not be read in full. */
+  readonly unread: readonly UnreadTable[];
 }
 
 /** The first line says it all; what follows says where. */
@@ -21,6 +24,7 @@ export function printComparison(node: ComparedNode): string {
   const [known, unknown] = [differences.filter(isKnown), differences.filter((one) => !isKnown(one))];
   return [
     headline(node, unknown, known.length),
+    ...node.unread.map((table) => printUnread(node.family, table)),
     ...(node.hasRules ? [] : ['not compared: masquerading, source ranges and health check ports (no --iptables-save)']),
     ...byFrontend(unknown).flatMap(([service, frontends]) => ['', service, ...frontends.flatMap(printFrontend)]),
     ...printUndecided(undecided),
@@ -120,13 +124,14 @@ function printKnown(differences: readonly Difference[]): string[] {
 }
 
 /** As it is printed with --output json. */
-export function comparisonJson({ family, nodeName, mode, hasRules, comparison }: ComparedNode): unknown {
+export function comparisonJson({ family, nodeName, mode, hasRules, comparison, unread }: ComparedNode): unknown {
   const { services, frontends, differences, undecided } = comparison;
   return {
     family,
     node: nodeName,
     mode,
     hasRules,
+    unread,
     services,
     frontends,
     differences: differences.map(({ sources, tried, ...rest }) => ({ ...rest, from: namesOf(sources, tried) })),
@@ -137,5 +142,8 @@ export function comparisonJson({ family, nodeName, mode, hasRules, comparison }:
 /** 0: the same, or different as is known and wanted. 1: different. 2: could not tell. */
 export function comparisonExitCode(nodes: readonly ComparedNode[]): 0 | 1 | 2 {
   if (nodes.some(({ comparison }) => comparison.differences.some((one) => !isKnown(one)))) return 1;
-  return nodes.some(({ comparison }) => comparison.undecided.length > 0) ? 2 : 0;
+  const isOpen = nodes.some(
+    ({ comparison, unread }) => comparison.undecided.length > 0 || unread.some(({ isKnown }) => !isKnown),
+  );
+  return isOpen ? 2 : 0;
 }

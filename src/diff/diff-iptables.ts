@@ -11,6 +11,7 @@ import { type Plan, servicePortName } from '../planner/plan';
 import { canaryRule, ownTables, sharedChain } from '../xtables/known-chains';
 import type { SavedTables } from '../xtables/parse-save';
 import { type Jump, type TableName, tableNames } from '../xtables/rules';
+import type { UnreadTable } from '../xtables/save-text';
 import { joinPlaces, type KernelDiff, type PlaceDiff } from './kernel-diff';
 import { diffLines, type Line } from './line-diff';
 
@@ -25,8 +26,24 @@ interface Compared {
   readonly flushed: ReadonlySet<TableName>;
 }
 
+/** What iptables-save showed, and the tables that it did not show in full. */
+export interface SeenRules {
+  readonly saved: SavedTables;
+  readonly unread: readonly UnreadTable[];
+}
+
+/** Those of which anything can be said. */
+export function knownTables(unread: readonly UnreadTable[]): readonly TableName[] {
+  return tableNames.filter((name) => !unread.some(({ table, isKnown }) => table === name && !isKnown));
+}
+
 /** Throws UserError where the rules are another proxy's. */
-export function diffIptables(plan: Plan, saved: SavedTables, settings: IptablesSettings, nodeName: string): KernelDiff {
+export function diffIptables(
+  plan: Plan,
+  { saved, unread }: SeenRules,
+  settings: IptablesSettings,
+  nodeName: string,
+): KernelDiff {
   if (isKubeProxys(saved))
     throw new UserError(
       `these rules (${plan.family}) are kube-proxy's, in its own layout: vipwire compare says what they do`,
@@ -42,11 +59,11 @@ export function diffIptables(plan: Plan, saved: SavedTables, settings: IptablesS
   const flushed = new Set(ownTables.filter((table) => !hasCanary(saved, table)));
   const compared = { saved, desired, restored, past, flushed, ownerOf: (chain: string) => owners.get(chain) };
   const places = [
-    ...tableNames.flatMap((table) => withoutMoved(diffTable(table, compared))),
-    ...diffJumps(saved.jumps, desired.jumps),
+    ...knownTables(unread).flatMap((table) => withoutMoved(diffTable(table, compared))),
+    ...diffJumps(saved.jumps, desired.jumps, knownTables(unread)),
   ];
   const { family, services } = plan;
-  return { family, mode: 'iptables', nodeName, services: services.size, differences: joinPlaces(places) };
+  return { family, mode: 'iptables', nodeName, services: services.size, unread, differences: joinPlaces(places) };
 }
 
 /** By what it asks for now; of one that is gone nobody knows. */
@@ -210,7 +227,12 @@ function hunkOf(place: string, lines: readonly Line[]): PlaceDiff['hunk'] {
 }
 
 /** They are written at every start, and never changed. */
-export function diffJumps(seen: readonly Jump[], wanted: readonly Jump[]): PlaceDiff[] {
+export function diffJumps(
+  seen: readonly Jump[],
+  allWanted: readonly Jump[],
+  tables: readonly TableName[] = tableNames,
+): PlaceDiff[] {
+  const wanted = allWanted.filter(({ table }) => tables.includes(table));
   const keyOf = ({ table, from, rule }: Jump): string => `${table} ${from} ${rule}`;
   const tell = (sign: '-' | '+', { table, from, rule }: Jump): PlaceDiff => ({
     service: '',

@@ -7,8 +7,8 @@ import type { IpvsBackend } from '../backends/ipvs/backend';
 import { endOf } from '../backends/ipvs/our-servers';
 import type { Plan } from '../planner/plan';
 import type { SavedTables } from '../xtables/parse-save';
-import { tableNames } from '../xtables/rules';
-import { diffJumps } from './diff-iptables';
+import type { TableName } from '../xtables/rules';
+import { diffJumps, knownTables, type SeenRules } from './diff-iptables';
 import { IpvsNeighbours } from './ipvs-neighbours';
 import { joinPlaces, type KernelDiff, type PlaceDiff } from './kernel-diff';
 import { diffLines, type Line } from './line-diff';
@@ -16,17 +16,23 @@ import { diffLines, type Line } from './line-diff';
 type State = IpvsBackend['state'];
 
 /** Of a backend that has read the kernel and rendered the Plan. */
-export function diffIpvs(plan: Plan, { state }: IpvsBackend, saved: SavedTables, nodeName: string): KernelDiff {
+export function diffIpvs(
+  plan: Plan,
+  { state }: IpvsBackend,
+  { saved, unread }: SeenRules,
+  nodeName: string,
+): KernelDiff {
+  const tables = knownTables(unread);
   const neighbours = new IpvsNeighbours(plan, state);
   const places = [
     ...diffServers(state, neighbours),
     ...diffAddresses(state, neighbours),
     ...diffSets(state, neighbours),
-    ...diffRules(state, saved),
-    ...diffJumps(saved.jumps, state.jumps),
+    ...diffRules(state, saved, tables),
+    ...diffJumps(saved.jumps, state.jumps, tables),
   ];
   const { family, services } = plan;
-  return { family, mode: 'ipvs', nodeName, services: services.size, differences: joinPlaces(places) };
+  return { family, mode: 'ipvs', nodeName, services: services.size, unread, differences: joinPlaces(places) };
 }
 
 function placeOf(service: string, place: string, lines: readonly Line[], foreign: string | undefined): PlaceDiff {
@@ -80,8 +86,8 @@ function diffSets({ sets }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
 }
 
 /** They depend on the settings alone. */
-function diffRules({ tables }: State, { chains }: SavedTables): PlaceDiff[] {
-  return tableNames.flatMap((table) => {
+function diffRules({ tables }: State, { chains }: SavedTables, known: readonly TableName[]): PlaceDiff[] {
+  return known.flatMap((table) => {
     const { updates, deletions } = tables[table].pending();
     return [...updates.keys(), ...deletions].map((chain) => {
       const [before, after] = [linesOf(chains[table].get(chain)), linesOf(tables[table].getDesired(chain))];

@@ -1,5 +1,6 @@
 /** What a node's kernel has against what it should have, by Service. */
 import type { Family } from '../model/address';
+import type { UnreadTable } from '../xtables/save-text';
 import type { Line } from './line-diff';
 
 /**
@@ -31,6 +32,8 @@ export interface KernelDiff {
   readonly nodeName: string;
   /** That the node should serve. */
   readonly services: number;
+  /** Tables that could not be read in full; one of which nothing is known was not compared. */
+  readonly unread: readonly UnreadTable[];
   /** Sorted by Service; what belongs to none comes last. */
   readonly differences: readonly ServiceDiff[];
 }
@@ -69,7 +72,8 @@ function describeStale(places: readonly PlaceDiff[]): string {
   return signs.size === 1 && signs.has('-') ? 'left over: no Service has it now' : 'as for another state of it';
 }
 
-/** 0: as it should be. 1: different. */
-export function diffExitCode(diffs: readonly KernelDiff[]): 0 | 1 {
-  return diffs.some(({ differences }) => differences.length > 0) ? 1 : 0;
+/** 0: as it should be. 1: different. 2: no difference is seen, and not all could be compared. */
+export function diffExitCode(diffs: readonly KernelDiff[]): 0 | 1 | 2 {
+  if (diffs.some(({ differences }) => differences.length > 0)) return 1;
+  return diffs.some(({ unread }) => unread.some(({ isKnown }) => !isKnown)) ? 2 : 0;
 }

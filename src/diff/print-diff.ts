@@ -2,7 +2,7 @@
 import type { KernelDiff, ServiceDiff } from './kernel-diff';
 
 /** `IPv4, node node-1, iptables mode: 12 services: 2 stale, 1 edited by somebody else` */
-function printHeadline({ family, nodeName, mode, services, differences }: KernelDiff): string {
+function printHeadline({ family, nodeName, mode, services, differences, unread }: KernelDiff): string {
   const where = `${family}, ${nodeName === '' ? 'a node without pods' : `node ${nodeName}`}, ${mode} mode`;
   const own = differences.filter(({ service }) => service !== '');
   const count = (cause: string): number => own.filter((one) => one.cause === cause).length;
@@ -11,8 +11,18 @@ function printHeadline({ family, nodeName, mode, services, differences }: Kernel
     ...(count('foreign') > 0 ? [`${count('foreign')} edited by somebody else`] : []),
     ...(own.length < differences.length ? ['differences that belong to no Service'] : []),
   ];
-  const what = parts.length === 0 ? 'as it should be' : parts.join(', ');
+  const isOpen = unread.some(({ isKnown }) => !isKnown);
+  const what = parts.length > 0 ? parts.join(', ') : isOpen ? 'no difference seen' : 'as it should be';
   return `${where}: ${services === 1 ? '1 service' : `${services} services`}: ${what}`;
+}
+
+/** `ip filter cannot be read in full: ...` */
+function printUnread({ family, unread }: KernelDiff): string[] {
+  return unread.map(({ table, reason, isKnown }) => {
+    const name = `${family === 'IPv4' ? 'ip' : 'ip6'} ${table}`;
+    const rest = isKnown ? "vipwire's own rules there were read from nf_tables" : 'it was not compared';
+    return `${name} cannot be read in full: ${reason.replace(/\.$/, '')}; ${rest}`;
+  });
 }
 
 /** More are told as one. */
@@ -31,7 +41,9 @@ function printService({ service, cause, evidence, hunks }: ServiceDiff): string[
 }
 
 export function printSummaryOfDiff(diff: KernelDiff): string {
-  return [printHeadline(diff), ...joinAlike(diff.differences).flatMap(printService), ''].join('\n');
+  return [printHeadline(diff), ...printUnread(diff), ...joinAlike(diff.differences).flatMap(printService), ''].join(
+    '\n',
+  );
 }
 
 /** Many Services of which the same is known: a table that was flushed, say. */
@@ -63,7 +75,7 @@ export function printDiff(diff: KernelDiff): string {
       ...lines.filter((_, i) => isNear(lines, i)).map(({ sign, text }) => `${sign} ${text}`),
     ]),
   ]);
-  return [printHeadline(diff), ...services, ''].join('\n');
+  return [printHeadline(diff), ...printUnread(diff), ...services, ''].join('\n');
 }
 
 function isNear(lines: readonly { readonly sign: string }[], i: number): boolean {

@@ -5,14 +5,17 @@
  * and then.
  */
 import type { Clock } from '../host/clock';
+import { type Answer, unknown } from '../model/answer';
 import type { KernelTables } from './rules';
 
 export interface DriftOptions {
   readonly clock: Clock;
   /** The nft variant's ruleset generation; undefined in the legacy variant, or where netlink is not to be had. */
   readonly readGeneration?: () => Promise<number>;
-  /** Whether no table of any family was flushed. */
-  readonly canariesStand: () => Promise<boolean>;
+  /** Found where no table of any family was flushed. */
+  readonly canariesStand: () => Promise<Answer<true>>;
+  /** Told each time that the canaries have no answer, and when they have one. */
+  readonly onCanaries?: (answer: Answer<true>) => void;
   /** Full reads where nothing tells of single edits. */
   readonly fullCheckMs: number;
   /** Whether there is more to read than iptables' tables, of which nothing tells. */
@@ -98,23 +101,30 @@ export class DriftWatch {
 
   /** Whether the tables of all families should be read and compared now. To be asked every pollMs. */
   async shouldRead(): Promise<boolean> {
-    const { clock, canariesStand, fullCheckMs } = this.options;
+    const { clock, fullCheckMs } = this.options;
     // What moves now is most likely our own; the write counts its transactions.
     if (this.writing > 0) return false;
     const generation = await this.generation();
     const isDue = clock.now() >= this.lastReadEndedMs + fullCheckMs;
-    if (generation === undefined) return isDue || !(await canariesStand());
+    if (generation === undefined) return isDue || (await this.wasFlushed());
     if (generation !== this.expected) this.foreign = true;
     this.expected = generation;
     if (isDue && this.options.hasMore === true) this.foreign = true;
     if (!this.foreign) return false;
-    if (this.budget() <= 0 && (await canariesStand())) {
+    if (this.budget() <= 0 && !(await this.wasFlushed())) {
       // The look at the canaries may count as a transaction.
       this.expected = await this.generation();
       return false;
     }
     this.foreign = false;
     return true;
+  }
+
+  /** What cannot be told is no flush: it is asked again at the next look. */
+  private async wasFlushed(): Promise<boolean> {
+    const answer = await this.options.canariesStand().catch(unknown);
+    this.options.onCanaries?.(answer);
+    return answer.kind === 'absent';
   }
 
   /** The read that shouldRead led to did not come about. */

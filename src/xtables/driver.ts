@@ -2,10 +2,12 @@
 import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
 import type { Family } from '../model/address';
+import { absent, type Answer, found, unknown } from '../model/answer';
 import type { Logger } from '../telemetry/log';
 import { canaryRule, ownTables } from './known-chains';
 import type { SavedTables } from './parse-save';
 import type { KernelTables, TableName } from './rules';
+import { type SaveText, withTables } from './save-text';
 import { TableReader } from './table-reader';
 import { toolName } from './tool-names';
 import { chooseVariant, parseVersion, type Variant, variants } from './variant';
@@ -18,6 +20,7 @@ const lockTries = 5;
 /** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
 const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
 const writeTimeoutMs = 120_000;
+const canaryTimeoutMs = 10_000;
 
 /** Puts a write under the lock that it goes on holding when its process is killed. */
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
@@ -85,19 +88,30 @@ export class IptablesDriver implements KernelTables {
       }
   }
 
-  async canariesStand(): Promise<boolean> {
+  async canariesStand(): Promise<Answer<true>> {
     const input = ownTables.map((table) => `*${table}\n-C KUBE-PROXY-CANARY ${canaryRule}\nCOMMIT\n`).join('');
     // The nft variant looks at a rule only when it commits; the legacy one would write the table back.
     const args = this.variant === 'nft' ? ['--noflush'] : ['--noflush', '--test', '--wait', lockSeconds.toString()];
     try {
-      await this.run(toolName('iptables-restore', this.variant, this.family), args, { input });
-      return true;
+      await this.run(toolName('iptables-restore', this.variant, this.family), args, {
+        input,
+        timeoutMs: canaryTimeoutMs,
+      });
+      return found(true);
     } catch (error) {
-      // A lock that was not to be had (exit 4) says nothing about rules.
-      if (error instanceof CommandError) return error.exitCode === 4;
-      throw error;
+      if (!(error instanceof CommandError)) throw error;
+      return saysMissing(error) ? absent : unknown(error);
     }
   }
+}
+
+/**
+ * The rule or its chain is not there. Any other failure says nothing about rules: a lock that was not to be had, a rule in front of ours
+ * that the tool cannot read, a tool that was killed.
+ */
+function saysMissing({ exitCode, stderr }: CommandError): boolean {
+  if (exitCode !== 1 && exitCode !== 2) return false;
+  return /bad rule|line \d+ failed|does(n't| not) exist|no chain/i.test(stderr) && !/incompatible|lock/i.test(stderr);
 }
 
 /** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
@@ -121,10 +135,11 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
   );
 }
 
-/** What the tool prints, whole. Throws CommandError. */
-export async function readSaveText(run: RunCommand, variant: Variant, family: Family): Promise<string> {
-  const { stdout } = await run(toolName('iptables-save', variant, family), [], { timeoutMs: readLimitMs.most });
-  return stdout;
+/** What the tool prints, with what it cannot print read from nf_tables. Throws as IptablesDriver.save. */
+export async function readSaveText(run: RunCommand, variant: Variant, family: Family): Promise<SaveText> {
+  const lines: string[] = [];
+  const saved = await new TableReader(family, variant, run).read(readLimitMs.most, (line) => lines.push(line));
+  return withTables(lines.join('\n'), saved);
 }
 
 /**

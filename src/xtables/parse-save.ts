@@ -133,8 +133,7 @@ export class SaveParser {
   }
 
   private rule(text: string): void {
-    // Some versions print two spaces, and take one.
-    const line = text.replace('--nfacct-name  ', '--nfacct-name ');
+    const line = asWritten(text);
     // A rule may be its chain alone.
     const space = line.indexOf(' ', 3);
     const end = space < 0 ? line.length : space;
@@ -152,6 +151,11 @@ export class SaveParser {
     else if (isBuiltIn(chain)) this.jumps.push({ table: this.table, from: chain, rule: line.slice(end + 1) });
     else this.users.set(target, chain);
   }
+}
+
+/** Some versions print two spaces, and take one. */
+export function asWritten(line: string): string {
+  return line.replace('--nfacct-name  ', '--nfacct-name ');
 }
 
 /** From the hooks of the kernel. */

@@ -1,4 +1,5 @@
 /** Rules in iptables-save's words, and what iptables-restore is given: the same for every mode. */
+import type { Answer } from '../model/answer';
 import type { SavedTables } from './parse-save';
 import type { Variant } from './variant';
 
@@ -36,8 +37,8 @@ export interface KernelTables {
   save(): Promise<SavedTables>;
   /** One call of iptables-restore --noflush: all of a table's part or nothing. */
   restore(input: string): Promise<void>;
-  /** Cheap: whether no table was flushed. */
-  canariesStand(): Promise<boolean>;
+  /** Cheap: found where no table was flushed, absent where one was. */
+  canariesStand(): Promise<Answer<true>>;
 }
 
 export function* slices<T>(list: T[], size: number): Generator<T[]> {

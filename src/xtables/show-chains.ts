@@ -1,5 +1,6 @@
 /** The text of single chains, of a table that iptables-save does not print. */
 import { CommandError, type RunCommand } from '../host/command';
+import { asWritten } from './parse-save';
 import type { TableName } from './rules';
 
 /** Chains that the tool could not print: after so many the others are left out too. */
@@ -52,7 +53,7 @@ async function showSome(
   const onLine = (line: string): void => {
     const [command = '', chain = ''] = line.split(' ', 2);
     if (command === '-N' || command === '-P') printed.set((last = chain), []);
-    else if (command === '-A') printed.get(chain)?.push(line);
+    else if (command === '-A') printed.get(chain)?.push(asWritten(line));
   };
   const input = [`*${table}`, ...chains.map((chain) => `-S ${chain}`), 'COMMIT', ''].join('\n');
   try {

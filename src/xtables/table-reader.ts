@@ -36,9 +36,10 @@ export class TableReader {
   /**
    * Every table is either shown in full, or not there, or read from nf_tables: then it is in `unread`, with what is ours in it. Throws
    * where a table can be read in neither way.
+   * @param onLine sees what iptables-save prints.
    */
-  async read(timeoutMs: number): Promise<SavedTables> {
-    const { saved, failure } = await this.save([], timeoutMs);
+  async read(timeoutMs: number, onLine?: (line: string) => void): Promise<SavedTables> {
+    const { saved, failure } = await this.save([], timeoutMs, onLine);
     const missing = tableNames.filter((table) => !saved.complete.has(table));
     for (const table of saved.complete) this.native.forget(table);
     if (failure !== undefined && !(this.variant === 'nft' && isAboutRules(failure))) throw failure;
@@ -103,11 +104,16 @@ export class TableReader {
   private async save(
     args: readonly string[],
     timeoutMs: number,
+    onLine?: (line: string) => void,
   ): Promise<{ readonly saved: SavedTables; readonly failure: CommandError | undefined }> {
     const parser = new SaveParser();
+    const both = (line: string): void => {
+      parser.line(line);
+      onLine?.(line);
+    };
     try {
       const tool = toolName('iptables-save', this.variant, this.family);
-      const { stderr = '' } = await this.run(tool, args, { onLine: parser.line, timeoutMs });
+      const { stderr = '' } = await this.run(tool, args, { onLine: both, timeoutMs });
       for (const line of stderr.split('\n')) parser.remark(line);
       return { saved: parser.result(), failure: undefined };
     } catch (error) {
@@ -134,7 +140,7 @@ export class TableReader {
           whole = joinTables(whole, alone.saved);
           continue;
         }
-        const reason = saved.unread.get(table) ?? failure?.message ?? 'iptables-save left it out';
+        const reason = (failure && inWords(failure)) ?? saved.unread.get(table) ?? leftOut;
         const native = await this.native.read(nfTables, table);
         if (native !== undefined) whole = joinNative(whole, table, native, reason);
       }
@@ -148,7 +154,7 @@ export class TableReader {
     } catch (error) {
       if (missing.length === 0 || (failure === undefined && saved.unread.size === 0 && isUnavailable(error)))
         return saved;
-      const [table = missing[0], reason = failure?.message ?? 'iptables-save left it out'] = [...saved.unread][0] ?? [];
+      const [table = missing[0], reason = failure?.message ?? leftOut] = [...saved.unread][0] ?? [];
       throw new Error(
         `cannot tell what table ${table} (${this.family}) holds: ${reason}; nf_tables: ${(error as Error).message}`,
         { cause: error },
@@ -162,7 +168,7 @@ export class TableReader {
   private async checkLegacy(saved: SavedTables, missing: readonly TableName[]): Promise<SavedTables> {
     const names = new Set(await this.readLegacyNames().catch(() => []));
     for (const table of missing) {
-      const reason = saved.unread.get(table) ?? (names.has(table) ? 'iptables-save left it out' : undefined);
+      const reason = saved.unread.get(table) ?? (names.has(table) ? leftOut : undefined);
       if (reason !== undefined) throw new Error(`cannot tell what table ${table} (${this.family}) holds: ${reason}`);
     }
     return saved;
@@ -190,6 +196,17 @@ function printSections(sections: readonly Section[]): string {
     .filter(({ lines }) => lines.length > 0)
     .map(({ table, lines }) => [`*${table}`, ...lines, 'COMMIT', ''].join('\n'))
     .join('');
+}
+
+const leftOut = 'iptables-save left it out';
+
+/** The same each time that it fails so: without how long it took. */
+function inWords({ command, exitCode, stderr }: CommandError): string {
+  const lines = stderr.split('\n').map((line) => line.trim());
+  return `${command}: exit ${exitCode ?? 'by signal'}: ${lines
+    .filter((line) => line !== '')
+    .slice(0, 2)
+    .join(' ')}`;
 }
 
 /** The tool ended by itself before it had printed all: it was not refused, killed or missing. Versions have different words for it. */

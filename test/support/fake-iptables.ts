@@ -2,6 +2,7 @@
  * Tables in memory that take iptables-restore's text as the kernel would: a table's part or nothing, line after line. A rule is refused
  * whose chain is not there, and so is the deletion of a chain that has rules or that a rule leads to.
  */
+import { absent, type Answer, found } from '../../src/model/answer';
 import { ownTables } from '../../src/xtables/known-chains';
 import { type SavedTables, SaveParser } from '../../src/xtables/parse-save';
 import type { KernelTables } from '../../src/xtables/rules';
@@ -49,9 +50,10 @@ export class FakeIptables implements KernelTables {
     return Promise.resolve();
   }
 
-  canariesStand(): Promise<boolean> {
+  canariesStand(): Promise<Answer<true>> {
     const stands = (table: Table): boolean => (table.get('KUBE-PROXY-CANARY')?.length ?? 0) > 0;
-    return Promise.resolve(ownTables.every((table) => stands(this.tables.get(table) ?? new Map<string, string[]>())));
+    const all = ownTables.every((table) => stands(this.tables.get(table) ?? new Map<string, string[]>()));
+    return Promise.resolve(all ? found(true) : absent);
   }
 
   /** As iptables-save. */

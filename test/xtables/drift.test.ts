@@ -1,3 +1,4 @@
+import { absent, type Answer, found, unknown } from '../../src/model/answer';
 import { DriftWatch } from '../../src/xtables/drift';
 import { noRules } from '../../src/xtables/parse-save';
 import type { KernelTables } from '../../src/xtables/rules';
@@ -6,7 +7,7 @@ import { FakeClock } from '../reconciler/fake-clock';
 /** The kernel's counter, with writers who move it on. */
 class Kernel {
   generation: number;
-  canaries = true;
+  canaries: boolean | 'cannot tell' = true;
   /** The look at the canaries counts as a transaction. */
   looksCount = false;
   netlink: 'works' | 'fails' = 'works';
@@ -65,10 +66,13 @@ class Kernel {
     return this.netlink === 'works' ? Promise.resolve(this.generation) : Promise.reject(new Error('ENOBUFS'));
   }
 
-  private look(): Promise<boolean> {
+  private look(): Promise<Answer<true>> {
     this.looks++;
     if (this.looksCount) this.move();
-    return Promise.resolve(this.canaries);
+    const { canaries } = this;
+    return Promise.resolve(
+      canaries === 'cannot tell' ? unknown('iptables-nft-restore: exit 3') : canaries ? found(true) : absent,
+    );
   }
 }
 

@@ -14,6 +14,7 @@ import type { IptablesDriver } from '../../xtables/driver';
 import type { IptablesVariant } from '../command-line';
 import { findUnwritable } from '../kernel-settings';
 import { openTables } from '../tables';
+import { nftTableName } from '../told-tables';
 import { fail, type Finding, ok, warn } from './report';
 
 /** undefined: the kernel has it not. */
@@ -51,6 +52,7 @@ export async function checkIptables(
     const drivers = await openTables(wanted, log, 'reading');
     const [first] = drivers.values();
     if (first !== undefined && mode === 'iptables') heard.push(...(await checkMatches(first)));
+    for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
     const variant = first?.variant ?? 'nft';
     const { stdout } = await runCommand(`iptables-${variant}`, ['--version']);
     const version = /v[\d.]+/.exec(stdout)?.[0] ?? '';
@@ -62,6 +64,25 @@ export async function checkIptables(
       findings: [fail('iptables', error.message, 'install iptables, or run where it works')],
       drivers: new Map(),
     };
+  }
+}
+
+/** Rules that iptables cannot print stop kube-proxy, and not vipwire. */
+async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
+  const { family, variant } = driver;
+  try {
+    const { unread } = await driver.save();
+    return [...unread].map(([table, reason]) => {
+      const name = nftTableName(family, table);
+      const tool = family === 'IPv4' ? `iptables-${variant}` : `ip6tables-${variant}`;
+      return warn(
+        'iptables',
+        `${name} has rules that iptables cannot print (${reason.replace(/\.$/, '')}): vipwire works beside them, and kube-proxy does not start there, so the way back to it would fail`,
+        `see them: nft -a list table ${name}; what kube-proxy meets: ${tool} -t ${table} -S`,
+      );
+    });
+  } catch (error) {
+    return [fail('iptables', (error as Error).message, 'what is there: nft list ruleset')];
   }
 }
 

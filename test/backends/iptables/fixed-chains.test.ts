@@ -121,12 +121,9 @@ test.each(['nat', 'filter'] as const)('every chain that is made in %s is known a
   }
 });
 
-test.each([
-  'KUBE-KUBELET-CANARY',
-  'KUBE-IPTABLES-HINT',
-  'KUBE-ROUTER-FORWARD',
-  'DOCKER',
-  'PREROUTING',
-])('%s is not ours', (chain) => {
-  for (const table of ['nat', 'filter', 'mangle'] as const) expect(isOurChain(table, chain)).toBe(false);
-});
+test.each(['KUBE-KUBELET-CANARY', 'KUBE-IPTABLES-HINT', 'KUBE-ROUTER-FORWARD', 'DOCKER', 'PREROUTING'])(
+  '%s is not ours',
+  (chain) => {
+    for (const table of ['nat', 'filter', 'mangle'] as const) expect(isOurChain(table, chain)).toBe(false);
+  },
+);

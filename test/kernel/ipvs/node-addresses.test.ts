@@ -14,10 +14,7 @@ describeWithIpvs('addresses of the node, ipvs', () => {
   const { lab } = cluster;
   beforeAll(
     () =>
-      cluster.start([
-        service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort }] }),
-        slice(['a']),
-      ]),
+      cluster.start([service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort }] }), slice(['a'])]),
     400_000,
   );
   afterAll(() => cluster.stop(), 60_000);

@@ -1,0 +1,95 @@
+/** What iptables-save prints as a text for those who trace or compare it, with what it does not show marked as such; pure. */
+import { isUnreadRule } from './native-text';
+import { SaveParser, type SavedTables } from './parse-save';
+import { type TableName, tableNames } from './rules';
+
+export interface UnreadTable {
+  readonly table: TableName;
+  /** Why iptables-save does not show it in full. */
+  readonly reason: string;
+  /** What a service proxy has there was read from nf_tables; else nothing of it is known. */
+  readonly isKnown: boolean;
+}
+
+export interface SaveText {
+  readonly text: string;
+  readonly unread: readonly UnreadTable[];
+}
+
+const hooks: Readonly<Record<TableName, readonly string[]>> = {
+  nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
+  filter: ['INPUT', 'FORWARD', 'OUTPUT'],
+  mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+};
+
+/** A match that nobody knows: whoever traces a packet to it says that he cannot tell. */
+const unreadMatch = '-m unread';
+const unreadChain = 'KUBE-UNREAD';
+
+/** A text from a file: of a table that it does not show in full nothing is left but a rule that nobody understands at each hook. */
+export function markUnread(text: string): SaveText {
+  const parser = new SaveParser();
+  for (const line of text.split('\n')) parser.line(line);
+  const saved = parser.result();
+  if (saved.unread.size === 0) return { text, unread: [] };
+  const unread = [...saved.unread].map(([table, reason]): UnreadTable => ({ table, reason, isKnown: false }));
+  const shown = withoutSections(text, saved.unread);
+  return { text: [shown, ...unread.map(({ table }) => printUnknown(table))].join('\n'), unread };
+}
+
+/** A text of this machine, with the tables in it replaced that were read in another way. */
+export function withTables(text: string, saved: SavedTables): SaveText {
+  const seen = new SaveParser();
+  for (const line of text.split('\n')) seen.line(line);
+  const { complete } = seen.result();
+  const read = tableNames.filter(
+    (table) => !complete.has(table) && (saved.complete.has(table) || saved.unread.has(table)),
+  );
+  const gone = new Map(tableNames.filter((table) => !complete.has(table)).map((table) => [table, '']));
+  const unread = [...saved.unread].map(([table, reason]): UnreadTable => ({ table, reason, isKnown: true }));
+  return { text: [withoutSections(text, gone), ...read.map((table) => printTable(table, saved))].join('\n'), unread };
+}
+
+function withoutSections(text: string, tables: ReadonlyMap<TableName, string>): string {
+  const kept: string[] = [];
+  let isKept = true;
+  for (const line of text.split('\n')) {
+    if (line.startsWith('*')) isKept = !tables.has(line.slice(1).trimEnd() as TableName);
+    if (isKept) kept.push(line);
+    if (line === 'COMMIT') isKept = true;
+  }
+  return kept.join('\n');
+}
+
+function printUnknown(table: TableName): string {
+  return [
+    `*${table}`,
+    ...hooks[table].map((hook) => `:${hook} ACCEPT [0:0]`),
+    `:${unreadChain} - [0:0]`,
+    ...hooks[table].map((hook) => `-A ${hook} ${unreadMatch} -j ${unreadChain}`),
+    'COMMIT',
+    '',
+  ].join('\n');
+}
+
+function printTable(table: TableName, { chains, jumps }: SavedTables): string {
+  const lines = [...chains[table]].flatMap(([chain, text]) =>
+    text === '' ? [] : text.split('\n').map((line) => (isUnreadRule(line) ? `-A ${chain} ${printUnread(line)}` : line)),
+  );
+  return [
+    `*${table}`,
+    ...hooks[table].map((hook) => `:${hook} ACCEPT [0:0]`),
+    ...[...chains[table].keys()].map((chain) => `:${chain} - [0:0]`),
+    ...jumps
+      .filter((jump) => jump.table === table)
+      .map(({ from, rule }) => `-A ${from} ${isUnreadRule(rule) ? printUnread(rule) : rule}`),
+    ...lines,
+    'COMMIT',
+    '',
+  ].join('\n');
+}
+
+function printUnread(line: string): string {
+  const [, target] = / -j (KUBE-\S+)$/.exec(line) ?? [];
+  return target === undefined ? unreadMatch : `${unreadMatch} -j ${target}`;
+}
