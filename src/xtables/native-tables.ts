@@ -40,6 +40,8 @@ interface Memory {
 
 interface Written {
   readonly chains: Map<string, readonly string[]>;
+  /** The same of lines that were added to what a chain has. */
+  readonly appends: Map<string, string>;
   /** `INPUT KUBE-FORWARD` -> rules that were inserted, and not seen since. */
   readonly jumps: Map<string, string[]>;
 }
@@ -89,15 +91,13 @@ export class NativeTables {
 
   /** What a call of iptables-restore wrote, to be known again at the next look. */
   noteWritten(name: TableName, lines: readonly string[]): void {
-    const written = this.written.get(name) ?? {
-      chains: new Map<string, string[]>(),
-      jumps: new Map<string, string[]>(),
-    };
+    const written = this.written.get(name) ?? { chains: new Map(), appends: new Map(), jumps: new Map() };
     this.written.set(name, written);
     const chains = new Map<string, string[]>();
     for (const line of lines) {
       const [command = '', chain = ''] = line.split(' ', 2);
       if (command.startsWith(':')) chains.set(command.slice(1), []);
+      else if (command === '-A' && !chains.has(chain)) written.appends.set(chain, line);
       else if (command === '-A') chains.get(chain)?.push(line);
       else if (command === '-I') {
         const rule = line.slice(4 + chain.length);
@@ -139,7 +139,8 @@ export class NativeTables {
     const targets = rules.map(({ target }) => target);
     const lines = [shown, written?.get(chain)].find((some) => some !== undefined && couldBe(some, targets));
     written?.delete(chain);
-    if (lines !== undefined) memory.chains.set(chain, { handles: handlesOf(rules), text: lines.join('\n') });
+    const text = lines?.join('\n') ?? (chain === sharedChain ? this.written.get(name)?.appends.get(chain) : undefined);
+    if (text !== undefined) memory.chains.set(chain, { handles: handlesOf(rules), text });
   }
 
   /** What was inserted last stands on top. */

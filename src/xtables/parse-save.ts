@@ -103,7 +103,7 @@ export class SaveParser {
 
   /** `# Table `filter' is incompatible, use 'nft' tool.`, in place of the table; or `contains incompatible base-chains`, before it. */
   private note(line: string): void {
-    const [, name = '', what = ''] = /\btable [`'"]?(\w+)['"]? (is|contains) incompatible/i.exec(line) ?? [];
+    const [, name = '', what = ''] = /\btable [`'"]?(\w+)[`'"]? (is|contains) incompatible/i.exec(line) ?? [];
     const table = tableNames.find((one) => one === name);
     if (table === undefined) return;
     if (what === 'is') this.unread.set(table, line.replace(/^#\s*/, ''));

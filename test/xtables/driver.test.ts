@@ -1,9 +1,11 @@
 import { CommandError, type CommandOptions, type RunCommand } from '../../src/host/command';
 import type { Family } from '../../src/model/address';
+import { absent, found, unknown } from '../../src/model/answer';
 import type { Logger } from '../../src/telemetry/log';
 import { createLogger } from '../../src/telemetry/logger';
 import { detectVariant, IptablesDriver, isFamilyUsable } from '../../src/xtables/driver';
 import { canaryRule } from '../../src/xtables/known-chains';
+import { FakeNfTables } from '../support/fake-nf-tables';
 
 interface Call {
   readonly command: string;
@@ -50,6 +52,7 @@ test.each<[Family, 'nft' | 'legacy', string]>([
 ])('%s %s: tools by their full names', async (family, variant, name) => {
   const script = new Script(() => '');
   const driver = new IptablesDriver(family, variant, script.run, unlocked);
+  driver.tables.openNfTables = () => new FakeNfTables();
   await driver.save();
   await driver.restore(input);
   expect(await isFamilyUsable(script.run, variant, family)).toBe(true);
@@ -67,6 +70,7 @@ test('a write goes under the lock, a read does not', async () => {
     file: 'locked',
     args: [file, ...args],
   }));
+  driver.tables.openNfTables = () => new FakeNfTables();
   await driver.save();
   await driver.restore(input);
   expect(script.calls.map(({ command }) => command)).toEqual([
@@ -111,7 +115,7 @@ describe('canaries', () => {
     ['legacy', 'iptables-legacy-restore --noflush --test --wait 5'],
   ] as const)('are looked for in both tables, in one call (%s)', async (variant, command) => {
     const script = new Script(() => '');
-    expect(await new IptablesDriver('IPv4', variant, script.run, unlocked).canariesStand()).toBe(true);
+    expect(await new IptablesDriver('IPv4', variant, script.run, unlocked).canariesStand()).toEqual(found(true));
     expect(script.calls).toEqual([
       {
         command,
@@ -121,16 +125,35 @@ describe('canaries', () => {
   });
 
   test.each([
-    ['a rule that is gone', failure('x', 1, 'Bad rule'), false],
-    ['a chain that is gone', failure('x', 2, "Chain 'KUBE-PROXY-CANARY' does not exist"), false],
     [
-      'a lock that was not to be had says nothing',
-      failure('x', 4, 'Another app is currently holding the xtables lock'),
-      true,
+      'a rule that is gone',
+      failure('x', 1, 'iptables-nft-restore: line 2 failed: Bad rule (does a matching rule exist in that chain?).'),
     ],
-  ])('%s', async (_, error, stands) => {
+    ['a rule that is gone, in legacy words', failure('x', 1, 'iptables-restore: line 2 failed')],
+    ['a chain that is gone', failure('x', 2, "Chain 'KUBE-PROXY-CANARY' does not exist")],
+  ])('%s is a flush', async (_, error) => {
     const script = new Script(() => error);
-    expect(await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canariesStand()).toBe(stands);
+    expect(await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canariesStand()).toEqual(absent);
+  });
+
+  test.each([
+    ['a lock that was not to be had', failure('x', 4, 'Another app is currently holding the xtables lock')],
+    [
+      'a rule in front that the tool cannot read',
+      failure('x', 3, 'Error: cmp sreg undef\nParsing nftables rule failed'),
+    ],
+    [
+      'a chain with such a rule',
+      failure('x', 1, "line 2 failed: chain `KUBE-PROXY-CANARY' in table `nat' is incompatible, use 'nft' tool."),
+    ],
+    ['no right', failure('x', 4, 'Could not fetch rule set generation id: Permission denied (you must be root)')],
+    ['a tool that was killed', failure('x', undefined, '')],
+    ['a tool that is gone', failure('x', undefined, '', true)],
+    ['words that nobody knows', failure('x', 1, 'out of memory')],
+  ])('%s says nothing of flushes', async (_, error) => {
+    const script = new Script(() => error);
+    const answer = await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canariesStand();
+    expect(answer).toEqual(unknown(error));
   });
 });
 
