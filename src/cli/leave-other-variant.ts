@@ -36,7 +36,9 @@ export async function leaveOtherVariant(drivers: ReadonlyMap<Family, IptablesDri
 /** Returns why rules stay; '' where none does. */
 async function leaveFamily(variant: Variant, family: Family, log: Logger): Promise<string> {
   if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
-  const text = await readSaveText(runCommand, variant, family);
+  const { text, unread } = await readSaveText(runCommand, variant, family);
+  const [cannotTell] = unread;
+  if (cannotTell !== undefined) return `table ${cannotTell.table} cannot be read in full: ${cannotTell.reason}`;
   const parser = new SaveParser();
   for (const line of text.split('\n')) parser.line(line);
   const { chains, jumps } = parser.result();
