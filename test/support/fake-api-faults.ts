@@ -46,6 +46,8 @@ export interface FailureMatch {
   readonly resource?: FakeResource;
   /** Only pages after the first. */
   readonly continued?: boolean;
+  /** Only watches that begin where another ended. */
+  readonly resumed?: boolean;
   /** Default 1. */
   readonly times?: number;
 }
@@ -84,7 +86,8 @@ function matches(match: FailureMatch, request: FakeRequest): boolean {
   return (
     (match.verb === undefined || match.verb === request.verb) &&
     (match.resource === undefined || match.resource === request.resource) &&
-    (match.continued !== true || request.query['continue'] !== undefined)
+    (match.continued !== true || request.query['continue'] !== undefined) &&
+    (match.resumed !== true || (request.verb === 'watch' && request.query['sendInitialEvents'] === undefined))
   );
 }
 

@@ -114,6 +114,11 @@ export class FakeApiServer {
     this.#failures.push({ match, failure, times: match.times ?? 1 });
   }
 
+  /** Failures that were planned and have not come are taken back. */
+  failNoMore(): void {
+    this.#failures.length = 0;
+  }
+
   /** Watches that are open now. */
   watches(resource?: FakeResource): number {
     return this.#open(resource).length;

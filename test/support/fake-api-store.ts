@@ -150,6 +150,13 @@ export class FakeApiStore {
     for (const events of Object.values(this.#events)) events.length = 0;
   }
 
+  /** As when etcd is restored from a backup: versions are given out once more. */
+  goBack(version: number): void {
+    this.version = version;
+    this.compacted = version;
+    for (const events of Object.values(this.#events)) events.length = 0;
+  }
+
   #record(resource: FakeResource, event: StoredEvent): StoredEvent {
     this.#events[resource].push(event);
     return event;

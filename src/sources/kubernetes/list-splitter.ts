@@ -9,6 +9,10 @@ const openBrace = 0x7b;
 const closeBrace = 0x7d;
 const itemsKey = '"items"';
 
+function notObjects(): SyntaxError {
+  return new SyntaxError('not every item of the list is an object');
+}
+
 /**
  * Cuts the JSON text of a Kubernetes list into the texts of its items while it arrives, so that never more than one item
  * is parsed: a list is 100 MB and more where the server ignores `limit`. Only brackets and strings are looked at; whether
@@ -53,6 +57,7 @@ export class ListSplitter {
         if (this.#inItems && depth === 3) {
           this.#envelope.push(...this.#take(chunk, from, i - 1));
           from = i - 1;
+          if (byte === openBracket) throw notObjects();
           if (this.#items++ === 0) this.onItems(this.#before());
         } else if (depth === 2 && byte === openBracket && this.#key === itemsKey) {
           this.#inItems = true;
@@ -77,7 +82,7 @@ export class ListSplitter {
   /** What is around the items, which are left out of it. Throws SyntaxError where the text was cut short or no JSON. */
   end(): unknown {
     const envelope: unknown = JSON.parse(this.#text([...this.#envelope, ...this.#pieces]));
-    if (this.#commas !== Math.max(0, this.#items - 1)) throw new SyntaxError('not every item of the list is an object');
+    if (this.#commas !== Math.max(0, this.#items - 1)) throw notObjects();
     return envelope;
   }
 

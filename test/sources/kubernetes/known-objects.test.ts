@@ -28,6 +28,22 @@ describe('KnownObjects', () => {
     expect(known.set('shop/cart', '31')).toBe(true);
   });
 
+  it('remembers no deletion from before a list', () => {
+    const known = new KnownObjects();
+    known.set('shop/cart', '900');
+    known.delete('shop/cart', '901');
+    known.listed();
+    expect(known.set('shop/cart', '30')).toBe(true);
+  });
+
+  it('takes the same version as news once versions went back', () => {
+    const known = new KnownObjects();
+    known.list('shop/cart', '900');
+    known.distrust();
+    expect(known.list('shop/cart', '900')).toBe(true);
+    expect(known.list('shop/cart', '900')).toBe(false);
+  });
+
   it('compares versions beyond 2^53, and takes those that are no numbers as they come', () => {
     const known = new KnownObjects();
     known.set('a/a', '9007199254740993');

@@ -86,6 +86,7 @@ export function watch(
       watchStarted: (resource) => observed.push(`watchStarted ${resource}`),
       watchEnded: (resource, reason) => observed.push(`watchEnded ${resource} ${reason}`),
       relisted: (resource, reason) => observed.push(`relisted ${resource} ${reason}`),
+      watchStale: (resource, reason) => observed.push(`watchStale ${resource} ${reason}`),
       requestDone: ({ code, method, host }) => observed.push(`requestDone ${code} ${method} ${host}`),
     },
     timing: { ...shortTiming, ...timing },
