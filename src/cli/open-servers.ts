@@ -1,5 +1,4 @@
 /** What the daemon listens on, apart from the health ports of Services. */
-import { parse } from 'yaml';
 import type { EffectiveConfiguration } from '../config/effective';
 import { printConfiguration } from '../config/print';
 import { systemClock } from '../host/clock';
@@ -18,6 +17,7 @@ import type { AdjustableLogger } from '../telemetry/logger';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { StatusBoard } from '../telemetry/status-board';
+import { parseKubernetesYaml } from '../yaml/parse-kubernetes-yaml';
 import { version } from './command-line';
 
 /** The kube-proxy that this one stands in for. */
@@ -123,6 +123,6 @@ function makeStatusPages({ health, metrics, board, nodeName, plans }: Told): Ret
 
 /** The configuration in effect, by the name that kube-proxy has it under. */
 function printConfigz({ settings, configuration, fromFile }: EffectiveConfiguration): string {
-  const document: unknown = parse(printConfiguration(settings, configuration, fromFile));
-  return JSON.stringify({ 'kubeproxy.config.k8s.io': document });
+  const [document] = parseKubernetesYaml(printConfiguration(settings, configuration, fromFile)).documents;
+  return JSON.stringify({ 'kubeproxy.config.k8s.io': document?.value });
 }

@@ -1,12 +1,11 @@
 /** KubeProxyConfiguration v1alpha1, YAML or JSON, to settings. */
-import { isAlias, isMap, isScalar, LineCounter, parseAllDocuments } from 'yaml';
-import type { Document, Node, YAMLMap } from 'yaml';
 import { UserError } from '../model/user-error';
 import { fieldAt, fieldPaths, fields, isZero } from './fields';
 import type { FieldPath, Settings } from './fields';
 import type { Finding } from './finding';
 import { suggest } from '../model/nearest-name';
 import { isRecord } from './value-kinds';
+import { parseKubernetesYaml, type YamlDocument } from '../yaml/parse-kubernetes-yaml';
 
 export interface DecodedConfiguration {
   /** What the file sets: a zero that stands for the default is left out. */
@@ -22,106 +21,81 @@ export const apiVersion = 'kubeproxy.config.k8s.io/v1alpha1';
 export const kind = 'KubeProxyConfiguration';
 
 /**
- * Unknown fields and fields given twice (the last counts) are warnings. Throws UserError, with file and line, for a
- * syntax error or another kind of document.
+ * Unknown fields and fields given twice (the last counts) are warnings, as kube-proxy has it, which decodes strictly first and then
+ * leniently. Throws UserError, with file and line, for a syntax error or another kind of document.
  */
 export function decodeConfiguration(text: string, fileName: string): DecodedConfiguration {
-  const lines = new LineCounter();
-  // YAML 1.1 and last-one-wins, as the Go library behind kube-proxy reads it.
-  const documents = parseAllDocuments(text, {
-    version: '1.1',
-    uniqueKeys: false,
-    prettyErrors: false,
-    lineCounter: lines,
-  });
-  const [document, ...others] = [...documents].filter((each) => each.contents !== null || each.errors.length > 0);
+  const { documents, mistakes } = parseKubernetesYaml(text, { tellLines: true });
+  const [mistake] = mistakes;
+  if (mistake !== undefined) throw new UserError(`${fileName}:${mistake.line}: ${mistake.message}`);
+  const [document] = documents;
   if (document === undefined) throw new UserError(`${fileName}: the file is empty`);
-  const [error] = document.errors;
-  if (error !== undefined) throw new UserError(`${fileName}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
-  const decoder = new Decoder(document, fileName, lines);
-  if (others.length > 0) decoder.warn(null, '', `only the first of ${others.length + 1} documents counts`);
+  const decoder = new Decoder(document, fileName);
+  if (documents.length > 1) decoder.warn(undefined, '', `only the first of ${documents.length} documents counts`);
   return decoder.decode();
 }
 
 class Decoder {
   private readonly warnings: Finding[] = [];
   private readonly problems: Finding[] = [];
-  private settings: Partial<Record<FieldPath, unknown>> = {};
+  private readonly settings: Partial<Record<FieldPath, unknown>> = {};
   private readonly linesOf: Partial<Record<FieldPath, number>> = {};
 
   constructor(
-    private readonly document: Document,
+    private readonly document: YamlDocument,
     private readonly file: string,
-    private readonly lines: LineCounter,
   ) {}
 
   decode(): DecodedConfiguration {
-    const root = this.document.contents;
-    if (!isMap(root)) throw this.refusal(root, `the document is not a ${kind}`);
-    const found: unknown = [root.get('apiVersion'), root.get('kind')];
+    const root = this.document.value;
+    if (!isRecord(root)) throw this.refusal(`the document is not a ${kind}`);
+    const found = [root.apiVersion, root.kind];
     if (JSON.stringify(found) !== JSON.stringify([apiVersion, kind])) {
-      const what = [root.get('apiVersion'), root.get('kind')].map((part) => show(part ?? 'none')).join(' ');
-      throw this.refusal(root, `want apiVersion ${apiVersion}, kind ${kind}; found ${what}`);
+      const what = found.map((part) => show(part ?? 'none')).join(' ');
+      throw this.refusal(`want apiVersion ${apiVersion}, kind ${kind}; found ${what}`);
     }
-    this.walk(root, '');
+    for (const { path, line } of this.document.doubled) this.warn(line, path, 'is given twice: the last one counts');
+    this.walk(root, []);
     const { settings, linesOf, warnings, problems } = this;
     return { settings: settings as Settings, lines: linesOf, warnings, problems };
   }
 
-  warn(node: unknown, name: string, what: string): void {
-    this.warnings.push({ file: this.file, line: this.lineOf(node), name, what });
+  warn(line: number | undefined, name: string, what: string): void {
+    this.warnings.push({ file: this.file, line, name, what });
   }
 
-  private walk(map: YAMLMap, prefix: string): void {
-    const seen = new Set<string>();
-    for (const { key, value } of map.items) {
-      const name = isScalar(key) ? String(key.value) : String(key);
-      const path = `${prefix}${name}`;
-      if (seen.has(name)) {
-        this.warn(key, path, 'is given twice: the last one counts');
-        this.forget(path);
-      }
-      seen.add(name);
-      if (path !== 'apiVersion' && path !== 'kind') this.field(path, key, value as Node | null);
+  private walk(fields: Readonly<Record<string, unknown>>, prefix: readonly string[]): void {
+    for (const [name, value] of Object.entries(fields)) {
+      const path = [...prefix, name];
+      if (prefix.length > 0 || (name !== 'apiVersion' && name !== 'kind')) this.field(path, value);
     }
   }
 
-  /** Of a doubled field the last counts, also where it is null; of a doubled block, the last as a whole. */
-  private forget(path: string): void {
-    const kept = Object.entries(this.settings).filter(([each]) => each !== path && !each.startsWith(`${path}.`));
-    this.settings = Object.fromEntries(kept);
+  private field(names: readonly string[], value: unknown): void {
+    const path = names.join('.');
+    const lines = this.document.linesOf(names);
+    if (Object.hasOwn(fields, path)) this.set(path as FieldPath, value, lines);
+    else if (!blocks.has(path))
+      this.warn(lines?.key, path, `there is no such field, so it is ignored${suggestField(path)}`);
+    else if (isRecord(value)) this.walk(value, names);
+    else if (value !== null) this.problem(lines?.value, path, `want fields, found ${show(value)}`);
   }
 
-  private field(path: string, key: unknown, valueNode: Node | null): void {
-    const node = isAlias(valueNode) ? valueNode.resolve(this.document) : valueNode;
-    const value: unknown = node === undefined || node === null ? null : node.toJS(this.document);
-    if (Object.hasOwn(fields, path)) this.set(path as FieldPath, value, key, valueNode);
-    else if (!blocks.has(path)) this.warn(key, path, `there is no such field, so it is ignored${suggestField(path)}`);
-    else if (isMap(node)) this.walk(node, `${path}.`);
-    else if (value !== null) this.problem(valueNode, path, `want fields, found ${show(value)}`);
-  }
-
-  private set(path: FieldPath, value: unknown, key: unknown, node: Node | null): void {
+  private set(path: FieldPath, value: unknown, lines: ReturnType<YamlDocument['linesOf']>): void {
     const field = fieldAt(path);
-    const line = this.lineOf(key);
-    if (line !== undefined) this.linesOf[path] = line;
-    if (value === null || value === undefined) return;
+    if (lines !== undefined) this.linesOf[path] = lines.key;
+    if (value === null) return;
     const decoded = field.kind.decode(value);
-    if (decoded === undefined) this.problem(node, path, `want ${field.kind.expects}, found ${show(value)}`);
+    if (decoded === undefined) this.problem(lines?.value, path, `want ${field.kind.expects}, found ${show(value)}`);
     else if (field.zeroCounts || !isZero(decoded)) this.settings[path] = decoded;
   }
 
-  private lineOf(node: unknown): number | undefined {
-    const offset = (node as Node | null)?.range?.[0];
-    return offset === undefined ? undefined : this.lines.linePos(offset).line;
+  private problem(line: number | undefined, name: string, what: string): void {
+    this.problems.push({ file: this.file, line, name, what });
   }
 
-  private problem(node: unknown, name: string, what: string): void {
-    this.problems.push({ file: this.file, line: this.lineOf(node), name, what });
-  }
-
-  private refusal(node: unknown, what: string): UserError {
-    return new UserError(`${this.file}:${this.lineOf(node) ?? 1}: ${what}`);
+  private refusal(what: string): UserError {
+    return new UserError(`${this.file}:${this.document.line}: ${what}`);
   }
 }
 

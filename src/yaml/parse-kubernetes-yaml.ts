@@ -4,7 +4,7 @@
  */
 import { Composer, type CST, type Document, LineCounter, Parser } from 'yaml';
 import { readJsonValues } from './json-values';
-import { BadNode, deepest, keyOffset, ValueReader } from './yaml-values';
+import { BadNode, deepest, fieldOffsets, ValueReader } from './yaml-values';
 
 export interface YamlPlace {
   /** From 1. */
@@ -17,8 +17,8 @@ export interface YamlDocument extends YamlPlace {
   readonly value: unknown;
   /** Paths of keys that a mapping has more than once: the last counts. Not told of JSON. */
   readonly doubled: readonly (YamlPlace & { readonly path: string })[];
-  /** Of a field's key, by the names that lead there; not told of JSON, nor of what was merged in. */
-  lineOf(path: readonly string[]): number | undefined;
+  /** Of a field's key and of its value, by the names that lead there; not told of JSON, nor of what was merged in. */
+  linesOf(path: readonly string[]): { readonly key: number; readonly value: number } | undefined;
 }
 
 export interface YamlMistake extends YamlPlace {
@@ -55,7 +55,7 @@ function parseJson(text: string): YamlText | undefined {
   return {
     documents: placed
       .filter(({ depth }) => depth <= deepest)
-      .map(({ value, line, column }) => ({ value, line, column, doubled: [], lineOf: () => undefined })),
+      .map(({ value, line, column }) => ({ value, line, column, doubled: [], linesOf: () => undefined })),
     mistakes: placed
       .filter(({ depth }) => depth > deepest)
       .map(({ line, column }) => ({ kind: 'left out', line, column, message: tooDeep })),
@@ -101,9 +101,9 @@ function readDocument(
       value,
       ...placeOf(start),
       doubled: reader.doubled.map(({ path, offset }) => ({ path, ...placeOf(offset) })),
-      lineOf: (path) => {
-        const offset = keyOffset(document, path);
-        return offset === undefined ? undefined : placeOf(offset).line;
+      linesOf: (path) => {
+        const offsets = fieldOffsets(document, path);
+        return offsets && { key: placeOf(offsets.key).line, value: placeOf(offsets.value).line };
       },
     });
   } catch (error) {

@@ -178,17 +178,17 @@ function scalarOf(node: Scalar): ScalarValue {
   return value;
 }
 
-/** Where a field's key is, of the last of doubled ones; undefined where it was merged in, or is not there. */
-export function keyOffset(document: Document, path: readonly string[]): number | undefined {
+/** Where a field's key and value are, of the last of doubled ones; undefined where it was merged in, or is not there. */
+export function fieldOffsets(document: Document, path: readonly string[]): { key: number; value: number } | undefined {
   let node: unknown = document.contents;
-  let offset: number | undefined;
+  let offsets: { key: number; value: number } | undefined;
   for (const name of path) {
     const map = isAlias(node) ? node.resolve(document) : node;
     if (!isMap(map)) return undefined;
     const pair = map.items.findLast(({ key }) => isScalar(key) && !isMerge(key) && keyText(scalarOf(key)) === name);
     if (pair === undefined) return undefined;
-    offset = offsetOf(pair.key);
+    offsets = { key: offsetOf(pair.key), value: offsetOf(pair.value ?? pair.key) };
     node = pair.value;
   }
-  return offset;
+  return offsets;
 }

@@ -226,7 +226,7 @@ describe('documents', () => {
 
 test('the line of a field', () => {
   const text = 'a:\n  b: 1\nc: &c\n  d: 2\ne:\n  <<: *c\n  f: 3\ng: *c\na:\n  b: 2\n';
-  const lineOf = (...path: string[]): number | undefined => parseKubernetesYaml(text).documents[0]?.lineOf(path);
+  const lineOf = (...path: string[]): number | undefined => parseKubernetesYaml(text).documents[0]?.linesOf(path)?.key;
   expect([lineOf('a'), lineOf('a', 'b'), lineOf('e', 'f'), lineOf('e', 'd'), lineOf('g', 'd'), lineOf('x')]).toEqual([
     9,
     10,

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path';
-import { parse } from 'yaml';
 import { UserError } from '../../model/user-error';
+import { parseKubernetesYaml } from '../../yaml/parse-kubernetes-yaml';
 import type { Fields } from './decode-fields';
 import { fieldsOf } from './decode-fields';
 
@@ -28,9 +28,26 @@ export interface Kubeconfig {
   readonly plugin?: { readonly exec: Fields } | { readonly 'auth-provider': Fields };
 }
 
-function filledText(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
+/** Not the value itself, which may be a secret. */
+function typeName(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'fields' : `a ${typeof value}`;
+}
+
+/** A field of another type than it has is refused, as kubectl does: `user u: token: want text, got a number`. */
+class WrongType extends Error {}
+
+/** `owner`: whose field it is, for a message. */
+function filledText(fields: Fields, name: string, owner = ''): string | undefined {
+  const value = fields[name] ?? '';
+  if (typeof value !== 'string') throw new WrongType(`${owner}${name}: want text, got ${typeName(value)}`);
+  return value === '' ? undefined : value;
+}
+
+function isTrue(fields: Fields, name: string, owner: string): boolean {
+  const value = fields[name] ?? false;
+  if (typeof value !== 'boolean') throw new WrongType(`${owner}${name}: want true or false, got ${typeName(value)}`);
+  return value;
 }
 
 /** The entry of this name in one of the kubeconfig's lists: `{ name, <kind>: { ... } }`. */
@@ -53,63 +70,76 @@ export function parseKubeconfig(text: string, path: string, serverOptional: bool
   const fail = (why: string): never => {
     throw new UserError(`kubeconfig ${path}: ${why}`);
   };
-  let document: Fields;
+  const { documents, mistakes } = parseKubernetesYaml(text);
+  const [mistake] = mistakes;
+  if (mistake !== undefined) return fail(`line ${mistake.line}: ${mistake.message}`);
   try {
-    document = fieldsOf(parse(text));
+    return readKubeconfig(fieldsOf(documents[0]?.value), path, serverOptional, fail);
   } catch (error) {
-    return fail(error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error));
+    if (!(error instanceof WrongType)) throw error;
+    return fail(error.message);
   }
+}
+
+function readKubeconfig(
+  document: Fields,
+  path: string,
+  serverOptional: boolean,
+  fail: (why: string) => never,
+): Kubeconfig {
   const contextName = filledText(document, 'current-context');
   if (contextName === undefined) return serverOptional ? { server: '' } : fail('no current-context');
   const context = entryOf(document.contexts, 'context', contextName) ?? fail(`no context ${contextName}`);
-  const clusterName = filledText(context, 'cluster') ?? '';
+  const clusterName = filledText(context, 'cluster', `context ${contextName}: `) ?? '';
   const cluster = entryOf(document.clusters, 'cluster', clusterName) ?? fail(`no cluster ${clusterName}`);
-  const userName = filledText(context, 'user');
+  const userName = filledText(context, 'user', `context ${contextName}: `);
   const user = userName === undefined ? {} : (entryOf(document.users, 'user', userName) ?? fail(`no user ${userName}`));
-  const server = filledText(cluster, 'server') ?? (serverOptional ? '' : fail(`cluster ${clusterName} has no server`));
+  const [ofCluster, ofUser] = [`cluster ${clusterName}: `, `user ${userName ?? ''}: `];
+  const server =
+    filledText(cluster, 'server', ofCluster) ?? (serverOptional ? '' : fail(`cluster ${clusterName} has no server`));
 
-  const fileOf = (fields: Fields, name: string): string | undefined => {
-    const file = filledText(fields, name);
+  const fileOf = (fields: Fields, name: string, owner: string): string | undefined => {
+    const file = filledText(fields, name, owner);
     return file === undefined || isAbsolute(file) ? file : join(dirname(path), file);
   };
-  const pemOf = (fields: Fields, name: string): PemSource | undefined => {
-    const encoded = filledText(fields, `${name}-data`);
+  const pemOf = (fields: Fields, name: string, owner: string): PemSource | undefined => {
+    const encoded = filledText(fields, `${name}-data`, owner);
     if (encoded !== undefined) return { text: Buffer.from(encoded, 'base64').toString('utf8') };
-    const file = fileOf(fields, name);
+    const file = fileOf(fields, name, owner);
     return file === undefined ? undefined : { file };
   };
   return present<Kubeconfig>({
     server,
-    ca: pemOf(cluster, 'certificate-authority'),
-    tlsServerName: filledText(cluster, 'tls-server-name'),
-    insecure: cluster['insecure-skip-tls-verify'] === true ? true : undefined,
-    proxyUrl: filledText(cluster, 'proxy-url'),
-    cert: pemOf(user, 'client-certificate'),
-    key: pemOf(user, 'client-key'),
-    token: filledText(user, 'token'),
-    tokenFile: fileOf(user, 'tokenFile'),
-    basic: basicOf(user),
-    impersonate: impersonateOf(user),
-    plugin: pluginOf(user, path),
+    ca: pemOf(cluster, 'certificate-authority', ofCluster),
+    tlsServerName: filledText(cluster, 'tls-server-name', ofCluster),
+    insecure: isTrue(cluster, 'insecure-skip-tls-verify', ofCluster) ? true : undefined,
+    proxyUrl: filledText(cluster, 'proxy-url', ofCluster),
+    cert: pemOf(user, 'client-certificate', ofUser),
+    key: pemOf(user, 'client-key', ofUser),
+    token: filledText(user, 'token', ofUser),
+    tokenFile: fileOf(user, 'tokenFile', ofUser),
+    basic: basicOf(user, ofUser),
+    impersonate: impersonateOf(user, ofUser),
+    plugin: pluginOf(user, path, ofUser),
   });
 }
 
-function basicOf(user: Fields): Kubeconfig['basic'] {
-  const username = filledText(user, 'username');
-  return username === undefined ? undefined : { username, password: filledText(user, 'password') ?? '' };
+function basicOf(user: Fields, owner: string): Kubeconfig['basic'] {
+  const username = filledText(user, 'username', owner);
+  return username === undefined ? undefined : { username, password: filledText(user, 'password', owner) ?? '' };
 }
 
-function impersonateOf(user: Fields): Kubeconfig['impersonate'] {
-  const name = filledText(user, 'as');
+function impersonateOf(user: Fields, owner: string): Kubeconfig['impersonate'] {
+  const name = filledText(user, 'as', owner);
   if (name === undefined) return undefined;
-  const uid = filledText(user, 'as-uid');
+  const uid = filledText(user, 'as-uid', owner);
   return { 'impersonate-user': name, ...(uid === undefined ? {} : { 'impersonate-uid': uid }) };
 }
 
-function pluginOf(user: Fields, path: string): Kubeconfig['plugin'] {
+function pluginOf(user: Fields, path: string, owner: string): Kubeconfig['plugin'] {
   if (user.exec !== undefined && user.exec !== null) {
     const exec = fieldsOf(user.exec);
-    const command = filledText(exec, 'command');
+    const command = filledText(exec, 'command', `${owner}exec: `);
     // As client-go: a command with a slash in it is beside the kubeconfig, one without is found on PATH.
     if (command?.includes('/') !== true || isAbsolute(command)) return { exec };
     return { exec: { ...exec, command: join(dirname(path), command) } };
