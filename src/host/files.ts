@@ -1,10 +1,12 @@
 /** Text files and folders of them: reading, and hearing that they may have changed. */
-import { readFileSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { watch } from 'node:fs';
-import { readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
+import { decodeText } from './text-encoding';
 
 export interface TextFile {
   readonly path: string;
@@ -14,12 +16,12 @@ export interface TextFile {
 export interface TextFiles {
   /** In the order of the paths, those of a folder sorted by name. */
   readonly files: readonly TextFile[];
-  /** What could not be read, and why (`ENOENT`, `EACCES`...). */
+  /** What could not be read, and why (`ENOENT`, `EACCES`, or in words). */
   readonly failures: readonly { readonly path: string; readonly code: string }[];
 }
 
-export function readTextFile(path: string): Promise<string> {
-  return readFile(path, 'utf8');
+export async function readTextFile(path: string): Promise<string> {
+  return decodeText(await readFile(path), path);
 }
 
 /** Made anew, or written over. */
@@ -27,8 +29,8 @@ export function writeTextFile(path: string, text: string): Promise<void> {
   return writeFile(path, text);
 }
 
-export function readStandardInput(): Promise<string> {
-  return text(process.stdin);
+export async function readStandardInput(): Promise<string> {
+  return decodeText(await buffer(process.stdin), 'standard input');
 }
 
 /** Names with a leading dot are hidden files, and the inner folders of a ConfigMap volume. */
@@ -62,6 +64,25 @@ async function* walk(path: string, met: Walk): AsyncGenerator<string> {
   }
 }
 
+/** What a folder may hold besides files and folders. */
+function specialKind(found: Stats): string | undefined {
+  if (found.isFIFO()) return 'a named pipe';
+  if (found.isSocket()) return 'a socket';
+  return found.isCharacterDevice() || found.isBlockDevice() ? 'a device' : undefined;
+}
+
+/** A pipe that somebody names is meant to be waited for; one that lies in a folder would hold up all the others. */
+async function readFolderFile(path: string): Promise<string> {
+  const special = specialKind(await stat(path));
+  if (special !== undefined) throw Object.assign(new Error(`${path} is ${special}`), { code: `it is ${special}` });
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return decodeText(await file.readFile(), path);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Reads the files, and in folders, at any depth, those whose name ends in one of `endings`. Never throws. */
 export async function readTextFiles(paths: readonly string[], endings: readonly string[]): Promise<TextFiles> {
   const files: TextFile[] = [];
@@ -73,7 +94,8 @@ export async function readTextFiles(paths: readonly string[], endings: readonly 
     for await (const found of walk(path, { folders: new Map(), onFailure })) {
       if (found !== path && !endings.some((ending) => found.endsWith(ending))) continue;
       try {
-        files.push({ path: found, text: await readTextFile(found) });
+        const text = await (found === path ? readTextFile(found) : readFolderFile(found));
+        files.push({ path: found, text });
       } catch (error) {
         onFailure(found, error);
       }
@@ -160,5 +182,5 @@ export function watchPaths(paths: readonly string[], onChange: () => void): () =
 
 /** For what has to be read in the middle of something: credentials at a request. */
 export function readTextFileSync(path: string): string {
-  return readFileSync(path, 'utf8');
+  return decodeText(readFileSync(path), path);
 }

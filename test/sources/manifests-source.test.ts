@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ClusterWarning } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
 import { UserError } from '../../src/model/user-error';
@@ -73,7 +75,10 @@ describe('reading', () => {
     await mkdir(at('.hidden'));
     await writeFile(at('a.yaml'), manifest('a'));
     await writeFile(at('deep', 'b.yml'), manifest('b'));
-    await writeFile(at('deep', 'deeper', 'c.json'), JSON.stringify({ kind: 'Service', metadata: { name: 'c' } }));
+    await writeFile(
+      at('deep', 'deeper', 'c.json'),
+      JSON.stringify({ kind: 'Service', metadata: { name: 'c' }, spec: { clusterIP: '10.96.0.3' } }),
+    );
     await writeFile(at('ignored.txt'), manifest('ignored'));
     await writeFile(at('.hidden', 'ignored.yaml'), manifest('ignored'));
     await symlink(folder, at('deep', 'loop'));
@@ -105,6 +110,54 @@ describe('reading', () => {
     const opened = ManifestSource.open({ paths: [folder], watch: false });
     await expect(opened).rejects.toThrow(UserError);
     await expect(opened).rejects.toThrow(/b\.yaml:1:\d+: /);
+  });
+
+  test('what lies in a folder and cannot be read is a line each, and the rest is read', async () => {
+    await writeFile(at('a.yaml'), manifest('a'));
+    execFileSync('mkfifo', [at('pipe.yaml')]);
+    await symlink('/dev/zero', at('device.yaml'));
+    await symlink('nowhere', at('dangling.yaml'));
+    await symlink('loop.yaml', at('loop.yaml'));
+    await writeFile(at('utf16.yaml'), Buffer.from(manifest('u'), 'utf16le'));
+    await writeFile(at('deep.json'), `${'{"kind":"List","items":['.repeat(3000)}${']}'.repeat(3000)}`);
+    await writeFile(at('z.yaml'), manifest('z'));
+    const server = createServer().listen(at('socket.yaml'));
+    const heard = await follow({ watch: false });
+    server.close();
+    expect(heard.services()).toBe('a z');
+    expect(heard.warnings.map(({ object, message }) => `${basename(object)}: ${message}`).sort()).toEqual([
+      'dangling.yaml: cannot be read: ENOENT',
+      'deep.json: 1:1: nested more than 300 deep: not read',
+      'device.yaml: cannot be read: it is a device',
+      'loop.yaml: cannot be read: ELOOP',
+      'pipe.yaml: cannot be read: it is a named pipe',
+      'socket.yaml: cannot be read: it is a socket',
+      'utf16.yaml: cannot be read: it is UTF-16 without a byte order mark: save it as UTF-8',
+    ]);
+  });
+
+  test('a pipe that is named is read, as that of <(kubectl get ...) is', async () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    const writing = writeFile(at('pipe'), manifest('piped'));
+    const heard = await follow({ paths: [at('pipe')], watch: false });
+    await writing;
+    expect(heard.services()).toBe('piped');
+  });
+
+  test.each([
+    ['UTF-16, as PowerShell writes it', [0xff, 0xfe], 'utf16le'],
+    ['UTF-8', [0xef, 0xbb, 0xbf], 'utf8'],
+  ] as const)('%s with its byte order mark is read', async (_what, mark, encoding) => {
+    await writeFile(at('a.yaml'), Buffer.concat([Buffer.from(mark), Buffer.from(manifest('a'), encoding)]));
+    const heard = await follow({ watch: false });
+    expect(heard).toMatchObject({ warnings: [] });
+    expect(heard.services()).toBe('a');
+  });
+
+  test('UTF-16 of the other byte order is read', async () => {
+    const bytes = Buffer.from(`\uFEFF${manifest('a')}`, 'utf16le').swap16();
+    await writeFile(at('a.yaml'), bytes);
+    expect((await follow({ watch: false })).services()).toBe('a');
   });
 
   test('nothing at all is in sync too', async () => {

@@ -66,6 +66,14 @@ function isTrueOrAbsent(condition: unknown): boolean {
   return condition === undefined || condition === null || condition === true;
 }
 
+const unreadable: Fields = { ready: false, serving: false };
+
+function conditionsOf(value: unknown): Fields {
+  return value === undefined || value === null || (typeof value === 'object' && !Array.isArray(value))
+    ? fieldsOf(value)
+    : unreadable;
+}
+
 /** `serving` that is absent is true, whatever `ready` says (kube-proxy). */
 function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: WarnOf): SliceEndpoint | undefined {
   const fields = fieldsOf(value);
@@ -76,7 +84,7 @@ function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: W
     warn('bad-address', `endpoint ${quote(text)} is no ${family} address and left out`);
     return undefined;
   }
-  const conditions = fieldsOf(fields.conditions);
+  const conditions = conditionsOf(fields.conditions);
   const hints = fieldsOf(fields.hints);
   return {
     address,

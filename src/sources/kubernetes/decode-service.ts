@@ -86,13 +86,19 @@ function decodeAffinity(spec: Fields, warn: WarnOf): number {
   return defaultAffinitySeconds;
 }
 
-/** A /0 lets its whole family in. */
+/** No packet comes from these. */
+const nobody = ['255.255.255.255/32', '::/128'];
+
+/** A /0 lets its whole family in. What is no list of texts, which a file alone can have, lets nobody in: an empty list is everyone. */
 function decodeSourceRanges(spec: Fields, warn: WarnOf): string[] {
-  const cidrs = listOf(spec.loadBalancerSourceRanges).flatMap((value) => {
-    const cidr = parseCidr(textOf(value).trim());
+  const given = spec.loadBalancerSourceRanges ?? [];
+  const ranges: readonly unknown[] = Array.isArray(given) ? given : [given];
+  const cidrs = ranges.flatMap((value) => {
+    const cidr = Array.isArray(given) ? parseCidr(textOf(value).trim()) : undefined;
     if (cidr === undefined) warn('bad-cidr', `loadBalancerSourceRanges: ${quote(value)} is no CIDR and left out`);
     return cidr ?? [];
   });
+  if (cidrs.length === 0 && (ranges !== given || ranges.some((value) => typeof value !== 'string'))) return nobody;
   const limited = families.filter((family) => !cidrs.some((cidr) => cidr.family === family && cidr.prefix === 0));
   return [...new Set(cidrs.filter(({ family }) => limited.includes(family)).map(formatCidr))];
 }

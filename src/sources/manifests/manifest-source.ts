@@ -46,12 +46,13 @@ export class ManifestSource implements Source {
   ) {}
 
   /**
-   * Throws UserError where a path cannot be read or does not parse: it is the user who named it, and half of a cluster is none.
+   * Throws UserError where one of the paths cannot be read, or a file does not parse: it is the user who named it, and half of a
+   * cluster is none. What else lies in a folder and cannot be read is a warning.
    * Later the same is a warning, and the file keeps what it said before.
    */
   static async open(options: ManifestOptions): Promise<ManifestSource> {
     const read = await readTextFiles(options.paths, endings);
-    const [failure] = read.failures;
+    const failure = read.failures.find(({ path }) => options.paths.includes(path));
     if (failure !== undefined) {
       const why = failure.code === 'ENOENT' ? 'no such file or folder' : failure.code;
       throw new UserError(`cannot read manifests: ${failure.path}: ${why}`);

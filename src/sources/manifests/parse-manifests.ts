@@ -1,11 +1,13 @@
-import { LineCounter, parseAllDocuments } from 'yaml';
 import type { ClusterChange, ClusterWarning } from '../../model/cluster';
+import { parseKubernetesYaml } from '../../yaml/parse-kubernetes-yaml';
 import { decodeEndpointSlice } from '../kubernetes/decode-endpoint-slice';
 import { decodeEndpoints } from '../kubernetes/decode-endpoints';
 import type { Fields, Warn } from '../kubernetes/decode-fields';
-import { fieldsOf, listOf, textOf } from '../kubernetes/decode-fields';
+import { fieldsOf, isSubdomain, listOf, quote, textOf } from '../kubernetes/decode-fields';
 import { decodeNode } from '../kubernetes/decode-node';
 import { decodeService } from '../kubernetes/decode-service';
+import { wrongTypes } from './field-types';
+import { findObjects, type FoundObjects } from './find-objects';
 
 /** One object of a manifest, as changes to the cluster. */
 export interface ManifestObject {
@@ -21,39 +23,6 @@ export interface Manifest {
   readonly warnings: readonly ClusterWarning[];
   /** `shop.yaml:3:7: what is wrong`. There are no objects then: half a file is no state of the cluster. */
   readonly errors: readonly string[];
-}
-
-const groups: ReadonlyMap<string, string> = new Map([
-  ['Service', ''],
-  ['Endpoints', ''],
-  ['Node', ''],
-  ['EndpointSlice', 'discovery.k8s.io'],
-]);
-
-/** Services are a kind of other groups too (Knative's). What says no group is taken by its kind. */
-function isOurs(kind: string, apiVersion: string): boolean {
-  const group = groups.get(kind);
-  return (
-    group !== undefined && (apiVersion === '' || apiVersion.slice(0, Math.max(apiVersion.indexOf('/'), 0)) === group)
-  );
-}
-
-/**
- * Our kinds in a document; `List` and its like come apart. Items of a typed list may leave out what they are. An object is
- * looked at once: aliases may make a list an item of itself.
- */
-function* objectsIn(value: unknown, seen = new Set<unknown>(), kind = '', apiVersion = ''): Generator<Fields> {
-  if (seen.has(value)) return;
-  seen.add(value);
-  const fields = fieldsOf(value);
-  const ownKind = textOf(fields.kind) || kind;
-  const ownVersion = textOf(fields.apiVersion) || apiVersion;
-  if (ownKind.endsWith('List') && Array.isArray(fields.items)) {
-    const itemKind = ownKind.slice(0, -'List'.length);
-    for (const item of fields.items) yield* objectsIn(item, seen, itemKind, itemKind === '' ? '' : ownVersion);
-  } else if (isOurs(ownKind, ownVersion)) {
-    yield { ...fields, kind: ownKind };
-  }
 }
 
 /** What the API server fills in where a manifest leaves it out. */
@@ -96,43 +65,58 @@ function decodeObject(object: Fields, warn: Warn): ManifestObject | undefined {
   return service && { id: `Service ${namespace}/${name}`, sets: [{ op: 'set', object: service }], deletion };
 }
 
-/** Documents as plain values. JSON goes the short way, some 25 times as fast: dumps of clusters are large. */
-function parseDocuments(text: string, fileName: string): { values: unknown[]; errors: string[] } {
-  if (/^\s*[{[]/.test(text)) {
-    try {
-      return { values: [JSON.parse(text)], errors: [] };
-    } catch {
-      // YAML in flow style, or JSON with a mistake, which the YAML parser tells better.
-    }
-  }
-  const lines = new LineCounter();
-  const errors: string[] = [];
-  const values: unknown[] = [];
-  for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true })) {
-    for (const error of document.errors) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      errors.push(`${fileName}:${line}:${col}: ${error.message}`);
-    }
-    if (document.errors.length > 0) continue;
-    try {
-      values.push(document.toJS());
-    } catch (error) {
-      // Aliases that multiply without end.
-      const { line, col } = lines.linePos(document.range[0]);
-      errors.push(`${fileName}:${line}:${col}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  return { values, errors };
-}
-
 /** The objects of a YAML or JSON text. Never throws. `fileName` is for messages alone. */
 export function parseManifests(text: string, fileName: string): Manifest {
-  const { values, errors } = parseDocuments(text, fileName);
+  const { documents, mistakes } = parseKubernetesYaml(text);
+  const told = mistakes.map(({ kind, line, column, message }) => ({ kind, where: `${line}:${column}: ${message}` }));
+  const errors = told.filter(({ kind }) => kind === 'syntax').map(({ where }) => `${fileName}:${where}`);
   if (errors.length > 0) return { objects: [], warnings: [], errors };
+  const leftOut = told.map(({ where }): ClusterWarning => ({ object: fileName, kind: 'left-out', message: where }));
   const warnings: ClusterWarning[] = [];
   const warn: Warn = (warning) => warnings.push({ ...warning, message: `${warning.message} (${fileName})` });
-  const objects = values.flatMap((value) =>
-    [...objectsIn(value)].flatMap((object) => decodeObject(withDefaults(object), warn) ?? []),
-  );
-  return { objects, warnings, errors: [] };
+  const found = findObjects(documents);
+  const objects = found.objects.flatMap((object) => {
+    for (const message of wrongTypes(textOf(object.kind), object))
+      warn({ object: describe(object), kind: 'bad-type', message });
+    return decodeObject(withDefaults(object), warn) ?? [];
+  });
+  const isSaid = leftOut.length > 0 && documents.length === 0;
+  const notes = [...(isSaid ? [] : whatIsNotRead(text, found)), ...withoutClusterIP(objects)];
+  const unserved = notes.map((message): ClusterWarning => ({ object: fileName, kind: 'nothing-read', message }));
+  return { objects, warnings: [...leftOut, ...warnings, ...unserved], errors: [] };
+}
+
+/** `Service shop/web`, as far as it says so. */
+function describe({ kind, metadata }: Fields): string {
+  const { namespace, name } = fieldsOf(metadata);
+  const words = kind === 'Node' ? [name] : [namespace ?? 'default', name];
+  return `${textOf(kind)} ${words.map((word) => (isSubdomain(textOf(word)) ? textOf(word) : quote(word))).join('/')}`;
+}
+
+/** Other kinds do not matter, unless there is nothing else. */
+function whatIsNotRead(text: string, { objects, others, odd }: FoundObjects): string[] {
+  if (objects.length > 0) return odd.map((what) => `${what}: left out`);
+  if (text.trim() === '') return ['nothing is read from it: it is empty'];
+  const kinds = [...others].map(([kind, count]) => `${count} of kind ${kind}`).join(', ');
+  const rest = kinds === '' ? [] : [`${kinds}, where Services, EndpointSlices, Endpoints and Nodes are read`];
+  const reasons = [...odd, ...rest];
+  return [
+    `nothing is read from it: ${reasons.length === 0 ? 'it has no objects, only comments or markers' : reasons.join('; ')}`,
+  ];
+}
+
+/** Most of them that are named at once. */
+const mostNamed = 3;
+
+/** A Service that was not applied yet has no cluster IP: the cluster gives it one. */
+function withoutClusterIP(objects: readonly ManifestObject[]): string[] {
+  const names = objects.flatMap(({ id, sets: [change] }) => {
+    const isWithout =
+      change?.op === 'set' && change.object.kind === 'Service' && change.object.notProxied === 'no cluster IP';
+    return isWithout ? [id.slice('Service '.length)] : [];
+  });
+  if (names.length === 0) return [];
+  const have = names.length === 1 ? '1 Service has' : `${names.length} Services have`;
+  const which = `${names.slice(0, mostNamed).join(', ')}${names.length > mostNamed ? ', ...' : ''}`;
+  return [`${have} no cluster IP: what \`kubectl get\` prints has one (${which})`];
 }

@@ -1,0 +1,94 @@
+/** Our kinds among all that is in the documents of a file, and what else there is. */
+import type { YamlDocument } from '../../yaml/parse-kubernetes-yaml';
+import { type Fields, fieldsOf, quote, textOf } from '../kubernetes/decode-fields';
+
+const groups: ReadonlyMap<string, string> = new Map([
+  ['Service', ''],
+  ['Endpoints', ''],
+  ['Node', ''],
+  ['EndpointSlice', 'discovery.k8s.io'],
+]);
+
+/** Services are a kind of other groups too (Knative's). What says no group is taken by its kind. */
+function isOurs(kind: string, apiVersion: string): boolean {
+  const group = groups.get(kind);
+  return (
+    group !== undefined && (apiVersion === '' || apiVersion.slice(0, Math.max(apiVersion.indexOf('/'), 0)) === group)
+  );
+}
+
+export interface FoundObjects {
+  /** In the order of the text. */
+  readonly objects: readonly Fields[];
+  /** How many there are of other kinds: `Deployment`, or `Service of serving.knative.dev/v1`. */
+  readonly others: ReadonlyMap<string, number>;
+  /** What is no object at all: `line 3: a list ...`. */
+  readonly odd: readonly string[];
+}
+
+interface Step {
+  readonly value: unknown;
+  readonly where: string;
+  /** Of the list that it is in: items may leave out what they are. */
+  readonly kind: string;
+  readonly apiVersion: string;
+}
+
+/** `List` and its like come apart. An object is looked at once: aliases may name it often. */
+export function findObjects(documents: readonly YamlDocument[]): FoundObjects {
+  const objects: Fields[] = [];
+  const others = new Map<string, number>();
+  const odd: string[] = [];
+  const seen = new Set<unknown>();
+  const steps = documents
+    .map(({ value, line }): Step => ({ value, where: `line ${line}: `, kind: '', apiVersion: '' }))
+    .reverse();
+  for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
+    const { value, where } = step;
+    const fields = fieldsOf(value);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      odd.push(
+        `${where}${Array.isArray(value) ? 'a list' : quote(value)}, where kubectl takes an object or a kind: List`,
+      );
+      continue;
+    }
+    if (seen.has(value)) continue;
+    seen.add(value);
+    const kind = textOf(fields.kind) || step.kind;
+    const apiVersion = textOf(fields.apiVersion) || step.apiVersion;
+    if (kind.endsWith('List') && (Array.isArray(fields.items) || isBareList(kind, fields))) {
+      const items = itemsOf(fields, kind, apiVersion, where, odd);
+      steps.push(...items.reverse());
+    } else if (isOurs(kind, apiVersion)) objects.push({ ...fields, kind });
+    else if (kind === '') odd.push(`${where}an object without a kind`);
+    else {
+      const what = groups.has(kind) ? `${kind} of ${apiVersion}` : kind;
+      others.set(what, (others.get(what) ?? 0) + 1);
+    }
+  }
+  return { objects, others, odd };
+}
+
+/** A list whose items are missing or no list. */
+function isBareList(kind: string, { items }: Fields): boolean {
+  return kind === 'List' || groups.has(kind.slice(0, -'List'.length)) || items !== undefined;
+}
+
+function itemsOf({ items }: Fields, kind: string, apiVersion: string, where: string, odd: string[]): Step[] {
+  if (!Array.isArray(items) || items.length === 0) {
+    odd.push(
+      Array.isArray(items) || items === undefined || items === null
+        ? `${where}a ${kind} without items`
+        : `${where}items of a ${kind}: want a list, got ${quote(items)}`,
+    );
+    return [];
+  }
+  const itemKind = kind.slice(0, -'List'.length);
+  const itemVersion = itemKind === '' ? '' : apiVersion;
+  return items.map((value: unknown, i) => ({
+    value,
+    where: `${where.replace(/: $/, '')}, items[${i}]: `,
+    kind: itemKind,
+    apiVersion: itemVersion,
+  }));
+}
