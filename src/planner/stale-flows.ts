@@ -19,16 +19,17 @@ function portOf(frontend: UdpFrontend): number {
 }
 
 /** `address:port` of every serving endpoint; of all Services together where several claim one frontend. */
-type Serving = Map<UdpFrontend, Set<string>>;
+type Serving = Map<UdpFrontend, ReadonlySet<string>>;
 
+/** A port's frontends share one set, unless another port has the same frontend. */
 function addServing(serving: Serving, service: ServicePlan): void {
   for (const { protocol, frontends, servingEndpoints } of service.ports) {
     if (protocol !== 'UDP') continue;
+    const endpoints = new Set(servingEndpoints);
     for (const { address, port } of frontends) {
       const key = udpFrontend(address, port);
-      const endpoints = serving.get(key) ?? new Set();
-      serving.set(key, endpoints);
-      for (const endpoint of servingEndpoints) endpoints.add(endpoint);
+      const others = serving.get(key);
+      serving.set(key, others === undefined ? endpoints : new Set([...others, ...endpoints]));
     }
   }
 }
@@ -43,11 +44,20 @@ export function diffUdpFrontends(before: ServicePlan | undefined, after: Service
   if (before !== undefined) addServing(was, before);
   if (after !== undefined) addServing(is, after);
   const none: ReadonlySet<string> = new Set();
+  let last:
+    | { readonly old: ReadonlySet<string>; readonly now: ReadonlySet<string>; readonly stale: boolean }
+    | undefined;
   return [...new Set([...was.keys(), ...is.keys()])].filter((frontend) => {
     const [old, now] = [was.get(frontend) ?? none, is.get(frontend) ?? none];
-    // With the first endpoint, flows that went to the VIP itself are stale.
-    return old.size === 0 ? now.size > 0 : ![...old].every((endpoint) => now.has(endpoint));
+    // The frontends of a port come one after the other, and share their sets.
+    if (last?.old !== old || last.now !== now) last = { old, now, stale: haveStaleFlows(old, now) };
+    return last.stale;
   });
+}
+
+/** With the first endpoint, flows that went to the VIP itself are stale. */
+function haveStaleFlows(old: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
+  return old.size === 0 ? now.size > 0 : ![...old].every((endpoint) => now.has(endpoint));
 }
 
 function isTranslated({ dst, dstPort, replySrc, replySrcPort }: UdpFlow): boolean {

@@ -116,7 +116,9 @@ function renderExternal(frontend: Frontend, names: ServiceChainNames, detector: 
 
 /** Who is not let through here keeps the VIP as its destination, and filter's KUBE-PROXY-FIREWALL drops that. */
 function renderFirewall(restricted: readonly Frontend[], names: ServiceChainNames): string[] {
-  const ranges = new Set(restricted.flatMap((frontend) => frontend.sourceRanges ?? []));
+  // All frontends of a Service have one list.
+  const lists = new Set(restricted.map((frontend) => frontend.sourceRanges));
+  const ranges = new Set([...lists].flatMap((list) => list ?? []));
   for (const { address, sourceRangesHaveNode } of restricted)
     if (sourceRangesHaveNode === true) ranges.add(`${address}/${address.includes(':') ? 128 : 32}`);
   return [...ranges].map((range) => `-s ${range} -j ${names.external}`);

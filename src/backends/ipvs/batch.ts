@@ -107,12 +107,13 @@ function planServers(state: DesiredState): ServerStages {
   for (const [server, desired] of updates) {
     const observed = state.servers.getObserved(server);
     const change = changeServer(server, desired, observed);
-    additions.push(...change.additions);
+    for (const addition of change.additions) additions.push(addition);
     if (change.removals.length === 0) {
       between.set(server, desired);
       continue;
     }
-    const going = (observed ?? '').split('\n').filter((line) => change.removals.includes(line.split(' ')[0] ?? ''));
+    const gone = new Set(change.removals);
+    const going = (observed ?? '').split('\n').filter((line) => gone.has(line.slice(0, line.indexOf(' '))));
     if (change.additions.length > 0) between.set(server, [desired, ...going].join('\n'));
     after.set(server, desired);
     const drains = state.protocolOf(server) === 'TCP';

@@ -48,8 +48,8 @@ export class DesiredState {
   private readonly marks: Marks;
   private scope: RenderScope;
   private readonly warnings: ClusterWarning[] = [];
-  /** Of the services that a change has not come to yet: what they are rendered as. */
-  private readonly before = new Map<ServiceKey, RenderedService>();
+  /** While changes are rendered, of the services that they have to do with: what the state holds of each. */
+  private readonly renderings = new Map<ServiceKey, RenderedService>();
 
   constructor(
     readonly family: Family,
@@ -69,9 +69,8 @@ export class DesiredState {
   protocolOf(server: string): Protocol | undefined {
     const [kind = '', mark] = server.split(' ');
     if (kind !== 'FWM') return protocols.find((protocol) => protocol === kind);
-    for (const [port, of] of this.marks.byPort)
-      if (of === Number(mark)) return protocols.find((protocol) => port.endsWith(` ${protocol}`));
-    return undefined;
+    const port = this.marks.portOf(Number(mark));
+    return protocols.find((protocol) => port?.endsWith(` ${protocol}`) === true);
   }
 
   /** From nothing: what the kernel was seen to hold stays known. */
@@ -119,15 +118,16 @@ export class DesiredState {
     const moved = this.settings.hasSetMarks ? this.marks.update(this.services, changes) : [];
     const affected = new Map<ServiceKey, ServicePlan | undefined>(changes);
     for (const key of moved) if (!affected.has(key)) affected.set(key, this.services.get(key));
-    for (const key of affected.keys()) this.before.set(key, this.renderedNow(key));
+    for (const key of affected.keys()) this.renderedNow(key);
     this.scope = { ...this.scope, marks: this.marks.byPort };
     for (const [key, service] of affected) {
-      const before = this.before.get(key) ?? nothingRendered;
-      this.before.delete(key);
+      const before = this.renderings.get(key) ?? nothingRendered;
+      this.renderings.delete(key);
       if (service === undefined) this.services.delete(key);
       else this.services.set(key, service);
       this.replace(key, before, this.renderedNow(key));
     }
+    this.renderings.clear();
     for (const service of changes.values()) if (service !== undefined) this.warn(service);
     this.renderTables(plan);
   }
@@ -140,7 +140,7 @@ export class DesiredState {
         kind: 'no-scheduler',
         message: `the kernel has no IPVS scheduler ${missing}: ${scheduler} serves`,
       });
-    if (this.marks.without.length > 0 && ports.some((port) => this.marks.without.includes(markIdentity(port))))
+    if (ports.some((port) => this.marks.without.has(markIdentity(port))))
       this.warnings.push({
         object: `Service ${key}`,
         kind: 'no-mark',
@@ -148,10 +148,14 @@ export class DesiredState {
       });
   }
 
-  /** What the state holds of a Service by now. */
+  /** What the state holds of a Service by now. Once for each: one may share every frontend with another. */
   private renderedNow(key: ServiceKey): RenderedService {
+    const known = this.renderings.get(key);
+    if (known !== undefined) return known;
     const service = this.services.get(key);
-    return this.before.get(key) ?? (service === undefined ? nothingRendered : renderService(service, this.scope));
+    const rendered = service === undefined ? nothingRendered : renderService(service, this.scope);
+    this.renderings.set(key, rendered);
+    return rendered;
   }
 
   private replace(key: ServiceKey, before: RenderedService, after: RenderedService): void {

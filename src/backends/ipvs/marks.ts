@@ -52,11 +52,18 @@ export class Marks {
   byPort: ReadonlyMap<string, number> = new Map();
   /** Nobody's any more, but perhaps still in a set -> whose they were. */
   private readonly resting = new Map<number, string>();
+  /** Whose each is; none until somebody asks. */
+  private byMark: ReadonlyMap<number, string> | undefined;
   /** Ports for which none was left, by order of identity. */
-  without: readonly string[] = [];
+  without: ReadonlySet<string> = new Set();
 
   constructor(family: Family, masqueradeMark: number) {
     this.layout = planMarkLayout(family, masqueradeMark);
+  }
+
+  portOf(mark: number): string | undefined {
+    this.byMark ??= new Map([...this.byPort].map(([port, of]) => [of, port]));
+    return this.byMark.get(mark);
   }
 
   /** From what the kernel has: marks in use, each with the port whose it is, or '' where it is nobody's. */
@@ -71,6 +78,7 @@ export class Marks {
       else byPort.set(port, mark);
     }
     this.byPort = byPort;
+    this.byMark = undefined;
   }
 
   /** Services that have another mark now, of those that had one before. */
@@ -96,11 +104,11 @@ export class Marks {
         taken.add(mark);
       } else this.resting.set(mark, port);
     const given = new Set<ServiceKey>();
-    const without: string[] = [];
+    const without = new Set<string>();
     const fresh = [...this.wanting].filter(([port]) => !marks.has(port)).sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [port, key] of fresh) {
       const mark = this.findFree(port, taken);
-      if (mark === undefined) without.push(port);
+      if (mark === undefined) without.add(port);
       else {
         marks.set(port, mark);
         taken.add(mark);
@@ -109,6 +117,7 @@ export class Marks {
       }
     }
     this.byPort = marks;
+    this.byMark = undefined;
     this.without = without;
     return given;
   }

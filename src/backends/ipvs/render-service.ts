@@ -1,6 +1,6 @@
 /** What one Service is in the kernel: virtual servers, and the set entries that let its packets reach them and find back. */
 import type { Family } from '../../model/address';
-import { isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
+import { type Cidr, isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
 import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
 import { chooseScheduler, chooseStickyScheduler, serverOptions } from './choose-scheduler';
@@ -162,12 +162,19 @@ const nodePortSets: Readonly<Record<Protocol, readonly [all: SetName, local: Set
   SCTP: ['KUBE-NODE-PORT-SCTP-HASH', 'KUBE-NODE-PORT-LOCAL-SCTP-HASH'],
 };
 
+/** All frontends of a Service have one list: it is read once. */
+const nets = new WeakMap<readonly string[], readonly Cidr[]>();
+
+function netsOf(ranges: readonly string[]): readonly Cidr[] {
+  let read = nets.get(ranges);
+  if (read === undefined) nets.set(ranges, (read = ranges.flatMap((range) => parseCidr(range) ?? [])));
+  return read;
+}
+
 function sourceRangeEntries(protocol: Protocol, frontend: Frontend, address: string, element: string): SetEntry[] {
   if (frontend.sourceRanges === undefined) return [];
   const entries: SetEntry[] = [{ set: 'KUBE-LOAD-BALANCER-FW', entry: element }];
-  for (const range of frontend.sourceRanges) {
-    const cidr = parseCidr(range);
-    if (cidr === undefined) continue;
+  for (const cidr of netsOf(frontend.sourceRanges)) {
     const entry = ipPortNetElement(address, protocol, frontend.port, cidr);
     entries.push({ set: 'KUBE-LOAD-BALANCER-SOURCE-CIDR', entry });
   }
