@@ -92,7 +92,7 @@ export class AgentTelemetry {
     const { metrics, health, clock } = this.options;
     health.queuedUpdate(family, clock.now());
     this.board.queued(family);
-    metrics.syncLastQueuedTimestamp.set({ ip_family: family }, clock.now() / 1000);
+    metrics.syncLastQueuedTimestamp.set({ ip_family: family }, clock.epochMs() / 1000);
   }
 
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
@@ -123,12 +123,12 @@ export class AgentTelemetry {
       metrics.iptablesLast.set({ table, ip_family: family }, written?.rules[table] ?? 0);
     }
     for (const timeMs of report.triggerTimesMs)
-      metrics.networkProgrammingDuration.observe({ ip_family: family }, (clock.now() - timeMs) / 1000);
+      metrics.networkProgrammingDuration.observe({ ip_family: family }, Math.max(0, clock.epochMs() - timeMs) / 1000);
     metrics.noLocalEndpoints.set({ traffic_policy: 'internal', ip_family: family }, totals.internal);
     metrics.noLocalEndpoints.set({ traffic_policy: 'external', ip_family: family }, totals.external);
     if (report.drifted) this.repaired(report);
     health.updated(family, clock.now());
-    metrics.syncLastTimestamp.set({ ip_family: family }, clock.now() / 1000);
+    metrics.syncLastTimestamp.set({ ip_family: family }, clock.epochMs() / 1000);
     this.answerHealthChecks(family, plan.settings.nodePortAddresses[family], totals);
     this.board.synced(family, {
       ms: report.ownMs + report.kernelMs,

@@ -61,7 +61,7 @@ export class Agent implements ClusterSink {
   constructor(private readonly options: AgentOptions) {
     const { configuration, nodeName } = options;
     this.configuration = configuration;
-    this.store = new ClusterStore(options.clock.now());
+    this.store = new ClusterStore(options.clock.epochMs());
     this.addresses = new HostAddresses({
       clock: options.clock,
       questions: options.questions,

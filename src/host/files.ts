@@ -144,7 +144,7 @@ export function watchPaths(paths: readonly string[], onChange: () => void): () =
   };
   const hear = (): void => {
     if (isStopped) return;
-    const now = Date.now();
+    const now = performance.now();
     const since = pending?.since ?? now;
     clearTimeout(pending?.timer);
     pending = { timer: setTimeout(settle, Math.min(quietMs, since + longestMs - now)), since };

@@ -31,17 +31,20 @@ export function formatTime(ms: number | undefined): string {
 }
 
 /** The body and code of a probe, fields in kube-proxy's order. `healthy` says nothing of the node's eligibility. */
-function printHealth(health: ProxyHealth, probe: Probe, nowMs: number): { code: 200 | 503; body: string } {
+function printHealth(health: ProxyHealth, probe: Probe, clock: Clock): { code: 200 | 503; body: string } {
+  const nowMs = clock.now();
+  const epochMs = clock.epochMs();
+  const print = (ms: number | undefined): string => formatTime(ms === undefined ? undefined : epochMs - (nowMs - ms));
   const { healthy, lastUpdatedMs, families } = health.health(nowMs);
   const nodeEligible = health.nodeEligible();
   const code = healthy && (probe === 'livez' || nodeEligible) ? 200 : 503;
   const status = Object.entries(families).map(([family, each]) => [
     family,
-    { lastUpdated: formatTime(each.lastUpdatedMs), healthy: each.healthy },
+    { lastUpdated: print(each.lastUpdatedMs), healthy: each.healthy },
   ]);
   const body = {
-    lastUpdated: formatTime(code === 200 ? nowMs : lastUpdatedMs),
-    currentTime: formatTime(nowMs),
+    lastUpdated: print(code === 200 ? nowMs : lastUpdatedMs),
+    currentTime: formatTime(epochMs),
     ...(probe === 'healthz' ? { nodeEligible } : {}),
     healthy,
     status: Object.fromEntries(status) as unknown,
@@ -54,7 +57,7 @@ export class HealthzServer extends PersistentServer {
     const answer =
       (probe: Probe): RequestListener =>
       (_, response) => {
-        const { code, body } = printHealth(health, probe, options.clock.now());
+        const { code, body } = printHealth(health, probe, options.clock);
         onAnswer(probe, `${code}`);
         sendJson(response, code, body);
       };

@@ -17,7 +17,7 @@ export interface Health {
 
 /**
  * Whether rules follow the cluster: a family is ill where an update has been waiting for long, and well for ever where
- * none waits. All times are milliseconds since the epoch.
+ * none waits. All times are of Clock.now.
  */
 export class ProxyHealth {
   private readonly oldestQueuedMs = new Map<Family, number>();

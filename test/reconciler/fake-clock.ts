@@ -15,8 +15,15 @@ export class FakeClock implements Clock {
   private ms = 1_000_000;
   private sleepers = new Set<Sleeper>();
 
+  /** How far the clock of the wall is off. */
+  wallAheadMs = 0;
+
   now(): number {
     return this.ms;
+  }
+
+  epochMs(): number {
+    return this.ms + this.wallAheadMs;
   }
 
   /** Who waits, and for how long from now. */

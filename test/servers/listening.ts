@@ -48,6 +48,10 @@ export class TestClock implements Clock {
     return this.nowMs;
   }
 
+  epochMs(): number {
+    return this.nowMs;
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     this.sleeps.push(ms);
     return new Promise((resolve) => {

@@ -62,7 +62,7 @@ export class EventRecorder {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       metadata: { name: `${name}.${randomBytes(8).toString('hex')}`, namespace },
-      eventTime: new Date(this.clock.now()).toISOString().replace('Z', '000Z'),
+      eventTime: new Date(this.clock.epochMs()).toISOString().replace('Z', '000Z'),
       reportingController,
       reportingInstance: `vipwire-${this.nodeName}`.slice(0, mostInstance),
       action,

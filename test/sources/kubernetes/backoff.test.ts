@@ -1,7 +1,7 @@
 import { apiBackoff, Backoff } from '../../../src/sources/kubernetes/backoff';
 
 function clockAt(time: { ms: number }): ConstructorParameters<typeof Backoff>[1] {
-  return { now: () => time.ms, sleep: () => Promise.resolve() };
+  return { now: () => time.ms, epochMs: () => time.ms, sleep: () => Promise.resolve() };
 }
 
 describe('Backoff', () => {
