@@ -99,7 +99,7 @@ function readSets(
     for (const entry of elements.keys()) {
       if (isProtocol(ofNode)) destinations.push({ address: '', protocol: ofNode, port: Number(entry) });
       else if (/HEALTH-CHECK/.test(name)) healthCheckPorts.add(Number(entry));
-      else if (!/LOOP-BACK|NODE-PORT/.test(name)) destinations.push(...parseEntry(entry));
+      else if (!/LOOP-BACK|NODE-PORT|IPVS-/.test(name)) destinations.push(...parseEntry(entry));
     }
   }
   return { destinations, healthCheckPorts };

@@ -67,12 +67,19 @@ export function planStages(state: DesiredState, rules: KernelRules): Stage[] {
   ];
 }
 
-/** Elements that give a mark lead clients away from what they reach, so the server of the mark is complete by then. */
+/**
+ * Elements that give a mark lead clients away from what they reach, so the server of the mark is complete by then. So is that of
+ * the mark where clients who have none are dropped.
+ */
+function isLate(element: string, options: string): boolean {
+  return options !== '' || /^KUBE-(6-)?IPVS-DROP /.test(element);
+}
+
 function splitAdditions(writes: SetWrites | undefined): readonly [plain: Stage[], marking: Stage[]] {
   if (writes === undefined) return [[], []];
   const plain = new Map<string, string>();
   const marking = new Map<string, string>();
-  for (const [element, options] of writes.additions) (options === '' ? plain : marking).set(element, options);
+  for (const [element, options] of writes.additions) (isLate(element, options) ? marking : plain).set(element, options);
   const none = { creates: [], deletionsFirst: [], deletions: [], destroys: [] };
   return [
     additionsOf({ ...writes, additions: plain, deletions: [], destroys: [] }),

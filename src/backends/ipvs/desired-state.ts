@@ -90,6 +90,7 @@ export class DesiredState {
       nodePortAddresses: nodePortAddresses.filter((address) => !isLoopback(address)),
       marks: new Map(),
     };
+    for (const address of this.scope.nodePortAddresses) this.sets.add('KUBE-IPVS-NODE-IPS', address);
     const services = sortedServices(plan);
     this.marks.restart(this.marksInUse(services));
     this.renderChanges(plan, new Map(services.map((service) => [service.key, service])));

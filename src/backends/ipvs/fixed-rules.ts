@@ -11,7 +11,7 @@ import type { LocalDetector, Plan } from '../../planner/plan';
 import { canaryRule } from '../../xtables/known-chains';
 import type { Jump, TableName } from '../../xtables/rules';
 import type { SetName } from './ipset-names';
-import { planMarkLayout } from './marks';
+import { type MarkLayout, planMarkLayout } from './marks';
 import type { IpvsSettings } from './settings';
 
 /** Rules of each chain, without `-A CHAIN`, in the words in which iptables-save prints them. */
@@ -143,7 +143,6 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
   const mark = `0x${masqueradeMark.toString(16)}`;
   const unreachable = family === 'IPv4' ? 'icmp-port-unreachable' : 'icmp6-port-unreachable';
   const healthPort = matchSet(nameOf('KUBE-HEALTH-CHECK-NODE-PORT'), 'dst');
-  const served = ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const;
   return new Map([
     [
       'KUBE-FORWARD',
@@ -152,7 +151,7 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
         `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
       ],
     ],
-    ['KUBE-NODE-PORT', [`${comment('Kubernetes health check node port')} ${healthPort} -j ACCEPT`]],
+    ['KUBE-NODE-PORT', inputAccepts(nameOf)],
     [
       'KUBE-PROXY-FIREWALL',
       [
@@ -163,6 +162,8 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
     [
       'KUBE-IPVS-FILTER',
       [
+        // The mark is of clients on this node, who are led to others.
+        `-m conntrack --ctstate NEW ${notMarked(planMarkLayout(family, masqueradeMark))} ${matchSet(nameOf('KUBE-IPVS-DROP'), 'dst,dst')} -j DROP`,
         ...served.map((set) => `${matchSet(nameOf(set), 'dst,dst')} -j RETURN`),
         `${healthPort} -j RETURN`,
         // A port of a VIP that nobody serves: what listens on all of the node's addresses is not meant.
@@ -173,6 +174,26 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
   ]);
 }
 
+const served = ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const;
+
+/**
+ * What virtual servers take is let in whatever the policy of INPUT, as in iptables mode, where INPUT does not see it (kubernetes
+ * #98465, #97225). A NodePort is let in on the addresses that have its server, so that the accept opens no other port.
+ */
+function inputAccepts(nameOf: NameOf): string[] {
+  const nodePort = (set: SetName): string =>
+    `${matchSet(nameOf(set), 'dst')} ${matchSet(nameOf('KUBE-IPVS-NODE-IPS'), 'dst')}`;
+  return [
+    `${comment('Kubernetes health check node port')} ${matchSet(nameOf('KUBE-HEALTH-CHECK-NODE-PORT'), 'dst')} -j ACCEPT`,
+    // Source ranges come first in whatever order the jumps of INPUT are.
+    '-j KUBE-PROXY-FIREWALL',
+    ...served.map((set) => `${matchSet(nameOf(set), 'dst,dst')} -j ACCEPT`),
+    `-p tcp ${nodePort('KUBE-NODE-PORT-TCP')} -j ACCEPT`,
+    `-p udp ${nodePort('KUBE-NODE-PORT-UDP')} -j ACCEPT`,
+    `-p sctp ${matchSet(nameOf('KUBE-NODE-PORT-SCTP-HASH'), 'dst,dst')} -j ACCEPT`,
+  ];
+}
+
 function sourceRangeRules(nameOf: NameOf): string[] {
   const range = comment('Kubernetes service load balancer ip + port + source cidr for packet filter purpose');
   const itself = comment('Kubernetes service load balancer ip + port + source IP for packet filter purpose');
@@ -181,6 +202,10 @@ function sourceRangeRules(nameOf: NameOf): string[] {
     `${itself} ${matchSet(nameOf('KUBE-LOAD-BALANCER-SOURCE-IP'), 'dst,dst,src')} -j RETURN`,
     '-j DROP',
   ];
+}
+
+function notMarked({ base, mask }: MarkLayout): string {
+  return `-m mark ! --mark 0x${base.toString(16)}/0x${mask.toString(16)}`;
 }
 
 /**
@@ -197,17 +222,23 @@ const firstPacket = '-m conntrack ! --ctstatus CONFIRMED';
  * the node itself is masqueraded. Marks are given where KUBE-LOOP-BACK has the VIP too. kube-proxy, started over these
  * rules, deletes what it does not know from its sets, and so ends what it could not keep up to date.
  *
+ * Where nobody here may serve, the node's own packets are dropped here, before IPVS would refuse them. KUBE-LOOP-BACK has those VIPs
+ * for the same reason.
+ *
  * Source ranges hold for the node itself too, from whose packets filter's OUTPUT sees no more of the VIP. (kube-proxy has a rule
  * for each there, KUBE-IPVS-OUT-FILTER.)
  */
 function renderMangle(plan: Plan, { masqueradeMark, hasSetMarks }: IpvsSettings, nameOf: NameOf): Chains {
-  const { base, mask } = planMarkLayout(plan.family, masqueradeMark);
+  const layout = planMarkLayout(plan.family, masqueradeMark);
+  const { base, mask } = layout;
   const marked = `-m mark --mark 0x${base.toString(16)}/0x${mask.toString(16)}`;
-  const give = `${matchSet(nameOf('KUBE-LOOP-BACK'), 'dst,dst,dst')} -j SET --map-set ${nameOf('KUBE-IPVS-LOCAL')} dst,dst --map-mark`;
+  const isKept = matchSet(nameOf('KUBE-LOOP-BACK'), 'dst,dst,dst');
+  const give = `${isKept} -j SET --map-set ${nameOf('KUBE-IPVS-LOCAL')} dst,dst --map-mark`;
   const restricted = `${matchSet(nameOf('KUBE-LOAD-BALANCER-FW'), 'dst,dst')} -j KUBE-IPVS-RANGES`;
+  const drop = `${notMarked(layout)} ${isKept} ${matchSet(nameOf('KUBE-IPVS-DROP'), 'dst,dst')} -j DROP`;
   const pods = matchPods(plan.settings.localDetector[plan.family], '');
   const chains: Chains = new Map([
-    ['KUBE-IPVS-OUT', [restricted]],
+    ['KUBE-IPVS-OUT', [restricted, drop]],
     ['KUBE-IPVS-RANGES', sourceRangeRules(nameOf)],
   ]);
   if (!hasSetMarks) return chains;
@@ -217,6 +248,7 @@ function renderMangle(plan: Plan, { masqueradeMark, hasSetMarks }: IpvsSettings,
     `${marked} -j MARK --set-xmark 0x0/0xffffffff`,
     restricted,
     give,
+    drop,
   ]);
   return chains;
 }

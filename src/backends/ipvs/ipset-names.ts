@@ -35,6 +35,10 @@ const setTypes = {
   'KUBE-IPVS-IPS': 'hash:ip',
   /** Ours: VIPs under externalTrafficPolicy Local, each with the mark of the virtual server for clients of this node. */
   'KUBE-IPVS-LOCAL': 'hash:ip,port skbinfo',
+  /** Ours: where new connections are dropped, since others could serve and nobody here may. NodePorts with their addresses. */
+  'KUBE-IPVS-DROP': 'hash:ip,port',
+  /** Ours: the node's addresses on which NodePorts answer. */
+  'KUBE-IPVS-NODE-IPS': 'hash:ip',
 } as const;
 
 export type SetName = keyof typeof setTypes;
@@ -47,6 +51,8 @@ export const sharedSetLimit = 65_536;
 const ownSetLimit = 1_048_576;
 /** The kernel's limit (IPSET_MAXNAMELEN less the final NUL). */
 const maxSetName = 31;
+/** kube-proxy has none of these, and so they need not have its parameters. */
+const ownSets: ReadonlySet<SetName> = new Set(['KUBE-IPVS-LOCAL', 'KUBE-IPVS-DROP', 'KUBE-IPVS-NODE-IPS']);
 
 function isBitmap(set: SetName): boolean {
   return setTypes[set] === 'bitmap:port';
@@ -67,7 +73,7 @@ export function setName(family: Family, set: SetName): string {
  * `KUBE-LB-SOURCE-CIDR-BIG`. undefined: this set needs none.
  */
 export function bigSetName(family: Family, set: SetName): string | undefined {
-  if (isBitmap(set) || set === 'KUBE-IPVS-LOCAL') return undefined;
+  if (isBitmap(set) || ownSets.has(set)) return undefined;
   const short = set.replace('LOAD-BALANCER', 'LB').replace('NODE-PORT', 'NP');
   return nameOf(family, `${short.replace(/-HASH$/, '')}-BIG`);
 }
@@ -96,7 +102,7 @@ export const knownSets: ReadonlyMap<string, KnownSet> = new Map(
   (['IPv4', 'IPv6'] as const).flatMap((family) =>
     setNames.flatMap((set): [string, KnownSet][] => {
       const type = setTypes[set];
-      const limit = set === 'KUBE-IPVS-LOCAL' ? ownSetLimit : sharedSetLimit;
+      const limit = ownSets.has(set) ? ownSetLimit : sharedSetLimit;
       const own: [string, KnownSet] = [setName(family, set), knownSet(family, type, limit)];
       const big = bigSetName(family, set);
       return big === undefined ? [own] : [own, [big, knownSet(family, type, ownSetLimit)]];

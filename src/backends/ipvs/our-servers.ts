@@ -9,10 +9,14 @@ export interface OurThings {
   readonly sets: SavedSets;
 }
 
+/** External IPs and load-balancer IPs that are a Node's own addresses have servers, and are not bound. */
+const externalSets = ['KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL', 'KUBE-LOAD-BALANCER'] as const;
+
 /**
- * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on one of the node's own with a port in a set of node ports, or by
- * a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS has those addresses before the servers come and after they went, which the
- * device has not: it tells of servers whose write was cut short.
+ * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on an address and port in a set of external ones, on an
+ * address of the node with a port in a set of node ports, or by a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS has the addresses of
+ * kube-ipvs0 before the servers come and after they went: it tells of servers whose write was cut short. KUBE-IPVS-NODE-IPS
+ * has those that the node no longer has.
  */
 export function isOurServer(
   family: Family,
@@ -22,11 +26,15 @@ export function isOurServer(
   const bound = new Set(boundAddresses);
   const own = new Set(nodeAddresses);
   const marks = new Set<string>();
+  const external = new Set<string>();
   const addressSets = [setName(family, 'KUBE-IPVS-IPS'), bigSetName(family, 'KUBE-IPVS-IPS')];
+  const portSets = externalSets.flatMap((set) => [setName(family, set), bigSetName(family, set)]);
   for (const [element, options] of sets.elements) {
     const space = element.indexOf(' ');
     const set = element.slice(0, space);
     if (addressSets.includes(set)) bound.add(element.slice(space + 1));
+    else if (portSets.includes(set)) external.add(element.slice(space + 1));
+    else if (set === setName(family, 'KUBE-IPVS-NODE-IPS')) own.add(element.slice(space + 1));
     else if (set === setName(family, 'KUBE-IPVS-LOCAL')) {
       const mark = parseMark(options);
       if (mark !== undefined) marks.add(`FWM ${mark}`);
@@ -46,7 +54,11 @@ export function isOurServer(
     const protocol = server.slice(0, space);
     if (protocol === 'FWM') return marks.has(server);
     const { address, port } = endOf(server);
-    return bound.has(address) || isNodePort(protocol, address, port);
+    return (
+      bound.has(address) ||
+      external.has(`${address},${protocol.toLowerCase()}:${port}`) ||
+      isNodePort(protocol, address, port)
+    );
   };
 }
 

@@ -124,10 +124,12 @@ function renderFrontend(
 ): VirtualServer {
   const element = ipPortElement(address, port.protocol, frontend.port);
   const entries = [...frontendEntries(port.protocol, frontend, address, element)];
-  if (frontend.localSourcesToCluster && mark !== undefined) {
-    entries.push({ set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) });
-    entries.push(loopBack(port.protocol, address, frontend.port));
-  }
+  const isMarked = frontend.localSourcesToCluster && mark !== undefined;
+  const isDropped = frontend.verdict.kind === 'drop';
+  if (isMarked) entries.push({ set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) });
+  // Of a server without destinations IPVS itself refuses.
+  if (isDropped) entries.push({ set: 'KUBE-IPVS-DROP', entry: element });
+  if (isMarked || isDropped) entries.push(loopBack(port.protocol, address, frontend.port));
   const isBound = frontend.kind === 'ClusterIP' || (frontend.kind !== 'NodePort' && !nodeAddresses.has(address));
   if (!isBound) return { text, entries };
   entries.push({ set: 'KUBE-IPVS-IPS', entry: address });
@@ -188,7 +190,7 @@ function sourceRangeEntries(protocol: Protocol, frontend: Frontend, address: str
 
 /**
  * `10.244.1.2,tcp:8080,10.244.1.2`: an endpoint that reaches itself through a VIP. And `203.0.113.5,tcp:80,203.0.113.5`: a
- * VIP with a mark, see short-circuit in fixed-rules.ts.
+ * VIP with a mark, or one that drops: see renderMangle in fixed-rules.ts.
  */
 function loopBack(protocol: Protocol, address: string, port: number): SetEntry {
   return { set: 'KUBE-LOOP-BACK', entry: ipPortIpElement(address, protocol, port, address) };

@@ -64,14 +64,16 @@ test.each(cases)('%s, %s: sets', (name, family) => {
   for (const line of recorded(name, 'ipset')) parser.line(line);
   const { elements } = parser.result();
   const additions = new Map(render(name, family).sets.pendingWrites()?.additions);
-  // Ours: VIPs with a mark, in a set of their own and, as the sign that we are at work, with themselves as the source.
-  const marked = [...additions.keys()].flatMap((element) => {
+  // Ours: VIPs with a mark and those that drop, in sets of their own and, as the sign that we are at work, with themselves as the
+  // source; and the node's addresses.
+  const own = [...additions.keys()].flatMap((element) => {
     const [set = '', entry = ''] = element.split(' ');
-    if (!set.endsWith('IPVS-LOCAL')) return [];
-    const loopBack = set.replace('IPVS-LOCAL', 'LOOP-BACK');
+    if (set.endsWith('IPVS-NODE-IPS')) return [element];
+    if (!/IPVS-(LOCAL|DROP)$/.test(set)) return [];
+    const loopBack = set.replace(/IPVS-(LOCAL|DROP)/, 'LOOP-BACK');
     return [element, `${loopBack} ${entry},${entry.slice(0, entry.indexOf(','))}`];
   });
-  for (const element of marked) expect(additions.delete(element)).toBe(true);
+  for (const element of new Set(own)) expect(additions.delete(element)).toBe(true);
   expect(additions).toEqual(elements);
 });
 

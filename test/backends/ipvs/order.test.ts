@@ -37,12 +37,14 @@ function whatIsReached(kernel: FakeIpvs): ReadonlyMap<string, Reached> {
     return weights && new Set([...weights].flatMap(([destination, weight]) => (weight > 0 ? destination : [])));
   };
   const marks = kernel.ipset.sets.get('KUBE-IPVS-LOCAL')?.elements;
+  const dropping = kernel.ipset.sets.get('KUBE-IPVS-DROP')?.elements;
   const reached = new Map<string, Reached>();
   for (const server of kernel.servers.keys()) {
     const [, protocol = '', address = '', port] = /^(\w+) (.+):(\d+)$/.exec(server) ?? [];
     if (!kernel.addresses.has(address) && !nodeAddresses.includes(address)) continue;
-    const fromOutside = weighted(server) ?? new Set();
-    const mark = parseMark(marks?.get(`${address},${protocol.toLowerCase()}:${port}`) ?? '');
+    const element = `${address},${protocol.toLowerCase()}:${port}`;
+    const fromOutside = (dropping?.has(element) === true ? undefined : weighted(server)) ?? new Set();
+    const mark = parseMark(marks?.get(element) ?? '');
     const byMark = mark === undefined ? undefined : weighted(`FWM ${mark}`);
     reached.set(server, { fromOutside, fromHere: byMark ?? fromOutside });
   }

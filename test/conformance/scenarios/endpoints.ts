@@ -161,7 +161,7 @@ export const endpointScenarios: readonly Scenario[] = [
           service({ spec: { internalTrafficPolicy: 'Local' } }),
           slice(['d', ['a', { ready: false, serving: false, terminating: true }]]),
         ],
-        probes: [tcp('c', vip, 80, silent, { ipvs: refused }), tcp('node', vip, 80, silent, { ipvs: refused })],
+        probes: [tcp('c', vip, 80, silent), tcp('node', vip, 80, silent)],
       },
     ],
   },
