@@ -7,9 +7,10 @@ import { AddressMonitor } from './host/address-monitor';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
 import type { Family } from './model/address';
-import type { ClusterChange, ClusterWarning } from './model/cluster';
+import type { ClusterChange, ClusterWarning, ServiceKey } from './model/cluster';
 import { type Machine, MachineLoops } from './machine-loops';
 import { ClusterStore } from './model/cluster-store';
+import { NodeAddressBook } from './node-address-book';
 import type { Plan } from './planner/plan';
 import type { ScheduleSettings } from './reconciler/schedule';
 import type { ClusterSink, Source } from './sources/source';
@@ -35,6 +36,8 @@ export interface AgentOptions {
 }
 
 const mostWarned = 1000;
+/** The first round waits so long for the list of Nodes, where a Service has an external IP. */
+const nodeListWaitMs = 5000;
 
 function scheduleOf({ minSyncPeriodMs, syncPeriodMs }: ProxyConfiguration): ScheduleSettings {
   return { minPeriodMs: minSyncPeriodMs, maxRetryMs: syncPeriodMs };
@@ -49,6 +52,10 @@ export class Agent implements ClusterSink {
   private readonly stopping = new AbortController();
   private readonly node: AgentNode;
   private readonly addresses: HostAddresses;
+  /** Only where the source tells of all Nodes. */
+  private readonly book: NodeAddressBook | undefined;
+  /** The first round has waited long enough for it. */
+  private isBookOverdue = false;
   private warned = new Set<string>();
   private isSynced = false;
   private hasBegun = false;
@@ -80,10 +87,22 @@ export class Agent implements ClusterSink {
       hostAddresses: () => this.addresses.addresses,
       onWarning: (kind, message) => this.warnOfNode(kind, message),
     });
+    this.book = this.openBook();
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
     this.failed.catch(() => undefined);
+  }
+
+  private openBook(): NodeAddressBook | undefined {
+    const { source, clock, questions } = this.options;
+    if (source.listNodeAddresses === undefined) return undefined;
+    const list = source.listNodeAddresses.bind(source);
+    return new NodeAddressBook({
+      ...{ list, clock, questions, signal: this.stopping.signal },
+      onChange: () => this.judgeAddresses(),
+      onFound: (service, address, node) => this.warnOfNodeAddress(service, address, node),
+    });
   }
 
   get state(): ClusterStore {
@@ -102,6 +121,7 @@ export class Agent implements ClusterSink {
     return [
       ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
       ...(this.loops === undefined ? ['the tools of this machine have not answered yet'] : []),
+      ...(this.lacksNodes() ? ['it is not known yet which addresses Nodes have'] : []),
       ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
       ...(this.addresses.isKnown ? [] : [`this machine does not tell ${addressQuestion} yet`]),
       ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
@@ -153,6 +173,7 @@ export class Agent implements ClusterSink {
     this.isSynced = true;
     this.takeChanges();
     this.begin();
+    void this.waitForNodes();
     void this.waitForPodCIDRs();
     void this.waitForAddresses();
   }
@@ -214,6 +235,8 @@ export class Agent implements ClusterSink {
       return;
     }
     this.loops = loops;
+    if (this.book !== undefined) loops.judgeAddresses(this.book.judge);
+    this.tellBook(this.store.services.keys());
     const firstRounds = loops.roundsOver('start');
     this.begin();
     this.firstRounds = this.hasBegun ? firstRounds : Promise.resolve(true);
@@ -227,7 +250,45 @@ export class Agent implements ClusterSink {
       void this.resettle();
       this.begin();
     }
-    if (services.size > 0) this.loops?.servicesChanged(services, triggerTimesMs);
+    if (services.size === 0) return;
+    this.tellBook(services);
+    this.loops?.servicesChanged(services, triggerTimesMs);
+  }
+
+  /** Nodes are listed for modes alone that make VIPs addresses of this machine. */
+  private tellBook(keys: Iterable<ServiceKey>): void {
+    const { book, loops } = this;
+    if (book === undefined || loops?.bindsAddresses !== true) return;
+    for (const key of keys) {
+      const { notProxied, externalIPs = [], loadBalancerIPs = [] } = this.store.services.get(key) ?? {};
+      book.serviceChanged(key, notProxied === undefined ? [...externalIPs, ...loadBalancerIPs] : []);
+    }
+  }
+
+  /** It may be known now, or be waited for no longer. */
+  private judgeAddresses(): void {
+    if (this.book !== undefined) this.loops?.judgeAddresses(this.book.judge);
+    this.begin();
+  }
+
+  private lacksNodes(): boolean {
+    return !this.isBookOverdue && this.loops?.bindsAddresses === true && this.book?.isWaiting === true;
+  }
+
+  private async waitForNodes(): Promise<void> {
+    await this.options.clock.sleep(nodeListWaitMs, this.stopping.signal);
+    this.isBookOverdue = true;
+    this.begin();
+  }
+
+  private warnOfNodeAddress(service: ServiceKey, address: string, node: string): void {
+    // An address of this machine needs no binding: its virtual server gets the packets as they are.
+    if (this.loops?.bindsAddresses !== true || this.addresses.addresses.includes(address)) return;
+    this.warn({
+      object: `Service ${service}`,
+      kind: 'node-address',
+      message: `${address} is an address of Node ${node}: it is not made one of this machine, and connections of pods to it go to that Node`,
+    });
   }
 
   /** Starts the first round, where all that it needs is known. */
@@ -235,7 +296,7 @@ export class Agent implements ClusterSink {
     const { loops, node } = this;
     if (this.hasBegun || loops === undefined || !this.isSynced) return;
     // Without them a VIP could be bound that is the node's own, and NodePorts would be taken away.
-    if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown) return;
+    if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown || this.lacksNodes()) return;
     const problem = node.checkFamilies(loops.families);
     if (problem !== undefined) {
       this.fail(new Error(problem));

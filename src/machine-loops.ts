@@ -1,7 +1,7 @@
 /** The loops of one machine: a reconciler a family, and what looks after the kernel beside them. They are replaced with the machine. */
 import PQueue from 'p-queue';
 import type { AgentTelemetry } from './agent-telemetry';
-import type { Backend } from './backends/backend';
+import type { AddressJudgement, Backend } from './backends/backend';
 import type { Clock } from './host/clock';
 import type { Conntrack } from './host/conntrack';
 import type { Family } from './model/address';
@@ -104,6 +104,20 @@ export class MachineLoops {
 
   servicesChanged(keys: ReadonlySet<ServiceKey>, triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>): void {
     for (const { reconciler } of this.loops.values()) reconciler.servicesChanged(keys, triggerTimesMs);
+  }
+
+  /** Whether this machine makes VIPs its own addresses. */
+  get bindsAddresses(): boolean {
+    return [...this.loops.values()].some(({ backend }) => backend.judgeAddresses !== undefined);
+  }
+
+  /** As Backend.judgeAddresses; what follows from it is written in the next round. */
+  judgeAddresses(judge: (address: string) => AddressJudgement): void {
+    for (const { backend, reconciler } of this.loops.values()) {
+      backend.judgeAddresses?.(judge);
+      if (backend.judgeAddresses !== undefined && backend.diff() !== undefined)
+        reconciler.servicesChanged([], new Map());
+    }
   }
 
   settingsChanged(): void {

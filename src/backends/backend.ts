@@ -4,6 +4,9 @@ import type { Plan, PlanChanges } from '../planner/plan';
 /** Rules (or what a backend has in their place) by table. */
 export type RuleCounts = Readonly<Record<string, number>>;
 
+/** Of an external or load-balancer IP: whether it may be made an address of this machine. */
+export type AddressJudgement = 'free' | 'of a Node' | 'unknown';
+
 /** What a batch writes, for logs and metrics. */
 export interface BatchSize {
   /** By table. */
@@ -43,6 +46,11 @@ export interface Backend<Batch> {
   read(): Promise<boolean>;
   /** In steps that are each right by themselves; with the signal aborted it ends after the step in hand. */
   apply(batch: Batch, signal?: AbortSignal): Promise<void>;
+  /**
+   * In modes that make VIPs addresses of this machine: those of Nodes are not, and what is unknown stays as it is. It is called again
+   * when it may judge otherwise.
+   */
+  judgeAddresses?(judge: (address: string) => AddressJudgement): void;
   /** What the passing of time asks for, every few seconds and beside no other write. */
   tend?(): Promise<void>;
   /** Goes on as if the batch had been applied: dry runs. */

@@ -14,4 +14,6 @@ export interface Source {
   /** Returns at once; reports to the sink until stop. A failure to reach the cluster is logged and retried, never thrown. */
   start(sink: ClusterSink): void;
   stop(): Promise<void>;
+  /** By address, canonical: which Node has it, of all Nodes. Throws where it cannot be told. Absent: no Nodes but this one matter. */
+  listNodeAddresses?(signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
 }

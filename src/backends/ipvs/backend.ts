@@ -3,7 +3,7 @@ import type { ClusterWarning } from '../../model/cluster';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
 import type { KernelTables } from '../../xtables/rules';
-import type { Backend, BatchSize, RuleCounts } from '../backend';
+import type { AddressJudgement, Backend, BatchSize, RuleCounts } from '../backend';
 import { type IpvsBatch, planStages, printStage, sizeOf, type Stage } from './batch';
 import { DesiredState } from './desired-state';
 import { type DestinationConnections, DrainingDestinations } from './draining';
@@ -79,6 +79,10 @@ export class IpvsBackend implements Backend<IpvsBatch> {
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
     this.state.renderChanges(plan, changes);
+  }
+
+  judgeAddresses(judge: (address: string) => AddressJudgement): void {
+    this.state.judgeAddresses(judge);
   }
 
   takeWarnings(): readonly ClusterWarning[] {

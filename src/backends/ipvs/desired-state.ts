@@ -5,6 +5,8 @@ import type { ClusterWarning, Protocol, ServiceKey } from '../../model/cluster';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
+import type { AddressJudgement } from '../backend';
+import { BoundAddresses } from './bound-addresses';
 import { Claims } from './claims';
 import { renderJumps, renderRules } from './fixed-rules';
 import { missingSchedulers } from './choose-scheduler';
@@ -43,8 +45,7 @@ export class DesiredState {
   /** As they are rendered. */
   private readonly services = new Map<ServiceKey, ServicePlan>();
   private readonly claims = new Claims();
-  /** How many virtual servers want each bound. */
-  private readonly addressCounts = new Map<string, number>();
+  private readonly bound: BoundAddresses;
   private readonly marks: Marks;
   private scope: RenderScope;
   private readonly warnings: ClusterWarning[] = [];
@@ -56,8 +57,14 @@ export class DesiredState {
     private readonly settings: IpvsSettings,
   ) {
     this.sets = new SetContents(family);
+    this.bound = new BoundAddresses(this.addresses, this.sets);
     this.marks = new Marks(family, settings.masqueradeMark);
     this.scope = { family, settings, nodeAddresses: new Set(), nodePortAddresses: [], marks: new Map() };
+  }
+
+  /** As Backend.judgeAddresses. */
+  judgeAddresses(judge: (address: string) => AddressJudgement): void {
+    this.bound.judgeAnew(judge);
   }
 
   /** As Backend.takeWarnings. */
@@ -80,7 +87,7 @@ export class DesiredState {
     this.sets.clear();
     this.services.clear();
     this.claims.clear();
-    this.addressCounts.clear();
+    this.bound.clear();
     const nodeAddresses = (plan.settings.hostAddresses ?? []).filter((address) => familyOf(address) === this.family);
     const answering = plan.settings.nodePortAddresses[this.family];
     const nodePortAddresses = answering.kind === 'all' ? nodeAddresses : answering.addresses;
@@ -182,9 +189,9 @@ export class DesiredState {
     if (after === undefined) this.servers.deleteDesired(name);
     else this.servers.setDesired(name, after.text);
     this.replaceEntries(before?.entries ?? [], after?.entries ?? []);
-    if (before?.address === after?.address) return;
-    if (after?.address !== undefined) this.bind(after.address);
-    if (before?.address !== undefined) this.unbind(before.address);
+    if (before?.address === after?.address && before?.isExternal === after?.isExternal) return;
+    if (after !== undefined) this.bound.add(after);
+    if (before !== undefined) this.bound.remove(before);
   }
 
   private replaceEntries(before: readonly SetEntry[], after: readonly SetEntry[]): void {
@@ -193,22 +200,6 @@ export class DesiredState {
     for (const { set, entry, options } of before) if (options !== undefined) this.sets.remove(set, entry);
     for (const { set, entry, options } of after) this.sets.add(set, entry, options);
     for (const { set, entry, options } of before) if (options === undefined) this.sets.remove(set, entry);
-  }
-
-  private bind(address: string): void {
-    const count = this.addressCounts.get(address) ?? 0;
-    this.addressCounts.set(address, count + 1);
-    if (count === 0) this.addresses.setDesired(address, 'bound');
-  }
-
-  private unbind(address: string): void {
-    const count = this.addressCounts.get(address) ?? 0;
-    if (count > 1) {
-      this.addressCounts.set(address, count - 1);
-      return;
-    }
-    this.addressCounts.delete(address);
-    this.addresses.deleteDesired(address);
   }
 
   private renderTables(plan: Plan): void {

@@ -19,8 +19,9 @@ export interface VirtualServer {
   /** As in virtual-server.ts. */
   readonly text: string;
   readonly entries: readonly SetEntry[];
-  /** To be bound to kube-ipvs0. */
+  /** To be bound to kube-ipvs0; an external one only where no Node has it. */
   readonly address?: string;
+  readonly isExternal?: boolean;
 }
 
 export interface RenderedService {
@@ -132,8 +133,7 @@ function renderFrontend(
   if (isMarked || isDropped) entries.push(loopBack(port.protocol, address, frontend.port));
   const isBound = frontend.kind === 'ClusterIP' || (frontend.kind !== 'NodePort' && !nodeAddresses.has(address));
   if (!isBound) return { text, entries };
-  entries.push({ set: 'KUBE-IPVS-IPS', entry: address });
-  return { text, entries, address };
+  return { text, entries, address, isExternal: frontend.kind !== 'ClusterIP' };
 }
 
 /** kube-proxy's sets. Those named LOCAL keep clients' addresses. */

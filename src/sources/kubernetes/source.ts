@@ -8,6 +8,7 @@ import { askGroupVersion } from './api-groups';
 import { apiBackoff } from './backoff';
 import type { Credentials } from './credentials';
 import { EndpointsFallback } from './endpoints-fallback';
+import { listNodeAddresses } from './node-addresses';
 import { ObjectFeed } from './object-feed';
 import { Reachability } from './reachability';
 import { Reflector } from './reflector';
@@ -87,6 +88,10 @@ export class KubernetesSource implements Source {
     void this.#clock.sleep(this.#timing.nodeWaitMs, this.#stop.signal).then(() => {
       if (!this.#stop.signal.aborted) listed('node')();
     });
+  }
+
+  listNodeAddresses(signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    return listNodeAddresses(this.client, signal);
   }
 
   async stop(): Promise<void> {

@@ -79,6 +79,13 @@ export class ManifestSource implements Source {
     });
   }
 
+  listNodeAddresses(): Promise<ReadonlyMap<string, string>> {
+    const nodes = [...this.#objects.values()].flatMap(({ sets }) =>
+      sets.flatMap((change) => (change.op === 'set' && change.object.kind === 'Node' ? change.object : [])),
+    );
+    return Promise.resolve(new Map(nodes.flatMap(({ name, addresses }) => addresses.map((each) => [each, name]))));
+  }
+
   async stop(): Promise<void> {
     this.#endWatch?.();
     this.#sink = undefined;

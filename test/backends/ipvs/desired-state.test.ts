@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { AddressJudgement } from '../../../src/backends/backend';
 import { parseMark } from '../../../src/backends/ipvs/ipset-names';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
 import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
@@ -46,8 +47,12 @@ function contents({ servers, addresses, sets, tables }: DesiredState): string[] 
   ].sort();
 }
 
+/** But for the node's addresses, which are there whatever the Services. */
 function elements(state: DesiredState): string[] {
-  return [...(state.sets.pendingWrites()?.additions ?? [])].map((element) => element.join(' ').trimEnd()).sort();
+  return [...(state.sets.pendingWrites()?.additions ?? [])]
+    .map((element) => element.join(' ').trimEnd())
+    .filter((element) => !element.includes('IPVS-NODE-IPS '))
+    .sort();
 }
 
 const loadBalancer = (address: string, over: Partial<Frontend> = {}): Frontend => ({
@@ -129,6 +134,52 @@ test('an external IP that is the node’s own is served and not bound', () => {
   expect([...state.servers.desiredEntries()].map(([server]) => server)).toEqual(['TCP 192.168.88.10:80']);
   expect([...state.addresses.desiredEntries()]).toEqual([]);
   expect(elements(state)).toEqual(['KUBE-EXTERNAL-IP 192.168.88.10,tcp:80']);
+});
+
+test('where nobody here may serve, new connections are dropped, and the sign that we are at work is there', () => {
+  const dropping = loadBalancer('203.0.113.1', { ...localHere, verdict: { kind: 'drop', why: 'no local endpoints' } });
+  const state = rendered([one('a', [dropping])]);
+  expect(elements(state)).toEqual(
+    expect.arrayContaining(['KUBE-IPVS-DROP 203.0.113.1,tcp:80', 'KUBE-LOOP-BACK 203.0.113.1,tcp:80,203.0.113.1']),
+  );
+  // Its connections go on.
+  expect(state.servers.getDesired('TCP 203.0.113.1:80')).toBe('-s rr');
+});
+
+describe('external addresses that Nodes may have', () => {
+  const services = [
+    one('a', [clusterIP('10.96.0.10'), loadBalancer('203.0.113.1')]),
+    one('b', [clusterIP('10.96.0.11'), { ...loadBalancer('192.168.88.11'), kind: 'ExternalIP' }]),
+  ];
+  const bound = (state: DesiredState): string[] =>
+    [...state.addresses.desiredEntries()].map(([address]) => address).sort();
+  const inSet = (state: DesiredState): string[] =>
+    elements(state).flatMap((element) => /^KUBE-IPVS-IPS (.*)/.exec(element)?.[1] ?? []);
+  const ofNode = (address: string): AddressJudgement => (address === '192.168.88.11' ? 'of a Node' : 'free');
+
+  test('one that a Node has is served and not bound, whenever that is known', () => {
+    const state = rendered(services);
+    expect(bound(state)).toContain('192.168.88.11');
+    state.judgeAddresses(ofNode);
+    expect(bound(state)).toEqual(['10.96.0.10', '10.96.0.11', '203.0.113.1']);
+    expect(inSet(state)).toEqual(bound(state));
+    expect(state.servers.getDesired('TCP 192.168.88.11:80')).toBe('-s rr\n10.244.1.2:8080 1');
+    state.render(plan('IPv4', services, { hostAddresses }));
+    expect(bound(state)).toEqual(['10.96.0.10', '10.96.0.11', '203.0.113.1']);
+    state.judgeAddresses(() => 'free');
+    expect(bound(state)).toContain('192.168.88.11');
+  });
+
+  test('while it is not known, what is bound stays, what is new waits, and cluster IPs are bound', () => {
+    const state = rendered([]);
+    state.judgeAddresses(() => 'unknown');
+    state.addresses.replaceObserved(new Map([['203.0.113.1', 'bound']]));
+    state.render(plan('IPv4', services, { hostAddresses }));
+    expect(bound(state)).toEqual(['10.96.0.10', '10.96.0.11', '203.0.113.1']);
+    expect(inSet(state)).toEqual(bound(state));
+    state.judgeAddresses(ofNode);
+    expect(bound(state)).toEqual(['10.96.0.10', '10.96.0.11', '203.0.113.1']);
+  });
 });
 
 test('an address that cannot be a VIP is left out, and the rest of its Service works', () => {

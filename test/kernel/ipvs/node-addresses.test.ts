@@ -1,22 +1,29 @@
-/** The node gets an address, and loses it: its NodePorts follow. */
+/** The node gets an address and loses it, and a Service claims one of another Node's. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../../conformance/objects';
 import { ProxiedCluster } from '../../conformance/proxied-cluster';
 import { describeWithIpvs } from '../../support/ipvs-kernel';
 import { vipwire } from '../../support/lab/proxied-node';
+import { addresses, type Place } from '../../support/lab/topology';
 
 const slow = 12;
 const nodePort = 30080;
 const added = '192.168.88.50';
+const ofNode2 = addresses.node2.IPv4;
+const external = '198.51.100.7';
 
 describeWithIpvs('addresses of the node, ipvs', () => {
   const cluster = new ProxiedCluster({ mode: 'ipvs', command: vipwire, slow });
   const { lab } = cluster;
-  beforeAll(
-    () =>
-      cluster.start([service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort }] }), slice(['a'])]),
-    400_000,
-  );
+  const objects = [
+    service({
+      type: 'NodePort',
+      ports: [{ port: 80, targetPort: 8080, nodePort }],
+      spec: { externalIPs: [ofNode2, external] },
+    }),
+    slice(['a']),
+  ];
+  beforeAll(() => cluster.start(objects), 400_000);
   afterAll(() => cluster.stop(), 60_000);
 
   /** Milliseconds until the address answers so. */
@@ -44,4 +51,29 @@ describeWithIpvs('addresses of the node, ipvs', () => {
       expect(await hasServer()).toBe(false);
     }
   }, 120_000);
+
+  const bound = async (): Promise<string> =>
+    (await lab.run('node', 'ip', ['-o', 'address', 'show', 'dev', 'kube-ipvs0'])).stdout;
+  const ask = async (from: Place, to: string, port: number): Promise<unknown> =>
+    (await lab.probe(from, { to, port, timeoutMs: 1000 + 300 * slow }))[0];
+
+  test('an external IP that another Node has is not bound, and that Node is reached on its ports', async () => {
+    expect(await bound()).not.toContain(ofNode2);
+    expect(cluster.log()).toContain(`${ofNode2} is an address of Node node2`);
+    for (const from of ['c', 'node'] as const) {
+      expect(await ask(from, ofNode2, 8080)).toMatchObject({ outcome: 'ok', pod: 'node2' });
+      expect(await ask(from, external, 80)).toMatchObject({ outcome: 'ok', pod: 'a' });
+    }
+    // The node's own connections meet the virtual server on their way out; those of pods go to the Node that has the address.
+    expect(await ask('node', ofNode2, 80)).toMatchObject({ outcome: 'ok', pod: 'a' });
+    expect(await ask('c', ofNode2, 80)).toMatchObject({ outcome: 'ok', pod: 'node2' });
+  }, 120_000);
+
+  test('one that was bound, by kube-proxy say, is given back', async () => {
+    await lab.run('node', 'ip', ['address', 'add', `${ofNode2}/32`, 'dev', 'kube-ipvs0']);
+    await cluster.restart(objects);
+    expect(await bound()).not.toContain(ofNode2);
+    expect(await bound()).toContain(external);
+    expect(await ask('c', ofNode2, 8080)).toMatchObject({ outcome: 'ok', pod: 'node2' });
+  }, 400_000);
 });
