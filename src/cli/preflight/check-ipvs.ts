@@ -3,23 +3,26 @@ import { findUnpreparable } from '../../backends/ipvs/driver-node';
 import { openServers } from '../../backends/ipvs/driver-servers';
 import type { IpvsConfiguration } from '../../config/configuration';
 import { CommandError, runCommand } from '../../host/command';
+import type { Family } from '../../model/address';
 import { schedulerName } from '../../model/scheduler';
 import { UserError } from '../../model/user-error';
 import type { IptablesDriver } from '../../xtables/driver';
+import { checkInput } from './check-input';
 import { fail, type Finding, ok, warn } from './report';
 
 const probe = 'VIPWIRE-PREFLIGHT';
 
 export async function checkIpvs(
   { scheduler, strictARP }: IpvsConfiguration,
-  tables: IptablesDriver | undefined,
+  drivers: ReadonlyMap<Family, IptablesDriver>,
 ): Promise<Finding[]> {
   const loaded = await checkScheduler(schedulerName(scheduler));
   const settings = loaded.level === 'ok' ? await findUnpreparable({ strictArp: strictARP }) : [];
   const unset = settings.map(({ isVital, what, advice }) =>
     isVital ? fail('kernel settings', what, advice) : warn('kernel settings', what, advice),
   );
-  return [loaded, await checkSets(tables), ...unset];
+  const input = await Promise.all([...drivers].map(([family, { variant }]) => checkInput(family, variant)));
+  return [loaded, await checkSets(drivers.get('IPv4')), ...input, ...unset];
 }
 
 async function checkScheduler(name: ReturnType<typeof schedulerName>): Promise<Finding> {

@@ -33,7 +33,7 @@ export async function preflight({ flags, iptablesVariant, output }: PreflightInv
   ];
   const { findings: ofTables, drivers } = await checkIptables(iptablesVariant, configuration);
   findings.push(...ofTables, await checkTools());
-  if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers.get('IPv4'))));
+  if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers)));
   findings.push(...(await checkSettings(configuration, drivers.keys())));
   const others = checkProcesses(await readProcesses());
   findings.push(...others, ...(await checkCluster(configuration, nodeName, others)));
