@@ -17,7 +17,7 @@ const builtIn = /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/;
 
 class NativeNode extends BusyCluster {
   constructor() {
-    super({ variant: 'nft', clients: [throughVIP] });
+    super({ variant: 'nft', clients: [{ ...throughVIP, perSecond: 50 }], slow: 4 });
   }
 
   async nft(...args: readonly string[]): Promise<string> {
@@ -102,7 +102,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       jumps = await node.jumps();
       chains = await node.chains();
       expect(jumps.size).toBeGreaterThan(20);
-    }, 60_000);
+    }, 120_000);
     afterAll(() => node.stop());
 
     test('while it runs: nothing of ours is written, and connections go on', async () => {
@@ -118,7 +118,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(await node.jumps()).toEqual(jumps);
       expect(await node.chains()).toEqual(chains);
       expect(node.repairs()).toBe(0);
-    }, 60_000);
+    }, 120_000);
 
     test('20 writes of others later there is still one jump of each', async () => {
       for (let n = 0; n < 20; n++) {
@@ -128,7 +128,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       await sleep(2000);
       expect(await node.jumps()).toEqual(jumps);
       expect(node.repairs()).toBe(0);
-    }, 60_000);
+    }, 120_000);
 
     test.each([
       ['a flush of one of our chains', 'flush chain ip nat KUBE-SERVICES'],
@@ -160,7 +160,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(wrong).toEqual([]);
       expect(node.proxy.log()).not.toContain('variant="legacy"');
       await node.untilRight(jumps, chains);
-    }, 90_000);
+    }, 180_000);
 
     test('a change goes through', async () => {
       const [web, slice, ...others] = busyObjects;
@@ -170,7 +170,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(await node.chains()).not.toEqual(chains);
       await node.apply([slice]);
       await node.untilRight(jumps, chains);
-    }, 60_000);
+    }, 120_000);
 
     test('cleanup takes all that is ours and leaves what is not', async () => {
       await node.proxy.stop();
@@ -179,13 +179,13 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(await node.chains()).toEqual([]);
       expect(await node.nft('list', 'chain', 'ip', 'filter', 'INPUT')).toContain('ct state established,related accept');
       expect(await node.nft('list', 'chain', 'ip6', 'nat', 'POSTROUTING')).toContain('masquerade fully-random');
-    }, 60_000);
+    }, 120_000);
 
     test('a start where they were there before works', async () => {
       await node.startProxy();
       expect(await node.jumps()).toEqual(jumps);
       expect(await node.chains()).toEqual(chains);
       expect(await node.whileBusy(() => sleep(300))).toEqual([]);
-    }, 60_000);
+    }, 120_000);
   });
 });
