@@ -12,10 +12,10 @@ export async function compare(invocation: CompareInvocation): Promise<number> {
   const { mode, texts } = await readKernel(invocation);
   const { configuration, log } = await configureAs(mode, invocation.flags);
   const request = await nodeRequest(invocation, texts, configuration);
-  const { plans, nodeName } = await planNode(request, configuration, log);
+  const { plans, nodeName, hostAddresses } = await planNode(request, configuration, log);
   const { excludeCIDRs } = configuration.ipvs;
   const compared = plans.flatMap((plan): ComparedNode[] => {
-    const parsed = parseKernel(texts.get(plan.family) ?? {}, plan);
+    const parsed = parseKernel(texts.get(plan.family) ?? {}, plan, hostAddresses);
     if (parsed === undefined) return [];
     const { family } = plan;
     return [

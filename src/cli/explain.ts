@@ -85,8 +85,8 @@ function renderedRequest(
   };
 }
 
-function scopeOf(plan: Plan, { cluster }: NodePlans, texts: KernelTexts): ExplainScope[] {
-  const parsed = parseKernel(texts, plan);
+function scopeOf(plan: Plan, { cluster, hostAddresses }: NodePlans, texts: KernelTexts): ExplainScope[] {
+  const parsed = parseKernel(texts, plan, hostAddresses);
   return parsed === undefined ? [] : [{ cluster, plan, kernel: parsed.kernel, nodeAddresses: parsed.nodeAddresses }];
 }
 

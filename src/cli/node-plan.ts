@@ -31,6 +31,8 @@ export interface NodePlans {
   /** '': a node without pods. */
   readonly nodeName: string;
   readonly cluster: ClusterState;
+  /** The node's, of both families, as far as they are known. */
+  readonly hostAddresses: readonly string[];
 }
 
 /** Throws UserError where the cluster cannot be read. */
@@ -80,13 +82,11 @@ function planFrom(
   const wanted = (request.node.trim() || request.nodeOf?.(store) || '').toLowerCase();
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
-  const { settings, warnings } = planNodeSettings(
-    nodeConfigOf(configuration, nodeName),
-    node,
-    request.hostAddresses ?? node?.addresses ?? [],
-  );
+  const hostAddresses = request.hostAddresses ?? node?.addresses ?? [];
+  const { settings, warnings } = planNodeSettings(nodeConfigOf(configuration, nodeName), node, hostAddresses);
   for (const { kind, message } of warnings) log.warn({ kind }, message);
-  return { plans: request.families.map((family) => planCluster(store, family, settings)), nodeName, cluster: store };
+  const plans = request.families.map((family) => planCluster(store, family, settings));
+  return { plans, nodeName, cluster: store, hostAddresses };
 }
 
 async function openSource(

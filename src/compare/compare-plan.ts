@@ -42,7 +42,8 @@ class PlanComparer {
   ) {
     const { nodeAddresses } = options;
     const nodeIP = plan.settings.nodeIPs[plan.family] ?? nodeAddresses[0] ?? '';
-    this.scope = { mode: kernel.mode, nodeIP, plan, nodeAddresses };
+    const isLocal = (address: string): boolean => kernel.isLocal(address);
+    this.scope = { mode: kernel.mode, nodeIP, isLocal, plan, nodeAddresses };
     this.there = new Set(kernel.destinations.map(keyOf));
   }
 

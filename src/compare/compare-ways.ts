@@ -26,7 +26,7 @@ export function compareWays(context: WayContext, expected: ExpectedWay, observed
   if (observed.kind !== 'forwarded') return [notForwarded(context, observed)];
   return [
     ...compareEndpoints(context, expected, observed),
-    ...compareMasquerade(expected, observed),
+    ...compareMasquerade(context.source, expected, observed),
     ...compareAffinity(context.port.affinitySeconds, observed.affinitySeconds),
   ];
 }
@@ -123,10 +123,12 @@ function compareShares(
   });
 }
 
-function compareMasquerade(wanted: ExpectedWay, seen: ObservedWay): Finding[] {
+function compareMasquerade({ kind }: Source, wanted: ExpectedWay, seen: ObservedWay): Finding[] {
   const wrong = [...seen.endpoints].filter(([text, { isMasqueraded }]) => {
     const one = wanted.endpoints.get(text) ?? [...wanted.endpoints.values()][0];
-    return one !== undefined && isMasqueraded !== one.isMasqueraded;
+    // From the node to itself it comes from an address of the node, masqueraded or not.
+    if (one === undefined || (kind === 'node' && one.isAtNode)) return false;
+    return isMasqueraded !== one.isMasqueraded;
   });
   const [first] = wrong;
   if (first === undefined) return [];

@@ -51,10 +51,17 @@ export interface ParsedKernel {
 /** kube-proxy's table. */
 const nftTable = 'kube-proxy';
 
-/** undefined: nothing of this family was given. Throws UserError for what makes no whole. */
-export function parseKernel(texts: KernelTexts, plan: Plan): ParsedKernel | undefined {
-  if (texts.nft !== undefined) return parseNft(texts.nft, plan);
-  if (texts.ipvsadm !== undefined) return parseIpvs(texts.ipvsadm, texts, plan);
+/**
+ * undefined: nothing of this family was given. Throws UserError for what makes no whole.
+ * @param hostAddresses all that the node's interfaces have, as far as that is known.
+ */
+export function parseKernel(
+  texts: KernelTexts,
+  plan: Plan,
+  hostAddresses: readonly string[] = [],
+): ParsedKernel | undefined {
+  if (texts.nft !== undefined) return parseNft(texts.nft, plan, hostAddresses);
+  if (texts.ipvsadm !== undefined) return parseIpvs(texts.ipvsadm, texts, plan, hostAddresses);
   if (texts.iptablesSave === undefined) return undefined;
   const hidden = texts.unread?.find(({ table, isKnown }) => table === 'nat' && !isKnown);
   if (hidden !== undefined)
@@ -65,17 +72,19 @@ export function parseKernel(texts: KernelTexts, plan: Plan): ParsedKernel | unde
     throw new UserError(`no service proxy's rules: iptables-save (${plan.family}) has no chain KUBE-SERVICES`);
   const nodeAddresses = knownAddresses(plan);
   const tables = parseTables(texts.iptablesSave, { onlyProxy: true });
-  return { kernel: iptablesKernel(plan.family, tables, nodeOf(plan, nodeAddresses)), nodeAddresses, hasRules: true };
+  const node = nodeOf(plan, nodeAddresses, hostAddresses);
+  return { kernel: iptablesKernel(plan.family, tables, node), nodeAddresses, hasRules: true };
 }
 
-function parseNft(text: string, plan: Plan): ParsedKernel | undefined {
+function parseNft(text: string, plan: Plan, hostAddresses: readonly string[]): ParsedKernel | undefined {
   const table = parseNftTable(text, plan.family === 'IPv4' ? 'ip' : 'ip6', nftTable);
   if (table === undefined) return undefined;
   const nodeAddresses = knownAddresses(plan);
-  return { kernel: nftKernel(plan.family, table, nodeOf(plan, nodeAddresses)), nodeAddresses, hasRules: true };
+  const node = nodeOf(plan, nodeAddresses, hostAddresses);
+  return { kernel: nftKernel(plan.family, table, node), nodeAddresses, hasRules: true };
 }
 
-function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan): ParsedKernel {
+function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan, hostAddresses: readonly string[]): ParsedKernel {
   if (texts.ipset === undefined)
     throw new UserError('ipset save is needed beside ipvsadm -Sn: its sets say what is a VIP');
   const servers = parseIpvsServers(ipvsadm);
@@ -83,8 +92,9 @@ function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan): ParsedKerne
   const boundAddresses = boundIn(texts.addresses, sets, plan);
   const nodeAddresses = [...new Set([...knownAddresses(plan), ...hostsOf(servers, sets, boundAddresses, plan)])];
   const tables = parseTables(texts.iptablesSave ?? '', { onlyProxy: true });
+  const node = nodeOf(plan, nodeAddresses, hostAddresses);
   return {
-    kernel: ipvsKernel(plan.family, { servers, sets, boundAddresses, tables }, nodeOf(plan, nodeAddresses)),
+    kernel: ipvsKernel(plan.family, { servers, sets, boundAddresses, tables }, node),
     nodeAddresses,
     hasRules: texts.iptablesSave !== undefined,
   };
@@ -123,8 +133,12 @@ function knownAddresses({ settings, family }: Plan): string[] {
   return known.length > 0 ? [...new Set(known)] : [anyAddress[family]];
 }
 
-function nodeOf({ settings, family }: Plan, addresses: readonly string[]): TracedNode {
-  const own = new Set(addresses);
+function nodeOf(
+  { settings, family }: Plan,
+  addresses: readonly string[],
+  hostAddresses: readonly string[],
+): TracedNode {
+  const own = new Set([...addresses, ...hostAddresses]);
   const isLocal = (address: string): boolean => isLoopback(address) || own.has(address);
   const source = settings.nodeIPs[family] ?? addresses[0] ?? anyAddress[family];
   return {

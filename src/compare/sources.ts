@@ -38,13 +38,13 @@ export function planSources(
   family: Family,
   detector: LocalDetector,
   cidrs: Iterable<string>,
-  passOver: ReadonlySet<string>,
+  passesOver: (address: string) => boolean,
 ): Source[] {
   const parsed = [...cidrs, ...(detector.kind === 'cidr' ? [detector.cidr] : [])].flatMap(
     (text) => parseCidr(text) ?? [],
   );
   return cutSpace(family, parsed).flatMap((span) => {
-    const address = pickAddress(span, passOver);
+    const address = pickAddress(span, passesOver);
     return address === undefined ? [] : devicesOf(detector, address).map((device) => ({ ...device, address, span }));
   });
 }
@@ -63,16 +63,18 @@ function spanOf({ family, address, prefix }: Cidr): AddressSpan {
   return { family, low, high: low + (1n << BigInt(addressWidth(family) - prefix)) - 1n };
 }
 
+/** A node and a Service have fewer addresses one behind the other. */
+const mostInARow = 10_000n;
 const usualOutside = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' } as const;
 
-function pickAddress({ family, low, high }: AddressSpan, passOver: ReadonlySet<string>): string | undefined {
+function pickAddress({ family, low, high }: AddressSpan, passesOver: (address: string) => boolean): string | undefined {
   const usual = addressBits(usualOutside[family]);
   for (const start of [usual, low + 1n, low]) {
     if (start < low || start > high) continue;
-    for (let bits = start; bits <= high && bits - start <= BigInt(passOver.size); bits++) {
+    for (let bits = start; bits <= high && bits - start < mostInARow; bits++) {
       const address = formatAddress(family, bits);
       if (isLoopback(address)) break;
-      if (!passOver.has(address)) return address;
+      if (!passesOver(address)) return address;
     }
   }
   return undefined;

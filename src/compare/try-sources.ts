@@ -27,8 +27,9 @@ export function trySources(port: ServicePortPlan, frontend: Frontend, asked: Ask
   const endpoints = [...port.clusterEndpoints, ...port.localEndpoints].map(({ address }) => address);
   const passOver = new Set([...endpoints, ...scope.nodeAddresses, asked.address]);
   const cidrs = new Set(frontend.sourceRanges ?? []);
+  const passesOver = (address: string): boolean => passOver.has(address) || scope.isLocal(address);
   const node: Source = { kind: 'node', address: scope.nodeIP, device: '' };
-  const sources = (): Source[] => [node, ...planSources(family, settings.localDetector[family], cidrs, passOver)];
+  const sources = (): Source[] => [node, ...planSources(family, settings.localDetector[family], cidrs, passesOver)];
   const observed = new Map<string, ObservedWay>();
   const nameOf = ({ device, address }: Source): string => `${device} ${address}`;
   for (let cut = -1; cut < cidrs.size; ) {
@@ -66,7 +67,7 @@ export function tryHairpin(port: ServicePortPlan, frontend: Frontend, asked: Ask
   let tried = 0;
   for (const { address, port: number, isLocal } of new Set([...port.clusterEndpoints, ...port.localEndpoints])) {
     if (tried > 0 && !isFirst) break;
-    if ((!isLocal && scope.mode !== 'iptables') || scope.nodeAddresses.includes(address)) continue;
+    if ((!isLocal && scope.mode !== 'iptables') || scope.isLocal(address)) continue;
     const devices = devicesOf(settings.localDetector[family], address);
     const from = devices.find(({ kind }) => (kind === 'pods') === isLocal) ?? devices[0];
     const text = joinHostPort(address, number);

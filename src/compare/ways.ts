@@ -20,7 +20,14 @@ export interface ExpectedWay {
   readonly why?: 'source ranges' | 'no endpoints' | 'no local endpoints';
   readonly list?: 'cluster' | 'local';
   /** By `address:port`. */
-  readonly endpoints: ReadonlyMap<string, EndpointShare>;
+  readonly endpoints: ReadonlyMap<string, ExpectedShare>;
+}
+
+interface ExpectedShare extends EndpointShare {
+  /** The endpoint is an address of the node. */
+  readonly isAtNode: boolean;
+  /** It would be masqueraded, were the endpoint not the node itself. */
+  readonly isDelivered: boolean;
 }
 
 export interface ObservedWay {
@@ -34,41 +41,67 @@ export interface ObservedWay {
   readonly rules: readonly MatchedRule[];
 }
 
-const noEndpoints: ReadonlyMap<string, EndpointShare> = new Map();
+const noEndpoints: ReadonlyMap<string, ExpectedShare> = new Map();
 
 export interface ExpectScope {
   readonly mode: TracedMode;
   /** For source ranges; '' where it is unknown. */
   readonly nodeIP: string;
+  /** As of TracedKernel. */
+  readonly isLocal: (address: string) => boolean;
 }
 
-/** Hairpin connections are not in it: an endpoint that is the source sees the node's address whatever this says. */
+/**
+ * An endpoint that the node itself has sees the client that comes from elsewhere, whatever the Plan says of masquerading: such a packet
+ * is delivered, and never meets POSTROUTING. One of the node's own does, on its way out by lo. Hairpin connections are not in it: an
+ * endpoint that is the source sees the node's address whatever this says.
+ */
 export function expectWay(
   port: ServicePortPlan,
   frontend: Frontend,
   source: Source,
-  { mode, nodeIP }: ExpectScope,
+  { mode, nodeIP, isLocal }: ExpectScope,
 ): ExpectedWay {
   const { verdict, masquerade, kind } = frontend;
   const isNode = source.kind === 'node';
+  const to: Receiver = { isAtNode: isLocal, isFromNode: isNode };
   if (verdict.kind === 'reject') return { kind: 'refused', why: verdict.why, endpoints: noEndpoints };
   if (!isLetIn(frontend, isNode ? nodeIP : source.address))
     return { kind: 'dropped', why: 'source ranges', endpoints: noEndpoints };
-  if (frontend.localSourcesToCluster && source.kind !== 'outside') return forwardTo(port, 'cluster', isNode);
+  if (frontend.localSourcesToCluster && source.kind !== 'outside') return forwardTo(port, 'cluster', isNode, to);
   if (verdict.kind === 'drop') return { kind: 'dropped', why: verdict.why, endpoints: noEndpoints };
   // In IPVS mode the node's own packets come from the VIP itself: an endpoint could not answer that.
   const isFromVip = mode === 'ipvs' && isNode && kind === 'ClusterIP';
   const isOther = masquerade === 'not-local-pods' && source.kind !== 'pods';
-  return forwardTo(port, verdict.endpoints, masquerade === 'always' || isOther || isFromVip);
+  return forwardTo(port, verdict.endpoints, masquerade === 'always' || isOther || isFromVip, to);
 }
 
 function isLetIn({ sourceRanges }: Frontend, address: string): boolean {
   return sourceRanges === undefined || sourceRanges.some((range) => isIn(range, address));
 }
 
-function forwardTo(port: ServicePortPlan, list: 'cluster' | 'local', isMasqueraded: boolean): ExpectedWay {
-  const shares = sharesOf(list === 'cluster' ? port.clusterEndpoints : port.localEndpoints);
-  const endpoints = new Map([...shares].map(([text, share]) => [text, { share, isMasqueraded }]));
+interface Receiver {
+  readonly isAtNode: (address: string) => boolean;
+  readonly isFromNode: boolean;
+}
+
+function forwardTo(
+  port: ServicePortPlan,
+  list: 'cluster' | 'local',
+  isMasqueraded: boolean,
+  { isAtNode, isFromNode }: Receiver,
+): ExpectedWay {
+  const all = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
+  const shares = sharesOf(all);
+  const own = new Set(
+    all.flatMap(({ address, port: number }) => (isAtNode(address) ? [joinHostPort(address, number)] : [])),
+  );
+  const endpoints = new Map(
+    [...shares].map(([text, share]) => {
+      const isDelivered = isMasqueraded && own.has(text) && !isFromNode;
+      return [text, { share, isAtNode: own.has(text), isMasqueraded: isMasqueraded && !isDelivered, isDelivered }];
+    }),
+  );
   return { kind: 'forwarded', list, endpoints };
 }
 

@@ -74,6 +74,7 @@ export function explainConnection(client: Client, target: Target, scope: Explain
   const way = expectWay(found.port, found.frontend, source, {
     mode,
     nodeIP: plan.settings.nodeIPs[plan.family] ?? '',
+    isLocal: (address) => kernel.isLocal(address),
   });
   return { ...question, ...describeWay(found, way, client, source, scope), disagreement: disagree(way, observed) };
 }
@@ -195,12 +196,15 @@ function describeSource(
   { plan, kernel }: ExplainScope,
 ): string {
   const masqueraded = [...way.endpoints.values()].some(({ isMasqueraded }) => isMasqueraded);
+  const delivered = [...way.endpoints].flatMap(([end, { isDelivered }]) => (isDelivered ? [end] : []));
   const { settings, family } = plan;
   const isEndpoint = [...port.clusterEndpoints, ...port.localEndpoints].some(
     ({ address }) => address === client.address,
   );
   const hairpin = isEndpoint ? '; to itself always as the node (hairpin)' : '';
+  const atNode = "this node's own address: what is delivered here is never masqueraded";
   if (!masqueraded) {
+    if (delivered.length > 0) return `kept (${source.address}): ${delivered.join(', ')} is ${atNode}`;
     const why =
       frontend.masquerade === 'never' && frontend.kind !== 'ClusterIP'
         ? 'externalTrafficPolicy is Local'
@@ -218,7 +222,8 @@ function describeSource(
         : kernel.mode === 'ipvs' && service.externalTrafficPolicy !== 'Local'
           ? 'the node itself would ask from the VIP, which is its own in IPVS mode'
           : 'the node itself';
-  return `masqueraded, by the address of this node on the way to the endpoint: ${why}`;
+  const but = delivered.length === 0 ? '' : `; kept (${source.address}) to ${delivered.join(', ')}, ${atNode}`;
+  return `masqueraded, by the address of this node on the way to the endpoint: ${why}${but}`;
 }
 
 function describeDetector(detector: LocalDetector): string {

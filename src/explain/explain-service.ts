@@ -52,10 +52,11 @@ function waysIn(port: ServicePortPlan, frontend: Frontend, address: string, scop
   const { settings, family } = scope.plan;
   const endpoints = [...port.clusterEndpoints, ...port.localEndpoints].map((one) => one.address);
   const passOver = new Set([...endpoints, ...scope.nodeAddresses, address]);
+  const passesOver = (one: string): boolean => passOver.has(one) || scope.kernel.isLocal(one);
   const nodeIP = settings.nodeIPs[family] ?? scope.nodeAddresses[0] ?? '';
   const node: Source = { kind: 'node', address: nodeIP, device: '' };
   const { sourceRanges } = frontend;
-  const parts = planSources(family, settings.localDetector[family], sourceRanges ?? [], passOver);
+  const parts = planSources(family, settings.localDetector[family], sourceRanges ?? [], passesOver);
   // Of parts that end the same way the one with the usual address speaks for all.
   const sources = [...parts.toSorted((a, b) => rankOf(a) - rankOf(b)), node];
   const target = { address, port: frontend.port, protocol: port.protocol };

@@ -29,7 +29,11 @@ export interface PlanEndpoint {
 
 export type FrontendKind = 'ClusterIP' | 'ExternalIP' | 'LoadBalancer' | 'NodePort';
 
-/** Sources whose connections get this node's address. Hairpin connections always do, apart from this. */
+/**
+ * Sources whose connections get this node's address, where the endpoint is not an address of this node: what comes in for the node itself
+ * (a Pod in its network) is delivered, never meets POSTROUTING and keeps its source, in every mode. Hairpin connections always get it,
+ * apart from this.
+ */
 export type Masquerade =
   | 'never'
   | 'always'

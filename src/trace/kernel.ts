@@ -6,7 +6,7 @@ import type { IpSets } from './ip-sets';
 import type { NftTable } from './nft-ruleset';
 import type { Connection, MatchContext, Outcome, ProtocolName, TracedNode } from './packet';
 import { traceConnection } from './trace-iptables';
-import { type IpvsState, traceIpvsConnection } from './trace-ipvs';
+import { type IpvsState, ownAddresses, traceIpvsConnection } from './trace-ipvs';
 import { traceNftConnection } from './trace-nft';
 
 export type TracedMode = 'iptables' | 'ipvs' | 'nftables';
@@ -24,6 +24,8 @@ export interface TracedKernel {
   readonly family: Family;
   /** All outcomes of a new connection, the most probable first. */
   trace(connection: Connection, onSource?: MatchContext['onSource']): Outcome[];
+  /** Whether the node itself has the address: what comes in for it is delivered, and never meets POSTROUTING. */
+  isLocal(address: string): boolean;
   /** Everything that a rule, an element or a virtual server is there for. */
   readonly destinations: readonly Destination[];
   /** Ports of the health checks of Services that are let in; undefined: the mode has no such rules. */
@@ -36,6 +38,7 @@ export function iptablesKernel(family: Family, tables: TracedTables, node: Trace
     mode: 'iptables',
     family,
     trace: (connection, onSource) => traceConnection(tables, node, connection, onSource),
+    isLocal: (address) => node.isLocal(address),
     destinations,
     healthCheckPorts: accepted,
   };
@@ -53,6 +56,7 @@ export function ipvsKernel(family: Family, state: IpvsState, node: TracedNode): 
     mode: 'ipvs',
     family,
     trace: (connection, onSource) => traceIpvsConnection(state, node, connection, onSource),
+    isLocal: (address) => ownAddresses(state, node).isLocal(address),
     destinations: distinct([...served, ...destinations]),
     healthCheckPorts,
   };
@@ -63,6 +67,7 @@ export function nftKernel(family: Family, table: NftTable, node: TracedNode): Tr
     mode: 'nftables',
     family,
     trace: (connection, onSource) => traceNftConnection(table, node, connection, onSource),
+    isLocal: (address) => node.isLocal(address),
     destinations: distinct(
       [...table.sets.values()].flatMap((set) => [...set.entries()].flatMap(([key]) => parseKey(key) ?? [])),
     ),

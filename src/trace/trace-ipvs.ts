@@ -4,6 +4,9 @@
  *
  *   from outside   nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
  *   of the node    mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
+ *
+ * Where the destination is the node itself IPVS changes the packet and lets it go on where it is (ip_vs_nat_send_or_cont): one from
+ * outside is delivered and meets no OUTPUT and no POSTROUTING, one of the node's own goes on in OUTPUT.
  */
 import { familyOf, joinHostPort } from '../model/address';
 import type { IpSets } from './ip-sets';
@@ -51,7 +54,8 @@ export function traceIpvsConnection(
   return mergeOutcomes(new Trace(state, own, new IptablesWalk(state.tables, context)).run(start), own);
 }
 
-function ownAddresses({ boundAddresses }: IpvsState, node: TracedNode): TracedNode {
+/** The node's, with those of kube-ipvs0. */
+export function ownAddresses({ boundAddresses }: Pick<IpvsState, 'boundAddresses'>, node: TracedNode): TracedNode {
   return {
     isLocal: (address) => boundAddresses.has(address) || node.isLocal(address),
     deviceTo: (address) => (boundAddresses.has(address) ? 'lo' : node.deviceTo(address)),
@@ -110,10 +114,24 @@ class Trace {
 
   private send(packet: PacketState): Ended[] {
     const out = { ...packet, outDevice: this.node.deviceTo(packet.destination) };
+    if (this.node.isLocal(packet.destination))
+      return packet.inDevice === '' ? this.deliverOwn(out) : accepted({ ...out, outDevice: '' });
     return this.rules.hook('mangle', 'OUTPUT', out, (marked) =>
       this.rules.hook('filter', 'OUTPUT', marked, (allowed) =>
         this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
       ),
+    );
+  }
+
+  /** By lo: out, and in again. */
+  private deliverOwn(packet: PacketState): Ended[] {
+    return this.rules.hook('filter', 'OUTPUT', packet, (allowed) =>
+      this.rules.hook('nat', 'POSTROUTING', allowed, (out) => {
+        const back = { ...out, inDevice: 'lo', outDevice: '' };
+        return this.rules.hook('mangle', 'INPUT', back, (marked) =>
+          this.rules.hook('filter', 'INPUT', marked, accepted),
+        );
+      }),
     );
   }
 }

@@ -31,8 +31,8 @@ function planOf(objects: readonly ClusterChange[], family: Family, settings: Nod
   return planCluster(store, family, settings);
 }
 
-function compare(plan: Plan, texts: KernelTexts): Comparison {
-  const parsed = parseKernel(texts, plan);
+function compare(plan: Plan, texts: KernelTexts, hostAddresses: readonly string[] = []): Comparison {
+  const parsed = parseKernel(texts, plan, hostAddresses);
   if (parsed === undefined) throw new Error('nothing was parsed');
   return comparePlan(plan, parsed.kernel, parsed);
 }
@@ -52,4 +52,25 @@ test.each(
     { numRuns: 60 },
   );
   expect(compared).toBeGreaterThan(100);
+});
+
+test.each(
+  families.flatMap((family) => [[family, 'iptables', writeIptables] as const, [family, 'ipvs', writeIpvs] as const]),
+)('%s, %s: nor where the node itself has some of the endpoints', (family, _, write) => {
+  let delivered = 0;
+  fc.assert(
+    fc.property(ownServicesArb, settingsArb, fc.func(fc.boolean()), (objects, settings, isOwn) => {
+      const plan = planOf(objects, family, settings);
+      const ports = [...plan.services.values()].flatMap((service) => service.ports);
+      const own = [
+        ...new Set(ports.flatMap(({ clusterEndpoints }) => clusterEndpoints.map((one) => one.address))),
+      ].filter((address) => isOwn(address));
+      delivered += own.length;
+      const { differences, undecided } = compare(plan, write(plan), own);
+      expect(undecided).toEqual([]);
+      expect(differences).toEqual([]);
+    }),
+    { numRuns: 60 },
+  );
+  expect(delivered).toBeGreaterThan(20);
 });

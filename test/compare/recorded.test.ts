@@ -21,3 +21,13 @@ test.each(cases)('%s, %s, %s: equal, or different as is known and wanted', (mode
   const hasKnown = mode === 'ipvs' && family === 'IPv4' && /^(loadbalancer|nodeport)-local/.test(name);
   expect(differences.length > 0).toBe(hasKnown);
 });
+
+test.each(cases)('%s, %s, %s: nor where the endpoints are the node itself', (mode, _, family, recording) => {
+  const plan = planRecording(recording, mode, family);
+  const ports = [...plan.services.values()].flatMap((service) => service.ports);
+  const own = ports.flatMap(({ clusterEndpoints }) => clusterEndpoints.map(({ address }) => address));
+  const parsed = parseKernel(textsOf(recording, mode, family), plan, own);
+  if (parsed === undefined) throw new Error('nothing was parsed');
+  const { differences } = comparePlan(plan, parsed.kernel, parsed);
+  expect(differences.filter(({ known }) => known === undefined)).toEqual([]);
+});

@@ -39,6 +39,31 @@ const vip = '10.96.0.10:80';
 const loadBalancer = { type: 'LoadBalancer', ingress: [{ ip: '203.0.113.5' }] } as const;
 const onlyHere = { externalTrafficPolicy: 'Local' };
 
+const atNode: Parameters<typeof slice>[0] = [['a', { address: '192.168.88.10' }]];
+
+test.each<[mode: 'iptables' | 'ipvs', from: string, to: string, source: RegExp]>(
+  (['iptables', 'ipvs'] as const).flatMap((mode) => [
+    [mode, 'outside', vip, /^kept \(192\.0\.2\.1\): 192\.168\.88\.10:8080 is this node's own address/],
+    [
+      mode,
+      'outside',
+      '192.168.88.10:30080',
+      /^kept \(192\.0\.2\.1\): 192\.168\.88\.10:8080 is this node's own address/,
+    ],
+    [mode, 'node', vip, /^masqueraded/],
+  ]),
+)('%s: a Pod in the network of this node sees %s, who asks for %s', (mode, from, to, source) => {
+  const scope = scopeOf([service({ type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] }), slice(atNode)], {
+    mode,
+  });
+  expect(ask(scope, from, to).source).toMatch(source);
+});
+
+test('of several endpoints it is told which one sees the client', () => {
+  const { source } = ask(scopeOf([service(), slice([...atNode, 'd'])]), 'outside', vip);
+  expect(source).toMatch(/^masqueraded, .*; kept \(192\.0\.2\.1\) to 192\.168\.88\.10:8080, this node's own address/);
+});
+
 const reasons: readonly (readonly [
   what: string,
   objects: readonly ClusterObject[],
