@@ -6,7 +6,7 @@ import type { Family } from './model/address';
 import type { Node } from './model/cluster';
 import { sameValue } from './model/same-value';
 import { checkFamilies } from './planner/check-families';
-import { type NodeConfig, planNodeSettings } from './planner/node-settings';
+import { choosePrimaryFamily, type NodeConfig, planNodeSettings } from './planner/node-settings';
 import type { NodeSettings } from './planner/plan';
 
 /** Its addresses are VIPs, not the node's own. */
@@ -60,6 +60,10 @@ export class AgentNode {
   /** One that is deleted stays what it was, as in kube-proxy. */
   get object(): Node | undefined {
     return (this.lastNode = this.options.findNode() ?? this.lastNode);
+  }
+
+  get primaryFamily(): Family {
+    return choosePrimaryFamily(this.object, this.configuration.bindAddress);
   }
 
   get settings(): NodeSettings {

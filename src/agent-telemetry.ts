@@ -62,6 +62,11 @@ export class AgentTelemetry {
     this.totals.clear();
   }
 
+  /** Its next report tells everything anew. */
+  familyRestarted(family: Family): void {
+    this.totals.delete(family);
+  }
+
   changed(changes: readonly ClusterChange[]): void {
     const { metrics } = this.options;
     for (const change of changes) {

@@ -43,6 +43,11 @@ function scheduleOf({ minSyncPeriodMs, syncPeriodMs }: ProxyConfiguration): Sche
   return { minPeriodMs: minSyncPeriodMs, maxRetryMs: syncPeriodMs };
 }
 
+/** Also those that cannot be opened yet: they are not missing. */
+function knownFamilies({ families, unserved }: MachineLoops): readonly Family[] {
+  return [...new Set([...families, ...unserved.keys()])];
+}
+
 export class Agent implements ClusterSink {
   private readonly store: ClusterStore;
   private configuration: ProxyConfiguration;
@@ -128,6 +133,22 @@ export class Agent implements ClusterSink {
     ];
   }
 
+  /** Why a family is not served that the Node or a Service needs. */
+  unserved(): string[] {
+    const { loops } = this;
+    if (loops === undefined) return [];
+    return [...loops.unserved].flatMap(([family, reason]) =>
+      this.needs(family) ? [`${family} is not served: ${reason}`] : [],
+    );
+  }
+
+  private needs(family: Family): boolean {
+    if (this.node.primaryFamily === family) return true;
+    for (const { notProxied, clusterIPs } of this.store.services.values())
+      if (notProxied === undefined && clusterIPs[family] !== undefined) return true;
+    return false;
+  }
+
   /** The source lists while the machine is looked at. Rejects where that fails. */
   async start(openMachine: () => Promise<Machine>): Promise<void> {
     this.options.source.start(this);
@@ -184,7 +205,7 @@ export class Agent implements ClusterSink {
     if (this.node.lacksPodCIDRs(configuration)) return `detectLocalMode: Node ${nodeName} has no podCIDRs`;
     if (this.node.lacksAddresses(configuration) && needsNoNode !== true)
       return `nodePortAddresses: Node ${nodeName} has no address`;
-    return this.loops === undefined ? undefined : this.node.checkFamilies(this.loops.families, configuration);
+    return this.loops === undefined ? undefined : this.node.checkFamilies(knownFamilies(this.loops), configuration);
   }
 
   /** What the planner is told, and when rounds come. Resolves when it is in force; false: writing failed, and is tried again. */
@@ -297,7 +318,7 @@ export class Agent implements ClusterSink {
     if (this.hasBegun || loops === undefined || !this.isSynced) return;
     // Without them a VIP could be bound that is the node's own, and NodePorts would be taken away.
     if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown || this.lacksNodes()) return;
-    const problem = node.checkFamilies(loops.families);
+    const problem = node.checkFamilies(knownFamilies(loops));
     if (problem !== undefined) {
       this.fail(new Error(problem));
       return;

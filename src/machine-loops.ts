@@ -14,10 +14,21 @@ import type { SyncReport } from './reconciler/sync-report';
 import type { Logger } from './telemetry/log';
 import type { DriftWatch } from './xtables/drift';
 
+/** Families of which something cannot be told just now, and is asked again. */
+export interface LateFamilies {
+  /** Families that cannot be opened just now: why. Their rules stay in the kernel as they are. */
+  readonly unserved: ReadonlyMap<Family, string>;
+  /** There is nothing left to ask. */
+  readonly isSettled: boolean;
+  /** Those that can be opened by now, and others with new settings, in whose place they go. */
+  askAgain(): Promise<ReadonlyMap<Family, Backend<unknown>>>;
+}
+
 /** What is on this machine to write to. */
 export interface Machine {
-  /** Of the families that it has. */
+  /** Of the families that it has and that answered. */
   readonly backends: ReadonlyMap<Family, Backend<unknown>>;
+  readonly late?: LateFamilies;
   /** Not in a dry run. */
   readonly drift?: DriftWatch;
   /** Called once, when the rules of every family are in force. It ends early when the signal is aborted, and never rejects. */
@@ -41,6 +52,8 @@ export interface MachineLoopsOptions {
 }
 
 const tendMs = 5000;
+/** A family that cannot be opened is asked again after the first pause; each pause is longer, up to the last. */
+const askPauseMs = { first: 1000, most: 10_000 } as const;
 
 interface FamilyLoop {
   readonly backend: Backend<unknown>;
@@ -62,21 +75,28 @@ export class MachineLoops {
   /** Families whose rules are not in force yet. */
   private readonly behind: Set<Family>;
   private afterwards: Promise<void> | undefined;
+  private readonly queue = new PQueue({ concurrency: 1 });
+  private hasBegun = false;
+  private isTending = false;
   private waiting: RoundsWait[] = [];
   /** Families whose first round, which reads everything, is not over. */
   private readonly untried: Set<Family>;
 
   constructor(private readonly options: MachineLoopsOptions) {
     this.schedule = { ...options.schedule };
-    this.behind = new Set(options.machine.backends.keys());
-    this.untried = new Set(this.behind);
-    const queue = new PQueue({ concurrency: 1 });
-    for (const [family, backend] of options.machine.backends)
-      this.loops.set(family, this.makeLoop(family, backend, queue));
+    const { backends } = options.machine;
+    this.behind = new Set([...backends.keys(), ...this.unserved.keys()]);
+    this.untried = new Set(backends.keys());
+    for (const [family, backend] of backends) this.loops.set(family, this.makeLoop(family, backend));
   }
 
   get families(): readonly Family[] {
     return [...this.loops.keys()];
+  }
+
+  /** Why families of this machine have no rules of ours yet, or old ones. */
+  get unserved(): ReadonlyMap<Family, string> {
+    return this.options.machine.late?.unserved ?? new Map<Family, string>();
   }
 
   /** In force or on their way. */
@@ -87,18 +107,73 @@ export class MachineLoops {
   /** Looks at the kernel; rounds begin later. */
   async open(): Promise<void> {
     const { machine, clock, log } = this.options;
-    const { drift, backends } = machine;
+    const { drift, late } = machine;
+    const { signal } = this.stopping;
     await drift?.start();
-    for (const { reconciler } of this.loops.values()) void reconciler.readAhead();
-    const every = (ms: number, work: () => Promise<void>): void => {
-      void repeat({ clock, log, signal: this.stopping.signal, pauseMs: () => ms, work });
-    };
-    if ([...backends.values()].some((backend) => 'tend' in backend)) every(tendMs, () => this.tend());
-    if (drift !== undefined) every(drift.pollMs, () => this.lookForDrift(drift));
+    for (const loop of this.loops.values()) this.lookAhead(loop);
+    if (drift !== undefined)
+      void repeat({ clock, log, signal, pauseMs: () => drift.pollMs, work: () => this.lookForDrift(drift) });
+    if (late !== undefined) void this.askLate(late);
+  }
+
+  private lookAhead({ backend, reconciler }: FamilyLoop): void {
+    const { clock, log } = this.options;
+    void reconciler.readAhead();
+    if (this.isTending || !('tend' in backend)) return;
+    this.isTending = true;
+    const { signal } = this.stopping;
+    void repeat({ clock, log, signal, pauseMs: () => tendMs, work: () => this.tend() });
+  }
+
+  private async askLate(late: LateFamilies): Promise<void> {
+    const { clock, log } = this.options;
+    const { signal } = this.stopping;
+    for (let pauseMs: number = askPauseMs.first; !late.isSettled; pauseMs = Math.min(askPauseMs.most, 2 * pauseMs)) {
+      await clock.sleep(pauseMs, signal);
+      if (signal.aborted) return;
+      try {
+        for (const [family, backend] of await late.askAgain()) await this.join(family, backend);
+        this.dropAbsent();
+      } catch (error) {
+        log.warn({ reason: (error as Error).message }, 'a check of this machine failed');
+      }
+    }
+  }
+
+  /** A family that comes later, or whose settings are others now. The other one goes on as it is. */
+  private async join(family: Family, backend: Backend<unknown>): Promise<void> {
+    const old = this.loops.get(family);
+    await old?.reconciler.stop();
+    await old?.flows?.stop();
+    if (this.stopping.signal.aborted) return;
+    if (old !== undefined) this.options.telemetry.familyRestarted(family);
+    const loop = this.makeLoop(family, backend);
+    this.loops.set(family, loop);
+    this.untried.add(family);
+    this.lookAhead(loop);
+    if (this.hasBegun) loop.reconciler.start();
+    this.options.log.info(
+      { family },
+      old === undefined ? 'the family is served now' : 'the family has other settings now',
+    );
+  }
+
+  /** Families that are not there after all. */
+  private dropAbsent(): void {
+    for (const family of this.behind)
+      if (!this.loops.has(family) && !this.unserved.has(family)) this.behind.delete(family);
+    this.goAfterwards();
+  }
+
+  private goAfterwards(): void {
+    const { machine } = this.options;
+    if (!this.hasBegun || this.behind.size > 0 || this.stopping.signal.aborted) return;
+    this.afterwards ??= machine.afterwards?.(this.stopping.signal);
   }
 
   /** The first round, where all that it needs is known. */
   begin(): void {
+    this.hasBegun = true;
     for (const { reconciler } of this.loops.values()) reconciler.start();
   }
 
@@ -127,7 +202,8 @@ export class MachineLoops {
   /** Resolves after the next round for this reason of every family: whether all of them went well. */
   roundsOver(reason: 'start' | 'settings'): Promise<boolean> {
     return new Promise((resolve) => {
-      this.waiting.push({ reason, left: new Set(this.families), wentWell: true, resolve });
+      if (this.loops.size === 0) resolve(false);
+      else this.waiting.push({ reason, left: new Set(this.families), wentWell: true, resolve });
     });
   }
 
@@ -146,7 +222,7 @@ export class MachineLoops {
     this.options.machine.close?.();
   }
 
-  private makeLoop(family: Family, backend: Backend<unknown>, queue: PQueue): FamilyLoop {
+  private makeLoop(family: Family, backend: Backend<unknown>): FamilyLoop {
     const { clock, telemetry, conntrack, log, showBatch, state, settings, hostAddresses } = this.options;
     const flows =
       conntrack === undefined
@@ -163,7 +239,7 @@ export class MachineLoops {
       backend,
       state,
       settings,
-      queue,
+      queue: this.queue,
       clock,
       schedule: this.schedule,
       onWarning: this.options.onWarning,
@@ -187,8 +263,7 @@ export class MachineLoops {
     this.options.telemetry.synced(report, plan, loop.backend.ruleCounts());
     loop.flows?.synced(report, () => loop.reconciler.currentPlan);
     this.ended(report.family, report.reason);
-    if (this.behind.delete(report.family) && this.behind.size === 0 && !this.stopping.signal.aborted)
-      this.afterwards = this.options.machine.afterwards?.(this.stopping.signal);
+    if (this.behind.delete(report.family)) this.goAfterwards();
   }
 
   private ended(family: Family, reason: string): void {

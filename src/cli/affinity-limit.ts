@@ -1,5 +1,6 @@
 /** How many clients xt_recent remembers for an endpoint. */
-import { readSysctl } from '../host/sysctl';
+import { askSysctl } from '../host/sysctl';
+import { type Answer, found } from '../model/answer';
 import type { Logger } from '../telemetry/log';
 
 /** The kernel's own default: the next client takes the place of the oldest. */
@@ -9,18 +10,25 @@ const defaultLimit = 100;
 export const raiseAffinityLimit =
   '`options xt_recent ip_list_tot=10000` in /etc/modprobe.d, before the module is loaded';
 
-/** And whether that is few: nobody raised it. */
-export async function readAffinityLimit(): Promise<{ readonly clients: number; readonly isLow: boolean }> {
-  const text = await readSysctl('/sys/module/xt_recent/parameters/ip_list_tot').catch(() => String(defaultLimit));
-  return { clients: Number(text), isLow: Number(text) <= defaultLimit };
+/** And whether that is few: nobody raised it. A module that is not loaded yet will have its default. */
+export async function askAffinityLimit(): Promise<Answer<{ readonly clients: number; readonly isLow: boolean }>> {
+  const limit = await askSysctl('/sys/module/xt_recent/parameters/ip_list_tot');
+  if (limit.kind === 'unknown') return limit;
+  const clients = limit.kind === 'found' ? Number(limit.value) : defaultLimit;
+  return found({ clients, isLow: clients <= defaultLimit });
 }
 
 /** For iptables mode, where a Service wants session affinity. */
 export async function warnOfAffinityLimit(log: Logger): Promise<void> {
-  const { clients, isLow } = await readAffinityLimit();
-  if (isLow)
+  const limit = await askAffinityLimit();
+  if (limit.kind === 'unknown')
     log.warn(
-      { clients },
+      { reason: limit.reason },
+      'session affinity: cannot tell how many clients the kernel remembers for an endpoint',
+    );
+  else if (limit.kind === 'found' && limit.value.isLow)
+    log.warn(
+      { clients: limit.value.clients },
       `session affinity: the kernel forgets an endpoint's oldest clients; more: ${raiseAffinityLimit}`,
     );
 }

@@ -1,5 +1,5 @@
 import { CommandError, runCommand } from '../host/command';
-import { hasIPv6 } from '../host/interfaces';
+import { askIPv6Kernel } from '../host/interfaces';
 import type { Family } from '../model/address';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
@@ -18,16 +18,17 @@ const mostNamed = 12;
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
   const log = createLogger({ verbosity: 0, format: 'text' });
   const wanted: readonly Variant[] = iptablesVariant === 'auto' ? variants : [iptablesVariant];
-  const families: readonly Family[] = (await hasIPv6()) ? ['IPv4', 'IPv6'] : ['IPv4'];
+  // Where it cannot be told, its tools tell.
+  const families: readonly Family[] = (await askIPv6Kernel()).kind === 'absent' ? ['IPv4'] : ['IPv4', 'IPv6'];
   const results: ('clean' | 'failed' | 'no tools')[] = [];
   for (const variant of wanted) for (const family of families) results.push(await cleanTables(variant, family, log));
   const tried = results.filter((result) => result !== 'no tools');
   const isIpvsClean = await cleanIpvs(families, log);
   // Not of a variant of iptables, so only where everything is asked for.
   const isNftClean = iptablesVariant === 'auto' ? await cleanNft(log) : true;
-  await removeCounters();
+  const areCountersGone = await cleanCounters(log);
   if (tried.length === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
-  const isClean = tried.length > 0 && !tried.includes('failed') && isIpvsClean && isNftClean;
+  const isClean = tried.length > 0 && !tried.includes('failed') && isIpvsClean && isNftClean && areCountersGone;
   return isClean ? 0 : 1;
 }
 
@@ -69,6 +70,12 @@ async function cleanNft(log: Logger): Promise<boolean> {
     log.error({ reason: (error as Error).message }, 'cannot clean up nftables');
     return false;
   }
+}
+
+async function cleanCounters(log: Logger): Promise<boolean> {
+  const left = await removeCounters();
+  if (left.length > 0) log.error({ counters: left.join('; ') }, 'packet counters that cannot be removed');
+  return left.length === 0;
 }
 
 /** `a; b; and 3 more`. */

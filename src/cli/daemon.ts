@@ -76,6 +76,7 @@ export class Daemon {
       ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode, questions },
     });
     board.waitingFor = () => this.agent.waitingFor();
+    board.unserved = () => this.agent.unserved();
     this.failed = Promise.race([
       this.agent.failed,
       new Promise<never>((_, reject) => {

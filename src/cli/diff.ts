@@ -3,7 +3,7 @@ import type { ProxyConfiguration } from '../config/configuration';
 import { diffExitCode, type KernelDiff } from '../diff/kernel-diff';
 import { printDiff, printSummaryOfDiff } from '../diff/print-diff';
 import { systemClock } from '../host/clock';
-import { readSysctl } from '../host/sysctl';
+import { askSysctl } from '../host/sysctl';
 import { UserError } from '../model/user-error';
 import type { DiffInvocation } from './command-line';
 import { diffIptablesTexts, diffIpvsTexts } from './diff-texts';
@@ -65,8 +65,11 @@ async function diffNode(
   return used.length > 0 ? used : diffs.slice(0, 1);
 }
 
+/** Throws UserError where it cannot be told: what the rules should be depends on it. */
 async function isStrict(): Promise<boolean> {
-  return (await readSysctl('net/netfilter/nf_conntrack_tcp_be_liberal').catch(() => '0')) === '0';
+  const isLiberal = await askSysctl('net/netfilter/nf_conntrack_tcp_be_liberal');
+  if (isLiberal.kind === 'unknown') throw new UserError(`cannot tell what the rules should be: ${isLiberal.reason}`);
+  return isLiberal.kind === 'absent' || isLiberal.value === '0';
 }
 
 function print({ output }: DiffInvocation, diffs: readonly KernelDiff[]): string {

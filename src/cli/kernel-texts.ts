@@ -3,13 +3,20 @@ import { join } from 'node:path';
 import type { KernelTexts } from '../compare/parse-kernel';
 import { CommandError, runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
+import { askIPv6 } from '../host/interfaces';
 import type { Family } from '../model/address';
+import { absent, type Answer, found, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { TracedMode } from '../trace/kernel';
-import { detectVariant, readSaveText } from '../xtables/driver';
+import { systemClock } from '../host/clock';
+import { OpenQuestions } from '../telemetry/open-questions';
+import { detectVariant } from '../xtables/detect-variant';
+import { readSaveText } from '../xtables/driver';
 import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant, KernelFiles } from './command-line';
+
+const askTimeoutMs = 60_000;
 
 export interface ReadKernel {
   readonly mode: TracedMode;
@@ -111,25 +118,23 @@ function familyOfSave(text: string): Family {
   return /icmp6-|^-A .* -[sd] [\da-f]*:/m.test(text) ? 'IPv6' : 'IPv4';
 }
 
+/** What a tool prints. absent: it says that there is no such thing, in one of these words, or it is not installed. */
+async function ask(tool: string, args: readonly string[], isNone: RegExp): Promise<Answer<string>> {
+  try {
+    return found((await runCommand(tool, args, { timeoutMs: askTimeoutMs })).stdout);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    return error.notFound || isNone.test(error.stderr) ? absent : unknown(error);
+  }
+}
+
+const never = /(?!)/;
+
 /** Of this machine. Throws UserError where no tool answers, or nothing is there. */
 export async function readKernelHere(wanted: IptablesVariant, log: Logger): Promise<ReadKernel> {
-  const say = async (tool: string, args: readonly string[]): Promise<string | undefined> => {
-    try {
-      return (await runCommand(tool, args)).stdout;
-    } catch (error) {
-      if (error instanceof CommandError) return undefined;
-      throw error;
-    }
-  };
-  const saves = await readSaves(wanted, log);
+  const { saves, unread } = await readSaves(wanted, log);
   const isIpvs = [...saves.values()].some(({ text }) => /^:KUBE-IPVS-FILTER /m.test(text));
-  if (isIpvs) {
-    const [ipvsadm, ipset] = [await say('ipvsadm', ['-Sn']), await say('ipset', ['save'])];
-    if (ipvsadm === undefined || ipset === undefined)
-      throw new UserError('IPVS mode: ipvsadm and ipset are needed, by root (CAP_NET_ADMIN)');
-    const addresses = await say('ip', ['-o', 'address', 'show', 'dev', 'kube-ipvs0']);
-    return joinTexts(saves, { ipvsadm, ipset, addresses: addresses ?? '', nft: undefined });
-  }
+  if (isIpvs) return joinTexts(saves, await readIpvsHere());
   if (hasServiceRules([...saves.values()])) {
     return joinTexts(saves, { ipvsadm: undefined, ipset: undefined, addresses: undefined, nft: undefined });
   }
@@ -138,30 +143,62 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
     ['IPv4', 'ip'],
     ['IPv6', 'ip6'],
   ] as const) {
-    const nft = await say('nft', ['-j', 'list', 'table', word, 'kube-proxy']);
-    if (nft !== undefined) texts.set(family, { nft });
+    const nft = await ask('nft', ['-j', 'list', 'table', word, 'kube-proxy'], /No such file or directory/);
+    if (nft.kind === 'found') texts.set(family, { nft: nft.value });
+    else if (nft.kind === 'unknown') unread.push(nft.reason);
   }
   // Nothing is there, which may be what is to be seen.
   if (texts.size === 0 && saves.size > 0)
     return joinTexts(saves, { ipvsadm: undefined, ipset: undefined, addresses: undefined, nft: undefined });
-  if (texts.size === 0)
+  if (texts.size === 0) {
+    const why = unread.length === 0 ? '' : ` (${unread.join('; ')})`;
     throw new UserError(
-      "no service proxy's rules here, or no right to see them (root, CAP_NET_ADMIN): --iptables-save, --ipvsadm or --nft take files",
+      `no service proxy's rules here, or no right to see them (root, CAP_NET_ADMIN)${why}: --iptables-save, --ipvsadm or --nft take files`,
     );
+  }
   return { mode: 'nftables', texts };
 }
 
-async function readSaves(wanted: IptablesVariant, log: Logger): Promise<ReadonlyMap<Family, SaveText>> {
+/** Throws UserError where a part cannot be read: the rest would be taken for all. */
+async function readIpvsHere(): Promise<OtherTexts> {
+  const read = async (tool: string, args: readonly string[], isNone = never): Promise<string> => {
+    const answer = await ask(tool, args, isNone);
+    if (answer.kind === 'found') return answer.value;
+    if (answer.kind === 'absent' && isNone !== never) return '';
+    const why = answer.kind === 'unknown' ? answer.reason : `${tool}: not found`;
+    throw new UserError(`IPVS mode: ipvsadm, ipset and ip are needed, by root (CAP_NET_ADMIN): ${why}`);
+  };
+  return {
+    ipvsadm: await read('ipvsadm', ['-Sn']),
+    ipset: await read('ipset', ['save']),
+    addresses: await read('ip', ['-o', 'address', 'show', 'dev', 'kube-ipvs0'], /does not exist|Cannot find device/),
+    nft: undefined,
+  };
+}
+
+interface Saves {
+  readonly saves: ReadonlyMap<Family, SaveText>;
+  /** Why others could not be read. */
+  readonly unread: string[];
+}
+
+async function readSaves(wanted: IptablesVariant, log: Logger): Promise<Saves> {
   const saves = new Map<Family, SaveText>();
-  const variant = await detectVariant(runCommand, wanted, log);
-  if (variant === undefined) return saves;
+  const unread: string[] = [];
+  const questions = new OpenQuestions(log);
+  const patience = { clock: systemClock, pauseMs: 200, limitMs: 2000 };
+  const variant = await detectVariant({ run: runCommand, wanted, log, questions, patience });
+  if (variant === undefined) return { saves, unread };
   for (const family of ['IPv4', 'IPv6'] as const) {
     try {
       saves.set(family, await readSaveText(runCommand, variant, family));
     } catch (error) {
       if (!(error instanceof CommandError)) throw new UserError((error as Error).message);
-      log.debug({ family, reason: error.message }, 'no iptables of this family');
+      unread.push(error.message);
+      const isThere = family === 'IPv4' || (await askIPv6()).kind !== 'absent';
+      if (isThere && !error.notFound)
+        log.warn({ family, reason: error.message }, 'cannot tell the rules of this family');
     }
   }
-  return saves;
+  return { saves, unread };
 }

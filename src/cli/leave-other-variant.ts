@@ -78,8 +78,13 @@ function filterPart(saved: string): string {
 
 /** As far as processes can be seen from here. */
 async function findProxy(): Promise<string> {
-  for (const process of await readProcesses())
-    if (/(^|\/)kube-proxy$/.test(process.args[0] ?? '') && (await sharesNetwork(process)))
-      return `kube-proxy runs here (pid ${process.pid})`;
-  return '';
+  const { processes, unread } = await readProcesses();
+  for (const process of processes) {
+    if (!/(^|\/)kube-proxy$/.test(process.args[0] ?? '')) continue;
+    const shares = await sharesNetwork(process);
+    if (shares.kind === 'found') return `kube-proxy runs here (pid ${process.pid})`;
+    if (shares.kind === 'unknown')
+      return `kube-proxy runs (pid ${process.pid}), and it cannot be told whether here: ${shares.reason}`;
+  }
+  return unread === undefined ? '' : `it cannot be told whether a kube-proxy runs here: ${unread.reason}`;
 }

@@ -2,24 +2,31 @@
 import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
 import type { Clock } from '../host/clock';
-import { PreparedCommands } from '../host/command';
+import { PreparedCommands, type RunCommand } from '../host/command';
 import type { Conntrack } from '../host/conntrack';
+import { NetlinkUnavailableError } from '../host/netlink';
 import { NfGeneration } from '../host/nf-generation';
 import { PacketCounters } from '../host/packet-counters';
 import type { Machine } from '../machine-loops';
 import type { Family } from '../model/address';
+import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
+import type { OpenQuestions } from '../telemetry/open-questions';
 import { DriftWatch } from '../xtables/drift';
 import type { IptablesDriver } from '../xtables/driver';
+import type { KernelTables } from '../xtables/rules';
+import type { Variant } from '../xtables/variant';
 import type { RunInvocation } from './command-line';
-import { probedSettings, readCounters, withCounters } from './iptables-settings';
-import { type Closable, openIpvs } from './ipvs-machine';
+import { localSettings, probedSettings, readCounters, settingQuestions, withCounters } from './iptables-settings';
+import { IpvsFamilies } from './ipvs-families';
+import type { Closable } from './ipvs-machine';
 import { setUpKernel } from './kernel-settings';
 import { leaveIpvs } from './leave-ipvs';
 import { leaveOtherVariant } from './leave-other-variant';
+import { MachineFamilies, type OpenedFamily } from './machine-families';
 import type { Told } from './open-servers';
-import { openTablesBy } from './tables';
+import { chooseTables } from './tables';
 import { askCanaries, canaryQuestion, tellAnswer, tellingUnread } from './told-tables';
 
 const fullCheckMs = 30_000;
@@ -42,9 +49,8 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   const close = (): void => {
     for (const each of opened) each.close();
   };
-  const open = options.configuration.mode === 'ipvs' ? openIpvsMachine : openIptablesMachine;
   try {
-    return { ...(await withinStartLimit(open(options, opened))), close };
+    return { ...(await withinStartLimit(openParts(options, opened))), close };
   } catch (error) {
     close();
     throw error;
@@ -61,62 +67,119 @@ async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
-async function openIpvsMachine(options: MachineOptions, opened: Closable[]): Promise<Machine> {
-  const { iptablesVariant, drainLimitMs, configuration, told, clock, log } = options;
-  const { drivers, backends } = await openIpvs(iptablesVariant, configuration, drainLimitMs, log, opened);
-  await setUpKernel(configuration, log);
-  told.metrics.packetCounts = undefined;
-  const drift = await watchDrift(drivers, configuration.syncPeriodMs, true, options, opened);
-  for (const family of drivers.keys()) told.health.updated(family, clock.now());
-  const watched: Parameters<typeof backends>[0] = (tables, family) =>
-    tellingUnread(drift.watched(tables), family, told.questions);
-  return { backends: backends(watched), drift, afterwards: () => leaveOtherVariant(drivers, log) };
+/** What a mode makes of the machine: its families, which may be asked for again, and what comes after them. */
+interface OpenedMode {
+  readonly openFamily: (driver: IptablesDriver) => Promise<Answer<OpenedFamily>>;
+  readonly afterwards?: Machine['afterwards'];
 }
 
-async function openIptablesMachine(options: MachineOptions, opened: Closable[]): Promise<Machine> {
-  const { iptablesVariant, drainLimitMs, configuration, told, conntrack, clock, log } = options;
+/** What the parts of a machine share. */
+interface SharedParts {
+  readonly run: RunCommand;
+  /** Of the families that are served by now. */
+  readonly drivers: Map<Family, IptablesDriver>;
+  readonly watched: (tables: KernelTables, family: Family) => KernelTables;
+  readonly opened: Closable[];
+}
+
+async function openParts(options: MachineOptions, opened: Closable[]): Promise<Machine> {
+  const { iptablesVariant, configuration, told, clock, log } = options;
+  const { questions } = told;
   const prepared = new PreparedCommands();
   opened.push(prepared);
-  const drivers = await openTablesBy(prepared.run, iptablesVariant, log, 'writing');
+  const { run } = prepared;
+  const tables = await chooseTables({ run, wanted: iptablesVariant, purpose: 'writing', log, questions });
   // First: the rules depend on conntrack.tcpBeLiberal.
   await setUpKernel(configuration, log);
-  const drift = await watchDrift(drivers, fullCheckMs, false, options, opened);
+  const drivers = new Map<Family, IptablesDriver>();
+  const isIpvs = configuration.mode === 'ipvs';
+  const checkMs = isIpvs ? configuration.syncPeriodMs : fullCheckMs;
+  const drift = await watchDrift(tables.variant, drivers, { checkMs, hasMore: isIpvs }, options, opened);
+  const watched: SharedParts['watched'] = (of, family) => tellingUnread(drift.watched(of), family, questions);
+  const shared: SharedParts = { run, drivers, opened, watched };
+  const mode = isIpvs ? await openIpvsMode(options, shared) : openIptablesMode(options, shared);
+  const late = new MachineFamilies(async (family) => {
+    const driver = await tables.open(family);
+    if (driver.kind !== 'found') return driver;
+    const answer = await mode.openFamily(driver.value);
+    if (answer.kind !== 'found') return answer;
+    drivers.set(family, driver.value);
+    told.health.updated(family, clock.now());
+    return answer;
+  }, questions);
+  const backends = await late.openAll();
+  log.info({ variant: tables.variant, families: [...backends.keys()] }, 'families are served');
+  return { backends, drift, late, ...(mode.afterwards && { afterwards: mode.afterwards }) };
+}
+
+async function openIpvsMode(options: MachineOptions, { run, drivers, watched, opened }: SharedParts): Promise<OpenedMode> {
+  const { configuration, drainLimitMs, told, log } = options;
+  told.metrics.packetCounts = undefined;
+  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
+  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: limitMs, log, opened });
+  return {
+    openFamily: async (driver) => {
+      const backend = await ipvs.openFamily(driver, watched);
+      return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
+    },
+    afterwards: () => leaveOtherVariant(drivers, log),
+  };
+}
+
+function openIptablesMode(options: MachineOptions, { drivers, watched, opened }: SharedParts): OpenedMode {
+  const { drainLimitMs, configuration, told, conntrack, clock, log } = options;
+  const { questions } = told;
   const counters = new PacketCounters();
   opened.push(counters);
   told.metrics.packetCounts = () => readCounters(counters);
-  const backends = new Map<Family, IptablesBackend>();
-  for (const [family, driver] of drivers) {
-    const settings = await probedSettings(driver, configuration, counters, log);
+  const openFamily = async (driver: IptablesDriver): Promise<Answer<OpenedFamily>> => {
+    const probed = await probedSettings(driver, configuration, counters, log);
+    if (probed.kind !== 'found') return probed;
+    const { settings, assumed } = probed.value;
+    tellAssumed(assumed, questions);
     const tables = settings.hasNfacct ? withCounters(driver, counters) : driver;
-    backends.set(
-      family,
-      new IptablesBackend(family, settings, tellingUnread(drift.watched(tables), family, told.questions)),
-    );
-    told.health.updated(family, clock.now());
-  }
+    const backend = new IptablesBackend(driver.family, settings, watched(tables, driver.family));
+    if (assumed.size === 0) return found({ backend });
+    const askAgain = async (): Promise<Answer<OpenedFamily>> => {
+      const now = await localSettings(configuration, counters);
+      tellAssumed(now.assumed, questions);
+      const [why] = now.assumed.values();
+      if (why !== undefined) return why;
+      const { dropInvalid, hasNfacct } = now.settings;
+      const isSame = dropInvalid === settings.dropInvalid && hasNfacct === settings.hasNfacct;
+      return isSame ? absent : openFamily(driver);
+    };
+    return found({ backend, askAgain });
+  };
   const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
   return {
-    backends,
-    drift,
+    openFamily,
     afterwards: async (signal) => {
       await leaveOtherVariant(drivers, log);
-      await leaveIpvs({ families: [...drivers.keys()], limitMs, conntrack, clock, log }, signal);
+      await leaveIpvs({ families: [...drivers.keys()], limitMs, conntrack, clock, log, questions }, signal);
     },
   };
 }
 
+function tellAssumed(assumed: ReadonlyMap<string, Unknown>, questions: OpenQuestions): void {
+  for (const question of settingQuestions) {
+    const why = assumed.get(question);
+    if (why === undefined) questions.answered(question);
+    else questions.unanswered(question, why);
+  }
+}
+
 async function watchDrift(
+  variant: Variant,
   drivers: ReadonlyMap<Family, IptablesDriver>,
-  checkMs: number,
-  hasMore: boolean,
+  { checkMs, hasMore }: { readonly checkMs: number; readonly hasMore: boolean },
   { clock, log, told }: MachineOptions,
   opened: Closable[],
 ): Promise<DriftWatch> {
-  const generation = await openGeneration(drivers, log);
-  if (generation !== undefined) opened.push(generation);
+  const readGeneration = await openGeneration(variant, log, told.questions, opened);
   return new DriftWatch({
     clock,
-    ...(generation && { readGeneration: () => generation.readGeneration() }),
+    ...(readGeneration && { readGeneration }),
     canariesStand: () => askCanaries([...drivers.values()]),
     onCanaries: (answer) => tellAnswer(told.questions, canaryQuestion, answer),
     fullCheckMs: checkMs,
@@ -125,22 +188,35 @@ async function watchDrift(
   });
 }
 
-/** undefined in the legacy variant, and where netlink is not to be had. */
+/** undefined in the legacy variant, and where there is no netlink. A generation that cannot be told just now is asked again. */
 async function openGeneration(
-  drivers: ReadonlyMap<Family, IptablesDriver>,
+  variant: Variant,
   log: Logger,
-): Promise<NfGeneration | undefined> {
-  const [driver] = drivers.values();
-  if (driver?.variant !== 'nft') return undefined;
+  questions: OpenQuestions,
+  opened: Closable[],
+): Promise<(() => Promise<number>) | undefined> {
+  if (variant !== 'nft') return undefined;
   const generation = new NfGeneration();
+  opened.push(generation);
+  const question = "which generation nf_tables' rules have";
+  const read = async (): Promise<number> => {
+    try {
+      const now = await generation.readGeneration();
+      questions.answered(question);
+      return now;
+    } catch (error) {
+      questions.unanswered(question, unknown(error));
+      throw error;
+    }
+  };
   try {
     await generation.readGeneration();
-    return generation;
   } catch (error) {
-    log.warn(
-      { reason: (error as Error).message },
-      `foreign changes of single rules are seen every ${fullCheckMs / 1000} s`,
-    );
-    return undefined;
+    if (error instanceof NetlinkUnavailableError) {
+      const seconds = fullCheckMs / 1000;
+      log.warn({ reason: error.message }, `foreign changes of single rules are seen every ${seconds} s`);
+      return undefined;
+    }
   }
+  return read;
 }

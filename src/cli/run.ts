@@ -149,8 +149,9 @@ async function openDryBackends(
   log: Logger,
 ): Promise<Machine['backends']> {
   const counters = new PacketCounters();
-  const settings = await localSettings(configuration, counters);
+  const { settings, assumed } = await localSettings(configuration, counters);
   counters.close();
+  for (const [question, { reason }] of assumed) log.warn({ reason }, `cannot tell ${question}; the usual is assumed`);
   const backends = new Map<Family, Backend<unknown>>();
   for (const [family, readable] of tables)
     backends.set(
@@ -168,7 +169,9 @@ async function openForReading(
   log: Logger,
 ): Promise<ReadonlyMap<Family, KernelTables>> {
   try {
-    return await openTables(wanted, log, 'reading');
+    const { drivers, unread } = await openTables(wanted, log, 'reading');
+    for (const [family, { reason }] of unread) log.warn({ family, reason }, 'rules cannot be read: left out');
+    return drivers;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     log.warn({ reason: error.message }, "this machine's rules cannot be read: compared with none");

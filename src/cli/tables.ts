@@ -1,47 +1,116 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
+import { systemClock } from '../host/clock';
 import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
-import { isIPv6Supported } from '../host/interfaces';
+import { askIPv6 } from '../host/interfaces';
 import { lockFileOf, waitForLock, WriteLock } from '../host/lock';
 import { families, type Family } from '../model/address';
+import { type Answer, found, type Unknown, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
-import { detectVariant, IptablesDriver, isFamilyUsable, type WithLock } from '../xtables/driver';
+import { OpenQuestions } from '../telemetry/open-questions';
+import { askFamily, detectVariant, isOfRights, type Patience } from '../xtables/detect-variant';
+import { IptablesDriver, type WithLock } from '../xtables/driver';
+import { toolName } from '../xtables/tool-names';
 import type { Variant } from '../xtables/variant';
 import type { IptablesVariant } from './command-line';
 
 /** An orphaned write of a predecessor ends sooner. */
 const lockWaitMs = 60_000;
+/** Of the daemon, whose rules are in force meanwhile; and of who waits for a command. */
+const patience: Readonly<Record<'writing' | 'reading', Patience>> = {
+  writing: { clock: systemClock, pauseMs: 1000, limitMs: 30_000 },
+  reading: { clock: systemClock, pauseMs: 200, limitMs: 2000 },
+};
 
-/** Throws UserError where no variant works. */
+export interface TablesOptions {
+  readonly run: RunCommand;
+  readonly wanted: IptablesVariant;
+  readonly purpose: 'reading' | 'writing';
+  readonly log: Logger;
+  readonly questions: OpenQuestions;
+}
+
+const isMissing = ' is not there, or the kernel has no part for it';
+
+/** The iptables of one variant. */
+export interface Tables {
+  readonly variant: Variant;
+  /** absent: the kernel has no such family. Can be asked again. */
+  readonly open: (family: Family) => Promise<Answer<IptablesDriver>>;
+}
+
+export interface ReadTables {
+  readonly drivers: ReadonlyMap<Family, IptablesDriver>;
+  /** Families that this machine may have, and which cannot be read: why. */
+  readonly unread: ReadonlyMap<Family, Unknown>;
+}
+
+/** For commands that look once. Throws UserError where no variant is installed, and where no family can be read. */
 export async function openTables(
   wanted: IptablesVariant,
   log: Logger,
   purpose: 'reading' | 'writing',
-): Promise<ReadonlyMap<Family, IptablesDriver>> {
+): Promise<ReadTables> {
   const run: RunCommand = purpose === 'writing' ? new PreparedCommands().run : runCommand;
-  return openTablesBy(run, wanted, log, purpose);
+  const { open } = await chooseTables({ run, wanted, log, purpose, questions: new OpenQuestions(log) });
+  const answers = await Promise.all(families.map(async (family) => [family, await open(family)] as const));
+  const drivers = new Map(answers.flatMap(([family, it]) => (it.kind === 'found' ? [[family, it.value]] : [])));
+  const unread = new Map(answers.flatMap(([family, it]) => (it.kind === 'unknown' ? [[family, it]] : [])));
+  requireSomeFamily(new Map(answers));
+  if (drivers.size === 0) throw new UserError(`iptables does not work here: ${explain(unread)}`);
+  return { drivers, unread };
 }
 
-/** The same, by one way to run commands for all tools. */
-export async function openTablesBy(
-  run: RunCommand,
-  wanted: IptablesVariant,
-  log: Logger,
-  purpose: 'reading' | 'writing',
-): Promise<ReadonlyMap<Family, IptablesDriver>> {
-  const variant = await detectVariant(run, wanted, log);
-  const open = async (family: Family): Promise<IptablesDriver[]> => {
-    if (variant === undefined || (family === 'IPv6' && !(await isIPv6Supported()))) return [];
-    if (!(await isFamilyUsable(run, variant, family))) return [];
-    const writes =
-      purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : { run, withLock: withoutLock };
-    return [new IptablesDriver(family, variant, writes.run, writes.withLock)];
+/** Throws UserError where asking again would be of no use in any family: tools or rights are missing. */
+export function requireSomeFamily(answers: ReadonlyMap<Family, Answer<unknown>>): void {
+  const all = [...answers.values()];
+  const isHopeless = (it: Answer<unknown>): boolean =>
+    it.kind === 'absent' || (it.kind === 'unknown' && (isOfRights(it.reason) || it.reason.endsWith(isMissing)));
+  if (!all.every(isHopeless)) return;
+  throw new UserError(cannotBeUsed(all.flatMap((it) => (it.kind === 'unknown' ? it.reason : []))[0] ?? ''));
+}
+
+function cannotBeUsed(why: string): string {
+  return `iptables cannot be used here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed): ${why}`;
+}
+
+function explain(unread: ReadonlyMap<Family, Unknown>): string {
+  return [...unread].map(([family, { reason }]) => `${family}: ${reason}`).join('; ');
+}
+
+/** Throws UserError where no variant is installed. */
+export async function chooseTables(options: TablesOptions): Promise<Tables> {
+  const { run, wanted, purpose, log, questions } = options;
+  const variant = await detectVariant({ run, wanted, log, questions, patience: patience[purpose] });
+  if (variant === undefined)
+    throw new UserError(
+      cannotBeUsed(`${toolName('iptables', wanted === 'legacy' ? 'legacy' : 'nft', 'IPv4')}: not found`),
+    );
+  log.info({ variant }, 'using iptables');
+  let said = '';
+  const onWait = (what: string, family: Family): void => {
+    if (what !== said) log.warn({ family, variant }, what);
+    said = what;
   };
-  const opened = (await Promise.all(families.map(open))).flat();
-  const drivers = new Map(opened.map((driver) => [driver.family, driver]));
-  if (drivers.size === 0) throw new UserError(await explainMissing(run, variant));
-  log.info({ variant, families: [...drivers.keys()] }, 'using iptables');
-  return drivers;
+  return { variant, open: (family) => openFamily(family, variant, options, onWait) };
+}
+
+async function openFamily(
+  family: Family,
+  variant: Variant,
+  { run, purpose, log }: TablesOptions,
+  onWait: (what: string, family: Family) => void,
+): Promise<Answer<IptablesDriver>> {
+  if (family === 'IPv6') {
+    const supported = await askIPv6();
+    if (supported.kind !== 'found') return supported;
+  }
+  const usable = await askFamily(run, variant, family, (what) => onWait(what, family));
+  if (usable.kind === 'absent') return unknown(`${toolName('iptables', variant, family)}${isMissing}`);
+  if (usable.kind === 'unknown') return usable;
+  const writes =
+    purpose === 'writing' ? await takeOver(run, `${variant}-${family}`, log) : { run, withLock: withoutLock };
+  return found(new IptablesDriver(family, variant, writes.run, writes.withLock));
 }
 
 const withoutLock: WithLock = (file, args) => ({ file, args });
@@ -71,14 +140,4 @@ export async function takeOver(run: RunCommand, name: string, log: Logger): Prom
     else without(reason);
   });
   return { run: writeLock.orWithout(run), withLock: writeLock.command };
-}
-
-async function explainMissing(run: RunCommand, variant: Variant | undefined): Promise<string> {
-  const tool = `iptables-${variant ?? 'nft'}`;
-  try {
-    await run(tool, ['-t', 'nat', '-S', 'POSTROUTING']);
-  } catch (error) {
-    return `iptables cannot be used here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed): ${(error as Error).message}`;
-  }
-  return `${tool} does not work here`;
 }

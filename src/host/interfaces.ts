@@ -1,6 +1,7 @@
 /** The addresses of this network namespace. */
-import { access } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { type Family, parseAddress } from '../model/address';
+import { absent, type Answer, found, unknown } from '../model/answer';
 import { runCommand, type RunCommand } from './command';
 import { NetlinkSocket, NetlinkUnavailableError, netlinkProtocols } from './netlink';
 import {
@@ -11,7 +12,9 @@ import {
   decodeLinkKind,
   linkMessages,
 } from './rtnetlink';
-import { readSysctl } from './sysctl';
+import { askSysctl } from './sysctl';
+
+const timeoutMs = 60_000;
 
 export interface InterfaceAddress {
   /** Of the interface. */
@@ -26,6 +29,7 @@ async function readByNetlink(except: string | undefined): Promise<InterfaceAddre
   const socket = new NetlinkSocket(netlinkProtocols.route);
   try {
     const links = await socket.dumpAll(linkMessages.get, Buffer.alloc(linkMessages.headerBytes), decodeLink);
+    requireLinks(links.length);
     const names = new Map(links.filter(([, name]) => name !== except));
     return await socket.dumpAll(addressMessages.get, Buffer.alloc(addressMessages.headerBytes), (payload) => {
       const name = names.get(decodeAddressLink(payload));
@@ -42,9 +46,11 @@ interface IpAddressJson {
   readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
-/** `ip -j address`. */
+/** `ip -j address`. Throws where it is cut, or tells of no interface at all. */
 export function parseIpAddresses(json: string): InterfaceAddress[] {
-  return (JSON.parse(json) as readonly IpAddressJson[]).flatMap(({ ifname: name = '', addr_info: addresses = [] }) =>
+  const interfaces = JSON.parse(json) as readonly IpAddressJson[];
+  requireLinks(interfaces.length);
+  return interfaces.flatMap(({ ifname: name = '', addr_info: addresses = [] }) =>
     addresses.flatMap(({ local = '', prefixlen: prefix = 0 }) => {
       const address = parseAddress(local);
       return address === undefined ? [] : [{ name, address, family: local.includes(':') ? 'IPv6' : 'IPv4', prefix }];
@@ -52,9 +58,15 @@ export function parseIpAddresses(json: string): InterfaceAddress[] {
   );
 }
 
+/** Every network namespace has `lo`: an answer without any interface is none. */
+function requireLinks(count: number): void {
+  if (count === 0) throw new Error('the list of interfaces came empty');
+}
+
 /**
  * Every address of every interface (but those of one, if it is named), also of those that are down: os.networkInterfaces leaves
- * them out, and kube-ipvs0 is one. By netlink, or by `ip` where the addon cannot load. Throws NetlinkError or CommandError.
+ * them out, and kube-ipvs0 is one. By netlink, or by `ip` where the addon cannot load. Throws where it
+ * cannot be told: NetlinkError, CommandError, or the error of an answer that is cut or empty.
  */
 export async function readInterfaceAddresses(
   run: RunCommand = runCommand,
@@ -64,26 +76,31 @@ export async function readInterfaceAddresses(
     return await readByNetlink(except);
   } catch (error) {
     if (!(error instanceof NetlinkUnavailableError)) throw error;
-    return parseIpAddresses((await run('ip', ['-j', 'address'])).stdout).filter(({ name }) => name !== except);
+    const { stdout } = await run('ip', ['-j', 'address'], { timeoutMs });
+    return parseIpAddresses(stdout).filter(({ name }) => name !== except);
   }
 }
 
-/** Whether the kernel has IPv6 at all: where it is only disabled, its tables may hold rules. */
-export function hasIPv6(): Promise<boolean> {
-  return access('/proc/net/if_inet6').then(
-    () => true,
-    () => false,
-  );
-}
-
-/** The kernel has IPv6, and it is not switched off: kube-proxy's test. */
-export async function isIPv6Supported(): Promise<boolean> {
+/**
+ * Whether the kernel has IPv6 at all: where it is only switched off, its tables may hold rules.
+ * @param proc is /proc, or a test's.
+ */
+export async function askIPv6Kernel(proc = '/proc'): Promise<Answer<true>> {
   try {
-    await access('/proc/net/if_inet6');
-    return (await readSysctl('net/ipv6/conf/all/disable_ipv6')) !== '1';
-  } catch {
-    return false;
+    await readFile(`${proc}/net/if_inet6`);
+    return found(true);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? absent : unknown(error);
   }
+}
+
+/** Whether the kernel has IPv6, and it is not switched off: kube-proxy's test. */
+export async function askIPv6(proc = '/proc'): Promise<Answer<true>> {
+  const kernel = await askIPv6Kernel(proc);
+  if (kernel.kind !== 'found') return kernel;
+  const disabled = await askSysctl(`${proc}/sys/net/ipv6/conf/all/disable_ipv6`);
+  if (disabled.kind === 'unknown') return disabled;
+  return disabled.kind === 'found' && disabled.value === '1' ? absent : found(true);
 }
 
 /** Linux bridges. By netlink, or by `ip`; throws as readInterfaceAddresses. */
@@ -95,7 +112,7 @@ export async function readBridges(run: RunCommand = runCommand): Promise<string[
     );
   } catch (error) {
     if (!(error instanceof NetlinkUnavailableError)) throw error;
-    const { stdout } = await run('ip', ['-j', 'link', 'show', 'type', 'bridge']);
+    const { stdout } = await run('ip', ['-j', 'link', 'show', 'type', 'bridge'], { timeoutMs });
     return (JSON.parse(stdout) as readonly IpAddressJson[]).flatMap(({ ifname }) => ifname ?? []);
   } finally {
     socket.close();

@@ -43,7 +43,17 @@ const sendBytes = 64 * 1024;
  */
 export const mostInFlight = 128;
 const receiveQueueBytes = 4 << 20;
-const mostDumpAttempts = 5;
+const mostDumpAttempts = 10;
+
+const passingCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN']);
+
+/** errno's name where it is a failure that passes, which says nothing about the addon. */
+function passingCode(error: unknown): string | undefined {
+  const { errno, message = '' } = error as Partial<NodeJS.ErrnoException>;
+  if (/Too many open files/i.test(message)) return 'EMFILE';
+  const name = errno === undefined || errno === 0 ? '' : getSystemErrorName(-Math.abs(errno));
+  return passingCodes.has(name) ? name : undefined;
+}
 
 /** A listener that throws would abort the process. */
 export interface RawSocketListeners {
@@ -70,7 +80,10 @@ export async function openRawSocket(protocol: number, listeners: RawSocketListen
     raw.unref();
     return raw;
   } catch (error) {
-    throw new NetlinkUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
+    const code = passingCode(error);
+    if (code !== undefined) throw new NetlinkError(code, protocol);
+    const message = error instanceof Error ? error.message : String(error);
+    throw new NetlinkUnavailableError(message, { cause: error });
   }
 }
 
@@ -136,7 +149,7 @@ export class NetlinkSocket {
     return dump;
   }
 
-  /** Every message of a dump, decoded; an interrupted dump is taken again, and the fifth is believed as it is. */
+  /** Every message of a dump, decoded. An interrupted dump is taken again; where each one is interrupted, it throws EINTR. */
   async dumpAll<T>(type: number, payload: Uint8Array, decode: (payload: Buffer) => T | undefined): Promise<T[]> {
     for (let attempt = 1; ; attempt++) {
       const all: T[] = [];
@@ -144,7 +157,8 @@ export class NetlinkSocket {
         const decoded = decode(message.payload);
         if (decoded !== undefined) all.push(decoded);
       });
-      if (!interrupted || attempt === mostDumpAttempts) return all;
+      if (!interrupted) return all;
+      if (attempt === mostDumpAttempts) throw new NetlinkError('EINTR', type);
     }
   }
 

@@ -1,36 +1,55 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 
 export interface Process {
   readonly pid: number;
   readonly args: readonly string[];
 }
 
+export interface Processes {
+  readonly processes: readonly Process[];
+  /** Why there may be more. */
+  readonly unread?: Unknown;
+}
+
 /** Every process of this PID namespace but this one and the kernel's own. */
-export async function readProcesses(): Promise<Process[]> {
+export async function readProcesses(): Promise<Processes> {
   const processes: Process[] = [];
+  let unread: Unknown | undefined;
   for (const name of await readdir('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    // It may have ended meanwhile.
-    const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (line !== '') processes.push({ pid, args: line.replace(/\0+$/, '').split('\0') });
+    try {
+      const line = await readFile(`/proc/${name}/cmdline`, 'utf8');
+      if (line !== '') processes.push({ pid, args: line.replace(/\0+$/, '').split('\0') });
+    } catch (error) {
+      // It has ended meanwhile.
+      if (!/^(ENOENT|ESRCH)$/.test((error as NodeJS.ErrnoException).code ?? '')) unread = unknown(error);
+    }
   }
-  return processes;
+  return { processes, ...(unread && { unread }) };
 }
 
-/** Whether it is in this process's network namespace; false where that cannot be seen. */
-export async function sharesNetwork({ pid }: Process): Promise<boolean> {
-  const [own, its] = await Promise.all(
-    ['self', pid].map((id) => readlink(`/proc/${id}/ns/net`).catch(() => undefined)),
-  );
-  return own !== undefined && own === its;
+/** Whether it is in this process's network namespace. */
+export async function sharesNetwork({ pid }: Process): Promise<Answer<true>> {
+  try {
+    const [own, its] = await Promise.all(['self', pid].map((id) => readlink(`/proc/${id}/ns/net`)));
+    return own === its ? found(true) : absent;
+  } catch (error) {
+    // It has ended meanwhile.
+    return /^(ENOENT|ESRCH)$/.test((error as NodeJS.ErrnoException).code ?? '') ? absent : unknown(error);
+  }
 }
 
 /** linux/capability.h */
 export const capabilities = { dacOverride: 1, netAdmin: 12, netRaw: 13, sysResource: 24 } as const;
 
 /** Those in effect, a bit each. */
-export async function readCapabilities(): Promise<bigint> {
-  const status = await readFile('/proc/self/status', 'utf8');
-  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+export async function askCapabilities(): Promise<Answer<bigint>> {
+  try {
+    const inEffect = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1];
+    return inEffect === undefined ? unknown('/proc/self/status has no CapEff') : found(BigInt(`0x${inEffect}`));
+  } catch (error) {
+    return unknown(error);
+  }
 }

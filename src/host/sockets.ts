@@ -1,5 +1,6 @@
 /** Sockets of this network namespace that others can reach. */
 import { type Family, formatAddress } from '../model/address';
+import { type Unknown, unknown } from '../model/answer';
 import { readProcFile } from './proc-file';
 
 export interface OpenSocket {
@@ -31,8 +32,14 @@ function addressOf(hex: string, family: Family): string {
   return formatAddress(family, BigInt(`0x${bytes.join('')}`));
 }
 
+export interface OpenSockets {
+  readonly sockets: readonly OpenSocket[];
+  /** Why there may be more. */
+  readonly unread?: Unknown;
+}
+
 /** None of a family or protocol that the kernel has not. */
-export async function readOpenSockets(): Promise<OpenSocket[]> {
+export async function readOpenSockets(): Promise<OpenSockets> {
   const tables = [
     ['tcp', 'TCP', 'IPv4'],
     ['tcp6', 'TCP', 'IPv6'],
@@ -40,10 +47,15 @@ export async function readOpenSockets(): Promise<OpenSocket[]> {
     ['udp6', 'UDP', 'IPv6'],
   ] as const;
   const sockets: OpenSocket[] = [];
+  let unread: Unknown | undefined;
   for (const [file, protocol, family] of tables) {
     let text = '';
-    await readProcFile(`/proc/net/${file}`, (piece) => (text += piece)).catch(() => undefined);
+    try {
+      await readProcFile(`/proc/net/${file}`, (piece) => (text += piece));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') unread = unknown(error);
+    }
     sockets.push(...parseSockets(text, protocol, family));
   }
-  return sockets;
+  return { sockets, ...(unread && { unread }) };
 }

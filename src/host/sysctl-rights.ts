@@ -1,6 +1,6 @@
 /** Which right is missing where a kernel setting cannot be written: proc_sysctl.c asks for others than files do. */
 import { stat } from 'node:fs/promises';
-import { capabilities, readCapabilities } from './processes';
+import { askCapabilities, capabilities } from './processes';
 import { fileOf, type SysctlError } from './sysctl';
 
 /** `EROFS: /proc/sys is mounted read-only`, `EACCES: CAP_SYS_RESOURCE is missing`. */
@@ -18,8 +18,8 @@ function mountOf(sysctl: string): string {
 const firstNamespace = 'only the first network namespace of the machine may set it (hostNetwork: true)';
 
 async function findMissing(sysctl: string, code: string): Promise<string> {
-  const has = await readCapabilities();
-  const lacks = (bit: number): boolean => (has & (1n << BigInt(bit))) === 0n;
+  const has = await askCapabilities();
+  const lacks = (bit: number): boolean => has.kind === 'found' && (has.value & (1n << BigInt(bit))) === 0n;
   const isOfNetwork = sysctl.startsWith('net/');
   if (code === 'ENOTSUP') return firstNamespace;
   if (sysctl.endsWith('/oom_score_adj') && lacks(capabilities.sysResource)) return 'CAP_SYS_RESOURCE is missing';

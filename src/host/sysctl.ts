@@ -3,6 +3,7 @@
  * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
  */
 import { constants, open, readFile, writeFile } from 'node:fs/promises';
+import { absent, type Answer, found, unknown } from '../model/answer';
 
 /**
  * missing: this kernel (or a module that is not loaded) has no such setting. read-only: it is mounted so. not permitted: a right is
@@ -53,6 +54,16 @@ export async function readSysctl(sysctl: string): Promise<string> {
     return (await readFile(fileOf(sysctl), 'utf8')).trim();
   } catch (error) {
     throw asSysctlError(sysctl, error);
+  }
+}
+
+/** The value; absent where this kernel has no such setting, or the module that has it is not loaded. */
+export async function askSysctl(sysctl: string): Promise<Answer<string>> {
+  try {
+    return found((await readFile(fileOf(sysctl), 'utf8')).trim());
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ENOTDIR' ? absent : unknown(error);
   }
 }
 

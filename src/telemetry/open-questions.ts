@@ -31,7 +31,8 @@ export class OpenQuestions {
   unanswered(question: string, { reason }: Unknown, fields: LogFields = {}): void {
     this.count(question);
     const before = this.open.get(question);
-    if (before?.reason !== reason) this.log.warn({ ...fields, reason }, `cannot tell ${question}; it is asked again`);
+    if (before === undefined || withoutTimes(before.reason) !== withoutTimes(reason))
+      this.log.warn({ ...fields, reason }, `cannot tell ${question}; it is asked again`);
     if (before !== undefined || this.open.size < mostListed)
       this.open.set(question, {
         question,
@@ -50,4 +51,9 @@ export class OpenQuestions {
   list(): readonly OpenQuestion[] {
     return [...this.open.values()];
   }
+}
+
+/** How long a tool ran before it failed makes no other reason. */
+function withoutTimes(reason: string): string {
+  return reason.replace(/\b\d+(?:\.\d+)? (?:ms|s)\b/g, '');
 }

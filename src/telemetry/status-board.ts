@@ -62,6 +62,9 @@ export class StatusBoard {
   /** Why no rules are written yet: whoever starts the daemon knows. */
   waitingFor: () => readonly string[] = () => ['it starts'];
 
+  /** Why what the cluster needs is not served at all. */
+  unserved: () => readonly string[] = () => [];
+
   constructor(
     private readonly now: () => number = Date.now,
     private readonly questions?: OpenQuestions,
@@ -158,11 +161,13 @@ export class StatusBoard {
   /** Why the rules for the present cluster are not in force. */
   notReady(): string[] {
     const waitingFor = this.waitingFor();
-    if (waitingFor.length > 0) return [...waitingFor];
-    return [...this.families].flatMap(([family, { facts, failures, lastError = '' }]) => {
+    const unserved = this.unserved();
+    if (waitingFor.length > 0) return [...waitingFor, ...unserved, ...this.openQuestions()];
+    const unwritten = [...this.families].flatMap(([family, { facts, failures, lastError = '' }]) => {
       if (failures > 0) return [`the ${family} rules cannot be written: ${lastError}`];
       return facts === undefined ? [`the first ${family} rules are being written`] : [];
     });
+    return [...unserved, ...unwritten];
   }
 
   status(of: Pick<DaemonStatus, 'version' | 'node' | 'mode' | 'healthy' | 'nodeEligible'>): DaemonStatus {
@@ -192,6 +197,11 @@ export class StatusBoard {
         .sort((a, b) => b.at.localeCompare(a.at)),
       memory: { residentBytes: rss, heapBytes: heapUsed },
     };
+  }
+
+  /** What a start waits for, most of the time. */
+  private openQuestions(): string[] {
+    return (this.questions?.list() ?? []).map(({ question, reason }) => `cannot tell ${question}: ${reason}`);
   }
 
   private of(family: Family): FamilyRecord {

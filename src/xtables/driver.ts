@@ -3,20 +3,16 @@ import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
 import type { Family } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
-import type { Logger } from '../telemetry/log';
 import { canaryRule, ownTables } from './known-chains';
 import type { SavedTables } from './parse-save';
 import type { KernelTables, TableName } from './rules';
 import { type SaveText, withTables } from './save-text';
 import { TableReader } from './table-reader';
 import { toolName } from './tool-names';
-import { chooseVariant, parseVersion, type Variant, variants } from './variant';
+import type { Variant } from './variant';
 
 /** Seconds for which the tools wait for /run/xtables.lock. */
-/** After a start with a variant that was told. */
-const otherVariantMs = 5000;
-const lockSeconds = 5;
-const lockTries = 5;
+export const lockSeconds = 5;
 /** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
 const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
 const writeTimeoutMs = 120_000;
@@ -65,27 +61,41 @@ export class IptablesDriver implements KernelTables {
     }
   }
 
-  canMatch(match: string): Promise<boolean> {
+  canMatch(match: string): Promise<Answer<true>> {
     return this.canTake({ nat: `${match} -j RETURN` });
   }
 
-  /** Whether the kernel takes these rules: tried in chains that nothing leads to, and that go at once. */
-  async canTake(rules: Partial<Record<TableName, string>>): Promise<boolean> {
+  /**
+   * Whether the kernel takes these rules: tried in chains that nothing leads to, and that go at once. A refusal counts only where
+   * the same write goes through without the rules, before and after which they are refused: whatever else a tool says, in
+   * whichever words of its version, says nothing about the kernel.
+   */
+  async canTake(rules: Partial<Record<TableName, string>>): Promise<Answer<true>> {
+    const refused = await this.tryRules(rules);
+    if (refused === undefined) return found(true);
+    const plain = Object.fromEntries(Object.keys(rules).map((table) => [table, '-j RETURN']));
+    const control = await this.tryRules(plain);
+    if (control !== undefined) return unknown(control);
+    const again = await this.tryRules(rules);
+    if (again === undefined) return found(true);
+    return hasAnswered(refused) && hasAnswered(again) ? absent : unknown(again);
+  }
+
+  /** What the tool failed with, or undefined. */
+  private async tryRules(rules: Partial<Record<TableName, string>>): Promise<CommandError | undefined> {
     const chain = 'KUBE-SEP-probe';
     const input = (lineOf: (rule: string) => string): string =>
       Object.entries(rules)
         .map(([table, rule]) => `*${table}\n:${chain} - [0:0]\n${lineOf(rule)}\nCOMMIT\n`)
         .join('');
-    for (let tries = 1; ; tries++)
-      try {
-        await this.restore(input((rule) => `-A ${chain} ${rule}`));
-        await this.restore(input(() => `-X ${chain}`));
-        return true;
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        // Somebody else at work says nothing about the kernel.
-        if (!/xtables lock/.test(error.stderr) || tries === lockTries) return false;
-      }
+    try {
+      await this.restore(input((rule) => `-A ${chain} ${rule}`));
+      await this.restore(input(() => `-X ${chain}`));
+      return undefined;
+    } catch (error) {
+      if (error instanceof CommandError) return error;
+      throw error;
+    }
   }
 
   async canariesStand(): Promise<Answer<true>> {
@@ -114,6 +124,11 @@ function saysMissing({ exitCode, stderr }: CommandError): boolean {
   return /bad rule|line \d+ failed|does(n't| not) exist|no chain/i.test(stderr) && !/incompatible|lock/i.test(stderr);
 }
 
+/** It ran to its end; one that was killed, or never began, said nothing. */
+function hasAnswered({ exitCode, notFound }: CommandError): boolean {
+  return exitCode !== undefined && !notFound;
+}
+
 /** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
 function explainLine(error: CommandError, tool: string, input: string): Error {
   if (error.exitCode === lockConflict)
@@ -140,68 +155,4 @@ export async function readSaveText(run: RunCommand, variant: Variant, family: Fa
   const lines: string[] = [];
   const saved = await new TableReader(family, variant, run).read(readLimitMs.most, (line) => lines.push(line));
   return withTables(lines.join('\n'), saved);
-}
-
-/**
- * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where neither works. Warns where the
- * tables of the other one hold rules of a proxy too: they apply as well.
- */
-export async function detectVariant(
-  run: RunCommand,
-  wanted: Variant | 'auto',
-  log: Logger,
-): Promise<Variant | undefined> {
-  if (wanted !== 'auto') {
-    // Nothing waits for it: a start has better things to do.
-    const other = wanted === 'nft' ? 'legacy' : 'nft';
-    const look = async (): Promise<void> => warnOfOther(wanted, await readUsable(run, other), log);
-    setTimeout(() => void look().catch(() => undefined), otherVariantMs).unref();
-    return wanted;
-  }
-  const [nft, legacy] = await Promise.all(variants.map((variant) => readUsable(run, variant)));
-  const plain = await run('iptables', ['--version']).then(
-    ({ stdout }) => parseVersion(stdout)?.variant,
-    () => undefined,
-  );
-  const chosen = chooseVariant({ nft, legacy }, plain);
-  if (chosen !== undefined) warnOfOther(chosen, chosen === 'nft' ? legacy : nft, log);
-  return chosen;
-}
-
-function warnOfOther(chosen: Variant, other: SavedTables | undefined, log: Logger): void {
-  if (other !== undefined && other.chains.nat.size > 0)
-    log.warn(
-      { variant: chosen, otherChains: other.chains.nat.size },
-      'the other iptables variant holds rules of a service proxy too; both apply: clean one up (vipwire cleanup --iptables-variant)',
-    );
-}
-
-/** undefined where the tools are missing or do not work. Asking the legacy tools for a table would load it into the kernel. */
-async function readUsable(run: RunCommand, variant: Variant): Promise<SavedTables | undefined> {
-  if (variant === 'nft' && !(await isFamilyUsable(run, variant, 'IPv4'))) return undefined;
-  try {
-    return await new TableReader('IPv4', variant, run).read(readLimitMs.most);
-  } catch (error) {
-    if (error instanceof CommandError) return undefined;
-    throw error;
-  }
-}
-
-/** Whether the family's nat table can be used: kube-proxy asks the same. */
-export async function isFamilyUsable(run: RunCommand, variant: Variant, family: Family): Promise<boolean> {
-  try {
-    await run(toolName('iptables', variant, family), [
-      '--wait',
-      lockSeconds.toString(),
-      '-t',
-      'nat',
-      '-S',
-      'POSTROUTING',
-    ]);
-    return true;
-  } catch (error) {
-    // A rule that iptables cannot print: the table is there, and iptables-restore writes to it.
-    if (error instanceof CommandError) return /is incompatible|parsing nftables rule failed/i.test(error.stderr);
-    throw error;
-  }
 }

@@ -1,26 +1,82 @@
 /** The nft or the legacy iptables: rules in both would all apply, so a node has to use one. */
+import type { Answer } from '../model/answer';
 import type { SavedTables } from './parse-save';
 
 export type Variant = 'nft' | 'legacy';
 export const variants: readonly Variant[] = ['nft', 'legacy'];
 
-/** What a variant's iptables-save showed; undefined where its tools or its kernel part are missing. */
-export type SavedByVariant = Readonly<Record<Variant, SavedTables | undefined>>;
+/** What a variant's iptables-save showed of its tables. */
+export interface VariantTables extends SavedTables {
+  /** Tables with rules of nft's own in them: what else they hold cannot be read. */
+  readonly unreadable: readonly string[];
+}
+
+/** absent: its tools are not installed, or the kernel has no part for them. */
+export type SeenByVariant = Readonly<Record<Variant, Answer<VariantTables>>>;
+
+export interface VariantChoice {
+  readonly variant: Variant;
+  /** What the choice rests on; undefined: on all that can be known. */
+  readonly doubt?: { readonly reason: string; readonly worthAsking: number };
+}
+
+/** How often to ask again before going by this: the kubelet's hint is as good as all the rest. */
+const asksBySign = [15, 5, 0] as const;
+
+/**
+ * The variant to use; undefined: there is none. A variant that cannot be read is not one that is unused: where one cannot be
+ * read, the signs in the other one count, then the command `iptables` of this machine.
+ */
+export function weighVariants(seen: SeenByVariant, ofPlainCommand: Variant | undefined): VariantChoice | undefined {
+  const there = variants.filter((variant) => seen[variant].kind !== 'absent');
+  const [only, second] = there;
+  if (only === undefined) return undefined;
+  if (second === undefined) return { variant: only };
+  const whole = variants.flatMap((variant) => readWhole(seen[variant]) ?? []);
+  const [nft, legacy] = whole;
+  if (nft !== undefined && legacy !== undefined) return { variant: compareVariants({ nft, legacy }, ofPlainCommand) };
+  const signs = { nft: signOf(seen.nft), legacy: signOf(seen.legacy) };
+  const best = Math.max(signs.nft, signs.legacy);
+  const reason = there.flatMap((variant) => explainUnread(variant, seen[variant]) ?? []).join('; ');
+  const worthAsking = there.some((variant) => seen[variant].kind === 'unknown') ? (asksBySign[best] ?? 0) : 0;
+  if (best === 0) return { variant: ofPlainCommand ?? 'nft', doubt: { reason, worthAsking } };
+  // Both have signs of the same kind: the variant that cannot be read in full has more than can be seen.
+  const unread = variants.find((variant) => readWhole(seen[variant]) === undefined) ?? 'nft';
+  const variant = signs.nft === signs.legacy ? unread : signs.nft > signs.legacy ? 'nft' : 'legacy';
+  return { variant, doubt: { reason, worthAsking } };
+}
+
+function readWhole(answer: Answer<VariantTables>): VariantTables | undefined {
+  return answer.kind === 'found' && answer.value.unreadable.length === 0 ? answer.value : undefined;
+}
+
+/** 2: the kubelet's hint. 1: chains of a service proxy. 0: nothing that can be seen. */
+function signOf(answer: Answer<VariantTables>): 0 | 1 | 2 {
+  if (answer.kind !== 'found') return 0;
+  const { kubeletChains, chains } = answer.value;
+  if (kubeletChains > 0) return 2;
+  return chains.nat.size + chains.filter.size > 0 ? 1 : 0;
+}
+
+function explainUnread(variant: Variant, answer: Answer<VariantTables>): string | undefined {
+  if (answer.kind === 'unknown') return answer.reason;
+  if (answer.kind === 'absent' || answer.value.unreadable.length === 0) return undefined;
+  const tables = answer.value.unreadable.join(' and ');
+  return `iptables-${variant}-save cannot read ${tables}: nft's own rules are in there`;
+}
 
 /**
  * The variant that the kubelet uses; else the one with more KUBE- chains, else with more rules; else the one that the command
- * `iptables` stands for on this machine. undefined: neither works.
+ * `iptables` stands for on this machine.
  */
-export function chooseVariant(saved: SavedByVariant, ofPlainCommand: Variant | undefined): Variant | undefined {
-  const usable = variants.filter((variant) => saved[variant] !== undefined);
-  if (usable.length < 2) return usable[0];
+function compareVariants(saved: Readonly<Record<Variant, SavedTables>>, ofPlainCommand: Variant | undefined): Variant {
   const measures: ((tables: SavedTables) => number)[] = [
     (tables) => Math.min(tables.kubeletChains, 1),
     (tables) => tables.chains.nat.size + tables.chains.filter.size,
     (tables) => tables.foreignRules,
   ];
   for (const measure of measures) {
-    const [nft, legacy] = variants.map((variant) => (saved[variant] ? measure(saved[variant]) : 0)) as [number, number];
+    const [nft, legacy] = [measure(saved.nft), measure(saved.legacy)];
     if (nft !== legacy) return nft > legacy ? 'nft' : 'legacy';
   }
   return ofPlainCommand ?? 'nft';

@@ -31,7 +31,8 @@ test('sockets of this machine are found', async () => {
   const udp = createSocket('udp6').bind(0, '::1');
   await Promise.all([once(tcp, 'listening'), once(udp, 'listening')]);
   try {
-    const sockets = await readOpenSockets();
+    const { sockets, unread } = await readOpenSockets();
+    expect(unread).toBeUndefined();
     const [tcpPort, udpPort] = [(tcp.address() as AddressInfo).port, udp.address().port];
     expect(sockets).toContainEqual({ protocol: 'TCP', family: 'IPv4', address: '127.0.0.1', port: tcpPort });
     expect(sockets).toContainEqual({ protocol: 'UDP', family: 'IPv6', address: '::1', port: udpPort });

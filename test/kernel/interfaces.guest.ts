@@ -1,6 +1,6 @@
 /** Addresses of interfaces of all kinds, by netlink (by the argument `without-addon` as where it cannot load) and by ip, as JSON. */
 import { execFileSync } from 'node:child_process';
-import { isIPv6Supported, parseIpAddresses, readBridges, readInterfaceAddresses } from '../../src/host/interfaces';
+import { askIPv6, parseIpAddresses, readBridges, readInterfaceAddresses } from '../../src/host/interfaces';
 import { NetlinkUnavailableError } from '../../src/host/netlink';
 import { NfGeneration } from '../../src/host/nf-generation';
 import { readSysctl, writeSysctl } from '../../src/host/sysctl';
@@ -18,7 +18,7 @@ async function main(): Promise<unknown> {
   shell('ip link add bridge0 type bridge');
   const bridges = await readBridges();
   const byIp = parseIpAddresses(shell('ip -j address'));
-  const supported = await isIPv6Supported();
+  const supported = (await askIPv6()).kind === 'found';
   const wrote = await writeSysctl('net/ipv6/conf/all/disable_ipv6', '1');
   const wroteAgain = await writeSysctl('net/ipv6/conf/all/disable_ipv6', '1');
   const refused: unknown = await writeSysctl('net/ipv4/ip_default_ttl', '1000000').catch((error: unknown) => error);
@@ -29,7 +29,7 @@ async function main(): Promise<unknown> {
     bridges,
     supported,
     writes: [wrote, wroteAgain, await readSysctl('net/ipv6/conf/all/disable_ipv6')],
-    supportedAfter: await isIPv6Supported(),
+    supportedAfter: (await askIPv6()).kind === 'found',
     refused: String(refused),
   };
 }

@@ -36,7 +36,9 @@ async function main(): Promise<unknown> {
   for (const variant of ['nft', 'legacy'] as const) {
     const driver = new IptablesDriver('IPv4', variant, runCommand, (file, args) => ({ file, args }));
     const { configuration } = completeConfiguration({});
-    const settings = await probedSettings(driver, configuration, counters, log);
+    const probed = await probedSettings(driver, configuration, counters, log);
+    if (probed.kind !== 'found') throw new Error(JSON.stringify(probed));
+    const { settings } = probed.value;
     const write = async (): Promise<string> => {
       const backend = new IptablesBackend('IPv4', settings, withCounters(driver, counters));
       await backend.read();

@@ -44,3 +44,12 @@ test('holds a bounded number, and counts the others', () => {
   expect(questions.list()).toHaveLength(100);
   expect(counted).toHaveLength(150);
 });
+
+test('a tool that takes another time to fail has the same reason', () => {
+  const { questions, lines } = create();
+  questions.unanswered('x', unknown('ip: exit 1 after 3 ms: no'));
+  questions.unanswered('x', unknown('ip: exit 1 after 21 ms: no'));
+  expect(lines).toHaveLength(1);
+  questions.unanswered('x', unknown('ip: exit 2 after 21 ms: no'));
+  expect(lines).toHaveLength(2);
+});

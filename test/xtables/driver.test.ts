@@ -1,38 +1,10 @@
-import { CommandError, type CommandOptions, type RunCommand } from '../../src/host/command';
 import type { Family } from '../../src/model/address';
-import { absent, found, unknown } from '../../src/model/answer';
-import type { Logger } from '../../src/telemetry/log';
-import { createLogger } from '../../src/telemetry/logger';
-import { detectVariant, IptablesDriver, isFamilyUsable } from '../../src/xtables/driver';
+import { absent, type Answer as Told, found, unknown } from '../../src/model/answer';
+import { askFamily } from '../../src/xtables/detect-variant';
+import { IptablesDriver } from '../../src/xtables/driver';
 import { canaryRule } from '../../src/xtables/known-chains';
 import { FakeNfTables } from '../support/fake-nf-tables';
-
-interface Call {
-  readonly command: string;
-  readonly input: string | undefined;
-}
-type Answer = string | CommandError;
-
-/** Tools that answer by their command line; one that nobody scripted is not on this machine. */
-class Script {
-  readonly calls: Call[] = [];
-
-  constructor(private readonly answer: (command: string, input: string) => Answer | undefined) {}
-
-  readonly run: RunCommand = (file, args, options: CommandOptions = {}) => {
-    const command = [file, ...args].join(' ');
-    this.calls.push({ command, input: options.input });
-    const answer = this.answer(command, options.input ?? '') ?? failure(file, undefined, '', true);
-    if (answer instanceof CommandError) return Promise.reject(answer);
-    if (options.onLine === undefined) return Promise.resolve({ stdout: answer, durationMs: 1 });
-    answer.split('\n').forEach(options.onLine);
-    return Promise.resolve({ stdout: '', durationMs: 1 });
-  };
-}
-
-function failure(file: string, exitCode: number | undefined, stderr: string, notFound = false): CommandError {
-  return new CommandError(file, exitCode, stderr, 3, notFound);
-}
+import { type ScriptedAnswer, ScriptedTools, toolFailure as failure } from '../support/scripted-tools';
 
 const unlocked = (file: string, args: readonly string[]): { file: string; args: readonly string[] } => ({ file, args });
 const input = '*nat\n:KUBE-SVC-A - [0:0]\n-A KUBE-SVC-A -j KUBE-SVC-B\nCOMMIT\n';
@@ -50,12 +22,12 @@ test.each<[Family, 'nft' | 'legacy', string]>([
   ['IPv6', 'nft', 'ip6tables-nft'],
   ['IPv6', 'legacy', 'ip6tables-legacy'],
 ])('%s %s: tools by their full names', async (family, variant, name) => {
-  const script = new Script(() => '');
+  const script = new ScriptedTools(() => '');
   const driver = new IptablesDriver(family, variant, script.run, unlocked);
   driver.tables.openNfTables = () => new FakeNfTables();
   await driver.save();
   await driver.restore(input);
-  expect(await isFamilyUsable(script.run, variant, family)).toBe(true);
+  expect(await askFamily(script.run, variant, family)).toEqual({ kind: 'found', value: true });
   expect(script.calls.map(({ command }) => command)).toEqual([
     `${name}-save`,
     `${name}-restore --noflush --wait 5`,
@@ -65,7 +37,7 @@ test.each<[Family, 'nft' | 'legacy', string]>([
 });
 
 test('a write goes under the lock, a read does not', async () => {
-  const script = new Script(() => '');
+  const script = new ScriptedTools(() => '');
   const driver = new IptablesDriver('IPv4', 'nft', script.run, (file, args) => ({
     file: 'locked',
     args: [file, ...args],
@@ -95,7 +67,7 @@ describe('a write that fails says why and shows the line', () => {
     ['without a line', 'iptables-restore: out of memory', [/out of memory/]],
     ['a line that is none of ours', 'iptables-restore: line 99 failed', [/line 99 failed/]],
   ])('%s', async (_, stderr, parts) => {
-    const script = new Script(() => failure('flock', 4, stderr));
+    const script = new ScriptedTools(() => failure('flock', 4, stderr));
     const message = await messageOf(new IptablesDriver('IPv4', 'nft', script.run, unlocked).restore(input));
     // The tool that failed, not what holds its lock.
     expect(message).toMatch(/^iptables-nft-restore: exit 4 after 3 ms: /);
@@ -114,7 +86,7 @@ describe('canaries', () => {
     ['nft', 'iptables-nft-restore --noflush'],
     ['legacy', 'iptables-legacy-restore --noflush --test --wait 5'],
   ] as const)('are looked for in both tables, in one call (%s)', async (variant, command) => {
-    const script = new Script(() => '');
+    const script = new ScriptedTools(() => '');
     expect(await new IptablesDriver('IPv4', variant, script.run, unlocked).canariesStand()).toEqual(found(true));
     expect(script.calls).toEqual([
       {
@@ -132,7 +104,7 @@ describe('canaries', () => {
     ['a rule that is gone, in legacy words', failure('x', 1, 'iptables-restore: line 2 failed')],
     ['a chain that is gone', failure('x', 2, "Chain 'KUBE-PROXY-CANARY' does not exist")],
   ])('%s is a flush', async (_, error) => {
-    const script = new Script(() => error);
+    const script = new ScriptedTools(() => error);
     expect(await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canariesStand()).toEqual(absent);
   });
 
@@ -151,22 +123,26 @@ describe('canaries', () => {
     ['a tool that is gone', failure('x', undefined, '', true)],
     ['words that nobody knows', failure('x', 1, 'out of memory')],
   ])('%s says nothing of flushes', async (_, error) => {
-    const script = new Script(() => error);
+    const script = new ScriptedTools(() => error);
     const answer = await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canariesStand();
     expect(answer).toEqual(unknown(error));
   });
 });
 
 describe('whether the kernel takes a match', () => {
-  const probe = async (answer: (input: string) => Answer): Promise<{ takes: boolean; inputs: string[] }> => {
-    const script = new Script((_, text) => answer(text));
+  const probe = async (
+    answer: (input: string, call: number) => ScriptedAnswer,
+  ): Promise<{ takes: Told<true>; inputs: string[] }> => {
+    let calls = 0;
+    const script = new ScriptedTools((_, text) => answer(text, ++calls));
     const takes = await new IptablesDriver('IPv4', 'nft', script.run, unlocked).canMatch('-m bpf');
     return { takes, inputs: script.calls.map((call) => call.input ?? '') };
   };
+  const refusal = failure('x', 4, 'RULE_APPEND failed (No such file or directory): rule in chain KUBE-SEP-probe');
 
   test('is tried in a chain that goes at once', async () => {
     expect(await probe(() => '')).toEqual({
-      takes: true,
+      takes: { kind: 'found', value: true },
       inputs: [
         '*nat\n:KUBE-SEP-probe - [0:0]\n-A KUBE-SEP-probe -m bpf -j RETURN\nCOMMIT\n',
         '*nat\n:KUBE-SEP-probe - [0:0]\n-X KUBE-SEP-probe\nCOMMIT\n',
@@ -174,54 +150,34 @@ describe('whether the kernel takes a match', () => {
     });
   });
 
-  test('is not, where the tool refuses it', async () => {
-    expect((await probe(() => failure('x', 2, "Couldn't load match `bpf'"))).takes).toBe(false);
-  });
-});
-
-describe('the variant of this machine', () => {
-  const warnings = (): { log: Logger; lines: string[] } => {
-    const lines: string[] = [];
-    return { lines, log: createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(line)) };
-  };
-  const kubeProxy = '*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT';
-
-  test('neither', async () => {
-    const { log } = warnings();
-    expect(await detectVariant(new Script(() => undefined).run, 'auto', log)).toBeUndefined();
+  test.each([
+    ['a library is missing', failure('x', 2, "Couldn't load match `bpf'")],
+    ['the kernel refuses it', refusal],
+    ['in words of a version to come', failure('x', 99, 'no way')],
+  ])('it does not: %s, and goes through without it', async (_, error) => {
+    expect((await probe((text) => (text.includes('bpf') ? error : ''))).takes).toEqual({ kind: 'absent' });
   });
 
-  test('by what both hold, and the other one is warned of', async () => {
-    const { log, lines } = warnings();
-    const saves: Record<string, string> = {
-      'iptables-nft-save': kubeProxy,
-      'iptables-legacy-save': '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT',
-      'iptables --version': 'iptables v1.8.9 (nf_tables)',
-    };
-    const script = new Script((command) => saves[command] ?? '');
-    expect(await detectVariant(script.run, 'auto', log)).toBe('legacy');
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain('"otherChains":1');
+  test.each([
+    ['the xtables lock is held', failure('x', 4, 'Another app is currently holding the xtables lock')],
+    ['there is no right', failure('x', 4, 'Permission denied (you must be root)')],
+    ['every write is refused', refusal],
+    ['it is killed', failure('x', undefined, '')],
+    ['it is missing', failure('x', undefined, '', true)],
+  ])('it cannot be told: %s', async (_, error) => {
+    const { takes } = await probe(() => error);
+    expect(takes.kind).toBe('unknown');
   });
 
-  test('tools that are there and do not work do not count', async () => {
-    const { log } = warnings();
-    const script = new Script((command) =>
-      command.startsWith('iptables-nft ')
-        ? failure('iptables-nft', 4, 'Permission denied')
-        : command === 'iptables-legacy-save'
-          ? ''
-          : undefined,
+  test('it cannot be told where the tool did not come to its end with the match alone', async () => {
+    const { takes } = await probe((text) => (text.includes('bpf') ? failure('x', undefined, 'timed out') : ''));
+    expect(takes.kind).toBe('unknown');
+  });
+
+  test('a failure that passes is none', async () => {
+    const { takes } = await probe((_, call) =>
+      call === 1 ? failure('x', 71, 'Resource temporarily unavailable') : '',
     );
-    expect(await detectVariant(script.run, 'auto', log)).toBe('legacy');
-  });
-
-  test('asks the legacy tools for no table: that would load it into the kernel', async () => {
-    const { log } = warnings();
-    const script = new Script(() => '');
-    await detectVariant(script.run, 'auto', log);
-    expect(script.calls.map(({ command }) => command).filter((command) => command.includes('legacy'))).toEqual([
-      'iptables-legacy-save',
-    ]);
+    expect(takes.kind).toBe('found');
   });
 });

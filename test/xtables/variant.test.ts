@@ -1,5 +1,6 @@
 import { noRules, type SavedTables } from '../../src/xtables/parse-save';
-import { chooseVariant, parseVersion, type Variant } from '../../src/xtables/variant';
+import { absent, type Answer, found, unknown } from '../../src/model/answer';
+import { parseVersion, type Variant, type VariantTables, weighVariants } from '../../src/xtables/variant';
 
 const chains = (count: number, table: 'nat' | 'filter' = 'nat'): Partial<SavedTables> => ({
   chains: { ...noRules().chains, [table]: new Map(Array.from({ length: count }, (_, i) => [`KUBE-SVC-${i}`, ''])) },
@@ -7,8 +8,14 @@ const chains = (count: number, table: 'nat' | 'filter' = 'nat'): Partial<SavedTa
 const kubelet = { kubeletChains: 1 };
 const rules = (foreignRules: number): Partial<SavedTables> => ({ foreignRules });
 const missing = 'missing' as const;
-type Saved = Partial<SavedTables> | typeof missing;
-const saved = (of: Saved): SavedTables | undefined => (of === missing ? undefined : { ...noRules(), ...of });
+const failing = 'failing' as const;
+type Saved = Partial<VariantTables> | typeof missing | typeof failing;
+const saved = (of: Saved): Answer<VariantTables> =>
+  of === missing
+    ? absent
+    : of === failing
+      ? unknown('iptables: exit 71')
+      : found({ ...noRules(), unreadable: [], ...of });
 
 test.each<[string, Saved, Saved, Variant | undefined, Variant | undefined]>([
   ['neither works', missing, missing, 'nft', undefined],
@@ -37,7 +44,51 @@ test.each<[string, Saved, Saved, Variant | undefined, Variant | undefined]>([
   ['nothing tells: the plain command', {}, {}, 'nft', 'nft'],
   ['nothing tells, and no plain command', {}, {}, undefined, 'nft'],
 ])('%s', (_, nft, legacy, plain, variant) => {
-  expect(chooseVariant({ nft: saved(nft), legacy: saved(legacy) }, plain)).toBe(variant);
+  const choice = weighVariants({ nft: saved(nft), legacy: saved(legacy) }, plain);
+  expect(choice?.variant).toBe(variant);
+  expect(choice?.doubt).toBeUndefined();
+});
+
+const inPart = (...unreadable: string[]): Partial<VariantTables> => ({ unreadable });
+const ours = chains(5);
+
+test.each<[string, Saved, Saved, Variant | undefined, Variant, asks: number]>([
+  ['nft fails, and nothing tells of legacy', failing, {}, undefined, 'nft', 15],
+  ['nft fails, and legacy has rules of others alone', failing, rules(50), 'nft', 'nft', 15],
+  ['nft fails, and our rules are in legacy', failing, ours, 'nft', 'legacy', 5],
+  ['nft fails, and the kubelet uses legacy', failing, kubelet, 'nft', 'legacy', 0],
+  ['legacy fails, and our rules are in nft', ours, failing, 'legacy', 'nft', 5],
+  ['legacy fails, and nothing tells', {}, failing, 'legacy', 'legacy', 15],
+  ['both fail', failing, failing, 'legacy', 'legacy', 15],
+  ['both fail, and the plain command too', failing, failing, undefined, 'nft', 15],
+  [
+    'nft in part: what can be seen of ours counts',
+    { ...inPart('nat'), ...chains(1, 'filter') },
+    {},
+    'legacy',
+    'nft',
+    0,
+  ],
+  [
+    'nft in part: it may have more than can be seen',
+    { ...inPart('nat'), ...chains(1, 'filter') },
+    ours,
+    'legacy',
+    'nft',
+    0,
+  ],
+  ['nft in part, without a sign of us', inPart('raw'), ours, 'nft', 'legacy', 0],
+  ['nft in part, without any sign', inPart('filter'), {}, 'nft', 'nft', 0],
+  ['nft in part, and the kubelet uses legacy', { ...inPart('filter'), ...ours }, kubelet, 'nft', 'legacy', 0],
+])('cannot tell: %s', (_, nft, legacy, plain, variant, asks) => {
+  const choice = weighVariants({ nft: saved(nft), legacy: saved(legacy) }, plain);
+  expect(choice).toMatchObject({ variant, doubt: { worthAsking: asks } });
+  expect(choice?.doubt?.reason).not.toBe('');
+});
+
+test('the only variant that is installed needs no reading', () => {
+  expect(weighVariants({ nft: saved(failing), legacy: saved(missing) }, 'legacy')).toEqual({ variant: 'nft' });
+  expect(weighVariants({ nft: saved(missing), legacy: saved(failing) }, 'nft')).toEqual({ variant: 'legacy' });
 });
 
 test.each([

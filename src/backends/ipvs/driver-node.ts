@@ -117,7 +117,7 @@ export interface Unpreparable {
 }
 
 async function chooseConnReuse({ readSysctl }: NodeAccess, log: Logger): Promise<Sysctl[]> {
-  const release = await readSysctl('kernel/osrelease').catch(() => '');
+  const release = await readSysctl('kernel/osrelease');
   const [major = 0, minor = 0] = release.split('.', 2).map((part) => Number.parseInt(part, 10));
   const number = major * 1000 + minor;
   if (number >= 5009) return [];
@@ -138,7 +138,8 @@ async function ensure(
     const why = error instanceof SysctlError ? await explainSysctl(error) : (error as Error).message;
     const name = path.replaceAll('/', '.');
     const message = `${name} cannot be set (${why}): ${without}; ${adviceOn(error, name, value)}`;
-    if (isVital) throw new UserError(`IPVS mode: ${message}`);
+    // A failure that passes is no user's mistake: it is tried again.
+    if (isVital) throw error instanceof SysctlError ? new UserError(`IPVS mode: ${message}`) : new Error(message);
     log.warn({ sysctl: path, value }, message);
   }
 }

@@ -1,5 +1,6 @@
 /** Virtual servers of one family: over netlink, or by ipvsadm where the addon cannot load. */
 import { CommandError, type RunCommand } from '../../host/command';
+import { loadModule } from '../../host/kernel-modules';
 import { NetlinkError, NetlinkUnavailableError } from '../../host/netlink';
 import { readProcFile } from '../../host/proc-file';
 import type { Family } from '../../model/address';
@@ -48,7 +49,7 @@ export async function openServers(family: Family, run: RunCommand): Promise<Serv
   const netlink = new NetlinkServers(family);
   try {
     if (!(await netlink.connect())) {
-      const failure = await loadModule('ip_vs', run);
+      const failure = await tryLoading('ip_vs', run);
       if (!(await netlink.connect())) throw noKernel(failure);
     }
     return new ServersDriver(family, netlink, run);
@@ -64,7 +65,7 @@ export async function openServers(family: Family, run: RunCommand): Promise<Serv
 /** Throws UserError, as openServers. */
 export async function openTool(family: Family, run: RunCommand): Promise<ToolServers> {
   const transport = new ToolServers(family, run);
-  const failure = await loadModule('ip_vs', run);
+  const failure = await tryLoading('ip_vs', run);
   try {
     await transport.connect();
     return transport;
@@ -74,6 +75,8 @@ export async function openTool(family: Family, run: RunCommand): Promise<ToolSer
       throw new UserError('IPVS mode needs the netlink addon, which does not load here, or ipvsadm: install it', {
         cause: error,
       });
+    // It was killed, or never began.
+    if (error.exitCode === undefined) throw error;
     throw failure === undefined ? new UserError(error.message, { cause: error }) : noKernel(failure);
   }
 }
@@ -85,15 +88,12 @@ function noKernel(failure: string | undefined): UserError {
   );
 }
 
-/** What the failure was, or undefined. The kernel loads what it misses by itself as well, where it can. */
-async function loadModule(name: string, run: RunCommand): Promise<string | undefined> {
-  try {
-    await run('modprobe', [name]);
-    return undefined;
-  } catch (error) {
-    if (error instanceof CommandError) return error.message;
-    throw error;
-  }
+/** What modprobe failed with, or undefined. The kernel loads what it misses by itself as well, where it can. */
+async function tryLoading(name: string, run: RunCommand): Promise<string | undefined> {
+  const loaded = await loadModule(run, name);
+  // It said nothing about the module.
+  if (loaded.kind === 'unknown') throw new Error(`cannot tell whether ${name} is there: ${loaded.reason}`);
+  return loaded.kind === 'absent' ? loaded.reason : undefined;
 }
 
 export class ServersDriver {
@@ -131,6 +131,7 @@ export class ServersDriver {
       else servers.set(server, this.#print(seen, undefined));
     });
     await readProcFile(procFile, (piece) => parser.push(piece));
+    if (!parser.hasBegun) throw new Error(`${procFile} came empty`);
     parser.end();
     if (vague.size > 0) {
       const told = await this.transport.readOptions();
@@ -154,7 +155,7 @@ export class ServersDriver {
     // Of a process that was killed while it tried.
     await this.apply([{ op: 'delete-server', server }]);
     if (await this.transport.canSchedule(server, scheduler)) return true;
-    if ((await loadModule(`ip_vs_${scheduler}`, this.run)) !== undefined) return false;
+    if ((await tryLoading(`ip_vs_${scheduler}`, this.run)) !== undefined) return false;
     return this.transport.canSchedule(server, scheduler);
   }
 

@@ -134,3 +134,8 @@ function adviceOn(error: CommandError, why: string, line: string | undefined): s
     return 'the set is there with other parameters: remove it with `ipset destroy`';
   return undefined;
 }
+
+/** Whether it says what this machine lacks, which asking again would not bring. */
+export function isAboutMachine({ stderr }: CommandError): boolean {
+  return /^install the ipset package|: run `modprobe |remove it with `ipset destroy`/.test(stderr);
+}

@@ -65,6 +65,7 @@ export class ProcIpVsParser {
   /** Lines of servers: their addresses begin with a bracket, or do not. */
   readonly #wanted: RegExp;
   readonly #onServer: (server: string, seen: ProcServer) => void;
+  #hasBegun = false;
   #rest = '';
   #server = '';
   /** Of #server, without its destinations. */
@@ -76,7 +77,13 @@ export class ProcIpVsParser {
     this.#onServer = onServer;
   }
 
+  /** The kernel begins with a title, also where there is no server. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   push(piece: string): void {
+    if (piece !== '') this.#hasBegun = true;
     const text = this.#rest + piece;
     let start = 0;
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {

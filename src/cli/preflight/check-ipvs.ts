@@ -8,7 +8,7 @@ import { schedulerName } from '../../model/scheduler';
 import { UserError } from '../../model/user-error';
 import type { IptablesDriver } from '../../xtables/driver';
 import { checkInput } from './check-input';
-import { fail, type Finding, ok, warn } from './report';
+import { cannotTell, fail, type Finding, ok, warn } from './report';
 
 const probe = 'VIPWIRE-PREFLIGHT';
 
@@ -35,7 +35,7 @@ async function checkScheduler(name: ReturnType<typeof schedulerName>): Promise<F
     }
     return ok('IPVS', `ip_vs with scheduler ${name}`);
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError)) return cannotTell('IPVS', (error as Error).message, '');
     // `the kernel has no IPVS: load it on the node ...`
     const [what = '', todo = ''] = error.message.split(/: (.*)/s);
     return fail('IPVS', what, todo);
@@ -47,14 +47,17 @@ async function checkSets(tables: IptablesDriver | undefined): Promise<Finding> {
     const { stdout } = await runCommand('ipset', ['--version']);
     await runCommand('ipset', ['create', probe, 'hash:ip,port']);
     try {
-      if (tables !== undefined && !(await tables.canTake({ nat: `-m set --match-set ${probe} dst,dst -j RETURN` })))
+      const matches = await tables?.canTake({ nat: `-m set --match-set ${probe} dst,dst -j RETURN` });
+      if (matches?.kind === 'absent')
         return fail('ipset', 'iptables of this kernel cannot match sets', 'modprobe xt_set');
+      if (matches?.kind === 'unknown') return cannotTell('ipset', matches.reason, '');
     } finally {
       await runCommand('ipset', ['destroy', probe]);
     }
     return ok('ipset', stdout.trim().split('\n')[0] ?? '');
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
+    if (error.exitCode === undefined && !error.notFound) return cannotTell('ipset', error.message, '');
     const todo = error.notFound ? 'install ipset; the image has it' : 'modprobe ip_set ip_set_hash_ipport';
     return fail('ipset', error.message, todo);
   }

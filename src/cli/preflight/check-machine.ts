@@ -4,9 +4,10 @@ import { CommandError, runCommand } from '../../host/command';
 import { readBridges } from '../../host/interfaces';
 import { NetlinkUnavailableError } from '../../host/netlink';
 import { NfGeneration } from '../../host/nf-generation';
-import { capabilities, readCapabilities } from '../../host/processes';
-import { checkSysctl, readSysctl } from '../../host/sysctl';
+import { askCapabilities, capabilities } from '../../host/processes';
+import { askSysctl, checkSysctl } from '../../host/sysctl';
 import type { Family } from '../../model/address';
+import { type Answer, found, type Unknown } from '../../model/answer';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
 import { createLogger } from '../../telemetry/logger';
@@ -15,17 +16,21 @@ import type { IptablesVariant } from '../command-line';
 import { findUnwritable } from '../kernel-settings';
 import { openTables } from '../tables';
 import { nftTableName } from '../told-tables';
-import { fail, type Finding, ok, warn } from './report';
+import { cannotTell, fail, type Finding, ok, warn } from './report';
 
-/** undefined: the kernel has it not. */
-async function numberAt(sysctl: string): Promise<number | undefined> {
-  return readSysctl(sysctl).then(Number, () => undefined);
+const askTimeoutMs = 30_000;
+
+/** absent: the kernel has it not. */
+async function numberAt(sysctl: string): Promise<Answer<number>> {
+  const text = await askSysctl(sysctl);
+  return text.kind === 'found' ? found(Number(text.value)) : text;
 }
 
 export async function checkRights(): Promise<Finding> {
-  const has = await readCapabilities();
+  const has = await askCapabilities();
+  if (has.kind !== 'found') return cannotTell('capabilities', has.kind === 'unknown' ? has.reason : '', '');
   const missing = Object.entries({ NET_ADMIN: capabilities.netAdmin, NET_RAW: capabilities.netRaw })
-    .filter(([, bit]) => (has & (1n << BigInt(bit))) === 0n)
+    .filter(([, bit]) => (has.value & (1n << BigInt(bit))) === 0n)
     .map(([name]) => name);
   if (missing.length === 0) return ok('capabilities', 'NET_ADMIN, NET_RAW');
   return fail('capabilities', `not: ${missing.join(', ')}`, 'run as root, or with both capabilities');
@@ -45,11 +50,13 @@ export async function checkIptables(
   const log: Logger = {
     ...createLogger({ verbosity: 0, format: 'text' }, () => undefined),
     warn: (first: object | string, message?: string) => {
-      heard.push(warn('iptables', typeof first === 'string' ? first : (message ?? ''), ''));
+      const reason = typeof first === 'object' && 'reason' in first ? `: ${String(first.reason)}` : '';
+      heard.push(warn('iptables', `${typeof first === 'string' ? first : (message ?? '')}${reason}`, ''));
     },
   };
   try {
-    const drivers = await openTables(wanted, log, 'reading');
+    const { drivers, unread } = await openTables(wanted, log, 'reading');
+    heard.push(...[...unread].map(([family, why]) => explainUnread(family, why)));
     const [first] = drivers.values();
     if (first !== undefined && mode === 'iptables') heard.push(...(await checkMatches(first)));
     for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
@@ -86,6 +93,15 @@ async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
   }
 }
 
+/** The daemon goes on without it, and asks again. */
+function explainUnread(family: Family, { reason }: Unknown): Finding {
+  return cannotTell(
+    'iptables',
+    `whether ${family} can be served: ${reason}`,
+    'Services have no frontends there until it can',
+  );
+}
+
 const matches = [
   [
     'xt_recent',
@@ -98,19 +114,29 @@ const matches = [
 
 async function checkMatches(driver: IptablesDriver): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [module, match, without] of matches)
-    if (!(await driver.canMatch(match)))
+  for (const [module, match, without] of matches) {
+    const answer = await driver.canMatch(match);
+    if (answer.kind === 'unknown') findings.push(cannotTell('iptables', `${module}: ${answer.reason}`, ''));
+    else if (answer.kind === 'absent')
       findings.push(warn('iptables', `the kernel has no ${module}: ${without}`, `modprobe ${module}`));
+  }
   return findings;
 }
 
 export async function checkTools(): Promise<Finding> {
   const missing: string[] = [];
-  const lacks = async (tool: string): Promise<boolean> =>
-    runCommand(tool, ['--version']).then(
-      () => false,
-      (error: unknown) => error instanceof CommandError && error.notFound,
-    );
+  const unsure: string[] = [];
+  const lacks = async (tool: string): Promise<boolean> => {
+    try {
+      await runCommand(tool, ['--version'], { timeoutMs: askTimeoutMs });
+      return false;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      // One that does not know the flag is there.
+      if (error.exitCode === undefined && !error.notFound) unsure.push(error.message);
+      return error.notFound;
+    }
+  };
   if (await lacks('flock')) missing.push('flock (util-linux), by which two of us on one node write in turn');
   const generation = new NfGeneration();
   const error: unknown = await generation.readGeneration().catch((thrown: unknown) => thrown);
@@ -118,6 +144,7 @@ export async function checkTools(): Promise<Finding> {
   if (error instanceof NetlinkUnavailableError)
     for (const tool of ['ip', 'conntrack'])
       if (await lacks(tool)) missing.push(`${tool}, in whose place the netlink addon does not load`);
+  if (unsure.length > 0) return cannotTell('tools', unsure.join('; '), '');
   if (missing.length === 0) return ok('tools', 'all that are called');
   return warn('tools', `not: ${missing.join('; ')}`, 'install them; the image has them');
 }
@@ -135,7 +162,9 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
     if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
     // There vipwire sees to it, as kube-proxy does.
     if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
-    if ((await numberAt(path)) === 0)
+    const isOn = await numberAt(path);
+    if (isOn.kind === 'unknown') findings.push(cannotTell('forwarding', `${family}: ${isOn.reason}`, ''));
+    else if (isOn.kind === 'found' && isOn.value === 0)
       findings.push(
         warn(
           'forwarding',
@@ -154,22 +183,35 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
           'run --init-only in a privileged init container first',
         ),
   );
-  const bridges = (await readBridges()).filter((name) => name !== 'docker0');
-  if (bridges.length > 0 && (await numberAt('net/bridge/bridge-nf-call-iptables')) !== 1)
-    findings.push(
-      warn(
-        'bridges',
-        `what pods send each other through ${bridges.join(', ')} passes by iptables`,
-        'where the CNI has its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
-      ),
-    );
-  return [...findings, ...(await checkConntrack())];
+  return [...findings, ...(await checkBridges()), ...(await checkConntrack())];
+}
+
+async function checkBridges(): Promise<Finding[]> {
+  let bridges: string[];
+  try {
+    bridges = (await readBridges()).filter((name) => name !== 'docker0');
+  } catch (error) {
+    return [cannotTell('bridges', (error as Error).message, '')];
+  }
+  if (bridges.length === 0) return [];
+  const calls = await numberAt('net/bridge/bridge-nf-call-iptables');
+  if (calls.kind === 'unknown') return [cannotTell('bridges', calls.reason, '')];
+  if (calls.kind === 'found' && calls.value === 1) return [];
+  return [
+    warn(
+      'bridges',
+      `what pods send each other through ${bridges.join(', ')} passes by iptables`,
+      'where the CNI has its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
+    ),
+  ];
 }
 
 async function checkConntrack(): Promise<Finding[]> {
   const count = await numberAt('net/netfilter/nf_conntrack_count');
   const max = await numberAt('net/netfilter/nf_conntrack_max');
-  if (count === undefined || max === undefined)
+  const [why] = [count, max].flatMap((it) => (it.kind === 'unknown' ? it.reason : []));
+  if (why !== undefined) return [cannotTell('connection tracker', why, '')];
+  if (count.kind !== 'found' || max.kind !== 'found')
     return [
       warn(
         'connection tracker',
@@ -177,8 +219,8 @@ async function checkConntrack(): Promise<Finding[]> {
         'the first rule loads it; else modprobe nf_conntrack',
       ),
     ];
-  const what = `${count} of ${max} connections`;
-  if (count < 0.8 * max) return [ok('connection tracker', what)];
+  const what = `${count.value} of ${max.value} connections`;
+  if (count.value < 0.8 * max.value) return [ok('connection tracker', what)];
   return [
     warn(
       'connection tracker',

@@ -6,12 +6,12 @@ import { readTextFile } from '../../host/files';
 import { hostName } from '../../host/host-name';
 import { readProcesses } from '../../host/processes';
 import { readOpenSockets } from '../../host/sockets';
-import { readSysctl } from '../../host/sysctl';
+import { askSysctl } from '../../host/sysctl';
 import type { Service } from '../../model/cluster';
 import { ClusterStore } from '../../model/cluster-store';
 import { UserError } from '../../model/user-error';
 import { createLogger } from '../../telemetry/logger';
-import { raiseAffinityLimit, readAffinityLimit } from '../affinity-limit';
+import { askAffinityLimit, raiseAffinityLimit } from '../affinity-limit';
 import type { PreflightInvocation } from '../command-line';
 import { listOnce, openApiClient, openKubernetes } from '../source';
 import { checkApi } from './check-api';
@@ -19,15 +19,15 @@ import { checkIpvs } from './check-ipvs';
 import { checkIptables, checkRights, checkSettings, checkTools } from './check-machine';
 import { checkPorts, parsePortRanges } from './check-ports';
 import { checkProcesses } from './check-processes';
-import { fail, type Finding, hasFailed, ok, printJson, printTable, warn } from './report';
+import { cannotTell, fail, type Finding, hasFailed, hasUnknown, ok, printJson, printTable, warn } from './report';
 
-/** 1 where something failed. */
+/** 1 where something failed or could not be told. */
 export async function preflight({ flags, iptablesVariant, output }: PreflightInvocation): Promise<number> {
   const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
   const { mode } = configuration;
   const findings: Finding[] = [
-    ok('kernel', await readSysctl('kernel/osrelease').catch(() => 'unknown')),
+    await checkKernel(),
     ...warnings.map((warning) => warn('configuration', warning, '')),
     await checkRights(),
   ];
@@ -35,14 +35,22 @@ export async function preflight({ flags, iptablesVariant, output }: PreflightInv
   findings.push(...ofTables, await checkTools());
   if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers)));
   findings.push(...(await checkSettings(configuration, drivers.keys())));
-  const others = checkProcesses(await readProcesses());
+  const { processes, unread } = await readProcesses();
+  const others = checkProcesses(processes);
+  if (unread !== undefined) findings.push(cannotTell('other proxies', unread.reason, ''));
   findings.push(...others, ...(await checkCluster(configuration, nodeName, others)));
   process.stdout.write(
     output === 'json'
       ? printJson(mode, nodeName, findings)
       : printTable(`vipwire preflight: mode ${mode}, node ${nodeName}`, findings),
   );
-  return hasFailed(findings) ? 1 : 0;
+  return hasFailed(findings) || hasUnknown(findings) ? 1 : 0;
+}
+
+async function checkKernel(): Promise<Finding> {
+  const release = await askSysctl('kernel/osrelease');
+  if (release.kind === 'found') return ok('kernel', release.value);
+  return cannotTell('kernel', release.kind === 'absent' ? 'there is no kernel/osrelease' : release.reason, '');
 }
 
 async function checkCluster(
@@ -62,19 +70,22 @@ async function checkCluster(
     return [...findings, fail('API server', error.message, '')];
   }
   const services = [...store.services.values()];
-  const [ephemeral = '', reserved = ''] = await Promise.all(
-    ['ip_local_port_range', 'ip_local_reserved_ports'].map((name) => readSysctl(`net/ipv4/${name}`).catch(() => '')),
+  const [ephemeral, reserved] = await Promise.all(
+    (['ip_local_port_range', 'ip_local_reserved_ports'] as const).map((name) => askSysctl(`net/ipv4/${name}`)),
   );
+  const { sockets, unread } = await readOpenSockets();
+  const unknowns = [ephemeral, reserved, unread].flatMap((it) => (it?.kind === 'unknown' ? it.reason : []));
   return [
     ...findings,
     checkNode(store, nodeName),
     ...checkPorts({
       services,
-      sockets: await readOpenSockets(),
-      ephemeral: parsePortRanges(ephemeral),
-      reserved: parsePortRanges(reserved),
+      sockets,
+      ephemeral: parsePortRanges(ephemeral?.kind === 'found' ? ephemeral.value : ''),
+      reserved: parsePortRanges(reserved?.kind === 'found' ? reserved.value : ''),
       isProxied: others.some(({ level }) => level !== 'ok'),
     }),
+    ...unknowns.map((reason) => cannotTell('NodePorts', reason, '')),
     ...(await checkAffinity(configuration, services)),
   ];
 }
@@ -89,7 +100,9 @@ function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
 async function checkAffinity({ mode }: ProxyConfiguration, services: readonly Service[]): Promise<Finding[]> {
   const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
   if (mode !== 'iptables' || count === 0) return [];
-  const { clients, isLow } = await readAffinityLimit();
+  const limit = await askAffinityLimit();
+  if (limit.kind !== 'found') return [cannotTell('session affinity', limit.kind === 'unknown' ? limit.reason : '', '')];
+  const { clients, isLow } = limit.value;
   const what = `${count} Services; ${clients} clients an endpoint are remembered`;
   if (!isLow) return [ok('session affinity', what)];
   return [

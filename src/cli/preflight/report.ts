@@ -1,7 +1,8 @@
 /** What preflight found: a row a check. */
 import { alignColumns } from '../columns';
 
-export type Level = 'ok' | 'warn' | 'fail';
+/** unknown: it could not be told, which is not ok. */
+export type Level = 'ok' | 'warn' | 'fail' | 'unknown';
 
 export interface Finding {
   readonly check: string;
@@ -24,6 +25,11 @@ export function fail(check: string, what: string, todo: string): Finding {
   return { check, level: 'fail', what, todo };
 }
 
+/** @param reason in the words of whoever was asked. */
+export function cannotTell(check: string, reason: string, todo: string): Finding {
+  return { check, level: 'unknown', what: `cannot tell: ${reason}`, todo };
+}
+
 /** Some of a long list: `a, b, c and 4 more`. */
 export function some(items: readonly string[], most = 3): string {
   const more = items.length - most;
@@ -38,13 +44,19 @@ export function hasFailed(findings: readonly Finding[]): boolean {
   return countOf(findings, 'fail') > 0;
 }
 
+/** Something that counts could not be told. */
+export function hasUnknown(findings: readonly Finding[]): boolean {
+  return countOf(findings, 'unknown') > 0;
+}
+
 /** What to do stands below what it is for. */
 export function printTable(title: string, findings: readonly Finding[]): string {
   const rows = findings.flatMap(({ check, level, what, todo }) => [
     [check, level, what],
     ...(todo === '' ? [] : [['', '', `-> ${todo}`]]),
   ]);
-  const counts = (['ok', 'warn', 'fail'] as const).map((level) => `${countOf(findings, level)} ${level}`).join(', ');
+  const levels = ['ok', 'warn', 'fail', ...(hasUnknown(findings) ? (['unknown'] as const) : [])] as const;
+  const counts = levels.map((level) => `${countOf(findings, level)} ${level}`).join(', ');
   return `${title}\n\n${alignColumns([['CHECK', 'RESULT', 'FOUND'], ...rows])}\n${counts}\n`;
 }
 
