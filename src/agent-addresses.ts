@@ -18,13 +18,13 @@ const failedPauseMs = 1000;
 /** Between two reads that a monitor asks for: many addresses may come at once. */
 const settleMs = 50;
 
-export const addressQuestion = "which addresses this machine's interfaces have";
+const addressQuestion = 'which addresses this machine has';
 
 export interface HostAddressesOptions {
   /** Canonical. Throws where it cannot be told. */
   readonly read: () => Promise<readonly string[]>;
   readonly clock: Clock;
-  readonly questions: OpenQuestions | undefined;
+  readonly questions: OpenQuestions;
   readonly monitor?: (onChange: () => void) => Pick<AddressMonitor, 'start' | 'close' | 'isWatching'>;
   readonly onChange: () => void;
 }
@@ -93,10 +93,10 @@ export class HostAddresses {
       addresses = await read();
     } catch (error) {
       this.pauseMs = failedPauseMs;
-      questions?.unanswered(addressQuestion, unknown(error));
+      questions.unanswered(addressQuestion, unknown(error));
       return;
     }
-    questions?.answered(addressQuestion);
+    questions.answered(addressQuestion);
     this.took = [...this.took, performance.now() - startedMs].slice(-judgedReads);
     this.pauseMs = this.planPause(Math.min(...this.took));
     const hasChanged = this.known === undefined || !sameValue(addresses, this.known);

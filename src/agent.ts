@@ -1,5 +1,5 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
-import { addressQuestion, HostAddresses } from './agent-addresses';
+import { HostAddresses } from './agent-addresses';
 import { AgentNode, ipvsDevice, nodeWaits, readHostAddresses } from './agent-node';
 import type { AgentTelemetry } from './agent-telemetry';
 import type { ProxyConfiguration } from './config/configuration';
@@ -15,7 +15,7 @@ import type { Plan } from './planner/plan';
 import type { ScheduleSettings } from './reconciler/schedule';
 import type { ClusterSink, Source } from './sources/source';
 import type { Logger } from './telemetry/log';
-import type { OpenQuestions } from './telemetry/open-questions';
+import { OpenQuestions } from './telemetry/open-questions';
 
 export interface AgentOptions {
   readonly configuration: ProxyConfiguration;
@@ -28,6 +28,7 @@ export interface AgentOptions {
   readonly conntrack?: Conntrack;
   /** Dry run: what would be written. */
   readonly showBatch?: (family: Family, text: string) => void;
+  /** Default: of its own, which are logged alone. */
   readonly questions?: OpenQuestions;
   /** Default: this machine's, canonical. */
   readonly readHostAddresses?: () => Promise<readonly string[]>;
@@ -57,6 +58,7 @@ export class Agent implements ClusterSink {
   private readonly stopping = new AbortController();
   private readonly node: AgentNode;
   private readonly addresses: HostAddresses;
+  private readonly questions: OpenQuestions;
   /** Only where the source tells of all Nodes. */
   private readonly book: NodeAddressBook | undefined;
   /** The first round has waited long enough for it. */
@@ -74,9 +76,10 @@ export class Agent implements ClusterSink {
     const { configuration, nodeName } = options;
     this.configuration = configuration;
     this.store = new ClusterStore(options.clock.epochMs());
+    this.questions = options.questions ?? new OpenQuestions(options.log);
     this.addresses = new HostAddresses({
       clock: options.clock,
-      questions: options.questions,
+      questions: this.questions,
       onChange: () => this.addressesChanged(),
       ...(options.readHostAddresses === undefined
         ? {
@@ -128,7 +131,7 @@ export class Agent implements ClusterSink {
       ...(this.loops === undefined ? ['the tools of this machine have not answered yet'] : []),
       ...(this.lacksNodes() ? ['it is not known yet which addresses Nodes have'] : []),
       ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
-      ...(this.addresses.isKnown ? [] : [`this machine does not tell ${addressQuestion} yet`]),
+      ...(this.addresses.isKnown ? [] : ['the addresses of this machine cannot be read']),
       ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
     ];
   }
@@ -246,6 +249,7 @@ export class Agent implements ClusterSink {
       clock,
       log,
       telemetry,
+      questions: this.questions,
       conntrack,
       showBatch,
       onWarning: (warning) => this.warn(warning),

@@ -12,6 +12,7 @@ import type { ScheduleSettings } from './reconciler/schedule';
 import { StaleFlowCleaner } from './reconciler/stale-flow-cleaner';
 import type { SyncReport } from './reconciler/sync-report';
 import type { Logger } from './telemetry/log';
+import type { OpenQuestions } from './telemetry/open-questions';
 import type { DriftWatch } from './xtables/drift';
 
 /** Families of which something cannot be told just now, and is asked again. */
@@ -46,6 +47,7 @@ export interface MachineLoopsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly telemetry: AgentTelemetry;
+  readonly questions: OpenQuestions;
   readonly conntrack: Conntrack | undefined;
   readonly showBatch: ((family: Family, text: string) => void) | undefined;
   readonly onWarning: (warning: ClusterWarning) => void;
@@ -223,7 +225,7 @@ export class MachineLoops {
   }
 
   private makeLoop(family: Family, backend: Backend<unknown>): FamilyLoop {
-    const { clock, telemetry, conntrack, log, showBatch, state, settings, hostAddresses } = this.options;
+    const { clock, telemetry, conntrack, log, questions, showBatch, state, settings, hostAddresses } = this.options;
     const flows =
       conntrack === undefined
         ? undefined
@@ -231,7 +233,9 @@ export class MachineLoops {
             family,
             conntrack,
             nodeAddresses: () => new Set(hostAddresses()),
+            clock,
             log,
+            questions,
             onCleaned: (of, count, ms) => telemetry.flowsDeleted(of, count, ms),
           });
     const reconciler = new Reconciler({

@@ -5,6 +5,7 @@ import { IptablesBackend } from '../src/backends/iptables/backend';
 import { completeConfiguration } from '../src/config/complete';
 import type { ProxyConfiguration } from '../src/config/configuration';
 import type { Machine } from '../src/machine-loops';
+import type { Family } from '../src/model/address';
 import type { EndpointSlice, Node, Service } from '../src/model/cluster';
 import { ProxyHealth } from '../src/servers/proxy-health';
 import type { ClusterSink, Source } from '../src/sources/source';
@@ -47,6 +48,8 @@ class FakeNode {
   readonly health = new ProxyHealth(60_000);
   readonly lines: string[] = [];
   addresses: readonly string[] = ['127.0.0.1', '192.168.88.10'];
+  /** Why the addresses cannot be read. */
+  addressFault: string | undefined;
   readonly agent: Agent;
   generation = 1;
 
@@ -67,7 +70,10 @@ class FakeNode {
       clock: this.clock,
       log,
       telemetry,
-      readHostAddresses: () => Promise.resolve(this.addresses),
+      readHostAddresses: () =>
+        this.addressFault === undefined
+          ? Promise.resolve(this.addresses)
+          : Promise.reject(new Error(this.addressFault)),
     });
   }
 
@@ -277,6 +283,37 @@ describe("the node's addresses", () => {
     await node.clock.advance(2000);
     expect(dispatch(node)).toContain('--dst-type LOCAL');
     expect(node.said('the Node has no address')).toHaveLength(1);
+  });
+
+  const ofNet = { nodePortAddresses: ['192.168.88.0/24'] } as const;
+
+  test('that cannot be read at the start are waited for, said once, and asked again', async () => {
+    const node = fakeNode(ofNet);
+    node.addressFault = 'netlink request 0x16: EINTR';
+    await node.running(nodePort, web[1]);
+    await node.clock.advance(60_000);
+    expect(node.writes).toBe(0);
+    expect(node.agent.waitingFor()).toEqual(['the addresses of this machine cannot be read']);
+    expect(node.said('cannot tell which addresses this machine has')).toHaveLength(1);
+    node.addressFault = undefined;
+    await node.clock.advance(2000);
+    expect(dispatch(node)).toMatch(/-d 192\.168\.88\.10\/32/);
+    expect(node.agent.waitingFor()).toEqual([]);
+  });
+
+  test('that cannot be read later on stay what they were', async () => {
+    const node = await fakeNode(ofNet).running(nodePort, web[1]);
+    const before = node.tables.IPv4.print();
+    const { writes } = node;
+    node.addressFault = 'spawn ip EAGAIN';
+    await node.clock.advance(120_000);
+    expect(node.tables.IPv4.print()).toBe(before);
+    expect(node.writes).toBe(writes);
+    expect(node.said('cannot tell which addresses this machine has')).toHaveLength(1);
+    node.addressFault = undefined;
+    node.addresses = ['192.168.88.11'];
+    await node.clock.advance(30_000);
+    expect(dispatch(node)).toMatch(/-d 192\.168\.88\.11\/32/);
   });
 
   test('nothing waits for them without primary', async () => {
@@ -508,5 +545,76 @@ describe('another configuration while it runs', () => {
     const found = node.agent.refusal(configurationOf(part));
     if (refusal === undefined) expect(found).toBeUndefined();
     else expect(found).toMatch(refusal);
+  });
+});
+
+describe('a family that comes later', () => {
+  const dual = makeService({ name: 'dual', clusterIPs: { IPv4: '10.96.0.20', IPv6: 'fd96::20' } });
+
+  /** IPv6 does not answer so many times. */
+  class LateNode extends FakeNode {
+    asked = 0;
+    readonly unserved = new Map<Family, string>([['IPv6', 'ip6tables: out of order']]);
+    afterwards = 0;
+
+    constructor(private failures: number) {
+      super();
+      nodes.push(this);
+    }
+
+    override machine(): Machine {
+      const { backends, ...whole } = super.machine();
+      const [, six] = [...backends];
+      const { unserved } = this;
+      const askAgain = (): Promise<typeof backends> => {
+        this.asked++;
+        if (this.failures-- > 0 || six === undefined) return Promise.resolve(new Map());
+        unserved.delete('IPv6');
+        return Promise.resolve(new Map([six]));
+      };
+      const late = {
+        unserved,
+        askAgain,
+        get isSettled() {
+          return unserved.size === 0;
+        },
+      };
+      const afterwards = (): Promise<void> => {
+        this.afterwards++;
+        return Promise.resolve();
+      };
+      return { ...whole, backends: new Map([...backends].slice(0, 1)), late, afterwards };
+    }
+  }
+
+  test('is served then, beside the other one, and told until then where a Service needs it', async () => {
+    const node = await new LateNode(3).running(dual, ...web);
+    expect(node.tables.IPv4.print()).toContain('10.96.0.20');
+    expect(node.tables.IPv6.inputs).toEqual([]);
+    expect(node.agent.unserved()).toEqual(['IPv6 is not served: ip6tables: out of order']);
+    // What IPVS mode left in IPv6 is in use.
+    expect(node.afterwards).toBe(0);
+    const { length } = node.tables.IPv4.inputs;
+    await node.clock.advance(30_000);
+    expect(node.asked).toBe(4);
+    expect(node.tables.IPv6.print()).toContain('fd96::20');
+    expect(node.tables.IPv4.inputs).toHaveLength(length);
+    expect(node.agent.unserved()).toEqual([]);
+    expect(node.afterwards).toBe(1);
+    expect(node.agent.plans.map(({ family }) => family).sort()).toEqual(['IPv4', 'IPv6']);
+  });
+
+  test('is no reason not to be ready where nobody needs it', async () => {
+    const node = await new LateNode(1000).running(...web);
+    expect(node.agent.unserved()).toEqual([]);
+    node.set(dual);
+    expect(node.agent.unserved()).toHaveLength(1);
+    node.source.sink?.apply([{ op: 'delete', kind: 'Service', namespace: dual.namespace, name: dual.name }]);
+    expect(node.agent.unserved()).toEqual([]);
+    node.set(makeNode({ addresses: ['fd88::10'] }));
+    expect(node.agent.unserved()).toHaveLength(1);
+    // Some six times a minute.
+    await node.clock.advance(600_000);
+    expect(node.asked).toBeLessThan(80);
   });
 });

@@ -4,6 +4,8 @@ import type { FlowFilter, UdpFlow } from '../model/flow';
 import { CommandError, type RunCommand } from './command';
 import { ConntrackUnavailableError } from './conntrack-unavailable';
 
+const timeoutMs = 60_000;
+
 /**
  * A line of `conntrack -L`: the original direction's fields, then the reply's.
  * `udp 17 29 src=10.0.0.5 dst=10.96.0.10 sport=40001 dport=53 src=10.1.0.2 dst=10.0.0.5 sport=5353 dport=40001 [ASSURED] use=1`
@@ -42,14 +44,15 @@ export async function deleteFlowsByTool(run: RunCommand, family: Family, filter:
     const key = match.join(' ');
     stale.set(key, { match, flows: (stale.get(key)?.flows ?? 0) + 1 });
   };
-  await run('conntrack', ['-L', ...udp], { onLine: judge }).catch((error: unknown) => {
-    if (error instanceof CommandError) throw new ConntrackUnavailableError(error.message, { cause: error });
+  await run('conntrack', ['-L', ...udp], { onLine: judge, timeoutMs }).catch((error: unknown) => {
+    if (error instanceof CommandError && error.notFound)
+      throw new ConntrackUnavailableError(error.message, { cause: error });
     throw error;
   });
   let deleted = 0;
   for (const { match, flows } of stale.values()) {
     try {
-      await run('conntrack', ['-D', ...udp, ...match]);
+      await run('conntrack', ['-D', ...udp, ...match], { timeoutMs });
       deleted += flows;
     } catch (error) {
       // Also its exit code where no flow was left to delete.

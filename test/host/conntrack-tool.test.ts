@@ -61,7 +61,13 @@ test('a flow that went by itself is no error, a refusal is', async () => {
   await expect(deleteFlowsByTool(refused, 'IPv4', filter)).rejects.toThrow('not permitted');
 });
 
-test('a tool that is missing or cannot list is one error', async () => {
-  const missing: RunCommand = () => Promise.reject(new CommandError('conntrack', undefined, '', 1, true));
-  await expect(deleteFlowsByTool(missing, 'IPv4', filter)).rejects.toBeInstanceOf(ConntrackUnavailableError);
+test('a tool that is missing is told from one that does not answer', async () => {
+  const failing = (exitCode: number | undefined, notFound: boolean): RunCommand => {
+    return () => Promise.reject(new CommandError('conntrack', exitCode, '', 1, notFound));
+  };
+  await expect(deleteFlowsByTool(failing(undefined, true), 'IPv4', filter)).rejects.toBeInstanceOf(
+    ConntrackUnavailableError,
+  );
+  for (const exitCode of [undefined, 1, 71])
+    await expect(deleteFlowsByTool(failing(exitCode, false), 'IPv4', filter)).rejects.toBeInstanceOf(CommandError);
 });
