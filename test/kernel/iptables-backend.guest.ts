@@ -69,8 +69,8 @@ async function main(): Promise<unknown> {
   await without.apply(without.diff() ?? []);
   await compareAfresh({}, poor);
   const canMatch = [
-    await driver.canMatch('-m recent --update --name KUBE-SEP-probe'),
-    await driver.canMatch('-m nonsense'),
+    (await driver.canMatch('-m recent --update --name KUBE-SEP-probe')).kind,
+    (await driver.canMatch('-m nonsense')).kind,
   ];
 
   const iptables = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`;

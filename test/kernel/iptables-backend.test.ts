@@ -10,7 +10,7 @@ describeAsRoot('the iptables backend, in a network namespace', () => {
         expect(told).toEqual({
           steps: 1,
           again: ['', '', '', '', ''],
-          canMatch: [true, false],
+          canMatch: ['found', 'absent'],
           canaries: [true, false],
           left: ['-A POSTROUTING -j RETURN'],
         });

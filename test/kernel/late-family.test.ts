@@ -16,8 +16,8 @@ const six: readonly ClusterObject[] = [
 class LateCluster extends BusyCluster {
   readonly tools: FaultyTools;
 
-  constructor(variant: 'nft' | 'legacy') {
-    super({ variant, clients: [throughVIP], env: () => this.tools.env });
+  constructor(variant: 'nft' | 'legacy', proxyVariant: 'nft' | 'legacy' | 'auto' = variant) {
+    super({ variant, proxyVariant, clients: [throughVIP], env: () => this.tools.env });
     const named = ['iptables', 'ip6tables'].map((name) => `${name}-${variant}`);
     this.tools = new FaultyTools(this.lab.directory, [...named, `ip6tables-${variant}-restore`]);
   }
@@ -85,6 +85,34 @@ describeAsRoot('a family that cannot be asked at the start', () => {
     },
     120_000,
   );
+
+  test('a rule of nft in ip6 nat and in ip filter: both families are served, also after a restart', async () => {
+    const cluster = new LateCluster('nft', 'auto');
+    const native = async (...words: readonly string[]): Promise<unknown> => cluster.lab.run('node', 'nft', words);
+    try {
+      await cluster.setUp([...busyObjects, ...six]);
+      await native('add', 'table', 'ip6', 'nat');
+      await native('add', 'chain', 'ip6', 'nat', 'POSTROUTING', '{ type nat hook postrouting priority 100; }');
+      await native('add', 'rule', 'ip6', 'nat', 'POSTROUTING', 'ct', 'state', 'established', 'accept');
+      for (let start = 0; start < 2; start++) {
+        cluster.proxy.start();
+        await cluster.until('served', async () => (await cluster.answers('10.96.0.10')) && cluster.answers(vip6));
+        await cluster.until('ready', async () => (await cluster.readyz()).ready);
+        await cluster.proxy.stop();
+        // The next start finds rules of its own that it cannot read in full.
+        if (start === 0) {
+          await native('add', 'rule', 'ip', 'filter', 'INPUT', 'ct', 'state', 'established', 'accept');
+          await native('add', 'rule', 'ip', 'nat', 'POSTROUTING', 'ct', 'state', 'established', 'accept');
+        }
+      }
+      expect(cluster.said('"using iptables" variant="nft"')).toHaveLength(2);
+      expect(cluster.said('cannot tell whether IPv')).toEqual([]);
+      const { stdout } = await cluster.lab.run('node', 'iptables-legacy-save', []);
+      expect(stdout).not.toContain('KUBE-');
+    } finally {
+      await cluster.stop();
+    }
+  }, 120_000);
 
   test('nobody needs IPv6: a warning and the status say it, and the node is ready', async () => {
     const cluster = new LateCluster('nft');
