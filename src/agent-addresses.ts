@@ -18,7 +18,7 @@ const failedPauseMs = 1000;
 /** Between two reads that a monitor asks for: many addresses may come at once. */
 const settleMs = 50;
 
-const addressQuestion = 'which addresses this machine has';
+export const addressQuestion = 'which addresses this machine has';
 
 export interface HostAddressesOptions {
   /** Canonical. Throws where it cannot be told. */

@@ -11,7 +11,7 @@ import type { Logger } from '../telemetry/log';
 import type { TracedMode } from '../trace/kernel';
 import { systemClock } from '../host/clock';
 import { OpenQuestions } from '../telemetry/open-questions';
-import { detectVariant } from '../xtables/detect-variant';
+import { detectVariant } from '../xtables/driver-variant';
 import { readSaveText } from '../xtables/driver';
 import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant, KernelFiles } from './command-line';

@@ -8,7 +8,7 @@ import { type Answer, found, type Unknown, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { OpenQuestions } from '../telemetry/open-questions';
-import { askFamily, detectVariant, isOfRights, type Patience } from '../xtables/detect-variant';
+import { askFamily, detectVariant, isOfRights, type Patience } from '../xtables/driver-variant';
 import { IptablesDriver, type WithLock } from '../xtables/driver';
 import { toolName } from '../xtables/tool-names';
 import type { Variant } from '../xtables/variant';

@@ -7,7 +7,6 @@ import { join } from 'node:path';
  * with exit code 0, `words` of another version, `crashes` by a signal.
  */
 export type Fault = 'fails' | 'hangs' | 'nothing' | 'half' | 'words' | 'crashes';
-export const faults: readonly Fault[] = ['fails', 'hangs', 'nothing', 'half', 'words', 'crashes'];
 
 const real = '"$real" "$@"';
 const scripts: Readonly<Record<Fault, string>> = {

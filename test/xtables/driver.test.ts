@@ -1,6 +1,6 @@
 import type { Family } from '../../src/model/address';
 import { absent, type Answer as Told, found, unknown } from '../../src/model/answer';
-import { askFamily } from '../../src/xtables/detect-variant';
+import { askFamily } from '../../src/xtables/driver-variant';
 import { IptablesDriver } from '../../src/xtables/driver';
 import { canaryRule } from '../../src/xtables/known-chains';
 import { FakeNfTables } from '../support/fake-nf-tables';

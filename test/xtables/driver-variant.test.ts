@@ -1,6 +1,6 @@
 import { OpenQuestions } from '../../src/telemetry/open-questions';
 import { createLogger } from '../../src/telemetry/logger';
-import { askFamily, detectVariant } from '../../src/xtables/detect-variant';
+import { askFamily, detectVariant } from '../../src/xtables/driver-variant';
 import type { Variant } from '../../src/xtables/variant';
 import { type ScriptedAnswer, ScriptedTools, toolFailure as failure } from '../support/scripted-tools';
 
