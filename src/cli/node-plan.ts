@@ -1,6 +1,7 @@
 /** The Plan of a node, once: from files or from an API server. */
 import { nodeConfigOf } from '../agent-node';
 import type { ProxyConfiguration } from '../config/configuration';
+import { lineProblem } from '../config/texts';
 import { readStandardInput } from '../host/files';
 import type { Family } from '../model/address';
 import type { ClusterState, Node } from '../model/cluster';
@@ -8,6 +9,7 @@ import { ClusterStore } from '../model/cluster-store';
 import { planNodeSettings } from '../planner/node-settings';
 import type { Plan } from '../planner/plan';
 import { planCluster } from '../planner/plan-cluster';
+import { UserError } from '../model/user-error';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
@@ -79,6 +81,8 @@ function planFrom(
   configuration: ProxyConfiguration,
   log: Logger,
 ): NodePlans {
+  const what = lineProblem(request.node);
+  if (what !== undefined) throw new UserError(`--node: ${what}`);
   const wanted = (request.node.trim() || request.nodeOf?.(store) || '').toLowerCase();
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;

@@ -4,6 +4,7 @@ import type { BindAddress } from './configuration';
 import { formatDuration } from './duration';
 import { fields } from './fields';
 import type { FieldPath, Settings } from './fields';
+import { onOneLine } from './texts';
 import { decimal, integer } from './value-kinds';
 
 /** What a user has to mend. */
@@ -28,7 +29,7 @@ export class Checks {
   ) {}
 
   problem(path: FieldPath, what: string): void {
-    this.problems.push({ path, what });
+    this.problems.push({ path, what: onOneLine(what) });
   }
 
   value<P extends FieldPath>(path: P): NonNullable<Settings[P]> {

@@ -9,10 +9,10 @@ import type {
   ProxyConfiguration,
   ProxyMode,
 } from './configuration';
-import type { FieldPath, Settings } from './fields';
+import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { formatDuration } from './duration';
 import { suggest } from '../model/nearest-name';
-import { splitList } from './value-kinds';
+import { interfaceProblem, lineProblem, textsIn } from './texts';
 
 const defaultHealthzPort = 10256;
 const defaultMetricsPort = 10249;
@@ -41,7 +41,9 @@ function completeMode(checks: Checks): ProxyMode {
 
 /** One CIDR, or one of each family. */
 function completeClusterCidrs(checks: Checks): readonly string[] {
-  const texts = splitList(checks.value('clusterCIDR'));
+  const given = checks.value('clusterCIDR');
+  // Blanks are not cut off: kube-proxy refuses them, and would fail on the way back.
+  const texts = given === '' ? [] : given.split(',');
   const cidrs = texts.flatMap((text) => parseCidr(text) ?? []);
   if (cidrs.length < texts.length) {
     const bad = texts.filter((text) => parseCidr(text) === undefined);
@@ -74,6 +76,11 @@ function completeDetectLocal(
   }
   if (mode === 'InterfaceNamePrefix' && interfaceNamePrefix === '') {
     checks.problem('detectLocal.interfaceNamePrefix', `is needed with detectLocalMode ${mode}`);
+  }
+  // Whatever the mode is: a rule is made of them as soon as it changes.
+  for (const path of ['detectLocal.bridgeInterface', 'detectLocal.interfaceNamePrefix'] as const) {
+    const what = interfaceProblem(checks.value(path), path === 'detectLocal.interfaceNamePrefix');
+    if (what !== undefined) checks.problem(path, what);
   }
   if (!isDetectLocalMode(mode)) {
     const hint = suggest(mode, detectLocalModes) || `: use ${detectLocalModes.join(', ')}`;
@@ -199,6 +206,11 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
 function checkOthers(checks: Checks): void {
   const name = checks.value('hostnameOverride');
   if (name !== '' && name.trim() === '') checks.problem('hostnameOverride', 'a name has more than blanks');
+  for (const path of fieldPaths.filter((each) => fieldAt(each).idle === ''))
+    for (const text of textsIn(checks.settings[path])) {
+      const what = lineProblem(text);
+      if (what !== undefined && !checks.problems.some((each) => each.path === path)) checks.problem(path, what);
+    }
   checks.positive('configSyncPeriod');
   checks.notNegative('clientConnection.burst');
 }

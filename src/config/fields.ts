@@ -3,7 +3,18 @@
  * the one table behind the file's decoder, the flags that are bound to fields, help texts, and what is said of fields that
  * have no effect here.
  */
-import { bool, decimal, duration, integer, list, logPeriod, quantity, switches, text, vmodule } from './value-kinds';
+import {
+  bool,
+  cidrList,
+  decimal,
+  duration,
+  integer,
+  logPeriod,
+  quantity,
+  switches,
+  text,
+  vmodule,
+} from './value-kinds';
 import type { ValueKind } from './value-kinds';
 
 export interface Field<T> {
@@ -86,7 +97,7 @@ export const fields = {
     '',
     'Of Services that choose none (default rr); sh and mh take flags: mh,mh-fallback,mh-port',
   ),
-  'ipvs.excludeCIDRs': acts(list, [], 'Virtual servers on these addresses are left alone'),
+  'ipvs.excludeCIDRs': acts(cidrList, [], 'Virtual servers on these addresses are left alone'),
   'ipvs.strictARP': acts(bool, false, 'Answer ARP for an address on its own interface alone'),
   'ipvs.tcpTimeout': acts(duration, 0, "Timeout of idle TCP connections; 0: the kernel's stays"),
   'ipvs.tcpFinTimeout': acts(duration, 0, 'Timeout of TCP connections after a FIN'),
@@ -108,7 +119,11 @@ export const fields = {
   'detectLocal.bridgeInterface': acts(text, '', 'For BridgeInterface: the bridge'),
   'detectLocal.interfaceNamePrefix': acts(text, '', "For InterfaceNamePrefix: how the pods' interfaces begin"),
   clusterCIDR: acts(text, '', "The pods' addresses, one CIDR a family"),
-  nodePortAddresses: acts(list, [], "Addresses on which NodePorts answer, or primary; without it: all of the node's"),
+  nodePortAddresses: acts(
+    cidrList,
+    [],
+    "Addresses on which NodePorts answer, or primary; without it: all of the node's",
+  ),
   oomScoreAdj: acts(integer, -999, 'How soon it is killed where memory runs out, -1000 to 1000', zeroCounts),
   'conntrack.maxPerCore': acts(
     integer,

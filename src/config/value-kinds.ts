@@ -39,7 +39,7 @@ function whole(value: unknown): number | undefined {
 }
 
 /** Items of `a,b,c`; none of an empty text. */
-export function splitList(text: string): readonly string[] {
+function splitList(text: string): readonly string[] {
   return text.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
 }
 
@@ -98,6 +98,12 @@ export const list: ValueKind<readonly string[]> = {
   decode: (value) => (Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined),
   join: (earlier, later) => [...earlier, ...later],
   print: (value) => value.join(','),
+};
+
+/** Blanks stay, for the checks to refuse them as kube-proxy does. */
+export const cidrList: ValueKind<readonly string[]> = {
+  ...list,
+  parse: (value) => (value === '' ? [] : value.split(',')),
 };
 
 /** Feature gates: `A=true,B=false`. */

@@ -72,7 +72,7 @@ describe('settings become internal units', () => {
     ['one cluster CIDR', { clusterCIDR: '10.244.1.0/16' }, { clusterCIDRs: ['10.244.0.0/16'] }],
     [
       'a cluster CIDR a family',
-      { clusterCIDR: 'fd44::/16, 10.244.0.0/16' },
+      { clusterCIDR: 'fd44::/16,10.244.0.0/16' },
       { clusterCIDRs: ['fd44::/16', '10.244.0.0/16'] },
     ],
     [
@@ -178,6 +178,36 @@ describe('a broken rule is one sentence that names the field', () => {
     [
       { detectLocalMode: 'InterfaceNamePrefix' },
       'detectLocal.interfaceNamePrefix: is needed with detectLocalMode InterfaceNamePrefix',
+    ],
+    [{ clusterCIDR: '10.1.0.0/16, fd00::/48' }, 'clusterCIDR: " fd00::/48" is no CIDR such as 10.244.0.0/16'],
+    [{ clusterCIDR: ' ' }, 'clusterCIDR: " " is no CIDR such as 10.244.0.0/16'],
+    [{ clusterCIDR: '10.0.0.0/8,' }, 'clusterCIDR: "" is no CIDR such as 10.244.0.0/16'],
+    [{ nodePortAddresses: [' 10.0.0.0/8'] }, 'nodePortAddresses: " 10.0.0.0/8" is no CIDR such as 10.0.0.0/8'],
+    [
+      { detectLocalMode: 'BridgeInterface', 'detectLocal.bridgeInterface': 'cni0 -j ACCEPT' },
+      'detectLocal.bridgeInterface: "cni0 -j ACCEPT" is no name of an interface',
+    ],
+    [{ 'detectLocal.bridgeInterface': '!cni0' }, 'detectLocal.bridgeInterface: "!cni0" is no name of an interface'],
+    [
+      { 'detectLocal.bridgeInterface': 'a234567890123456' },
+      'detectLocal.bridgeInterface: "a234567890123456" has more than 15 characters',
+    ],
+    [
+      { 'detectLocal.interfaceNamePrefix': 'a23456789012345' },
+      'detectLocal.interfaceNamePrefix: "a23456789012345" has more than 14 characters',
+    ],
+    [
+      { 'detectLocal.interfaceNamePrefix': 'cali+' },
+      'detectLocal.interfaceNamePrefix: "cali+" ends in +, which is added to it: leave it out',
+    ],
+    [
+      { 'detectLocal.interfaceNamePrefix': '-veth' },
+      'detectLocal.interfaceNamePrefix: "-veth" is no beginning of a name of an interface',
+    ],
+    [{ hostnameOverride: 'a\nb' }, 'hostnameOverride: "a\\nb" has a line break or another control character'],
+    [
+      { 'clientConnection.kubeconfig': '/k\u0000' },
+      'clientConnection.kubeconfig: "/k\\u0000" has a line break or another control character',
     ],
     [{ clusterCIDR: '10.0.0.1' }, 'clusterCIDR: "10.0.0.1" is no CIDR such as 10.244.0.0/16'],
     [
