@@ -18,7 +18,7 @@ function isProxy(url: URL): boolean {
 
 /** `host:port` means http. undefined: not an address, and then Go goes without a proxy. */
 export function parseProxy(text: string): URL | undefined {
-  if (text === '') return undefined;
+  if (text === '' || /^[a-z\d]+:\/\/$/i.test(text)) return undefined;
   for (const candidate of [text, `http://${text}`]) {
     const url = URL.canParse(candidate) ? new URL(candidate) : undefined;
     if (url !== undefined && isProxy(url)) return url;

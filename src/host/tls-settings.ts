@@ -1,4 +1,5 @@
 /** TLS as Go's client does it, where Node's defaults are others. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { PeerCertificate, SecureContext } from 'node:tls';
 import { checkServerIdentity, createSecureContext } from 'node:tls';
@@ -28,8 +29,20 @@ function nameOptions(servername: string): Pick<TlsOptions, 'servername' | 'check
   return { servername: '', checkServerIdentity: (_host, certificate) => checkServerIdentity(servername, certificate) };
 }
 
+/** OpenSSL keeps a certificate and a key of two kinds (EC, RSA) apart, and says nothing. */
+function isOfAnotherKey(cert: string, key: string): boolean {
+  try {
+    return !new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    // Whether it can be read is for createSecureContext to say.
+    return false;
+  }
+}
+
 /** Throws where a certificate or key cannot be used. */
 export function tlsOptions({ ca, cert, key, servername, rejectUnauthorized = true }: TlsSettings): TlsOptions {
+  if (cert !== undefined && key !== undefined && isOfAnotherKey(cert, key))
+    throw new Error("the client key is not the client certificate's");
   return {
     // One for all connections: with the system's authorities it takes some 10 ms to make.
     secureContext: createSecureContext({

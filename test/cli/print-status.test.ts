@@ -86,6 +86,16 @@ test('what is wrong, and since when', () => {
     expect(lines).toContain(line);
 });
 
+test('a watch that is not current is said, whatever the last request was answered', () => {
+  const since = '2026-01-02T03:00:00.000Z';
+  const stale = { watching: true, since, staleSince: since, restarts: 9, relists: 4, lastEnd: '500' };
+  const status = { ...well, watches: { ...well.watches, services: stale } };
+  const lines = printStatus(status, false).split('\n');
+  expect(lines).toContain('what changes is not seen: services for 4 min');
+  expect(lines).toContain('the rules for the cluster as it was last seen are in force');
+  expect(isWell(status)).toBe(false);
+});
+
 test('colours are for states alone, and keep the columns', () => {
   const coloured = printStatus(well, true);
   expect(coloured).toContain('\u001b[32min force\u001b[0m  5000');

@@ -157,6 +157,23 @@ test('the process tells its memory, CPU and start', async () => {
   expect(Math.abs(value('process_start_time_seconds') - (Date.now() / 1000 - process.uptime()))).toBeLessThan(1);
 });
 
+test('a watch is stale from when it was lost until it is current', async () => {
+  const metrics = new ProxyMetrics('0');
+  const seconds = async (): Promise<string | undefined> =>
+    /^vipwire_watch_stale_seconds\{resource="services"\} (.*)$/m.exec(await metrics.print())?.[1];
+  expect(await seconds()).toBeUndefined();
+  metrics.watchCurrent('services');
+  expect(await seconds()).toBe('0');
+  metrics.watchLost('services');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  metrics.watchLost('services');
+  expect(Number(await seconds())).toBeGreaterThan(0.015);
+  metrics.watchCurrent('services');
+  expect(await seconds()).toBe('0');
+  metrics.watchGone('services');
+  expect(await seconds()).toBeUndefined();
+});
+
 test('a blocked event loop shows at the second scrape', async () => {
   const metrics = new ProxyMetrics('0');
   expect(await metrics.print()).not.toContain('vipwire_event_loop_lag_seconds');

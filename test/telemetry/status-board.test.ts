@@ -134,6 +134,33 @@ test('a watch is told with its restarts and lists', () => {
   });
 });
 
+test('a watch that is not current for long is a warning, readiness stays, and its return ends it', () => {
+  const { board, status, pass } = create();
+  board.synced('IPv4', facts);
+  board.watchStarted('services');
+  board.watchCurrent('services');
+  pass(1000);
+  board.watchLost('services');
+  expect(status().watches['services']).not.toHaveProperty('staleSince');
+  pass(60_000);
+  board.watchLost('services');
+  board.watchStale('services', 'connect ECONNREFUSED');
+  expect(status().watches['services']).toMatchObject({ staleSince: '2026-01-02T03:04:06.000Z' });
+  expect(status().warnings).toMatchObject([
+    {
+      object: 'watch of services',
+      kind: 'stale-watch',
+      message: 'what changes is not seen (connect ECONNREFUSED); the rules stay as they are',
+    },
+  ]);
+  expect(status().notReady).toEqual([]);
+  board.watchCurrent('services');
+  expect(status().warnings).toEqual([]);
+  expect(status().watches['services']).not.toHaveProperty('staleSince');
+  board.watchGone('services');
+  expect(status().watches).toEqual({});
+});
+
 test('requests that fail are counted until one is answered', () => {
   const { board, status } = create();
   const done = (code: string): void => board.requestDone({ code, method: 'GET', host: 'api:6443', seconds: 0.01 });

@@ -111,6 +111,39 @@ describe('a kubeconfig', () => {
     expect(server.requests.at(-1)?.headers['impersonate-user']).toBe('system:kube-proxy');
   });
 
+  it('goes on with what files held, while they cannot be read or hold nothing', async () => {
+    const server = await fake({ certificates });
+    server.faults.token = 'one';
+    write('token-file', 'one');
+    write('ca.crt', certificates.ca);
+    const text = server.kubeconfig({ tokenFile: 'token-file' });
+    const config = text.replace(/"certificate-authority-data":"[^"]*"/, '"certificate-authority":"ca.crt"');
+    const asked = client({ kubeconfig: write('config', config) });
+    for (const rotated of ['', ' \n', undefined]) {
+      for (const name of ['token-file', 'ca.crt'])
+        if (rotated === undefined) rmSync(join(folder, name), { force: true });
+        else if (name === 'token-file') write(name, rotated);
+        else write(name, 'half of a certif');
+      await expect(ask(asked)).resolves.toBe(200);
+    }
+    server.faults.token = 'two';
+    await expect(ask(asked)).rejects.toThrow(/^(token file|certificate authority) .*ENOENT/);
+    write('token-file', 'two');
+    write('ca.crt', certificates.ca);
+    await expect(ask(asked)).resolves.toBe(200);
+  });
+
+  it('goes on with a pair of certificate and key until both are rotated', async () => {
+    const server = await fake({ certificates, clientCertificates: true });
+    write('client.crt', certificates.client.cert);
+    write('client.key', certificates.client.key);
+    const user = { 'client-certificate': 'client.crt', 'client-key': 'client.key' };
+    const asked = client({ kubeconfig: write('config', server.kubeconfig(user)) });
+    await expect(ask(asked)).resolves.toBe(200);
+    write('client.key', makeTestCertificates().client.key);
+    await expect(ask(asked)).resolves.toBe(200);
+  });
+
   it('keeps its connection from request to request', async () => {
     const server = await fake({ certificates });
     const asked = client({ kubeconfig: write('config', server.kubeconfig()) });
