@@ -37,7 +37,10 @@ export class CommandError extends Error {
   ) {
     const firstLine = stderr.split('\n').find((line) => line.trim() !== '');
     const ended = `exit ${exitCode ?? 'by signal'} after ${Math.round(durationMs)} ms`;
-    const why = limitMs === undefined ? ended : `did not end within ${limitMs / 1000} s`;
+    const why =
+      limitMs === undefined
+        ? ended
+        : `did not end within ${limitMs < 1000 ? limitMs / 1000 : Math.round(limitMs / 1000)} s`;
     super(`${command}: ${notFound ? 'not found' : why}${firstLine === undefined ? '' : `: ${firstLine.trim()}`}`);
   }
 }

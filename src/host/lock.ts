@@ -19,7 +19,7 @@ import { CommandError, type RunCommand } from './command';
 
 /** A folder, so that a container can share it with its host. */
 const lockFolder = '/run/vipwire';
-const lockWaitSeconds = 15;
+const lockWaitSeconds = 10;
 /** Exit code where somebody else held the lock all that time. */
 export const lockConflict = 75;
 /** util-linux's flock: the file cannot be opened, locked or made, or the tool not started. The tools of the kernel end with none of these. */

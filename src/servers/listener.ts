@@ -40,6 +40,8 @@ const connections = new Connections(boundsFor(mostOpenFiles));
 const mostListening = mostOpenFiles / 4;
 let listening = 0;
 
+/** Clients that wait to be taken: of more, the kernel takes no notice, and they try again after a second. It has its own limit, somaxconn. */
+const backlog = 4096;
 /** For a request: its headers, and all of it. How often Node.js looks for those that take longer. */
 const timing = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2000 } as const;
 
@@ -51,7 +53,7 @@ function bind(
   connections.serve(server, answer);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options, () => {
+    server.listen({ ...options, backlog }, () => {
       listening++;
       server.once('close', () => listening--);
       server.off('error', reject);

@@ -1,6 +1,7 @@
 /** iptables-save and iptables-restore, of one variant and family. */
 import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
+import { WriteLimit } from '../host/write-limit';
 import type { Family } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
 import { canaryRule, ownTables } from './known-chains';
@@ -15,7 +16,6 @@ import type { Variant } from './variant';
 export const lockSeconds = 5;
 /** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
 const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
-const writeTimeoutMs = 120_000;
 const canaryTimeoutMs = 10_000;
 
 /** Puts a write under the lock that it goes on holding when its process is killed. */
@@ -25,6 +25,7 @@ export class IptablesDriver implements KernelTables {
   /** Reads the tables; a test puts another kernel in its place. */
   readonly tables: TableReader;
   private readLimitMs: number = readLimitMs.first;
+  private readonly writeLimit = new WriteLimit();
 
   constructor(
     readonly family: Family,
@@ -55,8 +56,10 @@ export class IptablesDriver implements KernelTables {
     const tool = toolName('iptables-restore', this.variant, this.family);
     const { file, args } = this.withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
     try {
-      await this.run(file, args, { input, timeoutMs: writeTimeoutMs });
+      await this.run(file, args, { input, timeoutMs: this.writeLimit.ms(input) });
+      this.writeLimit.ended(false);
     } catch (error) {
+      this.writeLimit.ended(error instanceof CommandError && error.limitMs !== undefined);
       throw error instanceof CommandError ? explainLine(error, tool, input) : error;
     }
   }
@@ -133,6 +136,8 @@ function hasAnswered({ exitCode, notFound }: CommandError): boolean {
 function explainLine(error: CommandError, tool: string, input: string): Error {
   if (error.exitCode === lockConflict)
     return new CommandError(tool, error.exitCode, 'another vipwire holds the lock of writes', error.durationMs, false);
+  if (error.limitMs !== undefined)
+    return new CommandError(tool, error.exitCode, error.stderr, error.durationMs, false, error.limitMs);
   const at = /line:? (\d+)/i.exec(error.stderr)?.[1];
   const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
   const why = error.stderr

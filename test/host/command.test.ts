@@ -31,6 +31,19 @@ describe('a command', () => {
     await expect(ended).rejects.toMatchObject({ limitMs: 50, exitCode: undefined, notFound: false });
   });
 
+  test('that nobody set a limit for is ended too', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance'] });
+    try {
+      const failed = expect(runCommand('sleep', ['60'])).rejects.toThrow(
+        `did not end within ${defaultLimitMs / 1000} s`,
+      );
+      jest.advanceTimersByTime(defaultLimitMs);
+      await failed;
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   test('that ignores SIGTERM is ended with every process of its own', async () => {
     const printed: string[] = [];
     const script = "trap '' TERM; sh -c 'trap \"\" TERM; sleep 61 & echo $!; wait' & echo $!; wait";
