@@ -1,4 +1,5 @@
 import type { ClusterWarning } from '../model/cluster';
+import type { Pieces } from '../model/pieces';
 import type { Plan, PlanChanges } from '../planner/plan';
 
 /** Rules (or what a backend has in their place) by table. */
@@ -33,6 +34,8 @@ export interface Backend<Batch> {
   render(plan: Plan): void;
   /** What render would give for this Plan, at the cost of the services that changed since the last one. */
   renderChanges(plan: Plan, changes: PlanChanges): void;
+  /** As render, or renderChanges where there are changes, in pieces. No other rendering begins before it is done, and no diff. */
+  renderPieces(plan: Plan, changes?: PlanChanges): Pieces<void>;
   /** What Services ask for and this machine cannot do, of those that were rendered since the last time. */
   takeWarnings?(): readonly ClusterWarning[];
   /** What is to be written, at the cost of what differs; undefined: nothing. */

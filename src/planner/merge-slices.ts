@@ -29,6 +29,48 @@ function isSorted(candidates: readonly Candidate[]): boolean {
   return candidates.every((candidate, i) => i === 0 || byText(candidates[i - 1] ?? candidate, candidate) < 0);
 }
 
+/** A slice, and the number that it has for a port. */
+export interface PortOfSlice {
+  readonly slice: EndpointSlice;
+  readonly port: number;
+}
+
+/** By portMatch: the slices of this family that have the port, in the order of their names. */
+export function indexSlices(
+  slices: readonly EndpointSlice[],
+  family: Family,
+): ReadonlyMap<string, readonly PortOfSlice[]> {
+  const index = new Map<string, PortOfSlice[]>();
+  for (const slice of slices.filter((slice) => slice.family === family).sort(byName))
+    for (const { name, protocol, port } of slice.ports) {
+      const match = portMatch(name, protocol);
+      const others = index.get(match);
+      if (others === undefined) index.set(match, [{ slice, port }]);
+      else others.push({ slice, port });
+    }
+  return index;
+}
+
+/** The candidates of one port, as mergeSlices. */
+export function mergePort(
+  found: readonly PortOfSlice[],
+  nodeName: string,
+  weights: readonly WeightRule[] = [],
+): readonly Candidate[] {
+  const merged = new Map<string, Candidate>();
+  for (const { slice, port } of found)
+    for (const endpoint of slice.endpoints) {
+      const text = joinHostPort(endpoint.address, port);
+      if (endpoint.terminating && merged.has(text)) continue;
+      const isLocal = nodeName !== '' && endpoint.nodeName === nodeName;
+      const weight = weightOf(endpoint, weights);
+      const planned = { address: endpoint.address, port, isLocal, ...(weight === 1 ? {} : { weight }) };
+      merged.set(text, { text, planned, conditions: endpoint });
+    }
+  const list = [...merged.values()];
+  return isSorted(list) ? list : list.sort(byText);
+}
+
 /**
  * The candidates of each port that a Service's slices name in this family, by portMatch. Where slices name one
  * address:port twice, the later one by slice name counts, but a terminating one never stands in for one that is not: pod
@@ -40,26 +82,7 @@ export function mergeSlices(
   nodeName: string,
   weights: readonly WeightRule[] = [],
 ): ReadonlyMap<string, readonly Candidate[]> {
-  const ports = new Map<string, Map<string, Candidate>>();
-  for (const slice of slices.filter((slice) => slice.family === family).sort(byName)) {
-    for (const { name, protocol, port } of slice.ports) {
-      const match = portMatch(name, protocol);
-      const merged = ports.get(match) ?? new Map<string, Candidate>();
-      ports.set(match, merged);
-      for (const endpoint of slice.endpoints) {
-        const text = joinHostPort(endpoint.address, port);
-        if (endpoint.terminating && merged.has(text)) continue;
-        const isLocal = nodeName !== '' && endpoint.nodeName === nodeName;
-        const weight = weightOf(endpoint, weights);
-        const planned = { address: endpoint.address, port, isLocal, ...(weight === 1 ? {} : { weight }) };
-        merged.set(text, { text, planned, conditions: endpoint });
-      }
-    }
-  }
-  const candidates = new Map<string, readonly Candidate[]>();
-  for (const [match, merged] of ports) {
-    const list = [...merged.values()];
-    candidates.set(match, isSorted(list) ? list : list.sort(byText));
-  }
-  return candidates;
+  return new Map(
+    [...indexSlices(slices, family)].map(([match, found]) => [match, mergePort(found, nodeName, weights)]),
+  );
 }

@@ -1,14 +1,22 @@
 import type { Family } from '../model/address';
 import type { ClusterState, ServiceKey } from '../model/cluster';
+import { finish, type Pieces } from '../model/pieces';
 import type { MutablePlan, NodeSettings, ServicePlan } from './plan';
-import { planService } from './plan-service';
+import { planPorts } from './plan-service';
 
 /** The whole Plan of one family, from nothing. The order of its services is the state's and says nothing. */
 export function planCluster(state: ClusterState, family: Family, settings: NodeSettings): MutablePlan {
+  return finish(planClusterInPieces(state, family, settings));
+}
+
+/** Each Service as the state has it when its turn comes. */
+export function* planClusterInPieces(state: ClusterState, family: Family, settings: NodeSettings): Pieces<MutablePlan> {
   const services = new Map<ServiceKey, ServicePlan>();
-  for (const [key, service] of state.services) {
-    const planned = planService(service, state.slicesOf(key), family, settings);
+  for (const key of [...state.services.keys()]) {
+    const service = state.services.get(key);
+    const planned = service && (yield* planPorts(service, state.slicesOf(key), { family, settings }));
     if (planned !== undefined) services.set(key, planned);
+    yield;
   }
   return { family, settings, services };
 }

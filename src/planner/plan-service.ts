@@ -2,11 +2,22 @@ import type { Family } from '../model/address';
 import { cidrContains, familyOf, parseCidr } from '../model/address';
 import type { EndpointSlice, Service, ServicePort, TrafficPolicy } from '../model/cluster';
 import { serviceKey } from '../model/cluster';
+import { finish, type Pieces } from '../model/pieces';
+import { sameValue } from '../model/same-value';
 import type { ChosenEndpoints } from './choose-endpoints';
 import { chooseEndpoints } from './choose-endpoints';
 import type { Candidate } from './merge-slices';
-import { mergeSlices, portMatch } from './merge-slices';
-import type { Frontend, Masquerade, NodeSettings, PlanEndpoint, ServicePlan, ServicePortPlan, Verdict } from './plan';
+import { indexSlices, mergePort, portMatch } from './merge-slices';
+import type {
+  Frontend,
+  Masquerade,
+  NodeSettings,
+  Plan,
+  PlanEndpoint,
+  ServicePlan,
+  ServicePortPlan,
+  Verdict,
+} from './plan';
 
 /** What all of a Service's ports have in common in one family. */
 interface Scope {
@@ -139,6 +150,16 @@ export function planService(
   family: Family,
   settings: NodeSettings,
 ): ServicePlan | undefined {
+  return finish(planPorts(service, slices, { family, settings }));
+}
+
+/** As planService, a port at a time. Ports that are as `before` are the same objects. */
+export function* planPorts(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  { family, settings }: Pick<Plan, 'family' | 'settings'>,
+  before?: ServicePlan,
+): Pieces<ServicePlan | undefined> {
   const clusterIP = service.clusterIPs[family];
   if (service.notProxied !== undefined || clusterIP === undefined || service.ports.length === 0) return undefined;
   const ofFamily = (addresses: readonly string[]): string[] =>
@@ -152,17 +173,22 @@ export function planService(
     loadBalancerIPs: ofFamily(service.loadBalancerIPs),
     sourceRanges: planSourceRanges(service, family, settings.nodeIPs[family]),
   };
-  const merged = mergeSlices(slices, family, settings.nodeName, service.weights);
+  const index = indexSlices(slices, family);
   const localReady = new Set<string>();
   let endpointCount = 0;
-  const ports = service.ports.map((port) => {
-    const candidates = merged.get(portMatch(port.name, port.protocol)) ?? noCandidates;
+  const ports: ServicePortPlan[] = [];
+  for (const [i, port] of service.ports.entries()) {
+    if (i > 0) yield;
+    const found = index.get(portMatch(port.name, port.protocol));
+    const candidates = found === undefined ? noCandidates : mergePort(found, settings.nodeName, service.weights);
     endpointCount += candidates.length;
     for (const { planned, conditions } of candidates) {
       if (planned.isLocal && conditions.ready) localReady.add(planned.address);
     }
-    return planPort(port, scope, candidates);
-  });
+    const planned = planPort(port, scope, candidates);
+    const known = before?.ports[i];
+    ports.push(known !== undefined && sameValue(known, planned) ? known : planned);
+  }
   return {
     key: serviceKey(service.namespace, service.name),
     ports,

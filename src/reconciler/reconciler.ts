@@ -9,12 +9,16 @@ import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
 import type { ClusterState, ClusterWarning, ServiceKey } from '../model/cluster';
+import { finishWithPauses } from '../model/pieces';
 import { sameValue } from '../model/same-value';
 import type { MutablePlan, NodeSettings, Plan, ServicePlan } from '../planner/plan';
-import { applyPlanChanges, planChanges } from '../planner/plan-changes';
-import { planCluster } from '../planner/plan-cluster';
+import { applyPlanChanges, planChangesInPieces } from '../planner/plan-changes';
+import { planClusterInPieces } from '../planner/plan-cluster';
 import { planNextRound, type ScheduleSettings } from './schedule';
 import type { SyncReport } from './sync-report';
+import { timeSlices } from './time-slice';
+
+type Pause = () => Promise<void> | undefined;
 
 export interface ReconcilerOptions<Batch> {
   readonly family: Family;
@@ -33,6 +37,8 @@ export interface ReconcilerOptions<Batch> {
   readonly onWarning?: (warning: ClusterWarning) => void;
   /** Sees each batch before it is written. */
   readonly onBatch?: (text: () => string) => void;
+  /** For each round anew, what it asks between two pieces of its work. Default: timeSlices. */
+  readonly pauses?: () => Pause;
   /** Batches are shown to onBatch and written nowhere. */
   readonly dryRun?: boolean;
 }
@@ -53,7 +59,7 @@ type FullReason = 'start' | 'retry' | 'settings' | 'drift';
 export class Reconciler<Batch> {
   private plan: MutablePlan | undefined;
   private readonly changed = new Set<ServiceKey>();
-  private triggers = new Map<ServiceKey, readonly number[]>();
+  private triggers = new Map<ServiceKey, number[]>();
   /** Plans at the last successful round, of services that changed since. */
   private before = new Map<ServiceKey, ServicePlan | undefined>();
   private reasons = new Set<FullReason>(['start']);
@@ -62,6 +68,12 @@ export class Reconciler<Batch> {
   private started = false;
   private hasRead = false;
   private isWriting = false;
+  /** What is desired is between two states. */
+  private isRendering = false;
+  /** Of a rendering from nothing that is under way. */
+  private renderedAnew: Promise<void> | undefined;
+  /** Looks at the kernel that are under way. */
+  private readonly reads = new Set<Promise<void>>();
   /** Somebody else changed our rules, and that is not put right yet. */
   private hasDrifted = false;
   private lastEndedMs: number | undefined;
@@ -96,7 +108,11 @@ export class Reconciler<Batch> {
   /** Trigger times: when the changes behind this were made, milliseconds since the epoch. */
   servicesChanged(keys: Iterable<ServiceKey>, triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>): void {
     for (const key of keys) this.changed.add(key);
-    for (const [key, times] of triggerTimesMs) this.triggers.set(key, [...(this.triggers.get(key) ?? []), ...times]);
+    for (const [key, times] of triggerTimesMs) {
+      const earlier = this.triggers.get(key);
+      if (earlier === undefined) this.triggers.set(key, [...times]);
+      else earlier.push(...times);
+    }
     this.queued();
   }
 
@@ -113,10 +129,26 @@ export class Reconciler<Batch> {
     // After a failure a round looks by itself, at its own time. One that is under way may have looked already.
     if (this.lastEndedMs === undefined || this.failures > 0 || this.isStopping()) return false;
     const { backend } = this.options;
-    if (await backend.read()) this.hasDrifted = true;
-    // Also what a round that is under way did not know when it compared.
-    if (backend.diff() !== undefined) this.demand('drift');
+    await this.read();
+    // Also what a round that is under way did not know when it compared. One that has yet to compare will do so.
+    if (!this.isRendering && backend.diff() !== undefined) this.demand('drift');
     return this.failures === 0;
+  }
+
+  /** Never while everything is rendered anew: whose a thing in the kernel is can then not be told. */
+  private async read(): Promise<void> {
+    while (this.renderedAnew !== undefined) await this.renderedAnew;
+    const reading = this.options.backend.read();
+    const ended = reading.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.reads.add(ended);
+    try {
+      if (await reading) this.hasDrifted = true;
+    } finally {
+      this.reads.delete(ended);
+    }
   }
 
   /** Backend.tend, between two rounds. */
@@ -217,9 +249,10 @@ export class Reconciler<Batch> {
     };
     const startedMs = performance.now();
     if ((reasons.has('start') && !this.hasRead) || reasons.has('retry')) await kernel(() => backend.read());
-    const triggers = new Map(this.triggers);
+    const triggers = new Map([...this.triggers].map(([key, times]) => [key, [...times]] as const));
     // After a failure nothing that was worked out before is relied on.
-    this.replan(reasons.has('settings') || reasons.has('retry'));
+    await this.replan(reasons.has('settings') || reasons.has('retry'));
+    if (this.isStopping() && dryRun !== true) return undefined;
     for (const warning of backend.takeWarnings?.() ?? []) this.options.onWarning?.(warning);
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
     const batch = backend.diff();
@@ -256,22 +289,47 @@ export class Reconciler<Batch> {
     return report;
   }
 
-  private replan(everything: boolean): void {
-    const { backend, state, family, settings } = this.options;
-    if (everything || this.plan === undefined) {
-      const old = this.plan;
-      this.changed.clear();
-      this.plan = planCluster(state, family, settings());
-      for (const key of new Set([...(old?.services.keys() ?? []), ...this.plan.services.keys()]))
-        if (!sameValue(old?.services.get(key), this.plan.services.get(key))) this.remember(key, old?.services.get(key));
-      backend.render(this.plan);
-      return;
-    }
-    const changes = planChanges(this.plan, state, this.changed);
+  /** In pieces, between which others have their turn. What changes meanwhile is the next round's. */
+  private async replan(everything: boolean): Promise<void> {
+    const pause = this.options.pauses?.() ?? timeSlices();
+    const keys = [...this.changed];
     this.changed.clear();
-    for (const key of changes.keys()) this.remember(key, this.plan.services.get(key));
-    applyPlanChanges(this.plan, changes);
-    if (changes.size > 0) backend.renderChanges(this.plan, changes);
+    try {
+      if (everything || this.plan === undefined) await this.planAnew(pause);
+      else await this.planThese(this.plan, keys, pause);
+    } finally {
+      this.isRendering = false;
+    }
+  }
+
+  private async planAnew(pause: Pause): Promise<void> {
+    const { backend, state, family, settings } = this.options;
+    const old = this.plan;
+    const plan = await finishWithPauses(planClusterInPieces(state, family, settings()), pause);
+    for (const key of new Set([...(old?.services.keys() ?? []), ...plan.services.keys()])) {
+      if (!sameValue(old?.services.get(key), plan.services.get(key))) this.remember(key, old?.services.get(key));
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
+    this.plan = plan;
+    while (this.reads.size > 0) await Promise.all(this.reads);
+    this.isRendering = true;
+    const rendering = finishWithPauses(backend.renderPieces(plan), pause);
+    this.renderedAnew = rendering.catch(() => undefined);
+    try {
+      await rendering;
+    } finally {
+      this.renderedAnew = undefined;
+    }
+  }
+
+  private async planThese(plan: MutablePlan, keys: readonly ServiceKey[], pause: Pause): Promise<void> {
+    const changes = await finishWithPauses(planChangesInPieces(plan, this.options.state, keys), pause);
+    for (const key of changes.keys()) this.remember(key, plan.services.get(key));
+    applyPlanChanges(plan, changes);
+    if (changes.size === 0) return;
+    this.isRendering = true;
+    await finishWithPauses(this.options.backend.renderPieces(plan, changes), pause);
   }
 
   private remember(key: ServiceKey, plan: ServicePlan | undefined): void {

@@ -29,6 +29,8 @@ export interface LoopOptions {
   /** How long a write takes: what comes meanwhile comes during a round. */
   readonly writeMs?: number;
   readonly dryRun?: boolean;
+  /** Asked between two pieces of a round's work. */
+  readonly pause?: () => Promise<void> | undefined;
 }
 
 export class Loop {
@@ -44,7 +46,7 @@ export class Loop {
   reads = 0;
   queued = 0;
 
-  constructor({ tables, store, clock, writeMs = 0, dryRun = false }: LoopOptions = {}) {
+  constructor({ tables, store, clock, writeMs = 0, dryRun = false, pause }: LoopOptions = {}) {
     this.tables = tables ?? new FakeIptables();
     this.store = store ?? new ClusterStore(0);
     this.clock = clock ?? new FakeClock();
@@ -58,6 +60,7 @@ export class Loop {
       clock: this.clock,
       schedule,
       dryRun,
+      ...(pause === undefined ? {} : { pauses: () => pause }),
       onSynced: (report) => this.reports.push(report),
       onFailed: (failure) => this.failures.push(failure),
       onQueued: () => this.queued++,

@@ -1,4 +1,5 @@
 import type { Family } from '../../model/address';
+import { finish, type Pieces } from '../../model/pieces';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
 import { countLines, type KernelTables, printStep, type Step, type TableName, tableNames } from '../../xtables/rules';
@@ -21,12 +22,20 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   render(plan: Plan): void {
-    this.rules.render(plan);
-    this.kernel.compareJumps();
+    finish(this.renderPieces(plan));
   }
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
-    this.rules.renderChanges(plan, changes);
+    finish(this.renderPieces(plan, changes));
+  }
+
+  *renderPieces(plan: Plan, changes?: PlanChanges): Pieces<void> {
+    if (changes !== undefined) {
+      yield* this.rules.renderChangesInPieces(plan, changes);
+      return;
+    }
+    yield* this.rules.renderInPieces(plan);
+    this.kernel.compareJumps();
   }
 
   diff(): readonly Step[] | undefined {

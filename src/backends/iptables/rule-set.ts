@@ -3,6 +3,7 @@ import { countLines } from '../../xtables/rules';
 import { DeltaTracker } from '../../delta/delta-tracker';
 import type { Family } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
+import { finish, type Pieces } from '../../model/pieces';
 import { sortedServices } from '../../planner/describe';
 import {
   type Frontend,
@@ -12,7 +13,7 @@ import {
   type ServicePortPlan,
   servicePortName,
 } from '../../planner/plan';
-import { type Jump, type TableName, tableNames } from '../../xtables/rules';
+import { type Jump, slices, type TableName, tableNames } from '../../xtables/rules';
 import type { DispatchEntry } from './dispatch-keys';
 import { type ChangedChains, DispatchTree } from './dispatch-tree';
 import { hairpinChain, type IptablesSettings, renderFilterBase, renderJumps, renderNatBase } from './fixed-chains';
@@ -31,6 +32,8 @@ const roots = {
 } as const;
 type Root = keyof typeof roots;
 const rootNames = Object.keys(roots) as Root[];
+
+const entriesPerPiece = 1000;
 
 type Entries = Map<Root, DispatchEntry[]>;
 
@@ -61,6 +64,10 @@ export class RuleSet {
 
   /** From nothing: what the kernel was seen to hold stays known. */
   render(plan: Plan): void {
+    finish(this.renderInPieces(plan));
+  }
+
+  *renderInPieces(plan: Plan): Pieces<void> {
     for (const table of tableNames) {
       this.tables[table].clearDesired();
       this.ruleCounts[table] = 0;
@@ -73,10 +80,15 @@ export class RuleSet {
     this.set('filter', renderFilterBase(this.family, this.settings, localhost));
     for (const root of rootNames)
       if (root !== 'hairpin' || !this.settings.hasBpf) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));
-    this.renderChanges(plan, new Map(sortedServices(plan).map((service) => [service.key, service])));
+    const services = sortedServices(plan);
+    yield* this.renderChangesInPieces(plan, new Map(services.map((service) => [service.key, service])));
   }
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
+    finish(this.renderChangesInPieces(plan, changes));
+  }
+
+  *renderChangesInPieces(plan: Plan, changes: PlanChanges): Pieces<void> {
     const removed: Entries = new Map();
     const added: Entries = new Map();
     const stale = new Set<string>();
@@ -84,11 +96,12 @@ export class RuleSet {
       const old = this.services.get(key);
       for (const chain of old?.chains ?? []) stale.add(chain);
       collect(removed, old?.entries);
+      yield;
       if (service === undefined) {
         this.services.delete(key);
         continue;
       }
-      const rendered = this.renderService(service, plan);
+      const rendered = yield* this.renderService(service, plan);
       this.services.set(key, rendered);
       for (const chain of rendered.chains) stale.delete(chain);
       collect(added, rendered.entries);
@@ -97,7 +110,23 @@ export class RuleSet {
     for (const root of rootNames) {
       const [gone, come] = [removed.get(root) ?? [], added.get(root) ?? []];
       if (sameEntries(gone, come)) continue;
+      yield* this.replaceEntries(root, plan, gone, come);
+    }
+  }
+
+  /** The tree does not depend on the order in which entries came and went. */
+  private *replaceEntries(root: Root, plan: Plan, gone: DispatchEntry[], come: DispatchEntry[]): Pieces<void> {
+    if (gone.length + come.length <= entriesPerPiece) {
       this.setDispatch(root, plan, this.trees[root].update(gone, come));
+      return;
+    }
+    for (const some of slices(gone, entriesPerPiece)) {
+      this.setDispatch(root, plan, this.trees[root].update(some, []));
+      yield;
+    }
+    for (const some of slices(come, entriesPerPiece)) {
+      this.setDispatch(root, plan, this.trees[root].update([], some));
+      yield;
     }
   }
 
@@ -114,10 +143,11 @@ export class RuleSet {
     return Object.fromEntries(rootNames.map(tree)) as Record<Root, DispatchTree>;
   }
 
-  private renderService(service: ServicePlan, plan: Plan): RenderedService {
+  private *renderService(service: ServicePlan, plan: Plan): Pieces<RenderedService> {
     const names: string[] = [];
     const entries: Entries = new Map();
-    for (const planned of service.ports) {
+    for (const [i, planned] of service.ports.entries()) {
+      if (i > 0) yield;
       if (planned.protocol === 'SCTP' && !this.settings.hasSctp) continue;
       const port = this.settings.hasRecent ? planned : { ...planned, affinitySeconds: 0 };
       const chainNames = serviceChainNames(port);
@@ -232,7 +262,7 @@ function collect(into: Entries, from: Entries | undefined): void {
   for (const [root, entries] of from ?? []) {
     const list = into.get(root);
     if (list === undefined) into.set(root, [...entries]);
-    else list.push(...entries);
+    else for (const entry of entries) list.push(entry);
   }
 }
 

@@ -1,5 +1,6 @@
 import { cidrContains, type Cidr, type Family, parseCidr } from '../../model/address';
 import type { ClusterWarning } from '../../model/cluster';
+import { finish, type Pieces } from '../../model/pieces';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
 import type { KernelTables } from '../../xtables/rules';
@@ -68,17 +69,25 @@ export class IpvsBackend implements Backend<IpvsBatch> {
   }
 
   render(plan: Plan): void {
+    finish(this.renderPieces(plan));
+  }
+
+  renderChanges(plan: Plan, changes: PlanChanges): void {
+    finish(this.renderPieces(plan, changes));
+  }
+
+  *renderPieces(plan: Plan, changes?: PlanChanges): Pieces<void> {
+    if (changes !== undefined) {
+      yield* this.state.renderChangesInPieces(plan, changes);
+      return;
+    }
     this.nodeAddresses = plan.settings.hostAddresses ?? [];
-    this.state.render(plan);
+    yield* this.state.renderInPieces(plan);
     this.rules.compareJumps();
     if (this.early === undefined) return;
     const { seen, ours } = this.early;
     this.early = undefined;
     this.state.servers.replaceObserved(this.ownServers(seen, ours, this.nodeAddresses));
-  }
-
-  renderChanges(plan: Plan, changes: PlanChanges): void {
-    this.state.renderChanges(plan, changes);
   }
 
   judgeAddresses(judge: (address: string) => AddressJudgement): void {

@@ -2,6 +2,7 @@
 import { DeltaTracker } from '../../delta/delta-tracker';
 import { type Family, familyOf, isLoopback } from '../../model/address';
 import type { ClusterWarning, Protocol, ServiceKey } from '../../model/cluster';
+import { finish, type Pieces } from '../../model/pieces';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
@@ -17,6 +18,7 @@ import {
   nothingRendered,
   type RenderedService,
   renderService,
+  renderServicePorts,
   type RenderScope,
   type SetEntry,
   type VirtualServer,
@@ -24,6 +26,7 @@ import {
 import { SetContents } from './set-contents';
 import type { IpvsSettings } from './settings';
 
+const serversPerPiece = 200;
 const protocols: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
 export class DesiredState {
@@ -82,6 +85,10 @@ export class DesiredState {
 
   /** From nothing: what the kernel was seen to hold stays known. */
   render(plan: Plan): void {
+    finish(this.renderInPieces(plan));
+  }
+
+  *renderInPieces(plan: Plan): Pieces<void> {
     this.servers.clearDesired();
     this.addresses.clearDesired();
     this.sets.clear();
@@ -100,7 +107,7 @@ export class DesiredState {
     for (const address of this.scope.nodePortAddresses) this.sets.add('KUBE-IPVS-NODE-IPS', address);
     const services = sortedServices(plan);
     this.marks.restart(this.marksInUse(services));
-    this.renderChanges(plan, new Map(services.map((service) => [service.key, service])));
+    yield* this.renderChangesInPieces(plan, new Map(services.map((service) => [service.key, service])));
   }
 
   /** As the kernel's set has them, each with the port whose VIP it is given to. */
@@ -123,17 +130,24 @@ export class DesiredState {
   }
 
   renderChanges(plan: Plan, changes: PlanChanges): void {
+    finish(this.renderChangesInPieces(plan, changes));
+  }
+
+  /** What is desired of a Service is what it was or what it is to be, at each moment between two pieces. */
+  *renderChangesInPieces(plan: Plan, changes: PlanChanges): Pieces<void> {
     const moved = this.settings.hasSetMarks ? this.marks.update(this.services, changes) : [];
     const affected = new Map<ServiceKey, ServicePlan | undefined>(changes);
     for (const key of moved) if (!affected.has(key)) affected.set(key, this.services.get(key));
-    for (const key of affected.keys()) this.renderedNow(key);
+    this.renderings.clear();
+    for (const key of affected.keys()) yield* this.renderPorts(key);
     this.scope = { ...this.scope, marks: this.marks.byPort };
     for (const [key, service] of affected) {
       const before = this.renderings.get(key) ?? nothingRendered;
       this.renderings.delete(key);
       if (service === undefined) this.services.delete(key);
       else this.services.set(key, service);
-      this.replace(key, before, this.renderedNow(key));
+      yield* this.replace(key, before, yield* this.renderPorts(key));
+      yield;
     }
     this.renderings.clear();
     for (const service of changes.values()) if (service !== undefined) this.warn(service);
@@ -166,9 +180,19 @@ export class DesiredState {
     return rendered;
   }
 
-  private replace(key: ServiceKey, before: RenderedService, after: RenderedService): void {
+  /** As renderedNow. */
+  private *renderPorts(key: ServiceKey): Pieces<RenderedService> {
+    const service = this.services.get(key);
+    const rendered = service === undefined ? nothingRendered : yield* renderServicePorts(service, this.scope);
+    this.renderings.set(key, rendered);
+    return rendered;
+  }
+
+  private *replace(key: ServiceKey, before: RenderedService, after: RenderedService): Pieces<void> {
+    let done = 0;
     this.replaceEntries(before.entries, after.entries);
     for (const [name, server] of after.servers) {
+      if (++done % serversPerPiece === 0) yield;
       const owner = this.claims.ownerOf(name);
       this.claims.add(name, key);
       if (this.claims.ownerOf(name) !== key) continue;
@@ -176,6 +200,7 @@ export class DesiredState {
       this.replaceServer(name, rendered.servers.get(name), server);
     }
     for (const [name, server] of before.servers) {
+      if (++done % serversPerPiece === 0) yield;
       if (after.servers.has(name)) continue;
       const isOwner = this.claims.ownerOf(name) === key;
       this.claims.remove(name, key);

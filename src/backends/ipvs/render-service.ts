@@ -2,6 +2,7 @@
 import type { Family } from '../../model/address';
 import { type Cidr, isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
 import type { Protocol } from '../../model/cluster';
+import { finish, type Pieces } from '../../model/pieces';
 import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
 import { chooseScheduler, chooseStickyScheduler, serverOptions } from './choose-scheduler';
 import { ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './ipset-names';
@@ -45,9 +46,15 @@ export interface RenderScope {
 export const nothingRendered: RenderedService = { servers: new Map(), entries: [] };
 
 export function renderService(service: ServicePlan, scope: RenderScope): RenderedService {
+  return finish(renderServicePorts(service, scope));
+}
+
+/** A port at a time. */
+export function* renderServicePorts(service: ServicePlan, scope: RenderScope): Pieces<RenderedService> {
   const servers = new Map<string, VirtualServer>();
   const entries: SetEntry[] = [];
-  for (const port of service.ports) {
+  for (const [i, port] of service.ports.entries()) {
+    if (i > 0) yield;
     const mark = scope.marks.get(markIdentity(port));
     const textOf = printServers(port, scope);
     for (const frontend of port.frontends)
