@@ -7,20 +7,20 @@ import { Lab } from '../../support/lab/lab';
 
 describeWithIpvs('a Pod in the network of this node, ipvs', () => {
   const lab = new Lab();
-  const cluster = new BusyCluster({ mode: 'ipvs', slow: 2, lab });
+  const cluster = new BusyCluster({ mode: 'ipvs', slow: 4, lab });
 
   beforeAll(async () => {
     await lab.start();
     await cluster.setUp(hostNetworkObjects);
     await cluster.startProxy();
-  }, 90_000);
+  }, 300_000);
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
-  }, 30_000);
+  }, 120_000);
 
   test('from outside, from Pods here and elsewhere, and from the node', async () => {
     const config = `--config=${join(lab.directory, 'config.json')}`;
     expect(await askAll(lab, [config, '--hostname-override=node'])).toEqual(wantedSources);
-  }, 180_000);
+  }, 600_000);
 });
