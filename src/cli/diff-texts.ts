@@ -1,5 +1,6 @@
 /** What the tools print, taken for what the kernel holds, against what it should hold. */
 import type { IpvsKernel } from '../backends/ipvs/backend';
+import { endOf } from '../backends/ipvs/our-servers';
 import { SetParser } from '../backends/ipvs/ipset-text';
 import type { KernelTexts } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
@@ -57,13 +58,18 @@ export async function diffIpvsTexts(
   const inSet = [...sets.elements.keys()].filter((element) => element.startsWith(prefix));
   const bound = ofDevice ?? inSet.map((element) => element.slice(prefix.length));
   const saved = parseSave(iptablesSave);
+  const seen = parseSeenServers(ipvsadm, family);
   const reads: Pick<IpvsKernel, 'readServers' | 'readSets' | 'readAddresses'> = {
-    readServers: () => Promise.resolve(parseSeenServers(ipvsadm, family)),
+    readServers: () => Promise.resolve(seen),
     readSets: () => Promise.resolve(sets),
     readAddresses: () => Promise.resolve(bound.filter((address) => familyOf(address) === family)),
   };
   const backend = dryIpvsBackend(family, configuration, tablesOf(saved), reads);
   await backend.read();
+  // The Nodes are not known here. The daemon leaves an address of theirs out of the device and out of the set.
+  const own = new Set([...bound, ...inSet.map((element) => element.slice(prefix.length))]);
+  const served = new Set([...seen.servers.keys()].map((server) => endOf(server).address));
+  backend.judgeAddresses((address) => (served.has(address) && !own.has(address) ? 'of a Node' : 'free'));
   backend.render(plan);
   return diffIpvs(plan, backend, { saved, unread }, nodeName);
 }

@@ -117,7 +117,7 @@ class PlanComparer {
     for (const { source, expected, observed } of tried)
       for (const finding of compareWays({ mode, port, frontend, source, servesOutside }, expected, observed))
         if (this.isCompared(finding))
-          found.add(finding, source, findKnown(mode, frontend, source, finding), observed.rules);
+          found.add(finding, source, findKnown(this.kernel, frontend, source, finding), observed.rules);
     for (const finding of tryHairpin(port, frontend, asked, this.scope))
       if (this.isCompared(finding)) found.add(finding);
     return { differences: found.differences(), undecided: [] };

@@ -1,6 +1,6 @@
 /** Where vipwire does something else than kube-proxy on purpose. */
 import type { Frontend } from '../planner/plan';
-import type { TracedMode } from '../trace/kernel';
+import type { TracedKernel } from '../trace/kernel';
 import type { Finding, KnownDifference } from './difference';
 import type { Source } from './sources';
 
@@ -12,17 +12,22 @@ const fallback: KnownDifference = {
   why: "in IPVS mode kube-proxy falls back to other nodes' endpoints where policy Local has none here",
   issues: [93456, 97081],
 };
+const elsewhere: KnownDifference = {
+  why: 'the address is that of a Node: it is not made one of this machine, and packets to it go to that Node',
+  issues: [127410],
+};
 export const contested: KnownDifference = {
   why: 'several Services claim this address and port: here the first by name has it, with kube-proxy chance decides',
   issues: [],
 };
 
 export function findKnown(
-  mode: TracedMode,
+  { mode, isElsewhere }: Pick<TracedKernel, 'mode' | 'isElsewhere'>,
   frontend: Frontend,
   { kind }: Source,
   { aspect, change }: Finding,
 ): KnownDifference | undefined {
+  if (isElsewhere?.(frontend.address) === true && kind !== 'node') return elsewhere;
   if (mode !== 'ipvs') return undefined;
   const isInside = frontend.localSourcesToCluster && kind !== 'outside';
   if (isInside && (aspect === 'policy' || (aspect === 'masquerade' && change === 'missing' && kind === 'node')))

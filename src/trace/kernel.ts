@@ -28,6 +28,8 @@ export interface TracedKernel {
   isLocal(address: string): boolean;
   /** Everything that a rule, an element or a virtual server is there for. */
   readonly destinations: readonly Destination[];
+  /** It has a virtual server here and is another machine's: packets to it go there, but for the node's own. */
+  readonly isElsewhere?: (address: string) => boolean;
   /** Ports of the health checks of Services that are let in; undefined: the mode has no such rules. */
   readonly healthCheckPorts: ReadonlySet<number> | undefined;
 }
@@ -52,9 +54,12 @@ export function ipvsKernel(family: Family, state: IpvsState, node: TracedNode): 
       : [{ ...end, address: node.isLocal(end.address) ? '' : end.address }],
   );
   const { destinations, healthCheckPorts } = readSets(state.sets, family);
+  const isLocal = (address: string): boolean => state.boundAddresses.has(address) || node.isLocal(address);
+  const elsewhere = new Set([...state.servers.values()].flatMap(({ end }) => end?.address ?? []));
   return {
     mode: 'ipvs',
     family,
+    isElsewhere: (address) => elsewhere.has(address) && !isLocal(address),
     trace: (connection, onSource) => traceIpvsConnection(state, node, connection, onSource),
     isLocal: (address) => ownAddresses(state, node).isLocal(address),
     destinations: distinct([...served, ...destinations]),

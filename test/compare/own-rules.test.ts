@@ -8,7 +8,7 @@ import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
 import type { LocalDetector, NodeSettings, Plan } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
-import { makeSettings } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSettings, makeSlice } from '../support/cluster-objects';
 import { writeIptables, writeIpvs } from './written';
 import { ownServicesArb } from '../support/trace-iptables-arbitraries';
 
@@ -73,4 +73,17 @@ test.each(
     { numRuns: 60 },
   );
   expect(delivered).toBeGreaterThan(20);
+});
+
+test("an external IP that is a Node's, served and not bound, is a difference that is known", () => {
+  const objects = [makeService({ externalIPs: ['192.168.88.11'] }), makeSlice([makeEndpoint('10.0.1.2')])].map(
+    (object) => ({ op: 'set', object }) as const,
+  );
+  const plan = planOf(objects, 'IPv4', makeSettings({ hostAddresses: ['192.168.88.10'] }));
+  const texts = writeIpvs(plan);
+  expect(compare(plan, texts).differences).toEqual([]);
+  const unbound = (texts.addresses ?? '').replace(/^.*192\.168\.88\.11.*\n?/m, '');
+  const { differences } = compare(plan, { ...texts, addresses: unbound });
+  expect(differences.length).toBeGreaterThan(0);
+  expect(differences.map(({ known }) => known?.issues)).toEqual(differences.map(() => [127410]));
 });
