@@ -13,6 +13,8 @@ const judgedReads = 3;
 const mostWatchedPauseMs = 10_000;
 /** Where there is no monitor: for a hundredth of the time at most. */
 const unwatchedShare = 0.01;
+/** Between two starts of a monitor: one that cannot run must not be started again and again. */
+const restartMs = 10_000;
 /** Where they could not be read. */
 const failedPauseMs = 1000;
 /** Between two reads that a monitor asks for: many addresses may come at once. */
@@ -37,6 +39,7 @@ export class HostAddresses {
   private took: readonly number[] = [];
   private reading: Promise<void> | undefined;
   private isAskedAgain = false;
+  private monitorStartedMs = Number.NEGATIVE_INFINITY;
   private signal: AbortSignal | undefined;
   private readonly monitor: ReturnType<NonNullable<HostAddressesOptions['monitor']>> | undefined;
 
@@ -112,7 +115,11 @@ export class HostAddresses {
     }
     if (this.monitor.isWatching) return Math.min(2 * this.pauseMs, mostWatchedPauseMs);
     // Also one that died. Until it listens, and where it never does, reading goes on.
-    this.monitor.start();
+    const nowMs = this.options.clock.now();
+    if (nowMs - this.monitorStartedMs >= restartMs) {
+      this.monitorStartedMs = nowMs;
+      this.monitor.start();
+    }
     return Math.max(pollMs, tookMs / unwatchedShare);
   }
 }

@@ -306,7 +306,7 @@ export interface Repetition {
 }
 
 /** After each pause, until the signal is aborted; what fails is logged. */
-export async function repeat({ clock, log, signal, pauseMs, work }: Repetition): Promise<void> {
+async function repeat({ clock, log, signal, pauseMs, work }: Repetition): Promise<void> {
   for (;;) {
     await clock.sleep(pauseMs(), signal);
     if (signal.aborted) return;

@@ -94,7 +94,7 @@ test('a monitor that died is started again, and one that never runs leaves it to
   await running(3);
   machine.monitor?.close();
   machine.monitor?.say();
-  await machine.after(50);
+  for (let i = 0; i < 11; i++) await machine.after(1000);
   expect(machine.monitor?.starts).toBe(2);
   machine.interfaces = ['192.168.88.50'];
   for (let i = 0; i < 3; i++) {
@@ -133,4 +133,14 @@ test('before the first answer nothing is known, and the machine is asked again',
   await machine.after(1000);
   expect(machine.addresses.isKnown).toBe(true);
   expect(machine.changes).toEqual([['192.168.88.10']]);
+});
+
+test('a monitor that cannot run is not started again and again', async () => {
+  await running(3);
+  for (let i = 0; i < 600; i++) {
+    machine.monitor?.close();
+    machine.monitor?.say();
+    await machine.after(100);
+  }
+  expect(machine.monitor?.starts).toBeLessThanOrEqual(7);
 });

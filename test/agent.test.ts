@@ -42,7 +42,7 @@ class FakeSource implements Source {
 /** The daemon on a node in memory. */
 class FakeNode {
   readonly clock = new FakeClock();
-  readonly source = new FakeSource();
+  readonly source: FakeSource & Pick<Source, 'listNodeAddresses'> = new FakeSource();
   readonly tables = { IPv4: new FakeIptables(), IPv6: new FakeIptables() };
   readonly metrics = new ProxyMetrics('0');
   readonly health = new ProxyHealth(60_000);
@@ -53,7 +53,9 @@ class FakeNode {
   readonly agent: Agent;
   generation = 1;
 
-  constructor(configuration: Partial<ProxyConfiguration> = {}) {
+  /** list: of all Nodes' addresses, asked for where a backend binds VIPs. */
+  constructor(configuration: Partial<ProxyConfiguration> = {}, list?: NonNullable<Source['listNodeAddresses']>) {
+    if (list !== undefined) this.source.listNodeAddresses = list;
     const log = createLogger({ verbosity: 0, format: 'json' }, (line) => this.lines.push(line));
     const telemetry = new AgentTelemetry({
       backendName: 'iptables',
@@ -616,5 +618,40 @@ describe('a family that comes later', () => {
     // Some six times a minute.
     await node.clock.advance(600_000);
     expect(node.asked).toBeLessThan(80);
+});
+
+describe('external IPs, in a mode that binds them', () => {
+  const withExternalIP = makeService({ externalIPs: ['192.168.88.11'] });
+
+  async function started(list: NonNullable<Source['listNodeAddresses']>): Promise<[FakeNode, string[]]> {
+    const node = new FakeNode({}, list);
+    nodes.push(node);
+    const judged: string[] = [];
+    const machine = node.machine();
+    for (const backend of machine.backends.values())
+      Object.assign(backend, {
+        judgeAddresses: (judge: (address: string) => string) => judged.push(judge('192.168.88.11')),
+      });
+    await node.agent.start(() => Promise.resolve(machine));
+    node.set(withExternalIP, makeSlice([makeEndpoint('10.0.1.2')]));
+    node.synced();
+    return [node, judged];
+  }
+
+  test('the first round waits for the list of Nodes, and the Service whose IP is a Node’s is warned of', async () => {
+    const [node, judged] = await started(() => Promise.resolve(new Map([['192.168.88.11', 'node2']])));
+    await node.clock.advance(1000);
+    expect(node.writes).toBeGreaterThan(0);
+    expect(judged.at(-1)).toBe('of a Node');
+    expect(node.said('192.168.88.11 is an address of Node node2')).toHaveLength(1);
+  });
+
+  test('a list that never comes holds the first round up for five seconds', async () => {
+    const [node] = await started(() => new Promise(() => undefined));
+    await node.clock.advance(4000);
+    expect(node.writes).toBe(0);
+    expect(node.agent.waitingFor()).toEqual(['it is not known yet which addresses Nodes have']);
+    await node.clock.advance(2000);
+    expect(node.writes).toBeGreaterThan(0);
   });
 });
