@@ -618,6 +618,7 @@ describe('a family that comes later', () => {
     // Some six times a minute.
     await node.clock.advance(600_000);
     expect(node.asked).toBeLessThan(80);
+  });
 });
 
 describe('external IPs, in a mode that binds them', () => {

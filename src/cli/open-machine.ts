@@ -112,7 +112,10 @@ async function openParts(options: MachineOptions, opened: Closable[]): Promise<M
   return { backends, drift, late, ...(mode.afterwards && { afterwards: mode.afterwards }) };
 }
 
-async function openIpvsMode(options: MachineOptions, { run, drivers, watched, opened }: SharedParts): Promise<OpenedMode> {
+async function openIpvsMode(
+  options: MachineOptions,
+  { run, drivers, watched, opened }: SharedParts,
+): Promise<OpenedMode> {
   const { configuration, drainLimitMs, told, log } = options;
   told.metrics.packetCounts = undefined;
   const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;

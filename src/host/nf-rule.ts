@@ -27,7 +27,7 @@ const verdictNames: Readonly<Record<number, VerdictName>> = {
   [-5]: 'return',
 };
 
-export type VerdictName = 'drop' | 'accept' | 'continue' | 'break' | 'jump' | 'goto' | 'return';
+type VerdictName = 'drop' | 'accept' | 'continue' | 'break' | 'jump' | 'goto' | 'return';
 
 export type NfExpression =
   /** `chain` of a jump or a goto; '' of the others. */

@@ -15,7 +15,7 @@ const batch = { begin: 16, end: 17 } as const; // NFNL_MSG_BATCH_
 const ofNfTables = Buffer.from([0, 0, 0, 10]);
 const timeoutMs = 10_000;
 
-export interface NfMessage {
+interface NfMessage {
   readonly type: number;
   /** Besides those that every message of a transaction has. */
   readonly flags?: number;

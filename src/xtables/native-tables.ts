@@ -198,7 +198,7 @@ export function usesOfOthers(
   return new Set(used.map(({ name: chain }) => chain));
 }
 
-export function seeRule(rule: NfRule): SeenRule {
+function seeRule(rule: NfRule): SeenRule {
   const { handle, target } = rule;
   return {
     handle,

@@ -11,7 +11,7 @@ import { toolName } from './tool-names';
 import type { Variant } from './variant';
 
 /** One call of iptables-restore, or rules that are deleted by their handles. */
-export type WritePart =
+type WritePart =
   | { readonly kind: 'input'; readonly input: string }
   | { readonly kind: 'deletions'; readonly rules: readonly NfRuleName[] };
 

@@ -57,7 +57,12 @@ describe.each([
 ])('with the clock of the wall put %s a day', (_, aheadMs) => {
   test('what somebody else wrote is looked for as often as before', async () => {
     const clock = new FakeClock();
-    const options = { clock, canariesStand: () => Promise.resolve(found(true as const)), fullCheckMs: 30_000, readShare: 0.1 };
+    const options = {
+      clock,
+      canariesStand: () => Promise.resolve(found(true as const)),
+      fullCheckMs: 30_000,
+      readShare: 0.1,
+    };
     const watch = new DriftWatch(options);
     await watch.start();
     clock.wallAheadMs = aheadMs;

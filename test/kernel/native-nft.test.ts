@@ -4,11 +4,11 @@ import { BusyCluster, busyObjects, logLines, throughVIP } from '../support/busy-
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
-/** As an administrator's nftables.conf has them. Each makes iptables-nft-save fail in another way, and drops nothing. */
+/** As an administrator's nftables.conf has them. Each makes iptables-nft-save fail in another way, and changes nothing for any packet. */
 const native = [
   ['filter', 'INPUT', 'ct state established,related accept'],
   ['filter', 'FORWARD', 'meta cpu 4095 accept'],
-  ['nat', 'POSTROUTING', 'oifname lo masquerade fully-random'],
+  ['nat', 'POSTROUTING', 'oifname nosuch0 masquerade fully-random'],
   ['nat', 'PREROUTING', 'fib daddr type broadcast accept'],
   ['mangle', 'PREROUTING', 'ct state new counter'],
 ] as const;
