@@ -1,3 +1,4 @@
+import { askCanaries } from '../src/cli/told-tables';
 import { found } from '../src/model/answer';
 import { Agent } from '../src/agent';
 import { AgentTelemetry } from '../src/agent-telemetry';
@@ -83,7 +84,7 @@ class FakeNode {
     const drift = new DriftWatch({
       clock: this.clock,
       readGeneration: () => Promise.resolve(this.generation),
-      canariesStand: async () => (await this.tables.IPv4.canariesStand()) && (await this.tables.IPv6.canariesStand()),
+      canariesStand: () => askCanaries([this.tables.IPv4, this.tables.IPv6]),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });

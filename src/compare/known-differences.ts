@@ -27,7 +27,9 @@ export function findKnown(
   { kind }: Source,
   { aspect, change }: Finding,
 ): KnownDifference | undefined {
-  if (isElsewhere?.(frontend.address) === true && kind !== 'node') return elsewhere;
+  // Cluster IPs are always bound.
+  const isExternal = frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer';
+  if (isExternal && kind !== 'node' && isElsewhere?.(frontend.address) === true) return elsewhere;
   if (mode !== 'ipvs') return undefined;
   const isInside = frontend.localSourcesToCluster && kind !== 'outside';
   if (isInside && (aspect === 'policy' || (aspect === 'masquerade' && change === 'missing' && kind === 'node')))

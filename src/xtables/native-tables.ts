@@ -91,7 +91,7 @@ export class NativeTables {
 
   /** What a call of iptables-restore wrote, to be known again at the next look. */
   noteWritten(name: TableName, lines: readonly string[]): void {
-    const written = this.written.get(name) ?? { chains: new Map(), appends: new Map(), jumps: new Map() };
+    const written: Written = this.written.get(name) ?? { chains: new Map(), appends: new Map(), jumps: new Map() };
     this.written.set(name, written);
     const chains = new Map<string, string[]>();
     for (const line of lines) {

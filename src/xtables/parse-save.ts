@@ -62,7 +62,8 @@ export class SaveParser {
     else if (first === '*') this.begin(line.slice(1).trimEnd());
     else if (line.trimEnd() === '') return;
     else if (this.open === undefined) this.stray ||= line;
-    else if (line.startsWith('-A ')) this.rule(line);
+    // `-I`: what `vipwire render` prints is read as well.
+    else if (line.startsWith('-A ') || line.startsWith('-I ')) this.rule(line);
     else if (first === ':' && line.includes(' ')) this.chain(line.slice(1, line.indexOf(' ')));
     else if (line.trimEnd() === 'COMMIT') this.end();
     else this.failTable(`a line that is not understood: ${line}`);

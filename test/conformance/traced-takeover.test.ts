@@ -57,11 +57,10 @@ describe.each(cases)('%s, %s', (recording, family) => {
     const backend = new IptablesBackend(family, cluster.backendSettings, kernel);
     await backend.read();
     backend.render(cluster.plans[family]);
-    const steps = planSteps(
-      backend.rules,
-      { missingJumps: backend.rules.jumps, staleJumps: [], usedByOthers: new Set() },
-      chainsPerCall,
+    const missingJumps = backend.rules.jumps.filter(
+      ({ table, from, rule }) => kernel.tables.get(table)?.get(from)?.includes(rule) !== true,
     );
+    const steps = planSteps(backend.rules, { missingJumps, staleJumps: [], usedByOthers: new Set() }, chainsPerCall);
     const different = new Set<string>();
     for (const one of steps) {
       kernel.beforeCommit = () => differencesIn(kernel).forEach((line) => different.add(`${one.title}: ${line}`));

@@ -35,6 +35,8 @@ const tellTheTime: readonly string[] = [
   'host/clock.ts',
   'servers/healthz-server.ts',
   'servers/zpages.ts',
+  // A date that the server gives.
+  'sources/kubernetes/retry-after.ts',
   'sources/kubernetes/event-recorder.ts',
   'telemetry/logger.ts',
   'telemetry/open-questions.ts',

@@ -43,7 +43,7 @@ async function main(): Promise<unknown> {
     again.push(fresh.print(fresh.diff() ?? []));
   };
   await compareAfresh();
-  const canaries = [await driver.canariesStand()];
+  const canaries = [(await driver.canariesStand()).kind];
 
   // Other settings: other words of the same rules, over the old ones.
   for (const detector of detectors) {
@@ -75,7 +75,7 @@ async function main(): Promise<unknown> {
 
   const iptables = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`;
   await runCommand(iptables, ['-t', 'nat', '-F']);
-  canaries.push(await driver.canariesStand());
+  canaries.push((await driver.canariesStand()).kind);
   await runCommand(iptables, ['-t', 'nat', '-A', 'POSTROUTING', '-j', 'RETURN']);
   await cleanUp(driver, family);
   const left = await runCommand(`${iptables}-save`, []);

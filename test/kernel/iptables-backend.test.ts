@@ -11,7 +11,7 @@ describeAsRoot('the iptables backend, in a network namespace', () => {
           steps: 1,
           again: ['', '', '', '', ''],
           canMatch: ['found', 'absent'],
-          canaries: [true, false],
+          canaries: ['found', 'absent'],
           left: ['-A POSTROUTING -j RETURN'],
         });
       },

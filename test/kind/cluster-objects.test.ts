@@ -18,7 +18,7 @@ function store(objects: readonly Planned[]): [ClusterStore, string[]] {
   const cluster = new ClusterStore(0);
   const parsed = parseManifests(JSON.stringify({ kind: 'List', apiVersion: 'v1', items: objects }), 'objects');
   for (const { sets: changes } of parsed.objects) cluster.apply(changes);
-  return [cluster, parsed.warnings.map(String)];
+  return [cluster, parsed.warnings.map(({ message }) => message)];
 }
 
 describe.each(['ipv4', 'ipv6', 'dual'] as const)('%s', (family) => {
@@ -64,7 +64,8 @@ describe.each(['ipv4', 'ipv6', 'dual'] as const)('%s', (family) => {
 
   test('vipwire takes all of it', () => {
     const [cluster, warnings] = store(objects);
-    expect(warnings).toEqual([]);
+    // The cluster gives them their IPs.
+    expect(warnings.filter((text) => !text.includes('no cluster IP'))).toEqual([]);
     expect(cluster.services.size).toBe(objects.filter(({ kind }) => kind === 'Service').length);
   });
 });

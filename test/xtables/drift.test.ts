@@ -16,6 +16,8 @@ class Kernel {
   writeMs = 0;
   writes = 0;
   looks = 0;
+  /** Answers of the canaries. */
+  readonly told: string[] = [];
   readonly clock = new FakeClock();
   readonly watch: DriftWatch;
   readonly tables: KernelTables;
@@ -26,6 +28,7 @@ class Kernel {
       clock: this.clock,
       ...(legacy ? {} : { readGeneration: () => this.readGeneration() }),
       canariesStand: () => this.look(),
+      onCanaries: ({ kind }) => this.told.push(kind),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });
@@ -249,6 +252,18 @@ describe('in the legacy variant', () => {
     expect(await kernel.watch.shouldRead()).toBe(false);
     await kernel.clock.advance(1000);
     expect(await kernel.watch.shouldRead()).toBe(true);
+  });
+
+  test('canaries that cannot be asked are no flush: it is said, and they are asked again at the next look', async () => {
+    const kernel = await started({ legacy: true });
+    for (const told of ['cannot tell', true, 'cannot tell'] as const) {
+      kernel.canaries = told;
+      expect(await kernel.watch.shouldRead()).toBe(false);
+    }
+    expect(kernel.told).toEqual(['unknown', 'found', 'unknown']);
+    kernel.canaries = false;
+    expect(await kernel.watch.shouldRead()).toBe(true);
+    expect(kernel.told.at(-1)).toBe('absent');
   });
 
   test('a flush is seen at the next look', async () => {

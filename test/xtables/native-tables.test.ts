@@ -251,7 +251,7 @@ describe('what iptables-nft-save does not show', () => {
     const whole = await read(node);
     node.tool.save = (args) =>
       args.includes('nat')
-        ? `${node.kernel.print().replace(/[^]*(?=\*nat)/, '')}`
+        ? node.kernel.print().replace(/[^]*(?=\*nat)/, '')
         : new CommandError(
             'iptables-nft-save',
             3,
