@@ -90,8 +90,7 @@ export class PreparedCommands {
   private isClosed = false;
 
   readonly run: RunCommand = async (file, args, options = {}) => {
-    // The next one would not know to whom its lines go.
-    if (options.input === undefined || options.onLine !== undefined) return runCommand(file, args, options);
+    if (options.input === undefined) return runCommand(file, args, options);
     const key = [file, ...args].join('\0');
     const kind = this.kinds.get(key) ?? { running: 0 };
     this.kinds.set(key, kind);

@@ -30,7 +30,7 @@ const mostStderr = 64 << 10;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** All that a tool of the kernel gets: variables such as XTABLES_LOCKFILE and XTABLES_LIBDIR change what it does. */
-function toolEnvironment(): NodeJS.ProcessEnv {
+export function toolEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'] ?? defaultPath, LC_ALL: 'C' };
 }
 
@@ -38,7 +38,7 @@ function toolEnvironment(): NodeJS.ProcessEnv {
  * The process, which tells by an 'error' event where it cannot be started. Throws where not even that much could be made.
  * @param onFailed is called where there is no event either: execa has taken what spawn threw.
  */
-function start(
+export function startTool(
   [file, ...args]: readonly [string, ...string[]],
   takesInput: boolean,
   environment: NodeJS.ProcessEnv,
@@ -99,7 +99,7 @@ export class ToolProcess {
   constructor(file: string, args: readonly string[], takesInput: boolean, environment = toolEnvironment()) {
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     try {
-      const child = start([file, ...args], takesInput, environment, (error) => this.#failed(error));
+      const child = startTool([file, ...args], takesInput, environment, (error) => this.#failed(error));
       this.#child = child;
       child.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
       child.on('exit', (code, signal) => this.#exited(code, signal));
