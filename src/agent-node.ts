@@ -15,6 +15,8 @@ const second = 1000;
 
 /** How long the first round waits for what the Node lacks: kube-proxy's limits. */
 export const nodeWaits = {
+  /** Then it is said that there is none. */
+  nodeMs: 10 * second,
   /** Then it goes on without. */
   addressesMs: 30 * second,
   /** Then it gives up. */

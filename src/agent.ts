@@ -198,6 +198,7 @@ export class Agent implements ClusterSink {
     this.takeChanges();
     this.begin();
     void this.waitForNodes();
+    void this.waitForNode();
     void this.waitForPodCIDRs();
     void this.waitForAddresses();
   }
@@ -304,6 +305,17 @@ export class Agent implements ClusterSink {
     await this.options.clock.sleep(nodeListWaitMs, this.stopping.signal);
     this.isBookOverdue = true;
     this.begin();
+  }
+
+  /** A name that no Node has is most often a mistake, and everything goes on without one. */
+  private async waitForNode(): Promise<void> {
+    const { clock, nodeName, needsNoNode } = this.options;
+    await clock.sleep(nodeWaits.nodeMs, this.stopping.signal);
+    if (this.stopping.signal.aborted || this.node.object !== undefined) return;
+    // Manifests without any Node are meant so.
+    if (needsNoNode === true && this.store.nodes.size === 0) return;
+    const lacks = 'its zone, addresses and podCIDRs are unknown (--hostname-override names another)';
+    this.warnOfNode('no-node', `no Node is named ${nodeName}: ${lacks}`);
   }
 
   private warnOfNodeAddress(service: ServiceKey, address: string, node: string): void {

@@ -551,6 +551,18 @@ describe('another configuration while it runs', () => {
   });
 });
 
+test.each([
+  ['that no Node has is said once', [], 1],
+  ['that a Node has needs no word', [makeNode({ name: 'node' })], 0],
+  ['is said also where there are other Nodes', [makeNode({ name: 'node-1' })], 1],
+])('a node name %s', async (_, objects, times) => {
+  const node = await fakeNode().running(...web, ...objects);
+  await node.clock.advance(60_000);
+  node.set(makeService({ name: 'later', clusterIPs: { IPv4: '10.96.0.40' } }));
+  await node.clock.advance(60_000);
+  expect(node.said('no Node is named node')).toHaveLength(times);
+});
+
 describe('a family that comes later', () => {
   const dual = makeService({ name: 'dual', clusterIPs: { IPv4: '10.96.0.20', IPv6: 'fd96::20' } });
 
