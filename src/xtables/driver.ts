@@ -8,7 +8,7 @@ import { canaryRule, ownTables } from './known-chains';
 import type { SavedTables } from './parse-save';
 import type { KernelTables, TableName } from './rules';
 import { type SaveText, withTables } from './save-text';
-import { TableReader } from './table-reader';
+import { TableReader } from './driver-table-reader';
 import { toolName } from './tool-names';
 import type { Variant } from './variant';
 

@@ -1,5 +1,5 @@
 /** What iptables-save prints as a text for those who trace or compare it, with what it does not show marked as such; pure. */
-import { isUnreadRule } from './native-text';
+import { isUnreadRule } from './driver-native-text';
 import { SaveParser, type SavedTables } from './parse-save';
 import { type TableName, tableNames } from './rules';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { decodeChain, decodeTable, NfRule } from '../../src/host/nf-rule';
-import { decodeJump } from '../../src/xtables/native-text';
+import { decodeJump } from '../../src/xtables/driver-native-text';
 
 /** What Linux 6.18 told of a table that iptables-nft 1.8.9 and nft had both written to: a word and a payload in each line. */
 const recorded = readFileSync(join(__dirname, 'recorded-nf-filter.txt'), 'utf8')

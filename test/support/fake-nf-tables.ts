@@ -1,7 +1,7 @@
 /** nf_tables in memory, told as the kernel's netlink tells it. */
 import type { NfRule } from '../../src/host/nf-rule';
 import type { NfRuleName, NfTable } from '../../src/host/nf-tables';
-import type { NfTableReader } from '../../src/xtables/native-tables';
+import type { NfTableReader } from '../../src/xtables/driver-native-tables';
 
 interface FakeRule {
   readonly handle: number;

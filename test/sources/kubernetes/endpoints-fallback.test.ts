@@ -88,7 +88,7 @@ describe('EndpointsFallback', () => {
       start: () => () => Promise.resolve(),
       log: recordLog().log,
     });
-    for (const _ of answers) await fallback.missing();
+    for (let asked = 0; asked < answers.length; asked++) await fallback.missing();
     return fallback.isOn;
   }
 

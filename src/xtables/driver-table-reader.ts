@@ -4,7 +4,7 @@ import { NetlinkUnavailableError } from '../host/netlink';
 import { type NfRuleName, NfTables } from '../host/nf-tables';
 import type { Family } from '../model/address';
 import { readTextFile } from '../host/files';
-import { type NativeTable, NativeTables, type NfTableReader, usesOfOthers } from './native-tables';
+import { type NativeTable, NativeTables, type NfTableReader, usesOfOthers } from './driver-native-tables';
 import { isBuiltIn, type SavedTables, SaveParser } from './parse-save';
 import { type TableName, tableNames } from './rules';
 import { toolName } from './tool-names';

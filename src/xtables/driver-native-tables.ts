@@ -8,10 +8,10 @@ import type { RunCommand } from '../host/command';
 import type { NfRule } from '../host/nf-rule';
 import type { NfTable, NfTables } from '../host/nf-tables';
 import { blockLocalnetRule, sharedChain } from './known-chains';
-import { couldBe, decodeJump, isLocalnetBlock, printUnreadRule } from './native-text';
+import { couldBe, decodeJump, isLocalnetBlock, printUnreadRule } from './driver-native-text';
 import { isBuiltIn, isOurs, type SavedTables } from './parse-save';
 import type { Jump, TableName } from './rules';
-import { showChains } from './show-chains';
+import { showChains } from './driver-show-chains';
 
 export type NfTableReader = Pick<NfTables, 'readTables' | 'readTable' | 'deleteRules' | 'close'>;
 
