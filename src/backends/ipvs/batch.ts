@@ -115,16 +115,14 @@ function planServers(state: DesiredState): ServerStages {
     const observed = state.servers.getObserved(server);
     const change = changeServer(server, desired, observed);
     for (const addition of change.additions) additions.push(addition);
-    if (change.removals.length === 0) {
+    if (change.removals.size === 0) {
       between.set(server, desired);
       continue;
     }
-    const gone = new Set(change.removals);
-    const going = (observed ?? '').split('\n').filter((line) => gone.has(line.slice(0, line.indexOf(' '))));
-    if (change.additions.length > 0) between.set(server, [desired, ...going].join('\n'));
+    if (change.additions.length > 0) between.set(server, [desired, ...change.removals.values()].join('\n'));
     after.set(server, desired);
     const drains = state.protocolOf(server) === 'TCP';
-    for (const destination of change.removals) {
+    for (const destination of change.removals.keys()) {
       if (!drains) removals.push({ op: 'delete-destination', server, destination });
       else {
         removals.push({ op: 'edit-destination', server, destination, weight: 0 });

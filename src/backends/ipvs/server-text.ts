@@ -26,23 +26,71 @@ export function withoutDestinations(text: string, gone: ReadonlySet<string>): st
 export interface ServerChange {
   /** The server, and destinations that come or weigh otherwise. */
   readonly additions: readonly ServerWrite[];
-  /** Destinations that go. */
-  readonly removals: readonly string[];
+  /** Destinations that go, as keys, and their lines in the text. */
+  readonly removals: ReadonlyMap<string, string>;
 }
 
 /** `observed` undefined: there is no such server. */
 export function changeServer(server: string, desired: string, observed: string | undefined): ServerChange {
-  const wanted = parseServerText(desired);
-  const seen = observed === undefined ? undefined : parseServerText(observed);
+  const options = optionsOf(desired);
   const additions: ServerWrite[] = [];
-  if (seen?.options !== wanted.options)
-    additions.push({ op: seen === undefined ? 'add-server' : 'edit-server', server, options: wanted.options });
-  for (const [destination, weight] of wanted.weights) {
-    const before = seen?.weights.get(destination);
-    if (before === weight) continue;
-    const op = before === undefined ? 'add-destination' : 'edit-destination';
-    additions.push({ op, server, destination, weight: Number(weight) });
+  if (observed === undefined) additions.push({ op: 'add-server', server, options });
+  else if (optionsOf(observed) !== options) additions.push({ op: 'edit-server', server, options });
+  const lines = differingLines(desired, observed ?? options);
+  const before = new Map(lines.observed.map((line) => [destinationOf(line), line]));
+  for (const line of lines.desired) {
+    const destination = destinationOf(line);
+    const seen = before.get(destination);
+    before.delete(destination);
+    if (seen === line) continue;
+    const op = seen === undefined ? 'add-destination' : 'edit-destination';
+    additions.push({ op, server, destination, weight: Number(line.slice(destination.length + 1)) });
   }
-  const removals = [...(seen?.weights.keys() ?? [])].filter((destination) => !wanted.weights.has(destination));
-  return { additions, removals };
+  return { additions, removals: before };
+}
+
+export interface DifferingLines {
+  readonly desired: readonly string[];
+  readonly observed: readonly string[];
+}
+
+/**
+ * The destinations' lines without those that both texts have in common at their beginning and at their end: both are in the
+ * order of the endpoints, so that few lines are left of a long text where one endpoint changed.
+ */
+export function differingLines(desired: string, observed: string): DifferingLines {
+  const [wanted, seen] = [destinationLines(desired), destinationLines(observed)];
+  if (wanted === seen) return { desired: [], observed: [] };
+  const shorter = Math.min(wanted.length, seen.length);
+  let same = 0;
+  while (same < shorter && wanted.charCodeAt(same) === seen.charCodeAt(same)) same++;
+  // Whole lines: what follows the last line's end that both have.
+  const start = same === 0 ? 0 : wanted.lastIndexOf('\n', same - 1) + 1;
+  const most = shorter - start;
+  let tail = 0;
+  while (tail < most && wanted.charCodeAt(wanted.length - tail - 1) === seen.charCodeAt(seen.length - tail - 1)) tail++;
+  const end = wanted.indexOf('\n', wanted.length - tail);
+  const rest = end < 0 ? 0 : wanted.length - end;
+  return {
+    desired: linesOf(wanted.slice(start, wanted.length - rest)),
+    observed: linesOf(seen.slice(start, seen.length - rest)),
+  };
+}
+
+function linesOf(text: string): string[] {
+  return text === '' ? [] : text.split('\n');
+}
+
+function optionsOf(text: string): string {
+  const end = text.indexOf('\n');
+  return end < 0 ? text : text.slice(0, end);
+}
+
+function destinationLines(text: string): string {
+  const end = text.indexOf('\n');
+  return end < 0 ? '' : text.slice(end + 1);
+}
+
+function destinationOf(line: string): string {
+  return line.slice(0, line.indexOf(' '));
 }
