@@ -131,6 +131,33 @@ describe('ports', () => {
     ]);
   });
 
+  test('of many ports, each that repeats an earlier one by name, number or node port is found', () => {
+    const ports = Array.from({ length: 300 }, (_, i) => ({
+      name: `p${i % 200}`,
+      port: 1 + (i % 250),
+      protocol: i % 2 === 0 ? 'TCP' : 'UDP',
+      nodePort: 30_000 + (i % 150),
+    }));
+    const kept: typeof ports = [];
+    const expected: string[] = [];
+    for (const port of ports) {
+      const rivals = kept.filter(({ protocol }) => protocol === port.protocol);
+      const isRepeated = rivals.some(({ name, port: number }) => name === port.name || number === port.port);
+      const hasNodePort = !rivals.some(({ nodePort }) => nodePort === port.nodePort);
+      if (isRepeated || !hasNodePort) expected.push('bad-port');
+      if (!isRepeated) kept.push(hasNodePort ? port : { ...port, nodePort: 0 });
+    }
+    const decoded = decodeSpec({ type: 'NodePort', ports });
+    expect(decoded.service?.ports).toEqual(kept);
+    expect(kinds(decoded)).toEqual(expected);
+  });
+
+  test('a node port that is no number is left out, whatever it is', () => {
+    const decoded = decodeSpec({ ports: [{ port: 80, nodePort: { toString: 1 } }] });
+    expect(decoded.service?.ports).toMatchObject([{ port: 80, nodePort: 0 }]);
+    expect(kinds(decoded)).toEqual(['bad-port']);
+  });
+
   test('a bad node port leaves the port', () => {
     const decoded = ports(
       { name: 'a', port: 80, nodePort: 30080 },

@@ -52,6 +52,8 @@ function decodeClusterIPs(spec: Fields, warn: WarnOf): Service['clusterIPs'] {
 /** Ports that could not be told apart, by name or by number, are the first's. */
 function decodePorts(spec: Fields, warn: WarnOf): ServicePort[] {
   const ports: ServicePort[] = [];
+  /** `TCP name http`, `TCP port 80`, `TCP node port 30080`: a search through the ports before, for each, would be slow. */
+  const taken = new Set<string>();
   for (const value of listOf(spec.ports)) {
     const fields = fieldsOf(value);
     const name = fields.name ?? '';
@@ -61,16 +63,20 @@ function decodePorts(spec: Fields, warn: WarnOf): ServicePort[] {
       continue;
     }
     const port = fields.port;
-    const rivals = ports.filter((other) => other.protocol === protocol);
-    if (rivals.some((other) => other.name === name || other.port === port)) {
+    const [byName, byPort] = [`${protocol} name ${name}`, `${protocol} port ${port}`];
+    if (taken.has(byName) || taken.has(byPort)) {
       warn('bad-port', `${quotePort(fields)} repeats another and is left out`);
       continue;
     }
     let nodePort = fields.nodePort ?? 0;
-    if (nodePort !== 0 && (!isPort(nodePort) || rivals.some((other) => other.nodePort === nodePort))) {
+    if (nodePort !== 0 && (!isPort(nodePort) || taken.has(`${protocol} node port ${nodePort}`))) {
       warn('bad-port', `node port ${quote(nodePort)} is unusable and left out`);
       nodePort = 0;
     }
+    taken
+      .add(byName)
+      .add(byPort)
+      .add(`${protocol} node port ${nodePort as number}`);
     ports.push({ name, protocol, port, nodePort: nodePort as number });
   }
   return ports;
