@@ -40,8 +40,15 @@ export interface Backend<Batch> {
   takeWarnings?(): readonly ClusterWarning[];
   /** What is to be written, at the cost of what differs; undefined: nothing. */
   diff(): Batch | undefined;
+  /**
+   * As diff, in pieces, where a large one takes long. No rendering and no apply may come in between; after a read that does, the batch
+   * is not to be applied.
+   */
+  diffPieces?(): Pieces<Batch | undefined>;
   print(batch: Batch): string;
   size(batch: Batch): BatchSize;
+  /** As size, in pieces. */
+  sizePieces?(batch: Batch): Pieces<BatchSize>;
   /**
    * Looks at what the kernel holds of ours, and of other proxies that this one takes over from. True: until now all was as it
    * should be, and it is not any more, so somebody else wrote.

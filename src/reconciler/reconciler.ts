@@ -5,7 +5,7 @@
  * is then seen to hold.
  */
 import type PQueue from 'p-queue';
-import type { Backend } from '../backends/backend';
+import type { Backend, BatchSize } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
 import type { ClusterState, ClusterWarning, ServiceKey } from '../model/cluster';
@@ -53,6 +53,11 @@ export interface SyncFailure {
   readonly failures: number;
 }
 
+interface Comparison<Batch> {
+  readonly batch?: Batch | undefined;
+  readonly written?: BatchSize | undefined;
+}
+
 /** Why a round is more than changes: the kernel is read anew, everything is planned anew, or somebody else wrote. */
 type FullReason = 'start' | 'retry' | 'settings' | 'drift';
 
@@ -74,6 +79,7 @@ export class Reconciler<Batch> {
   private renderedAnew: Promise<void> | undefined;
   /** Looks at the kernel that are under way. */
   private readonly reads = new Set<Promise<void>>();
+  private looksEnded = 0;
   /** Somebody else changed our rules, and that is not put right yet. */
   private hasDrifted = false;
   private lastEndedMs: number | undefined;
@@ -139,10 +145,10 @@ export class Reconciler<Batch> {
   private async read(): Promise<void> {
     while (this.renderedAnew !== undefined) await this.renderedAnew;
     const reading = this.options.backend.read();
-    const ended = reading.then(
-      () => undefined,
-      () => undefined,
-    );
+    const end = (): void => {
+      this.looksEnded++;
+    };
+    const ended = reading.then(end, end);
     this.reads.add(ended);
     try {
       if (await reading) this.hasDrifted = true;
@@ -251,12 +257,12 @@ export class Reconciler<Batch> {
     if ((reasons.has('start') && !this.hasRead) || reasons.has('retry')) await kernel(() => backend.read());
     const triggers = new Map([...this.triggers].map(([key, times]) => [key, [...times]] as const));
     // After a failure nothing that was worked out before is relied on.
-    await this.replan(reasons.has('settings') || reasons.has('retry'));
+    const pause = this.options.pauses?.() ?? timeSlices();
+    await this.replan(reasons.has('settings') || reasons.has('retry'), pause);
     if (this.isStopping() && dryRun !== true) return undefined;
     for (const warning of backend.takeWarnings?.() ?? []) this.options.onWarning?.(warning);
     const after = new Map([...this.before.keys()].map((key) => [key, this.plan?.services.get(key)] as const));
-    const batch = backend.diff();
-    const written = batch && backend.size(batch);
+    const { batch, written } = await this.compare(pause);
     if (batch !== undefined) {
       onBatch?.(() => backend.print(batch));
       if (dryRun === true) backend.assumeApplied(batch);
@@ -289,9 +295,21 @@ export class Reconciler<Batch> {
     return report;
   }
 
+  private async compare(pause: Pause): Promise<Comparison<Batch>> {
+    const { backend } = this.options;
+    const looks = this.looksEnded;
+    const batch = backend.diffPieces ? await finishWithPauses(backend.diffPieces(), pause) : backend.diff();
+    if (batch === undefined && looks === this.looksEnded) return {};
+    const written =
+      batch && (backend.sizePieces ? await finishWithPauses(backend.sizePieces(batch), pause) : backend.size(batch));
+    if (looks === this.looksEnded) return { batch, written };
+    // A batch says what is in force once it is written: it would hide what a look found after the comparison began.
+    const anew = backend.diff();
+    return { batch: anew, written: anew && backend.size(anew) };
+  }
+
   /** In pieces, between which others have their turn. What changes meanwhile is the next round's. */
-  private async replan(everything: boolean): Promise<void> {
-    const pause = this.options.pauses?.() ?? timeSlices();
+  private async replan(everything: boolean, pause: Pause): Promise<void> {
     const keys = [...this.changed];
     this.changed.clear();
     try {

@@ -5,7 +5,7 @@ import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
 import type { KernelTables } from '../../xtables/rules';
 import type { AddressJudgement, Backend, BatchSize, RuleCounts } from '../backend';
-import { type IpvsBatch, planStages, printStage, sizeOf, type Stage } from './batch';
+import { type IpvsBatch, planStagesInPieces, printStage, sizeInPieces, sizeOf, type Stage } from './batch';
 import { DesiredState } from './desired-state';
 import { type DestinationConnections, DrainingDestinations } from './draining';
 import type { SavedSets } from './ipset-text';
@@ -99,8 +99,12 @@ export class IpvsBackend implements Backend<IpvsBatch> {
   }
 
   diff(): IpvsBatch | undefined {
+    return finish(this.diffPieces());
+  }
+
+  *diffPieces(): Pieces<IpvsBatch | undefined> {
     if (this.isSettled()) return undefined;
-    const stages = planStages(this.state, this.rules);
+    const stages = yield* planStagesInPieces(this.state, this.rules);
     return stages.length === 0 ? undefined : stages;
   }
 
@@ -110,6 +114,10 @@ export class IpvsBackend implements Backend<IpvsBatch> {
 
   size(batch: IpvsBatch): BatchSize {
     return sizeOf(batch, this.family);
+  }
+
+  sizePieces(batch: IpvsBatch): Pieces<BatchSize> {
+    return sizeInPieces(batch, this.family);
   }
 
   async read(): Promise<boolean> {
@@ -174,7 +182,7 @@ export class IpvsBackend implements Backend<IpvsBatch> {
 
   private isSettled(): boolean {
     const { servers, addresses, sets } = this.state;
-    return servers.inSync && addresses.inSync && sets.pendingWrites() === undefined && this.rules.isSettled;
+    return servers.inSync && addresses.inSync && sets.inSync && this.rules.isSettled;
   }
 
   /** Without those that nobody of ours made, and without destinations that only wait for their last connections. */

@@ -18,6 +18,7 @@ import {
   tableNames,
   type TableStep,
 } from '../../xtables/rules';
+import { finish, type Pieces } from '../../model/pieces';
 import type { BatchSize } from '../backend';
 import type { DesiredState } from './desired-state';
 import { printSetAdditions, printSetRemovals, type SetWrites } from './ipset-text';
@@ -43,11 +44,12 @@ export type IpvsBatch = readonly Stage[];
 /** In iptables mode a Service has chains of its own. */
 const iptablesModeChain = /^KUBE-(SVC|SVL|EXT|FW|SEP)-/;
 
-export function planStages(state: DesiredState, rules: KernelRules): Stage[] {
+/** A server at a time. */
+export function* planStagesInPieces(state: DesiredState, rules: KernelRules): Pieces<Stage[]> {
   const sets = state.sets.pendingWrites();
-  const servers = planServers(state);
   const addresses = state.addresses.pending();
   const { written, removed } = planRules(state, rules);
+  const servers = yield* planServers(state);
   const bind: Stage[] =
     addresses.updates.size === 0 ? [] : [{ kind: 'bind', addresses: [...addresses.updates.keys()] }];
   const [plain, marking] = splitAdditions(sets);
@@ -104,7 +106,7 @@ interface ServerStages {
 }
 
 /** A destination of TCP keeps its connections until they end; one of UDP or SCTP would keep clients on a pod that is gone. */
-function planServers(state: DesiredState): ServerStages {
+function* planServers(state: DesiredState): Pieces<ServerStages> {
   const { updates, deletions } = state.servers.pending();
   const additions: ServerWrite[] = [];
   const removals: ServerWrite[] = [];
@@ -112,6 +114,7 @@ function planServers(state: DesiredState): ServerStages {
   const after = new Map<string, string | undefined>();
   const begins: { server: string; destination: string }[] = [];
   for (const [server, desired] of updates) {
+    yield;
     const observed = state.servers.getObserved(server);
     const change = changeServer(server, desired, observed);
     for (const addition of change.additions) additions.push(addition);
@@ -190,15 +193,19 @@ function printAddress(kind: 'bind' | 'unbind', address: string): string {
   return `address ${kind === 'bind' ? 'replace' : 'delete'} ${address}/${isV6 ? 128 : 32} dev kube-ipvs0${flag}\n`;
 }
 
+const writesPerPiece = 1000;
+
 export function sizeOf(batch: IpvsBatch, family: Family): BatchSize {
+  return finish(sizeInPieces(batch, family));
+}
+
+export function* sizeInPieces(batch: IpvsBatch, family: Family): Pieces<BatchSize> {
   const rules = { nat: 0, filter: 0, mangle: 0 };
   const written = new Set<string>();
   const others = { servers: 0, destinations: 0, addresses: 0, entries: 0 };
   let bytes = 0;
   for (const stage of batch) {
-    // Line by line: the first write of a large cluster is never in memory as one text.
-    if (stage.kind === 'servers') for (const write of stage.writes) bytes += printServerWrite(write, family).length + 1;
-    else bytes += printStage(stage, family).length;
+    if (stage.kind !== 'servers') bytes += printStage(stage, family).length;
     switch (stage.kind) {
       case 'rules':
         for (const { table, chains, jumps } of stage.step.tables) {
@@ -209,7 +216,12 @@ export function sizeOf(batch: IpvsBatch, family: Family): BatchSize {
         break;
       case 'servers':
         written.add('ipvs');
-        for (const write of stage.writes) others['destination' in write ? 'destinations' : 'servers']++;
+        for (const [i, write] of stage.writes.entries()) {
+          if (i % writesPerPiece === 0) yield;
+          others['destination' in write ? 'destinations' : 'servers']++;
+          // Line by line: the first write of a large cluster is never in memory as one text.
+          bytes += printServerWrite(write, family).length + 1;
+        }
         break;
       case 'sets':
         written.add('ipset');

@@ -96,9 +96,13 @@ export class SetContents {
     this.elements.replaceObserved(elements);
   }
 
+  get inSync(): boolean {
+    return this.sets.inSync && this.elements.inSync;
+  }
+
   /** undefined: nothing differs. */
   pendingWrites(): SetWrites | undefined {
-    if (this.sets.inSync && this.elements.inSync) return undefined;
+    if (this.inSync) return undefined;
     const sets = this.sets.pending();
     const { updates, deletions } = this.elements.pending();
     const [deletionsFirst, deletionsLast] = this.splitDeletions(deletions);
