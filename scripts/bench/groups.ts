@@ -8,13 +8,14 @@ import { measureBurst, measureMoves, type MoveTimes } from './measure-change';
 import { measureFirstPacket } from './measure-first-packet';
 import { measureIpvsChange, measureIpvsMemory, measureIpvsServers, measureIpvsStart } from './measure-ipvs';
 import { measureMemory } from './measure-memory';
-import { measureOwnWork } from './measure-own-work';
+import { measureOneService } from './measure-one-service';
+import { backends, measureOwnWork } from './measure-own-work';
 import { measureStart } from './measure-start';
 import { flushRules, timeCalls, type ToolTime } from './tool-alone';
 
 /** Those of IPVS mode run in a guest each: scripts/bench-ipvs. */
 export const ipvsGroupNames = ['ipvs-servers', 'ipvs-start', 'ipvs-change', 'ipvs-memory'] as const;
-export const plainGroupNames = ['own-work', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
+export const plainGroupNames = ['own-work', 'one-service', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
 export type GroupName = (typeof plainGroupNames)[number] | (typeof ipvsGroupNames)[number];
 
 const targets = {
@@ -36,6 +37,8 @@ export async function measureGroup(name: GroupName, bench: Bench): Promise<Figur
   switch (name) {
     case 'own-work':
       return measureOwnWork({ network: 1, services: bench.sizes.largeServices, endpoints: 10 });
+    case 'one-service':
+      return measureOneService(backends);
     case 'few':
       return measureFew(bench);
     case 'nft':

@@ -117,7 +117,7 @@ function countMessages(batch: IpvsBatch): number {
   return batch.reduce((count, stage) => count + (stage.kind === 'servers' ? stage.writes.length : Infinity), 0);
 }
 
-export function measureOwnWork(spec: ClusterSpec): Figure[] {
+function iptablesBackend(): IptablesBackend {
   const settings = {
     masqueradeMark: 0x4000,
     dropInvalid: true,
@@ -126,7 +126,17 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
     hasSctp: true,
     hasNfacct: false,
   };
-  const rules = workOf(spec, new IptablesBackend('IPv4', settings, unreadTables), () => 0);
+  return new IptablesBackend('IPv4', settings, unreadTables);
+}
+
+/** Over nothing but memory. */
+export const backends = {
+  iptables: (): Backend<unknown> => iptablesBackend(),
+  ipvs: (): Backend<unknown> => ipvsBackend(),
+};
+
+export function measureOwnWork(spec: ClusterSpec): Figure[] {
+  const rules = workOf(spec, iptablesBackend(), () => 0);
   const servers = workOf(spec, ipvsBackend(), countMessages);
   const size = `${spec.services} x ${spec.endpoints}`;
   const times = (mode: string, { timesMs }: OwnWork, toReachMs: number): Figure => ({
