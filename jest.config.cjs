@@ -18,6 +18,8 @@ const kernel = ['test/kernel', 'test/support/lab'];
 const ipvs = 'test/kernel/ipvs';
 
 module.exports = {
+  // No test measures by it: a machine may be slow.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,
