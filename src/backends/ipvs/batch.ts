@@ -59,13 +59,25 @@ export function* planStagesInPieces(state: DesiredState, rules: KernelRules): Pi
   );
   const asStage = (step: Step): Stage => ({ kind: 'rules', step });
   const ruleStages = written.map(asStage);
+  const [unmarked, left] = splitRemovals(sets);
   return [
     ...plain,
     ...(isTakenOver ? [...added, ...ruleStages] : [...ruleStages, ...added]),
+    ...unmarked,
     ...servers.removals,
     ...(addresses.deletions.size === 0 ? [] : [{ kind: 'unbind', addresses: [...addresses.deletions] } as const]),
     ...removed.map(asStage),
-    ...(sets === undefined ? [] : removalsOf(sets)),
+    ...left,
+  ];
+}
+
+/** What gives a mark goes before the server of the mark: clients on this node would be led to a server that is gone. */
+function splitRemovals(writes: SetWrites | undefined): readonly [unmarked: Stage[], left: Stage[]] {
+  if (writes === undefined) return [[], []];
+  const gives = (element: string): boolean => /^KUBE-(6-)?IPVS-LOCAL /.test(element);
+  return [
+    removalsOf({ ...writes, deletions: writes.deletions.filter(gives), destroys: [] }),
+    removalsOf({ ...writes, deletions: writes.deletions.filter((element) => !gives(element)) }),
   ];
 }
 

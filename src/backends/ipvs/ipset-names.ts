@@ -52,7 +52,7 @@ const ownSetLimit = 1_048_576;
 /** The kernel's limit (IPSET_MAXNAMELEN less the final NUL). */
 const maxSetName = 31;
 /** kube-proxy has none of these, and so they need not have its parameters. */
-const ownSets: ReadonlySet<SetName> = new Set(['KUBE-IPVS-LOCAL', 'KUBE-IPVS-DROP', 'KUBE-IPVS-NODE-IPS']);
+export const ownSets: ReadonlySet<SetName> = new Set(['KUBE-IPVS-LOCAL', 'KUBE-IPVS-DROP', 'KUBE-IPVS-NODE-IPS']);
 
 function isBitmap(set: SetName): boolean {
   return setTypes[set] === 'bitmap:port';

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { isDeepStrictEqual } from 'node:util';
 import { destroySets, SetDriver } from '../../../src/backends/ipvs/driver-sets';
-import { ipPortElement, knownSets, setName, type SetName, setNames } from '../../../src/backends/ipvs/ipset-names';
+import { ipPortElement, knownSets, ownSets, setName, type SetName, setNames } from '../../../src/backends/ipvs/ipset-names';
 import { printSetAdditions, printSetRemovals, type SavedSets, SetParser } from '../../../src/backends/ipvs/ipset-text';
 import { SetContents } from '../../../src/backends/ipvs/set-contents';
 import { runCommand } from '../../../src/host/command';
@@ -18,7 +18,7 @@ const unlocked = (file: string, args: readonly string[]): { file: string; args: 
 function createAsKubeProxy(): string[] {
   const commands = families.flatMap((family) =>
     setNames.flatMap((set) => {
-      if (set === 'KUBE-IPVS-LOCAL') return [];
+      if (ownSets.has(set)) return [];
       const name = setName(family, set);
       const type = knownSets.get(name)?.type ?? '';
       const inet = family === 'IPv4' ? 'inet' : 'inet6';
