@@ -8,7 +8,7 @@ describeWithIpvs('every combination of frontend, policy, source ranges and empti
   const cluster = new ProxiedCluster({ mode: 'ipvs', command: vipwire, slow: 12 });
   const probes = combinationProbes({ mode: 'ipvs' });
   beforeAll(() => cluster.start(combinationObjects), 400_000);
-  afterAll(() => cluster.stop(), 60_000);
+  afterAll(() => cluster.stop(), 240_000);
 
   test('packets go where the Plan says', async () => {
     expect(probes).toHaveLength(combinations.length * 4 * 3 * 2);

@@ -9,7 +9,7 @@ describeWithIpvs('conformance, ipvs', () => {
   const scenarios = ScenarioSeries.order([...recordedScenarios('ipvs'), ...ownScenarios('ipvs')]);
   const lab = new Lab();
   const series = new ScenarioSeries({ mode: 'ipvs', command: vipwire, slow: 2, lab });
-  beforeAll(() => lab.start(), 60_000);
+  beforeAll(() => lab.start(), 240_000);
   afterAll(async () => {
     await series.stop();
     await lab.stop();
@@ -18,6 +18,6 @@ describeWithIpvs('conformance, ipvs', () => {
   test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
     '%s',
     async (_, scenario) => expect(await series.run(scenario)).toEqual([]),
-    120_000,
+    400_000,
   );
 });

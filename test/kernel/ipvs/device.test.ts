@@ -11,7 +11,7 @@ describe.each([
     let told: { device: Record<string, unknown>; settings: unknown };
     beforeAll(async () => {
       told = (await runInNetworkNamespace(guest, ...args)) as typeof told;
-    }, 60_000);
+    }, 240_000);
 
     test("the device is a dummy that is down, and its addresses are hosts'", () => {
       expect(told.device).toMatchObject({ isDown: true, isDummy: true });

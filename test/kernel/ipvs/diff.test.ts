@@ -21,7 +21,7 @@ test('as it should be', async () => {
     code: 0,
     stdout: expect.stringMatching(/^IPv4, node node, ipvs mode: \d+ services, \d+ frontends: the same\n/) as unknown,
   });
-}, 120_000);
+}, 400_000);
 
 test('a hand in servers, sets and addresses', async () => {
   await onNode(`ipvsadm -A -t 10.96.0.10:9999 -s rr
@@ -32,4 +32,4 @@ test('a hand in servers, sets and addresses', async () => {
   expect(stdout).toContain('10.96.0.10,tcp:80 was taken out of KUBE-CLUSTER-IP: its virtual server is there');
   expect(stdout).toContain('10.96.7.7 was added: no virtual server is on it');
   expect(code).toBe(1);
-}, 120_000);
+}, 400_000);

@@ -46,7 +46,7 @@ describeWithIpvs('explain, ipvs', () => {
     // Answers would be counted, too.
     for (const place of ['a', 'd'] as const)
       await lab.run(place, 'iptables', ['-A', 'OUTPUT', '-p', 'icmp', '-j', 'DROP']);
-  }, 90_000);
+  }, 240_000);
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();

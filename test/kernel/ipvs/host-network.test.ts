@@ -17,7 +17,7 @@ describeWithIpvs('a Pod in the network of this node, ipvs', () => {
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
-  }, 120_000);
+  }, 400_000);
 
   test('from outside, from Pods here and elsewhere, and from the node', async () => {
     const config = `--config=${join(lab.directory, 'config.json')}`;

@@ -22,7 +22,7 @@ const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...cl
 describeWithIpvs('IPVS mode, while VIPs are in use', () => {
   const lab = new Lab();
   const node = new IpvsNode(lab);
-  beforeAll(() => lab.start(), 60_000);
+  beforeAll(() => lab.start(), 240_000);
   afterAll(() => lab.stop());
 
   describe('one process after the other', () => {
@@ -37,7 +37,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
         ],
       ]);
       await cluster.startProxy();
-    }, 60_000);
+    }, 240_000);
     afterAll(() => cluster.stop());
 
     const podsOf = async (vip: string): Promise<Set<string>> => {
@@ -54,7 +54,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       });
       expect(wrong).toEqual([]);
       expect(await node.state()).toEqual(before);
-    }, 60_000);
+    }, 240_000);
 
     test('its endpoints, and those of others, change: no connection fails', async () => {
       const wrong = await cluster.whileBusy(async () => {
@@ -66,7 +66,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       });
       expect(wrong).toEqual([]);
       expect(await podsOf(throughVIP.to)).toEqual(new Set(['b', 'd']));
-    }, 60_000);
+    }, 240_000);
 
     test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
       const wrong = await cluster.whileBusy(async () => {
@@ -76,7 +76,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
         }
       });
       expect(wrong.filter((line) => !/ refused| the long connection/.test(line))).toEqual([]);
-    }, 60_000);
+    }, 240_000);
 
     test('a long connection to an endpoint that goes goes on, new ones go elsewhere; then the real server is gone', async () => {
       const server = `${stream.vip}:80`;
@@ -91,7 +91,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       const deadlineMs = Date.now() + 30_000;
       while ('10.244.1.2:8080' in (await node.weights(server)) && Date.now() < deadlineMs) await sleep(200);
       expect(await node.weights(server)).toEqual({ '10.244.2.2:8080': 1 });
-    }, 60_000);
+    }, 240_000);
 
     test('one that comes back while it drains serves again', async () => {
       const held = await lab.hold('c', { to: stream.vip, port: 80, timeoutMs: 2000 });
@@ -131,7 +131,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       const fresh = await node.state();
       expect(servers.filter((line) => !line.endsWith(' -w 0'))).toEqual(fresh.servers);
       expect({ ...others, servers: [] }).toEqual({ ...fresh, servers: [] });
-    }, 120_000);
+    }, 400_000);
   });
 
   describe('after kube-proxy', () => {
@@ -154,6 +154,6 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       await node.forget();
       await cluster.startProxy();
       expect(taken).toEqual(await node.state());
-    }, 60_000);
+    }, 240_000);
   });
 });

@@ -18,7 +18,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     await lab.start();
     await cluster.setUp(busyObjects);
     await cluster.startProxy();
-  }, 90_000);
+  }, 240_000);
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
@@ -46,7 +46,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     expect(servers.some((line) => line.includes('10.96.0.10:80'))).toBe(true);
     await cluster.apply([slice(['b', 'd'])]);
     expect(await podsOf(throughVIP.to)).toEqual(new Set(['b', 'd']));
-  }, 90_000);
+  }, 240_000);
 
   test('and back while they drain: no connection fails', async () => {
     expect(await cluster.whileBusy(() => changeMode('ipvs'))).toEqual([]);
@@ -54,7 +54,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     await cluster.apply([slice(['a', 'b'])]);
     expect(await podsOf(throughVIP.to)).toEqual(new Set(['a', 'b']));
     expect(await node.weights('10.96.0.10:80')).toMatchObject({ '10.244.1.2:8080': 1, '10.244.1.3:8080': 1 });
-  }, 90_000);
+  }, 240_000);
 
   test('after the limit nothing of IPVS mode is left', async () => {
     await changeMode('iptables');
@@ -66,5 +66,5 @@ describeWithIpvs('a configuration file that changes the mode', () => {
       await sleep(1000);
     expect(await left()).toBe(0);
     expect(await podsOf(throughVIP.to)).toEqual(new Set(['a', 'b']));
-  }, 90_000);
+  }, 240_000);
 });

@@ -5,7 +5,14 @@
 import { execFileSync } from 'node:child_process';
 import { isDeepStrictEqual } from 'node:util';
 import { destroySets, SetDriver } from '../../../src/backends/ipvs/driver-sets';
-import { ipPortElement, knownSets, ownSets, setName, type SetName, setNames } from '../../../src/backends/ipvs/ipset-names';
+import {
+  ipPortElement,
+  knownSets,
+  ownSets,
+  setName,
+  type SetName,
+  setNames,
+} from '../../../src/backends/ipvs/ipset-names';
 import { printSetAdditions, printSetRemovals, type SavedSets, SetParser } from '../../../src/backends/ipvs/ipset-text';
 import { SetContents } from '../../../src/backends/ipvs/set-contents';
 import { runCommand } from '../../../src/host/command';

@@ -13,7 +13,7 @@ describeAsRoot('sets, by ipset and the kernel', () => {
   let told: Record<string, unknown>;
   beforeAll(async () => {
     told = (await runInNetworkNamespace(guest)) as typeof told;
-  }, 60_000);
+  }, 240_000);
 
   test('elements of every form are read as they were written, and need no other write', () => {
     expect(told['ours']).toMatchObject(roundTrips);
@@ -21,7 +21,7 @@ describeAsRoot('sets, by ipset and the kernel', () => {
 
   test('and so where ipset reads them, without the addon', async () => {
     expect(await runInNetworkNamespace(guest, 'without-addon')).toMatchObject({ ours: roundTrips });
-  }, 60_000);
+  }, 240_000);
 
   test("kube-proxy's own commands take our sets for its own, and we take its for ours", () => {
     expect(told).toMatchObject({ kubeProxyOverOurs: [], kubeProxyAlone: [], oursOverKubeProxy: nothing });

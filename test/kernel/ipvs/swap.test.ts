@@ -19,7 +19,7 @@ const objects = busyObjects.slice(0, 2);
 describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
   const lab = new Lab();
   const node = new IpvsNode(lab);
-  beforeAll(() => lab.start(), 60_000);
+  beforeAll(() => lab.start(), 240_000);
   afterAll(() => lab.stop());
 
   test('from iptables mode to IPVS mode and back: no connection fails', async () => {
@@ -40,7 +40,7 @@ describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
     } finally {
       await cluster.stop();
     }
-  }, 90_000);
+  }, 240_000);
 
   test('from IPVS mode to iptables mode: no connection fails, and after the limit nothing of IPVS stays', async () => {
     const cluster = new BusyCluster({ ...options, lab, flags: ['--ipvs-drain-limit=15s'] });
@@ -53,10 +53,10 @@ describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
         const { servers, addresses, sets } = await node.state();
         return servers.length + addresses.length + sets.length;
       };
-      for (const end = Date.now() + 60_000; (await left()) > 0 && Date.now() < end; ) await sleep(1000);
+      for (const end = Date.now() + 240_000; (await left()) > 0 && Date.now() < end; ) await sleep(1000);
       expect(await left()).toBe(0);
     } finally {
       await cluster.stop();
     }
-  }, 120_000);
+  }, 400_000);
 });

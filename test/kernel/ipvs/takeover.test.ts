@@ -9,7 +9,7 @@ const clients = [throughVIP, throughNodePort].map((client) => ({ ...client, perS
 describeWithIpvs('taking over from kube-proxy in IPVS mode', () => {
   const lab = new Lab();
   const node = new IpvsNode(lab);
-  beforeAll(() => lab.start(), 60_000);
+  beforeAll(() => lab.start(), 240_000);
   afterAll(() => lab.stop());
 
   test('what was recorded of it serves in this lab', async () => {
@@ -21,5 +21,5 @@ describeWithIpvs('taking over from kube-proxy in IPVS mode', () => {
     } finally {
       await cluster.stop();
     }
-  }, 60_000);
+  }, 240_000);
 });

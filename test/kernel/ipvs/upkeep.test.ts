@@ -9,7 +9,7 @@ import { IpvsNode, type IpvsState } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 import { ProxiedNode, vipwire } from '../../support/lab/proxied-node';
 
-jest.setTimeout(60_000);
+jest.setTimeout(240_000);
 
 const checkSeconds = 2;
 

@@ -128,7 +128,7 @@ export class ProxiedNode {
    */
   async caughtUp(sinceMs: number, quietMs = 200): Promise<void> {
     const slow = this.options.slow ?? 1;
-    const deadline = Date.now() + 20_000 * slow;
+    const deadline = Date.now() + 60_000 * slow;
     let before = '';
     let quietSince = Date.now();
     while (Date.now() < deadline) {
@@ -144,6 +144,6 @@ export class ProxiedNode {
       before = now;
       await sleep(50);
     }
-    throw new Error(`no sync within ${20 * slow} s:\n${this.log().slice(-2000)}`);
+    throw new Error(`no sync within ${60 * slow} s:\n${this.log().slice(-2000)}`);
   }
 }
