@@ -50,7 +50,7 @@ describeWithIpvs('explain, ipvs', () => {
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
-  }, 30_000);
+  }, 240_000);
 
   const readCounters = async (): Promise<ReadonlyMap<string, number>> =>
     parseCounters((await lab.run('node', 'iptables-save', ['-c'])).stdout);
@@ -78,6 +78,6 @@ describeWithIpvs('explain, ipvs', () => {
       const isOwn = (rule: string): boolean => outcome === 'refused' && / OUTPUT /.test(rule);
       expect(new Set(moved.filter((rule) => !isOwn(rule)))).toEqual(named);
     },
-    30_000,
+    240_000,
   );
 });

@@ -22,7 +22,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
   afterAll(async () => {
     await cluster.stop();
     await lab.stop();
-  }, 30_000);
+  }, 240_000);
 
   const changeMode = async (mode: string): Promise<void> => {
     expect(await cluster.reconfigure({ mode })).toContain('the changed configuration is in force');

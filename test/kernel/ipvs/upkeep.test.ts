@@ -94,14 +94,14 @@ describeWithIpvs('IPVS mode, between two changes', () => {
       });
       await untilSeconds(before);
     },
-    30_000,
+    240_000,
   );
 
   test('a connection to an endpoint that went is cut when the limit comes', async () => {
     const held = await lab.hold('a', { to: '10.96.0.11', port: 80, timeoutMs: 2000 });
     await cluster.apply([slice(['a'], { service: 'self' })]);
     expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'c' });
-    const deadlineMs = Date.now() + 20_000;
+    const deadlineMs = Date.now() + 120_000;
     while ('10.244.1.4:8080' in (await node.weights('10.96.0.11:80')) && Date.now() < deadlineMs) await sleep(200);
     expect(await node.weights('10.96.0.11:80')).toEqual({ '10.244.1.2:8080': 1 });
     expect((await held.ask()).outcome).not.toBe('ok');
