@@ -32,6 +32,9 @@ export interface LabSteadyClient {
   stop(): Promise<SteadyReport>;
 }
 
+/** In a guest a tool may take minutes. */
+const timeoutMs = 300_000;
+
 /** Network namespaces that are a node, its pods, a second node and an outside client, with someone to ask in each of them. Root only. */
 export class Lab {
   readonly prefix: string;
@@ -66,9 +69,9 @@ export class Lab {
     await sweepNamespaces((prefix) => prefix === this.prefix);
     const script = join(this.directory, 'station.cjs');
     bundleStation(script);
-    await runCommand('ip', ['-batch', '-'], { input: `${printNamespaces(this.prefix)}\n` });
+    await runCommand('ip', ['-batch', '-'], { timeoutMs, input: `${printNamespaces(this.prefix)}\n` });
     this.refuseIfStopped();
-    const net = runCommand('ip', ['netns', 'exec', `${this.prefix}-net`, 'sh', '-c', printSetup('net')]);
+    const net = runCommand('ip', ['netns', 'exec', `${this.prefix}-net`, 'sh', '-c', printSetup('net')], { timeoutMs });
     for (const place of places) {
       const ports: readonly number[] = place === 'node' ? [nodeEchoPort] : echoPorts;
       const argv = [process.execPath, script, place, ...ports.map(String)];
@@ -183,7 +186,7 @@ export class Lab {
   /** Runs a tool in a place to its end. Throws CommandError. */
   run(place: Place, file: string, args: readonly string[], input?: string): Promise<CommandResult> {
     const argv = ['netns', 'exec', this.namespace(place), file, ...args];
-    return runCommand('ip', argv, input === undefined ? {} : { input });
+    return runCommand('ip', argv, { timeoutMs, ...(input === undefined ? {} : { input }) });
   }
 
   /** Starts a process in a place; stop ends it if no one else did. */
@@ -232,7 +235,7 @@ async function sweepNamespaces(isOurs: (prefix: string) => boolean): Promise<voi
     } catch {
       // It ended by itself.
     }
-  await runCommand('ip', ['-batch', '-'], { input: ours.map((name) => `netns del ${name}\n`).join('') });
+  await runCommand('ip', ['-batch', '-'], { timeoutMs, input: ours.map((name) => `netns del ${name}\n`).join('') });
 }
 
 /** One CommonJS file of the station's sources; 50 ms. */
