@@ -95,7 +95,7 @@ export class ToolProcess {
   #readsSince = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param environment all that it gets, in place of toolEnvironment. */
+  /** @param environment all that it gets, instead of toolEnvironment. */
   constructor(file: string, args: readonly string[], takesInput: boolean, environment = toolEnvironment()) {
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     try {

@@ -13,7 +13,7 @@ export interface EndpointsFallbackOptions {
 const mostMissing = 4;
 
 /**
- * Endpoints in the place of EndpointSlices, where the API server has none: only when it has said so several times and does not name
+ * Endpoints instead of EndpointSlices, where the API server has none: only when it has said so several times and does not name
  * them either, and only for as long as that is so.
  */
 export class EndpointsFallback {

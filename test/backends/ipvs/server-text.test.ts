@@ -41,9 +41,9 @@ describe('lines of which two texts are compared', () => {
     ['one that goes in the middle', [...head, ...middle], thousand, 1, 2],
     ['one that comes at the beginning', thousand, thousand.slice(1), 2, 1],
     ['one that comes at the end', thousand, thousand.slice(0, -1), 2, 1],
-    ['one in the place of another', [...head, 1200, ...middle], thousand, 1, 1],
-    ['the first one in the place of another', [1200, ...thousand.slice(1)], thousand, 1, 1],
-    ['the last one in the place of another', [...thousand.slice(0, -1), 1200], thousand, 1, 1],
+    ['one instead of another', [...head, 1200, ...middle], thousand, 1, 1],
+    ['the first one instead of another', [1200, ...thousand.slice(1)], thousand, 1, 1],
+    ['the last one instead of another', [...thousand.slice(0, -1), 1200], thousand, 1, 1],
     ['none any more', [], thousand, 0, 1000],
   ])('%s', (_, desired, observed, most, mostObserved) => {
     const lines = differingLines(textOf(desired), textOf(observed));
