@@ -2,7 +2,7 @@
  * From what differs to writes, in an order in which no VIP that works ever stops to:
  *
  *   what comes   sets, rules, virtual servers with their destinations, marks, addresses of kube-ipvs0
- *   what goes    destinations and virtual servers, addresses, rules, entries of sets
+ *   what goes    marks, destinations and virtual servers, addresses, rules, entries of sets
  *
  * Where rules of iptables mode still stand, they come to an end when all else is in place: a packet that they translate
  * does not meet IPVS.
