@@ -1,5 +1,6 @@
 /** Requests and dumps over a netlink socket, through the raw socket of the `netlink` addon. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
+import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 
 /** The addon has no prebuilt file for this machine, or the kernel has no such netlink protocol. */
@@ -55,6 +56,16 @@ function passingCode(error: unknown): string | undefined {
   return passingCodes.has(name) ? name : undefined;
 }
 
+/** The addon's loader takes a folder that it cannot open for one without a file for this machine. */
+function openingCode(): string | undefined {
+  try {
+    closeSync(openSync(process.execPath, 'r'));
+    return undefined;
+  } catch (error) {
+    return passingCode(error);
+  }
+}
+
 /** A listener that throws would abort the process. */
 export interface RawSocketListeners {
   /** Of the kernel's. */
@@ -80,7 +91,7 @@ export async function openRawSocket(protocol: number, listeners: RawSocketListen
     raw.unref();
     return raw;
   } catch (error) {
-    const code = passingCode(error);
+    const code = passingCode(error) ?? openingCode();
     if (code !== undefined) throw new NetlinkError(code, protocol);
     const message = error instanceof Error ? error.message : String(error);
     throw new NetlinkUnavailableError(message, { cause: error });

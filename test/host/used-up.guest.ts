@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { PreparedCommands, runCommand, type RunCommand } from '../../src/host/command';
+import { netlinkProtocols, openRawSocket } from '../../src/host/netlink';
 
 function useUpFiles(): () => void {
   const files: number[] = [];
@@ -19,11 +20,17 @@ async function main(what: string): Promise<void> {
       ({ stdout }) => ends.push(`printed ${stdout}`),
       (error: unknown) => ends.push((error as Error).message.replace(/ after \d+ ms/, '')),
     );
+  // Its file of this machine is not beside this one.
+  const toldOfNetlink = (): Promise<unknown> =>
+    openRawSocket(netlinkProtocols.netfilter, { onDatagram: () => undefined, onError: () => undefined }).catch(
+      (error: unknown) => ends.push((error as Error).name),
+    );
   const prepared = new PreparedCommands();
   const all = async (): Promise<void> => {
     await told(runCommand);
     await told(runCommand, 'rules');
     await told(prepared.run, 'rules');
+    if (what === 'files') await toldOfNetlink();
   };
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   process.stdout.write('ready\n');
