@@ -51,8 +51,14 @@ export async function readKernelFiles(files: KernelFiles): Promise<ReadKernel> {
 }
 
 async function readFolder(folder: string): Promise<ReadKernel> {
-  const read = async (name: string): Promise<string | undefined> =>
-    readTextFile(join(folder, name)).catch(() => undefined);
+  const read = async (name: string): Promise<string | undefined> => {
+    try {
+      return await readTextFile(join(folder, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw new UserError(`--recorded-dir: ${(error as Error).message}`);
+    }
+  };
   const saves = new Map<Family, SaveText>();
   for (const [family, name] of [
     ['IPv4', 'iptables-save'],

@@ -5,9 +5,9 @@ import type { TracedMode } from '../../src/trace/kernel';
 import { Bundle, type Ended } from './bundle';
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 function recordingOf(mode: TracedMode, name: string): Recording {
@@ -114,6 +114,7 @@ test.each([
   ['sets are missing', ['--ipvsadm', '/dev/null'], /ipset save is needed/],
   ['no JSON', ['--nft', '/dev/null'], /not the JSON of nft/],
   ['an empty folder', ['--recorded-dir', '/proc/self/fd'], /has none of iptables-save/],
+  ['no folder', ['--recorded-dir', '/dev/null'], /--recorded-dir: ENOTDIR/],
   ['no address', ['--node-addresses', 'here'], /"here" is no address/],
   ['no tools here', [], /no service proxy's rules here/],
 ])('%s: one line, exit 2', async (_, args, message) => {
