@@ -1,7 +1,9 @@
-/** The tables of kube-proxy's nftables mode, which its own clean-up removes whatever mode it runs in. */
-import { CommandError, type RunCommand } from '../host/command';
+/** The tables of kube-proxy's nftables mode. kube-proxy itself removes them at a start in another mode, and by its clean-up. */
+import { CommandError, type RunCommand, runCommand } from '../host/command';
+import { findKubeProxy, leave, type Leaving } from './leave';
 
 const tables = ['ip kube-proxy', 'ip6 kube-proxy'];
+const pauseMs = 60_000;
 
 /** Returns those that went. Without the tool, or nf_tables in the kernel, there is nothing to remove. Throws where one stays. */
 export async function removeNftTables(run: RunCommand): Promise<readonly string[]> {
@@ -10,6 +12,26 @@ export async function removeNftTables(run: RunCommand): Promise<readonly string[
   const left = found.length === 0 ? [] : await findTables(run);
   if (left.length > 0) throw new Error(`still there after it was removed: ${left.join(', ')}`);
   return found;
+}
+
+/** In another mode, when its rules are in force: those of both would apply. Never rejects. */
+export async function leaveNftTables(options: Leaving, signal: AbortSignal): Promise<void> {
+  const { log } = options;
+  let said = '';
+  const look = async (): Promise<boolean> => {
+    const found = await findTables(runCommand);
+    const why = found.length === 0 ? '' : await findKubeProxy();
+    if (why === '') {
+      const removed = await removeNftTables(runCommand);
+      if (removed.length > 0) log.info({ tables: removed.join(', ') }, 'removed what nftables mode had left');
+      return true;
+    }
+    if (why !== said)
+      log.warn({ tables: found.join(', '), why, command: 'vipwire cleanup' }, 'rules of nftables mode stay');
+    said = why;
+    return false;
+  };
+  await leave('what nftables mode has left', pauseMs, look, options, signal);
 }
 
 async function findTables(run: RunCommand): Promise<string[]> {

@@ -22,9 +22,11 @@ import { localSettings, probedSettings, readCounters, settingQuestions, withCoun
 import { IpvsFamilies } from './ipvs-families';
 import type { Closable } from './ipvs-machine';
 import { setUpKernel } from './kernel-settings';
+import type { Leaving } from './leave';
 import { leaveIpvs } from './leave-ipvs';
 import { leaveOtherVariant } from './leave-other-variant';
 import { MachineFamilies, type OpenedFamily } from './machine-families';
+import { leaveNftTables } from './nft-tables';
 import type { Told } from './open-servers';
 import { chooseTables } from './tables';
 import { askCanaries, canaryQuestion, tellAnswer, tellingUnread } from './told-tables';
@@ -116,7 +118,7 @@ async function openIpvsMode(
   options: MachineOptions,
   { run, drivers, watched, opened }: SharedParts,
 ): Promise<OpenedMode> {
-  const { configuration, drainLimitMs, told, log } = options;
+  const { configuration, drainLimitMs, told, clock, log } = options;
   told.metrics.packetCounts = undefined;
   const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
   const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: limitMs, log, opened });
@@ -125,7 +127,7 @@ async function openIpvsMode(
       const backend = await ipvs.openFamily(driver, watched);
       return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
     },
-    afterwards: () => leaveOtherVariant(drivers, log),
+    afterwards: (signal) => leaveOthers(drivers, { clock, log, questions: told.questions }, signal),
   };
 }
 
@@ -158,10 +160,22 @@ function openIptablesMode(options: MachineOptions, { drivers, watched, opened }:
   return {
     openFamily,
     afterwards: async (signal) => {
-      await leaveOtherVariant(drivers, log);
-      await leaveIpvs({ families: [...drivers.keys()], limitMs, conntrack, clock, log, questions }, signal);
+      const leaving = { clock, log, questions };
+      await Promise.all([
+        leaveOthers(drivers, leaving, signal),
+        leaveIpvs({ ...leaving, families: [...drivers.keys()], limitMs, conntrack }, signal),
+      ]);
     },
   };
+}
+
+/** What no mode on iptables may have beside it. */
+async function leaveOthers(
+  drivers: ReadonlyMap<Family, IptablesDriver>,
+  leaving: Leaving,
+  signal: AbortSignal,
+): Promise<void> {
+  await Promise.all([leaveOtherVariant(drivers, leaving, signal), leaveNftTables(leaving, signal)]);
 }
 
 function tellAssumed(assumed: ReadonlyMap<string, Unknown>, questions: OpenQuestions): void {

@@ -1,6 +1,6 @@
-/** A proxy's rules in the other iptables variant go once ours are in force, unless somebody uses them. */
+/** A proxy's rules in the other iptables variant and of nftables mode go once ours are in force, unless somebody uses them. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BusyCluster, logLines } from '../support/busy-cluster';
+import { BusyCluster, logLines, throughVIP } from '../support/busy-cluster';
 import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
 import { describeAsRoot } from '../support/network-namespace';
 
@@ -8,6 +8,15 @@ const [rulesFile = ''] = formerRules;
 const left = readFormer(rulesFile).replaceAll(kubeletChain, '');
 const removed = 'removed what a proxy had left in the other iptables variant';
 const stay = 'rules in the other iptables variant stay';
+
+async function said(cluster: BusyCluster, text: string): Promise<string[]> {
+  for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 100) {
+    const lines = logLines(cluster.proxy.log(), text);
+    if (lines.length > 0) return lines;
+    await sleep(100);
+  }
+  throw new Error(`never said "${text}":\n${cluster.proxy.log().slice(-2000)}`);
+}
 
 describeAsRoot('rules in the other iptables variant', () => {
   describe.each([
@@ -20,14 +29,6 @@ describeAsRoot('rules in the other iptables variant', () => {
 
     const restoreOther = (input: string): Promise<unknown> =>
       cluster.lab.run('node', cluster.tool('-restore', other), ['--noflush'], input);
-    const said = async (text: string): Promise<string[]> => {
-      for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 100) {
-        const lines = logLines(cluster.proxy.log(), text);
-        if (lines.length > 0) return lines;
-        await sleep(100);
-      }
-      throw new Error(`never said "${text}":\n${cluster.proxy.log().slice(-2000)}`);
-    };
     beforeEach(async () => {
       await cluster.forgetRules();
       const tool = cluster.tool('', other);
@@ -40,7 +41,7 @@ describeAsRoot('rules in the other iptables variant', () => {
       await restoreOther(left);
       await restoreOther('*nat\n:MINE - [0:0]\n-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE\nCOMMIT\n');
       await cluster.startProxy();
-      await said(removed);
+      await said(cluster, removed);
       expect([...(await cluster.rules(other))].sort()).toEqual([
         'nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE',
         'nat :MINE',
@@ -52,7 +53,7 @@ describeAsRoot('rules in the other iptables variant', () => {
       await cluster.lab.run('node', cluster.tool('', other), ['-P', 'FORWARD', 'DROP']);
       const before = await cluster.rules(other);
       await cluster.startProxy();
-      const [line = ''] = await said(stay);
+      const [line = ''] = await said(cluster, stay);
       expect(line).toContain('FORWARD chain is DROP');
       expect(line).toContain(`vipwire cleanup --iptables-variant=${other}`);
       expect(await cluster.rules(other)).toEqual(before);
@@ -72,4 +73,49 @@ describeAsRoot('rules in the other iptables variant', () => {
       await cluster.stop();
     }
   }, 60_000);
+});
+
+/** What kube-proxy's nftables mode leaves: here it leads the VIP of the test to a pod that is gone. */
+const nftRules = ['ip', 'ip6']
+  .map(
+    (family) => `table ${family} kube-proxy {
+  map service-ips { type ${family === 'ip' ? 'ipv4' : 'ipv6'}_addr . inet_proto . inet_service : verdict; }
+  chain nat-prerouting { type nat hook prerouting priority -110; ${family === 'ip' ? 'ip daddr 10.96.0.10 dnat to 10.244.9.9' : ''}; }
+}`,
+  )
+  .join('\n');
+
+describeAsRoot('tables of nftables mode', () => {
+  describe.each(['nft', 'legacy'] as const)('with iptables %s', (variant) => {
+    const cluster = new BusyCluster({ variant, clients: [throughVIP] });
+    beforeAll(() => cluster.setUp(), 30_000);
+    afterAll(() => cluster.stop());
+    beforeEach(async () => {
+      await cluster.lab.run('node', 'nft', ['-f', '-'], nftRules);
+    });
+    afterEach(() => cluster.proxy.stop());
+
+    const tables = async (): Promise<string> => (await cluster.lab.run('node', 'nft', ['list', 'tables'])).stdout;
+
+    test('they go when our rules are in force, and the VIP is answered', async () => {
+      await cluster.lab.run('node', 'nft', ['add', 'table', 'inet', 'kube-proxy']);
+      await cluster.startProxy();
+      await said(cluster, 'removed what nftables mode had left');
+      expect(await tables()).not.toMatch(/table ip6? kube-proxy/);
+      expect(await tables()).toContain('table inet kube-proxy');
+      expect(await cluster.whileBusy(() => sleep(500))).toEqual([]);
+    }, 60_000);
+
+    test('where a kube-proxy runs here they stay, and the log says why', async () => {
+      const other = cluster.lab.spawn('node', 'bash', ['-c', 'exec -a /usr/local/bin/kube-proxy sleep 600']);
+      try {
+        await cluster.startProxy();
+        const [line] = await said(cluster, 'rules of nftables mode stay');
+        expect(line).toContain(`kube-proxy runs here (pid ${other.pid})`);
+        expect(await tables()).toMatch(/table ip kube-proxy\ntable ip6 kube-proxy/);
+      } finally {
+        other.kill('SIGKILL');
+      }
+    }, 60_000);
+  });
 });
