@@ -179,7 +179,8 @@ describeAsRoot('somebody else writes', () => {
       const share = (cluster.cpuMs() - cpuMs) / (performance.now() - startedMs);
       // A longer read does not end between two of the others' writes, but after the last.
       expect(repairMs).toBeLessThan(services > 2000 ? 20_000 : 5000);
-      expect(share).toBeLessThan(0.3);
+      // Reading after every write would take all of it.
+      expect(share).toBeLessThan(0.5);
       expect(Math.max(...changeMs)).toBeLessThan(1000);
       expect(cluster.repairs()).toBe(1);
     }, 60_000);

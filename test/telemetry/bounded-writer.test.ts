@@ -60,9 +60,9 @@ class FullPipe {
 
 describe('the daemon, while nobody reads its log', () => {
   let bundle: Bundle;
-  beforeAll(async () => {
-    bundle = await Bundle.make();
-  }, 60_000);
+  beforeAll(() => {
+    bundle = Bundle.make();
+  });
   afterAll(() => bundle.remove());
 
   let pipe: FullPipe;
@@ -88,8 +88,7 @@ describe('the daemon, while nobody reads its log', () => {
     let printed = '';
     child.stdout?.on('data', (text: string) => (printed += text));
     while (!/^# \S+Z ip6tables-restore/m.test(printed)) await pause();
-    expect(pipe.read()).toMatch(/^x+$/);
-    let log = '';
+    let log = pipe.read();
     while (!log.includes('would sync')) {
       await pause();
       log += pipe.read();
