@@ -1,4 +1,4 @@
-/** One scenario on a real kernel, in a lab of its own. */
+/** Scenarios on a real kernel. */
 import type { Lab, LabConnection } from '../support/lab/lab';
 import type { IptablesVariant } from '../support/lab/proxied-node';
 import { type ClusterOptions, ProxiedCluster } from './proxied-cluster';
@@ -121,29 +121,19 @@ function clusterFor({ config, faults }: Scenario, options: Options): ProxiedClus
   return new ProxiedCluster({ ...options, ...(config && { config }), ...(faults && { faults }) });
 }
 
-/** In a cluster of its own. Returns and throws what runSteps does. */
-export async function runScenario(scenario: Scenario, options: Options): Promise<string[]> {
-  const cluster = clusterFor(scenario, options);
-  try {
-    return await runSteps(scenario, cluster);
-  } finally {
-    await cluster.stop();
-  }
-}
-
 /** Asks for a proxy, an API server or a node of its own. */
 function isSpecial({ config, faults, steps }: Scenario): boolean {
   return config !== undefined || faults !== undefined || steps.some(({ run }) => run !== undefined);
 }
 
 /**
- * Scenarios one after the other in one lab, where processes start slowly. One that asks for nothing special goes to the proxy that
- * already runs, and finds the node as the last one left it: the state of the cluster must count, and not its history.
+ * Scenarios one after the other. One that asks for nothing special goes to the proxy that already runs, and finds the node as the
+ * last one left it: the state of the cluster must count, and not its history. Where processes start slowly, the lab is given too.
  */
 export class ScenarioSeries {
   private cluster: ProxiedCluster | undefined;
 
-  constructor(private readonly options: Options & { readonly lab: Lab }) {}
+  constructor(private readonly options: Options) {}
 
   /** With as few starts as can be. */
   static order(scenarios: readonly Scenario[]): Scenario[] {
@@ -163,7 +153,7 @@ export class ScenarioSeries {
     }
   }
 
-  /** The node forgets, the lab stays. */
+  /** A lab that was given stays, and its node forgets. */
   async stop(): Promise<void> {
     const { cluster } = this;
     this.cluster = undefined;

@@ -1,23 +1,32 @@
 import PQueue from 'p-queue';
 import { ownScenarios } from '../conformance/own-scenarios';
 import { recordedScenarios } from '../conformance/recorded-scenarios';
-import { runScenario } from '../conformance/run-scenario';
+import { ScenarioSeries } from '../conformance/run-scenario';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
-/** Two labs side by side: what one waits for, the other uses. */
-const queue = new PQueue({ concurrency: 2 });
+/** Side by side: what one waits for, the others use. */
+const lanes = 3;
+const queue = new PQueue({ concurrency: lanes });
 
 describeAsRoot('conformance, iptables', () => {
-  const scenarios = [...recordedScenarios('iptables'), ...ownScenarios('iptables')];
+  const scenarios = ScenarioSeries.order([...recordedScenarios('iptables'), ...ownScenarios('iptables')]);
 
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
+    const free = Array.from(
+      { length: lanes },
+      () => new ScenarioSeries({ mode: 'iptables', variant, command: vipwire }),
+    );
+    afterAll(() => Promise.all(free.map((series) => series.stop())));
+
     test.concurrent.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
       '%s',
       async (_, scenario) => {
-        const differences = await queue.add(() =>
-          runScenario(scenario, { mode: 'iptables', variant, command: vipwire }),
-        );
+        const differences = await queue.add(async () => {
+          const series = free.pop();
+          if (series === undefined) throw new Error('no lane is free');
+          return series.run(scenario).finally(() => free.push(series));
+        });
         expect(differences).toEqual([]);
       },
       120_000,
