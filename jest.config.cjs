@@ -12,6 +12,8 @@ const common = {
     '^@actions/expressions/(.*)$': '<rootDir>/node_modules/@actions/expressions/dist/$1',
   },
 };
+/** In the guest the bundle is there already. */
+const globalSetup = '<rootDir>/test/support/build-bundle.ts';
 /** Those that make network namespaces, and so need root. */
 const kernel = ['test/kernel', 'test/support/lab'];
 /** Those that need a kernel with IPVS. */
@@ -20,16 +22,20 @@ const ipvs = 'test/kernel/ipvs';
 module.exports = {
   // No test measures by it: a machine may be slow.
   testTimeout: 60_000,
+  // One per processor: jest itself leaves one of them to its own process, which has nothing to do.
+  maxWorkers: '100%',
   projects: [
     {
       ...common,
       displayName: 'unit',
+      globalSetup,
       testMatch: ['<rootDir>/test/**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', ...kernel.map((folder) => `<rootDir>/${folder}/`)],
     },
     {
       ...common,
       displayName: 'kernel',
+      globalSetup,
       testMatch: kernel.map((folder) => `<rootDir>/${folder}/**/*.test.ts`),
       testPathIgnorePatterns: ['/node_modules/', `<rootDir>/${ipvs}/`],
     },

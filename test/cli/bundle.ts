@@ -1,9 +1,8 @@
-/** The program as it is shipped, made once a test file in a folder of its own, and run without any tool of the machine. */
-import { execFile, type ChildProcess, spawn } from 'node:child_process';
+/** The program as it is shipped, in a folder of its own per test file, and run without any tool of the machine. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 
 export interface Ended {
   readonly code: number | null;
@@ -14,10 +13,10 @@ export interface Ended {
 export class Bundle {
   private constructor(readonly folder: string) {}
 
-  static async make(): Promise<Bundle> {
+  static make(): Bundle {
     const folder = mkdtempSync(join(tmpdir(), 'vipwire-cli-'));
-    for (const name of ['package.json', 'bin', 'src', 'node_modules']) symlinkSync(resolve(name), join(folder, name));
-    await promisify(execFile)(process.execPath, [resolve('scripts/build.mjs')], { cwd: folder });
+    for (const name of ['package.json', 'bin', 'src', 'node_modules', 'dist'])
+      symlinkSync(resolve(name), join(folder, name));
     return new Bundle(folder);
   }
 

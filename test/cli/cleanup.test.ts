@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Bundle, type Ended } from './bundle';
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 const saved = [

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Bundle } from './bundle';
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';

@@ -5,12 +5,12 @@ import { Bundle, ended } from './bundle';
 let bundle: Bundle;
 let manifests = '';
 let rules = '';
-beforeAll(async () => {
-  bundle = await Bundle.make();
+beforeAll(() => {
+  bundle = Bundle.make();
   manifests = join(bundle.folder, 'manifests');
   cpSync(resolve('manifests/examples'), manifests, { recursive: true });
   rules = join(bundle.folder, 'rules.txt');
-}, 60_000);
+});
 afterAll(() => bundle.remove());
 
 const about = (): string[] => ['-f', manifests, '--node', 'node', '--cluster-cidr', '10.244.0.0/16,fd44::/16'];

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Bundle } from './bundle';
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };

@@ -6,9 +6,9 @@ import { Bundle, type Ended } from './bundle';
 
 const examples = resolve('manifests/examples');
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 const render = (args: readonly string[], input?: string): Promise<Ended> =>

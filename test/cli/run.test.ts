@@ -8,9 +8,9 @@ import { freePort, occupy, portOf, release } from '../servers/listening';
 import { Bundle, ended } from './bundle';
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
-}, 60_000);
+beforeAll(() => {
+  bundle = Bundle.make();
+});
 afterAll(() => bundle.remove());
 
 function manifest(...addresses: string[]): string {

@@ -6,11 +6,11 @@ import { Bundle, ended } from './bundle';
 
 let bundle: Bundle;
 let manifests: string;
-beforeAll(async () => {
-  bundle = await Bundle.make();
+beforeAll(() => {
+  bundle = Bundle.make();
   manifests = join(bundle.folder, 'cluster.json');
   writeFileSync(manifests, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [] }));
-}, 60_000);
+});
 afterAll(() => bundle.remove());
 
 const children: ChildProcess[] = [];

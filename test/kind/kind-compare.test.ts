@@ -6,10 +6,10 @@ import type { TracedMode } from '../../src/trace/kernel';
 jest.setTimeout(30_000);
 
 let bundle: Bundle;
-beforeAll(async () => {
-  bundle = await Bundle.make();
+beforeAll(() => {
+  bundle = Bundle.make();
   addScripts(bundle);
-}, 60_000);
+});
 afterAll(() => bundle.remove());
 
 const quick = { VIPWIRE_BEFORE: '0', VIPWIRE_AFTER: '0', VIPWIRE_TRIES: '1' };

@@ -12,10 +12,10 @@ jest.setTimeout(30_000);
 
 let bundle: Bundle;
 let cluster: StandIns;
-beforeAll(async () => {
-  bundle = await Bundle.make();
+beforeAll(() => {
+  bundle = Bundle.make();
   addScripts(bundle);
-}, 60_000);
+});
 beforeEach(() => (cluster = new StandIns(bundle)));
 afterAll(() => bundle.remove());
 

@@ -10,14 +10,14 @@ import {
   throughVIP,
   toItself,
 } from '../../support/busy-cluster';
-import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 
 const changes = 20;
 const stream = { name: 'stream', vip: '10.96.0.20' };
 const dns = { name: 'dns', vip: '10.96.0.22', port: { port: 53, protocol: 'UDP' } } as const;
-const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: 70 }));
+const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: guestRate }));
 
 describeWithIpvs('IPVS mode, while VIPs are in use', () => {
   const lab = new Lab();

@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { slice } from '../../conformance/objects';
 import { BusyCluster, busyObjects, logLines, throughNodePort, throughVIP, toItself } from '../../support/busy-cluster';
-import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 
-const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: 40 }));
+const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: guestRate }));
 const drainLimitMs = 15_000;
 
 describeWithIpvs('a configuration file that changes the mode', () => {
@@ -37,9 +37,14 @@ describeWithIpvs('a configuration file that changes the mode', () => {
   };
 
   test('to iptables mode: no connection fails, and those that are open go on behind their servers', async () => {
-    expect(await cluster.whileBusy(() => changeMode('iptables'))).toEqual([]);
+    const draining = (): string[] => logLines(cluster.proxy.log(), 'connections that began in IPVS mode');
+    const wrong = await cluster.whileBusy(async () => {
+      await changeMode('iptables');
+      for (const end = Date.now() + 60_000; draining().length === 0 && Date.now() < end; ) await sleep(100);
+    });
+    expect(wrong).toEqual([]);
     expect(await ofIptables()).not.toEqual([]);
-    expect(logLines(cluster.proxy.log(), 'connections that began in IPVS mode')).toHaveLength(1);
+    expect(draining()).toHaveLength(1);
     const { servers } = await node.state();
     // What is left of them takes nothing new.
     for (const line of servers.filter((each) => each.startsWith('-a '))) expect(line).toMatch(/-w 0$/);

@@ -2,14 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asInContainer } from '../../support/as-in-container';
 import { BusyCluster, busyObjects, throughNodePort, throughVIP } from '../../support/busy-cluster';
-import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { busyServices, fullSync } from '../../support/kube-proxy-node';
 import { Lab } from '../../support/lab/lab';
 import { vipwire } from '../../support/lab/proxied-node';
 
 const options = {
-  clients: [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: 50 })),
+  clients: [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: guestRate })),
   slow: 2,
 } as const;
 /** What was recorded of IPVS mode has no second Service. */

@@ -1,10 +1,10 @@
 /** kube-proxy's IPVS state is on the node when vipwire starts. */
 import { BusyCluster, busyObjects, throughNodePort, throughVIP } from '../../support/busy-cluster';
-import { describeWithIpvs } from '../../support/ipvs-kernel';
+import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 
-const clients = [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: 100 }));
+const clients = [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: guestRate }));
 
 describeWithIpvs('taking over from kube-proxy in IPVS mode', () => {
   const lab = new Lab();
