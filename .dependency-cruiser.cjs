@@ -66,6 +66,21 @@ module.exports = {
       '^src/reconciler/',
       '^src/(?!(reconciler|backends|planner|model|delta|telemetry|host)/)',
     ),
+    layer(
+      'machine-opens-what-a-mode-needs',
+      '^src/machine/',
+      '^src/(?!(machine|config|backends|xtables|planner|model|delta|telemetry|host)/)',
+    ),
+    layer(
+      'daemon-knows-no-command',
+      '^src/daemon/',
+      '^src/(?!(daemon|machine|config|reconciler|backends|xtables|servers|sources|yaml|planner|model|delta|telemetry|host)/)',
+    ),
+    layer(
+      'inspect-reads',
+      '^src/inspect/',
+      '^src/(?!(inspect|machine|config|explain|compare|diff|trace|backends|xtables|sources|planner|model|delta|telemetry|host)/)',
+    ),
     {
       name: 'machine-built-ins-in-host-and-servers',
       severity: 'error',

@@ -23,6 +23,7 @@ const files = folders.flatMap((folder) =>
 for (const file of files) if (!seen.has(file)) problems.push(`not seen: ${file}`);
 if (files.length < 50 || edges < 2 * files.length)
   problems.push(`suspiciously little: ${files.length} files, ${edges} imports`);
+for (const file of files) if (/^src\/[^/]+$/.test(file)) problems.push(`outside the folders of src: ${file}`);
 for (const { name, from } of forbidden)
   if (from.path !== undefined && !files.some((file) => new RegExp(from.path).test(file)))
     problems.push(`rule ${name} is about no file: ${from.path}`);

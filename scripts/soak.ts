@@ -4,7 +4,7 @@
  * kernel's counters; exit 1 where vipwire lost one that is not. Usage: soak.ts [--seconds 60] [--rate 500]; root alone.
  */
 import { parseArgs } from 'node:util';
-import { alignColumns } from '../src/cli/columns';
+import { alignColumns } from '../src/inspect/columns';
 import { movedCounters } from './soak/counters';
 import { type Judgement, judge } from './soak/judge';
 import { type SideReport, type SoakRequest, SoakSide } from './soak/side';

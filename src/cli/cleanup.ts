@@ -3,16 +3,14 @@ import { askIPv6Kernel } from '../host/interfaces';
 import type { Family } from '../model/address';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
+import { nameSome } from '../telemetry/name-some';
 import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
 import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './command-line';
-import { removeCounters } from './iptables-settings';
-import { removeIpvs } from './ipvs-machine';
-import { removeNftTables } from './nft-tables';
-
-/** Named at the most: a network policy engine has a chain for each Pod. */
-const mostNamed = 12;
+import { removeCounters } from '../machine/iptables-settings';
+import { removeIpvs } from '../machine/ipvs-machine';
+import { removeNftTables } from '../machine/leave-nftables';
 
 /** Of every variant and family that is there, unless one is asked for: 0 where nothing of a proxy is left. */
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
@@ -76,10 +74,4 @@ async function cleanCounters(log: Logger): Promise<boolean> {
   const left = await removeCounters();
   if (left.length > 0) log.error({ counters: left.join('; ') }, 'packet counters that cannot be removed');
   return left.length === 0;
-}
-
-/** `a; b; and 3 more`. */
-export function nameSome(lines: readonly string[]): string {
-  const rest = lines.length - mostNamed;
-  return rest <= 0 ? lines.join('; ') : `${lines.slice(0, mostNamed).join('; ')}; and ${rest} more`;
 }

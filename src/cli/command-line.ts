@@ -1,17 +1,16 @@
 /** The command line to what was asked for. */
 import type { FlagSettings } from '../config/effective';
+import type { KernelRequest } from '../inspect/kernel-node';
+import type { IptablesVariant } from '../xtables/variant';
 import { families, parseAddress } from '../model/address';
 import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
+import { version } from '../model/version';
 import { commands, printHelp, printOverview } from './command-help';
 import type { CommandName } from './command-help';
 import { asksForHelp } from './flag-grammar';
 import { GivenFlags } from './given-flags';
 
-/** That of package.json. */
-export const version = '0.1.0';
-
-export type IptablesVariant = 'nft' | 'legacy' | 'auto';
 export type RenderOutput = 'rules' | 'json' | 'summary';
 
 export interface RunInvocation {
@@ -40,42 +39,19 @@ export interface RenderInvocation {
   readonly families: readonly Family[];
 }
 
-/** Files in the place of this machine's kernel; '' and none: not given. */
-export interface KernelFiles {
-  readonly iptablesSave: readonly string[];
-  readonly ipvsadm: string;
-  readonly ipset: string;
-  readonly ipvsAddresses: string;
-  readonly nft: string;
-  readonly recordedDir: string;
-}
-
-/** About a node and what its kernel holds. */
-export interface KernelInvocation {
-  readonly flags: FlagSettings;
-  /** As of RenderInvocation. */
-  readonly files: readonly string[];
-  readonly node: string;
-  readonly families: readonly Family[];
-  readonly kernelFiles: KernelFiles;
-  /** Canonical; empty: not said. */
-  readonly nodeAddresses: readonly string[];
-  readonly iptablesVariant: IptablesVariant;
-}
-
-export interface CompareInvocation extends KernelInvocation {
+export interface CompareInvocation extends KernelRequest {
   readonly kind: 'compare';
   readonly output: 'text' | 'json';
 }
 
-export interface ExplainInvocation extends KernelInvocation {
+export interface ExplainInvocation extends KernelRequest {
   readonly kind: 'explain';
   readonly output: 'text' | 'json';
   /** `svc/NS/NAME` and `pod/NS/NAME` are asked for alone: `to` is '' then. */
   readonly question: { readonly from: string; readonly to: string };
 }
 
-export interface DiffInvocation extends KernelInvocation {
+export interface DiffInvocation extends KernelRequest {
   readonly kind: 'diff';
   readonly output: 'diff' | 'summary' | 'json';
   readonly watch: boolean;
@@ -286,7 +262,7 @@ function interpretDiff(given: GivenFlags, variant: string): DiffInvocation {
   };
 }
 
-function interpretKernel(given: GivenFlags, variant: string): KernelInvocation {
+function interpretKernel(given: GivenFlags, variant: string): KernelRequest {
   const nodeAddresses = given.list('node-addresses').map((text) => {
     const address = parseAddress(text.trim());
     if (address === undefined) throw new UserError(`--node-addresses: "${text}" is no address`);

@@ -4,8 +4,8 @@ import { parseKernel } from '../compare/parse-kernel';
 import { type ComparedNode, comparisonExitCode, comparisonJson, printComparison } from '../compare/print-comparison';
 import { UserError } from '../model/user-error';
 import type { CompareInvocation } from './command-line';
-import { configureAs, nodeRequest, readKernel } from './kernel-node';
-import { planNode } from './node-plan';
+import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
+import { planNode } from '../inspect/node-plan';
 
 /** 0: the same, or different as is known and wanted. 1: different. 2: could not tell. */
 export async function compare(invocation: CompareInvocation): Promise<number> {

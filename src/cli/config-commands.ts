@@ -6,7 +6,7 @@ import { gatesWithoutEffect } from '../config/complete';
 import { printConfiguration } from '../config/print';
 import { readStandardInput, readTextFile, writeTextFile } from '../host/files';
 import { UserError } from '../model/user-error';
-import { alignColumns } from './columns';
+import { alignColumns } from '../inspect/columns';
 import type { ConfigCheckInvocation, WriteConfigInvocation } from './command-line';
 
 /** `-`: standard output. Throws UserError where the configuration is wrong or the file cannot be written. */

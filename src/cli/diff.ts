@@ -6,10 +6,10 @@ import { systemClock } from '../host/clock';
 import { askSysctl } from '../host/sysctl';
 import { UserError } from '../model/user-error';
 import type { DiffInvocation } from './command-line';
-import { diffIptablesTexts, diffIpvsTexts } from './diff-texts';
-import { configureAs, nodeRequest, readKernel } from './kernel-node';
-import { areGiven, type ReadKernel } from './kernel-texts';
-import { followNode, type NodePlans, planNode } from './node-plan';
+import { diffIptablesTexts, diffIpvsTexts } from '../inspect/diff-texts';
+import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
+import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
+import { followNode, type NodePlans, planNode } from '../inspect/node-plan';
 
 const watchPeriodMs = 2000;
 

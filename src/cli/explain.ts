@@ -14,10 +14,10 @@ import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import type { ExplainInvocation } from './command-line';
-import { configureAs, nodeRequest, readKernel } from './kernel-node';
-import { areGiven, type ReadKernel } from './kernel-texts';
-import { type NodePlans, planNode } from './node-plan';
-import { renderTexts } from './rendered-texts';
+import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
+import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
+import { type NodePlans, planNode } from '../inspect/node-plan';
+import { renderTexts } from '../inspect/rendered-texts';
 
 /** What is asked: the connection, the Service or the pod. */
 type Answer = { readonly text: string; readonly json: unknown; readonly isServed: boolean };

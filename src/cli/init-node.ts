@@ -9,7 +9,7 @@ import { loadModules } from '../host/kernel-modules';
 import { schedulerName } from '../model/scheduler';
 import { createLogger } from '../telemetry/logger';
 import type { InitInvocation } from './command-line';
-import { setUpKernel } from './kernel-settings';
+import { setUpKernel } from '../machine/kernel-settings';
 
 /**
  * Loads modules and writes the kernel's settings; always 0. Needs no API server: kube-proxy waits for its Node here. Throws

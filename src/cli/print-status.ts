@@ -1,6 +1,6 @@
 /** The daemon's status for people. Pure. */
 import type { DaemonStatus, FamilyStatus, WatchStatus } from '../telemetry/status';
-import { alignColumns } from './columns';
+import { alignColumns } from '../inspect/columns';
 
 type Colour = 'good' | 'doubtful' | 'bad' | 'dim';
 type Paint = (text: string, colour: Colour) => string;

@@ -8,11 +8,12 @@ import type { Family } from '../model/address';
 import { sortedServices } from '../planner/describe';
 import type { NodeSettings, Plan } from '../planner/plan';
 import { createLogger } from '../telemetry/logger';
-import { type RenderInvocation, version } from './command-line';
-import { usualSettings } from './iptables-settings';
-import { dryIpvsBackend } from './ipvs-machine';
-import { planNode } from './node-plan';
-import { noTables } from './rendered-texts';
+import type { RenderInvocation } from './command-line';
+import { version } from '../model/version';
+import { usualSettings } from '../machine/iptables-settings';
+import { dryIpvsBackend } from '../machine/ipvs-machine';
+import { planNode } from '../inspect/node-plan';
+import { noTables } from '../inspect/rendered-texts';
 import { printSummary } from './summary';
 
 export async function render(invocation: RenderInvocation): Promise<number> {

@@ -1,6 +1,6 @@
 /** The daemon, and its dry run. */
-import { Agent } from '../agent';
-import { AgentTelemetry } from '../agent-telemetry';
+import { Agent } from '../daemon/agent';
+import { AgentTelemetry } from '../daemon/agent-telemetry';
 import type { Backend } from '../backends/backend';
 import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
@@ -11,7 +11,7 @@ import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
 import { PacketCounters } from '../host/packet-counters';
 import { readProcessUsage } from '../host/process-usage';
-import type { Machine } from '../machine-loops';
+import type { Machine } from '../machine/machine';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
 import { ProxyHealth } from '../servers/proxy-health';
@@ -26,16 +26,17 @@ import { StatusBoard } from '../telemetry/status-board';
 import { absent } from '../model/answer';
 import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
-import { type RunInvocation, version } from './command-line';
-import { Daemon, type DaemonOptions } from './daemon';
-import { localSettings } from './iptables-settings';
-import { endOnFaults } from './last-resort';
-import { observe } from './observe';
-import type { Told } from './open-servers';
-import { Reload } from './reload';
-import { openKubernetes } from './source';
-import { dryIpvsBackend, readsOfMachine } from './ipvs-machine';
-import { openTables } from './tables';
+import type { RunInvocation } from './command-line';
+import { version } from '../model/version';
+import { Daemon, type DaemonOptions } from '../daemon/daemon';
+import { localSettings } from '../machine/iptables-settings';
+import { endOnFaults } from '../daemon/last-resort';
+import { observe } from '../daemon/observe';
+import type { Told } from '../daemon/open-servers';
+import { Reload } from '../daemon/reload';
+import { openKubernetes } from '../sources/open-source';
+import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
+import { openTables } from '../machine/tables';
 
 /** 0 when told to stop, 1 where it could not go on. */
 export async function run(invocation: RunInvocation): Promise<number> {
@@ -57,7 +58,7 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const source = await openSource(invocation, configuration, nodeName, log, { metrics, board });
   return invocation.dryRun
     ? dryRun(invocation, configuration, nodeName, source, log, metrics)
-    : serve({ invocation, effective, nodeName, source, log, metrics, board, questions });
+    : serve(invocation, { effective, nodeName, source, log, metrics, board, questions });
 }
 
 async function openSource(
@@ -71,12 +72,18 @@ async function openSource(
   return openKubernetes(configuration, nodeName, log, observe(metrics, board));
 }
 
-async function serve(options: DaemonOptions): Promise<number> {
-  const { invocation, effective, log, metrics } = options;
-  const daemon = new Daemon(options);
+async function serve(
+  { flags, manifests, iptablesVariant, drainLimitMs, flagTexts }: RunInvocation,
+  options: Omit<DaemonOptions, 'needsNode' | 'iptablesVariant' | 'drainLimitMs' | 'flagTexts'>,
+): Promise<number> {
+  const { effective, log, metrics } = options;
+  const daemon = new Daemon({
+    ...options,
+    ...{ needsNode: manifests.length === 0, iptablesVariant, drainLimitMs, flagTexts },
+  });
   const told = untilToldToStop(daemon.failed, log);
   const reload = new Reload({
-    flags: invocation.flags,
+    flags,
     effective,
     apply: (next, parts) => daemon.apply(next, parts),
     onDone: (result) => metrics.configReloads.inc({ result }),
@@ -86,7 +93,7 @@ async function serve(options: DaemonOptions): Promise<number> {
   try {
     // Told to stop before it has begun, it does not wait for the machine.
     await Promise.race([daemon.start(), told]);
-    if (invocation.flags.configFile !== '') {
+    if (flags.configFile !== '') {
       reload.start();
       process.on('SIGHUP', () => reload.ask());
     }

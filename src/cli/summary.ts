@@ -1,6 +1,6 @@
 import { describeFrontend, sortedServices } from '../planner/describe';
 import type { Plan } from '../planner/plan';
-import { alignColumns } from './columns';
+import { alignColumns } from '../inspect/columns';
 
 /** A row a frontend: Service, frontend, endpoints (of them here), who keeps its source address. */
 export function printSummary(plan: Plan): string {

@@ -56,7 +56,7 @@ export class ProxyMetrics {
   private readonly registry = new Registry();
   private readonly registers = [this.registry];
   /** Read at each scrape, where the kernel counts; undefined where it does not. */
-  packetCounts: (() => Promise<PacketCounts | undefined>) | undefined;
+  private packetCounts: (() => Promise<PacketCounts | undefined>) | undefined;
 
   /** Every try to sync. */
   readonly syncDuration = this.durations('kubeproxy_sync_proxy_rules_duration_seconds', 'Time of a sync');
@@ -279,6 +279,11 @@ export class ProxyMetrics {
   }
 
   /** Whether the kernel counts. */
+  /** From now on; undefined: nothing counts. */
+  countPackets(read: (() => Promise<PacketCounts | undefined>) | undefined): void {
+    this.packetCounts = read;
+  }
+
   private async readPacketCounts(): Promise<boolean> {
     const counts = await this.packetCounts?.().catch(() => undefined);
     this.packetsDropped.reset();

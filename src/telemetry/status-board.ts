@@ -41,6 +41,14 @@ interface WatchRecord {
   lastEnd?: string;
 }
 
+/** Whoever writes the rules. */
+export interface Followed {
+  /** Why no rules are written yet. */
+  waitingFor(): readonly string[];
+  /** Why what the cluster needs is not served at all. */
+  unserved(): readonly string[];
+}
+
 /** As a warning names it. */
 function watchOf(resource: string): string {
   return `watch of ${resource}`;
@@ -59,16 +67,17 @@ export class StatusBoard {
   private repairs = 0;
   private repairedMs: number | undefined;
   private api: ApiStatus = { host: '', failures: 0 };
-  /** Why no rules are written yet: whoever starts the daemon knows. */
-  waitingFor: () => readonly string[] = () => ['it starts'];
-
-  /** Why what the cluster needs is not served at all. */
-  unserved: () => readonly string[] = () => [];
+  private followed: Followed = { waitingFor: () => ['it starts'], unserved: () => [] };
 
   constructor(
     private readonly now: () => number = Date.now,
     private readonly questions?: OpenQuestions,
   ) {}
+
+  /** From now on it is asked how it stands. */
+  follow(followed: Followed): void {
+    this.followed = followed;
+  }
 
   queued(family: Family): void {
     this.of(family).pendingSinceMs ??= this.now();
@@ -160,8 +169,8 @@ export class StatusBoard {
 
   /** Why the rules for the present cluster are not in force. */
   notReady(): string[] {
-    const waitingFor = this.waitingFor();
-    const unserved = this.unserved();
+    const waitingFor = this.followed.waitingFor();
+    const unserved = this.followed.unserved();
     if (waitingFor.length > 0) return [...waitingFor, ...unserved, ...this.openQuestions()];
     const unwritten = [...this.families].flatMap(([family, { facts, failures, lastError = '' }]) => {
       if (failures > 0) return [`the ${family} rules cannot be written: ${lastError}`];

@@ -3,6 +3,8 @@ import type { Answer } from '../model/answer';
 import type { SavedTables } from './parse-save';
 
 export type Variant = 'nft' | 'legacy';
+/** `auto`: the one that the machine's rules and tools point to. */
+export type IptablesVariant = Variant | 'auto';
 export const variants: readonly Variant[] = ['nft', 'legacy'];
 
 /** What a variant's iptables-save showed of its tables. */

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { parseCommandLine, version } from '../../src/cli/command-line';
+import { parseCommandLine } from '../../src/cli/command-line';
 import type { Invocation, RenderInvocation, RunInvocation, Surroundings } from '../../src/cli/command-line';
 import { runFlags } from '../../src/cli/flags';
 import type { Settings } from '../../src/config/fields';
 import type { FileVerbosity } from '../../src/config/value-kinds';
 import { UserError } from '../../src/model/user-error';
+import { version } from '../../src/model/version';
 
 const words = (line: string): string[] => (line === '' ? [] : line.split(' '));
 
@@ -335,11 +336,6 @@ describe('texts', () => {
 
   test.each(['--version', '--version=raw', 'run --version', '--config=x --version=true'])('%s', (line) => {
     expect(text(line)).toBe(`vipwire ${version}\n`);
-  });
-
-  test("the version is the package's", () => {
-    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-    expect(version).toBe(manifest.version);
   });
 
   test.each(['--help', '-h', 'help'])('%s is the overview', (line) => {

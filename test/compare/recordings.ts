@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { nodeConfigOf } from '../../src/agent-node';
+import { nodeConfigOf } from '../../src/config/node-config';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { Family } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';

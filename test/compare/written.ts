@@ -5,7 +5,7 @@ import { DesiredState } from '../../src/backends/ipvs/desired-state';
 import { printSetAdditions } from '../../src/backends/ipvs/ipset-text';
 import { printServer } from '../../src/backends/ipvs/ipvsadm-text';
 import type { IpvsSettings } from '../../src/backends/ipvs/settings';
-import { usualSettings } from '../../src/cli/iptables-settings';
+import { usualSettings } from '../../src/machine/iptables-settings';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { Scheduler } from '../../src/model/scheduler';
 import type { Plan } from '../../src/planner/plan';

@@ -1,6 +1,6 @@
 /** A scenario's cluster as Plans: what the proxy on `node` makes of its objects, without an API server or a process. */
-import { nodeConfigOf } from '../../src/agent-node';
-import { usualSettings } from '../../src/cli/iptables-settings';
+import { nodeConfigOf } from '../../src/config/node-config';
+import { usualSettings } from '../../src/machine/iptables-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import { decodeConfiguration } from '../../src/config/decode';

@@ -1,6 +1,6 @@
 /** What was written for one cluster against what another should have; and with a hand in it. */
 import fc from 'fast-check';
-import { diffIptablesTexts, diffIpvsTexts } from '../../src/cli/diff-texts';
+import { diffIptablesTexts, diffIpvsTexts } from '../../src/inspect/diff-texts';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { KernelDiff } from '../../src/diff/kernel-diff';
 import { families, type Family } from '../../src/model/address';

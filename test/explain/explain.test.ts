@@ -1,8 +1,8 @@
 import { labConfiguration } from '../conformance/planned-cluster';
 import { nodes, service, slice } from '../conformance/objects';
 import type { ClusterObject } from '../conformance/scenario';
-import { nodeConfigOf } from '../../src/agent-node';
-import { renderTexts } from '../../src/cli/rendered-texts';
+import { nodeConfigOf } from '../../src/config/node-config';
+import { renderTexts } from '../../src/inspect/rendered-texts';
 import { parseKernel } from '../../src/compare/parse-kernel';
 import { explainConnection, type Explanation, type ExplainScope } from '../../src/explain/explain-connection';
 import { explainPod, explainService } from '../../src/explain/explain-service';

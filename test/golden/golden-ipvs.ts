@@ -2,7 +2,7 @@
  * What IPVS mode writes, as its dry run prints it: for a node of an empty cluster all that there always is, and from there on the
  * batch of each step of each scenario of the conformance table. scripts/refresh-golden rewrites the files.
  */
-import { dryIpvsBackend } from '../../src/cli/ipvs-machine';
+import { dryIpvsBackend } from '../../src/machine/ipvs-machine';
 import { families, type Family } from '../../src/model/address';
 import { ownScenarios } from '../conformance/own-scenarios';
 import { labConfiguration, PlannedCluster } from '../conformance/planned-cluster';

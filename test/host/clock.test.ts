@@ -25,13 +25,13 @@ test('durations do not follow the clock of the wall', () => {
 
 /** What tells times to people and other machines. Everything else takes Clock.now. */
 const tellTheTime: readonly string[] = [
-  'agent-telemetry.ts',
-  'agent.ts',
   'cli/diff.ts',
-  'cli/node-plan.ts',
-  'cli/open-servers.ts',
-  'cli/preflight/preflight.ts',
+  'cli/preflight.ts',
   'cli/run.ts',
+  'daemon/agent-telemetry.ts',
+  'daemon/agent.ts',
+  'daemon/open-servers.ts',
+  'inspect/node-plan.ts',
   'host/clock.ts',
   'servers/healthz-server.ts',
   'servers/zpages.ts',

@@ -1,7 +1,7 @@
 /** Sets the kernel of a network namespace as the configuration in the first argument asks, and tells the log and the values, as JSON. */
 import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { findUnwritable, setUpKernel } from '../../src/cli/kernel-settings';
+import { findUnwritable, setUpKernel } from '../../src/machine/kernel-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { Settings } from '../../src/config/fields';
 import { createLogger } from '../../src/telemetry/logger';

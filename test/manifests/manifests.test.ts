@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { parseCommandLine } from '../../src/cli/command-line';
-import { planKernelSettings } from '../../src/cli/kernel-settings';
+import { planKernelSettings } from '../../src/machine/kernel-settings';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import { effectiveConfiguration } from '../../src/config/effective';
 import { buildKustomization, type KubernetesObject } from './kustomize';

@@ -20,7 +20,7 @@ const plans = [plan('IPv4', services)];
 function livedBoard(): StatusBoard {
   let nowMs = Date.now() - 3_600_000;
   const board = new StatusBoard(() => nowMs);
-  board.waitingFor = () => [];
+  board.follow({ waitingFor: () => [], unserved: () => [] });
   const rules = { nat: 120_034, filter: 19 };
   const facts = { written: 3, bytes: 1500, services: 10_000, endpoints: 100_000, rules };
   board.watchStarted('services');

@@ -1,6 +1,6 @@
 /** What a daemon that has lived a little tells at /metrics, against kube-proxy's own list. */
-import { Agent } from '../../src/agent';
-import { AgentTelemetry } from '../../src/agent-telemetry';
+import { Agent } from '../../src/daemon/agent';
+import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { completeConfiguration } from '../../src/config/complete';
 import { systemClock } from '../../src/host/clock';
@@ -93,7 +93,7 @@ async function live(modes: readonly string[]): Promise<string[]> {
   const api = await FakeApiServer.start();
   const { log } = recordLog();
   const metrics = new ProxyMetrics('0', 'iptables', readProcessUsage);
-  metrics.packetCounts = () => Promise.resolve({ droppedInvalid: 3, acceptedOnLocalhost: 1 });
+  metrics.countPackets(() => Promise.resolve({ droppedInvalid: 3, acceptedOnLocalhost: 1 }));
   const health = new ProxyHealth(60_000);
   const address = { address: '127.0.0.1', port: 0 };
   const healthz = new HealthzServer({

@@ -8,7 +8,7 @@ const of = { version: '0', node: 'node', mode: 'iptables', healthy: true, nodeEl
 function create() {
   let nowMs = startMs;
   const board = new StatusBoard(() => nowMs);
-  board.waitingFor = () => [];
+  board.follow({ waitingFor: () => [], unserved: () => [] });
   return {
     board,
     status: () => board.status(of),
@@ -21,10 +21,10 @@ function create() {
 describe('readiness', () => {
   test('is not there before the start, nor before the first sync of every family', () => {
     const { board } = create();
-    board.waitingFor = () => ['the tools of this machine have not answered yet'];
+    board.follow({ waitingFor: () => ['the tools of this machine have not answered yet'], unserved: () => [] });
     board.queued('IPv4');
     expect(board.notReady()).toEqual(['the tools of this machine have not answered yet']);
-    board.waitingFor = () => [];
+    board.follow({ waitingFor: () => [], unserved: () => [] });
     board.queued('IPv6');
     board.synced('IPv4', facts);
     expect(board.notReady()).toEqual(['the first IPv6 rules are being written']);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { parsePlan } from '../../../src/backends/iptables/parse-plan';
 import { RuleSet } from '../../../src/backends/iptables/rule-set';
-import { usualSettings } from '../../../src/cli/iptables-settings';
+import { usualSettings } from '../../../src/machine/iptables-settings';
 import { families, type Family } from '../../../src/model/address';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import type { NodeSettings, Plan } from '../../../src/planner/plan';

@@ -1,0 +1,121 @@
+/** `vipwire preflight`: whether this node is ready for a service proxy of this configuration. Changes nothing that stays. */
+import type { ProxyConfiguration } from '../config/configuration';
+import { effectiveConfiguration } from '../config/effective';
+import { chooseNodeName } from '../config/node-name';
+import { readTextFile } from '../host/files';
+import { hostName } from '../host/host-name';
+import { readProcesses } from '../host/processes';
+import { readOpenSockets } from '../host/sockets';
+import { askSysctl } from '../host/sysctl';
+import type { Service } from '../model/cluster';
+import { ClusterStore } from '../model/cluster-store';
+import { UserError } from '../model/user-error';
+import { createLogger } from '../telemetry/logger';
+import { askAffinityLimit, raiseAffinityLimit } from '../machine/affinity-limit';
+import type { PreflightInvocation } from './command-line';
+import { listOnce, openApiClient, openKubernetes } from '../sources/open-source';
+import { checkApi } from '../inspect/preflight/check-api';
+import { checkIpvs } from '../inspect/preflight/check-ipvs';
+import { checkIptables, checkRights, checkSettings, checkTools } from '../inspect/preflight/check-machine';
+import { checkPorts, parsePortRanges } from '../inspect/preflight/check-ports';
+import { checkProcesses } from '../inspect/preflight/check-processes';
+import {
+  cannotTell,
+  fail,
+  type Finding,
+  hasFailed,
+  hasUnknown,
+  ok,
+  printJson,
+  printTable,
+  warn,
+} from '../inspect/preflight/report';
+
+/** 1 where something failed or could not be told. */
+export async function preflight({ flags, iptablesVariant, output }: PreflightInvocation): Promise<number> {
+  const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
+  const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
+  const { mode } = configuration;
+  const findings: Finding[] = [
+    await checkKernel(),
+    ...warnings.map((warning) => warn('configuration', warning, '')),
+    await checkRights(),
+  ];
+  const { findings: ofTables, drivers } = await checkIptables(iptablesVariant, configuration);
+  findings.push(...ofTables, await checkTools());
+  if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers)));
+  findings.push(...(await checkSettings(configuration, drivers.keys())));
+  const { processes, unread } = await readProcesses();
+  const others = checkProcesses(processes);
+  if (unread !== undefined) findings.push(cannotTell('other proxies', unread.reason, ''));
+  findings.push(...others, ...(await checkCluster(configuration, nodeName, others)));
+  process.stdout.write(
+    output === 'json'
+      ? printJson(mode, nodeName, findings)
+      : printTable(`vipwire preflight: mode ${mode}, node ${nodeName}`, findings),
+  );
+  return hasFailed(findings) || hasUnknown(findings) ? 1 : 0;
+}
+
+async function checkKernel(): Promise<Finding> {
+  const release = await askSysctl('kernel/osrelease');
+  if (release.kind === 'found') return ok('kernel', release.value);
+  return cannotTell('kernel', release.kind === 'absent' ? 'there is no kernel/osrelease' : release.reason, '');
+}
+
+async function checkCluster(
+  configuration: ProxyConfiguration,
+  nodeName: string,
+  others: readonly Finding[],
+): Promise<Finding[]> {
+  const client = openApiClient(configuration);
+  const findings = await checkApi(client).finally(() => client.close());
+  if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not looked at: there is no list of Services', '')];
+  const store = new ClusterStore(Date.now());
+  const log = createLogger({ verbosity: 0, format: 'json' }, () => undefined);
+  try {
+    await listOnce(openKubernetes(configuration, nodeName, log), store, log);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return [...findings, fail('API server', error.message, '')];
+  }
+  const services = [...store.services.values()];
+  const [ephemeral, reserved] = await Promise.all(
+    (['ip_local_port_range', 'ip_local_reserved_ports'] as const).map((name) => askSysctl(`net/ipv4/${name}`)),
+  );
+  const { sockets, unread } = await readOpenSockets();
+  const unknowns = [ephemeral, reserved, unread].flatMap((it) => (it?.kind === 'unknown' ? it.reason : []));
+  return [
+    ...findings,
+    checkNode(store, nodeName),
+    ...checkPorts({
+      services,
+      sockets,
+      ephemeral: parsePortRanges(ephemeral?.kind === 'found' ? ephemeral.value : ''),
+      reserved: parsePortRanges(reserved?.kind === 'found' ? reserved.value : ''),
+      isProxied: others.some(({ level }) => level !== 'ok'),
+    }),
+    ...unknowns.map((reason) => cannotTell('NodePorts', reason, '')),
+    ...(await checkAffinity(configuration, services)),
+  ];
+}
+
+function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
+  const node = nodes.get(nodeName);
+  if (node === undefined) return warn('Node', `there is no Node ${nodeName}`, 'name it: --hostname-override');
+  const zone = node.zone === '' ? '' : `, zone ${node.zone}`;
+  return ok('Node', `${nodeName}: ${node.addresses.join(', ') || 'no address'}${zone}`);
+}
+
+async function checkAffinity({ mode }: ProxyConfiguration, services: readonly Service[]): Promise<Finding[]> {
+  const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
+  if (mode !== 'iptables' || count === 0) return [];
+  const limit = await askAffinityLimit();
+  if (limit.kind !== 'found') return [cannotTell('session affinity', limit.kind === 'unknown' ? limit.reason : '', '')];
+  const { clients, isLow } = limit.value;
+  const what = `${count} Services; ${clients} clients an endpoint are remembered`;
+  if (!isLow) return [ok('session affinity', what)];
+  return [
+    warn('session affinity', `${what}, the next one takes the place of the oldest`, `more: ${raiseAffinityLimit}`),
+  ];
+}

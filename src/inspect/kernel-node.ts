@@ -1,0 +1,74 @@
+/** Of commands about a node and what its kernel holds: the kernel, the configuration and the node that are meant. */
+import type { ProxyConfiguration } from '../config/configuration';
+import { effectiveConfiguration, type FlagSettings } from '../config/effective';
+import { runCommand } from '../host/command';
+import { readTextFile } from '../host/files';
+import { hostName } from '../host/host-name';
+import { readInterfaceAddresses } from '../host/interfaces';
+import { UserError } from '../model/user-error';
+import type { Logger } from '../telemetry/log';
+import { createLogger } from '../telemetry/logger';
+import type { TracedMode } from '../trace/kernel';
+import type { IptablesVariant } from '../xtables/variant';
+import type { Family } from '../model/address';
+import { areGiven, type KernelFiles, type ReadKernel, readKernelFiles, readKernelHere } from './kernel-texts';
+import type { NodeRequest } from './node-plan';
+
+/** About a node and what its kernel holds. */
+export interface KernelRequest {
+  readonly flags: FlagSettings;
+  /** Manifests: files and folders, `-` is standard input; empty: an API server. */
+  readonly files: readonly string[];
+  /** '': not said. */
+  readonly node: string;
+  readonly families: readonly Family[];
+  readonly kernelFiles: KernelFiles;
+  /** Canonical; empty: not said. */
+  readonly nodeAddresses: readonly string[];
+  readonly iptablesVariant: IptablesVariant;
+}
+
+/** Throws UserError where nothing can be read. */
+export function readKernel({ kernelFiles, iptablesVariant }: KernelRequest): Promise<ReadKernel> {
+  if (areGiven(kernelFiles)) return readKernelFiles(kernelFiles);
+  return readKernelHere(iptablesVariant, createLogger({ verbosity: 0, format: 'text' }));
+}
+
+/** Throws UserError where the kernel has none of the families that are meant. */
+export async function nodeRequest(
+  invocation: KernelRequest,
+  texts: ReadKernel['texts'],
+  configuration: ProxyConfiguration,
+): Promise<NodeRequest> {
+  const isOffline = areGiven(invocation.kernelFiles);
+  const families = invocation.families.filter((family) => texts.has(family));
+  if (families.length === 0) throw new UserError(`no rules of ${invocation.families.join(' or ')} were given`);
+  const node = invocation.node || configuration.hostnameOverride || (isOffline ? '' : hostName());
+  const hostAddresses = await findAddresses(invocation, isOffline);
+  return { files: invocation.files, node, families, ...(hostAddresses && { hostAddresses }) };
+}
+
+/** The mode is what was found, whatever the configuration says; kube-proxy's own file may well say nftables. */
+export async function configureAs(
+  mode: TracedMode,
+  flags: FlagSettings,
+): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
+  const settings = { ...flags.settings, mode: mode === 'ipvs' ? mode : 'iptables' };
+  const { configuration, warnings } = await effectiveConfiguration({ ...flags, settings }, readTextFile);
+  const log = createLogger(configuration.logging);
+  for (const warning of warnings) log.debug(warning);
+  if (mode !== 'nftables') return { configuration, log };
+  const { nodePortAddresses: given } = configuration;
+  // kube-proxy's defaults in that mode.
+  const nodePortAddresses = given.length > 0 ? given : ['primary'];
+  return { configuration: { ...configuration, nodePortAddresses, localhostNodePorts: false }, log };
+}
+
+async function findAddresses(
+  { nodeAddresses }: KernelRequest,
+  isOffline: boolean,
+): Promise<readonly string[] | undefined> {
+  if (nodeAddresses.length > 0) return nodeAddresses;
+  if (isOffline) return undefined;
+  return (await readInterfaceAddresses(runCommand, 'kube-ipvs0')).map(({ address }) => address);
+}

@@ -1,0 +1,231 @@
+/** Rights, tools and settings of this machine. */
+import type { ProxyConfiguration } from '../../config/configuration';
+import { CommandError, runCommand } from '../../host/command';
+import { readBridges } from '../../host/interfaces';
+import { NetlinkUnavailableError } from '../../host/netlink';
+import { NfGeneration } from '../../host/nf-generation';
+import { askCapabilities, capabilities } from '../../host/processes';
+import { askSysctl, checkSysctl } from '../../host/sysctl';
+import type { Family } from '../../model/address';
+import { type Answer, found, type Unknown } from '../../model/answer';
+import { UserError } from '../../model/user-error';
+import type { Logger } from '../../telemetry/log';
+import { createLogger } from '../../telemetry/logger';
+import type { IptablesDriver } from '../../xtables/driver';
+import type { IptablesVariant } from '../../xtables/variant';
+import { findUnwritable } from '../../machine/kernel-settings';
+import { openTables } from '../../machine/tables';
+import { nftTableName } from '../../machine/told-tables';
+import { cannotTell, fail, type Finding, ok, warn } from './report';
+
+const askTimeoutMs = 30_000;
+
+/** absent: the kernel has it not. */
+async function numberAt(sysctl: string): Promise<Answer<number>> {
+  const text = await askSysctl(sysctl);
+  return text.kind === 'found' ? found(Number(text.value)) : text;
+}
+
+export async function checkRights(): Promise<Finding> {
+  const has = await askCapabilities();
+  if (has.kind !== 'found') return cannotTell('capabilities', has.kind === 'unknown' ? has.reason : '', '');
+  const missing = Object.entries({ NET_ADMIN: capabilities.netAdmin, NET_RAW: capabilities.netRaw })
+    .filter(([, bit]) => (has.value & (1n << BigInt(bit))) === 0n)
+    .map(([name]) => name);
+  if (missing.length === 0) return ok('capabilities', 'NET_ADMIN, NET_RAW');
+  return fail('capabilities', `not: ${missing.join(', ')}`, 'run as root, or with both capabilities');
+}
+
+export interface TablesFound {
+  readonly findings: readonly Finding[];
+  readonly drivers: ReadonlyMap<Family, IptablesDriver>;
+}
+
+/** Opens the tables as the daemon does, and tries matches in a chain that goes at once. */
+export async function checkIptables(
+  wanted: IptablesVariant,
+  { mode }: Pick<ProxyConfiguration, 'mode'>,
+): Promise<TablesFound> {
+  const heard: Finding[] = [];
+  const log: Logger = {
+    ...createLogger({ verbosity: 0, format: 'text' }, () => undefined),
+    warn: (first: object | string, message?: string) => {
+      const reason = typeof first === 'object' && 'reason' in first ? `: ${String(first.reason)}` : '';
+      heard.push(warn('iptables', `${typeof first === 'string' ? first : (message ?? '')}${reason}`, ''));
+    },
+  };
+  try {
+    const { drivers, unread } = await openTables(wanted, log, 'reading');
+    heard.push(...[...unread].map(([family, why]) => explainUnread(family, why)));
+    const [first] = drivers.values();
+    if (first !== undefined && mode === 'iptables') heard.push(...(await checkMatches(first)));
+    for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
+    const variant = first?.variant ?? 'nft';
+    const { stdout } = await runCommand(`iptables-${variant}`, ['--version']);
+    const version = /v[\d.]+/.exec(stdout)?.[0] ?? '';
+    const families = [...drivers.keys()].join(', ');
+    return { findings: [ok('iptables', `${variant} ${version}: ${families}`), ...heard], drivers };
+  } catch (error) {
+    if (!(error instanceof UserError || error instanceof CommandError)) throw error;
+    return {
+      findings: [fail('iptables', error.message, 'install iptables, or run where it works')],
+      drivers: new Map(),
+    };
+  }
+}
+
+/** Rules that iptables cannot print stop kube-proxy, and not vipwire. */
+async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
+  const { family, variant } = driver;
+  try {
+    const { unread } = await driver.save();
+    return [...unread].map(([table, reason]) => {
+      const name = nftTableName(family, table);
+      const tool = family === 'IPv4' ? `iptables-${variant}` : `ip6tables-${variant}`;
+      return warn(
+        'iptables',
+        `${name} has rules that iptables cannot print (${reason.replace(/\.$/, '')}): vipwire works beside them, and kube-proxy does not start there, so the way back to it would fail`,
+        `see them: nft -a list table ${name}; what kube-proxy meets: ${tool} -t ${table} -S`,
+      );
+    });
+  } catch (error) {
+    return [fail('iptables', (error as Error).message, 'what is there: nft list ruleset')];
+  }
+}
+
+/** The daemon goes on without it, and asks again. */
+function explainUnread(family: Family, { reason }: Unknown): Finding {
+  return cannotTell(
+    'iptables',
+    `whether ${family} can be served: ${reason}`,
+    'Services have no frontends there until it can',
+  );
+}
+
+const matches = [
+  [
+    'xt_recent',
+    '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe',
+    'sessionAffinity ClientIP has no effect',
+  ],
+  ['xt_sctp', '-p sctp -m sctp --dport 1', 'SCTP ports are not served'],
+  ['xt_statistic', '-m statistic --mode random --probability 0.5', 'nothing is balanced'],
+] as const;
+
+async function checkMatches(driver: IptablesDriver): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [module, match, without] of matches) {
+    const answer = await driver.canMatch(match);
+    if (answer.kind === 'unknown') findings.push(cannotTell('iptables', `${module}: ${answer.reason}`, ''));
+    else if (answer.kind === 'absent')
+      findings.push(warn('iptables', `the kernel has no ${module}: ${without}`, `modprobe ${module}`));
+  }
+  return findings;
+}
+
+export async function checkTools(): Promise<Finding> {
+  const missing: string[] = [];
+  const unsure: string[] = [];
+  const lacks = async (tool: string): Promise<boolean> => {
+    try {
+      await runCommand(tool, ['--version'], { timeoutMs: askTimeoutMs });
+      return false;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      // One that does not know the flag is there.
+      if (error.exitCode === undefined && !error.notFound) unsure.push(error.message);
+      return error.notFound;
+    }
+  };
+  if (await lacks('flock')) missing.push('flock (util-linux), by which two of us on one node write in turn');
+  const generation = new NfGeneration();
+  const error: unknown = await generation.readGeneration().catch((thrown: unknown) => thrown);
+  generation.close();
+  if (error instanceof NetlinkUnavailableError)
+    for (const tool of ['ip', 'conntrack'])
+      if (await lacks(tool)) missing.push(`${tool}, in whose place the netlink addon does not load`);
+  if (unsure.length > 0) return cannotTell('tools', unsure.join('; '), '');
+  if (missing.length === 0) return ok('tools', 'all that are called');
+  return warn('tools', `not: ${missing.join('; ')}`, 'install them; the image has them');
+}
+
+const forwarding: Readonly<Record<Family, string>> = {
+  IPv4: 'net/ipv4/ip_forward',
+  IPv6: 'net/ipv6/conf/all/forwarding',
+};
+
+export async function checkSettings(configuration: ProxyConfiguration, families: Iterable<Family>): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const family of families) {
+    const path = forwarding[family];
+    // Nobody has said that there are pods with IPv6.
+    if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
+    // There vipwire sees to it, as kube-proxy does.
+    if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
+    const isOn = await numberAt(path);
+    if (isOn.kind === 'unknown') findings.push(cannotTell('forwarding', `${family}: ${isOn.reason}`, ''));
+    else if (isOn.kind === 'found' && isOn.value === 0)
+      findings.push(
+        warn(
+          'forwarding',
+          `${family} is off: nothing passes between pods and the network`,
+          `sysctl -w ${path.replaceAll('/', '.')}=1`,
+        ),
+      );
+  }
+  const unwritable = await findUnwritable(configuration);
+  findings.push(
+    unwritable.length === 0
+      ? ok('kernel settings', 'as the configuration asks, or can be written')
+      : warn(
+          'kernel settings',
+          `cannot be written: ${unwritable.join(', ')}`,
+          'run --init-only in a privileged init container first',
+        ),
+  );
+  return [...findings, ...(await checkBridges()), ...(await checkConntrack())];
+}
+
+async function checkBridges(): Promise<Finding[]> {
+  let bridges: string[];
+  try {
+    bridges = (await readBridges()).filter((name) => name !== 'docker0');
+  } catch (error) {
+    return [cannotTell('bridges', (error as Error).message, '')];
+  }
+  if (bridges.length === 0) return [];
+  const calls = await numberAt('net/bridge/bridge-nf-call-iptables');
+  if (calls.kind === 'unknown') return [cannotTell('bridges', calls.reason, '')];
+  if (calls.kind === 'found' && calls.value === 1) return [];
+  return [
+    warn(
+      'bridges',
+      `what pods send each other through ${bridges.join(', ')} passes by iptables`,
+      'where the CNI has its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
+    ),
+  ];
+}
+
+async function checkConntrack(): Promise<Finding[]> {
+  const count = await numberAt('net/netfilter/nf_conntrack_count');
+  const max = await numberAt('net/netfilter/nf_conntrack_max');
+  const [why] = [count, max].flatMap((it) => (it.kind === 'unknown' ? it.reason : []));
+  if (why !== undefined) return [cannotTell('connection tracker', why, '')];
+  if (count.kind !== 'found' || max.kind !== 'found')
+    return [
+      warn(
+        'connection tracker',
+        'nf_conntrack is not loaded yet',
+        'the first rule loads it; else modprobe nf_conntrack',
+      ),
+    ];
+  const what = `${count.value} of ${max.value} connections`;
+  if (count.value < 0.8 * max.value) return [ok('connection tracker', what)];
+  return [
+    warn(
+      'connection tracker',
+      `${what}: new ones are dropped when it is full`,
+      'raise conntrack.min or conntrack.maxPerCore',
+    ),
+  ];
+}

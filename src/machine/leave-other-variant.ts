@@ -1,0 +1,101 @@
+/** What a proxy left in the other iptables variant goes, once ours is in force: the rules of both would apply. */
+import { CommandError, runCommand } from '../host/command';
+import { readTextFile } from '../host/files';
+import type { Family } from '../model/address';
+import type { Logger } from '../telemetry/log';
+import { cleanUp } from '../xtables/cleanup';
+import { IptablesDriver, readSaveText } from '../xtables/driver';
+import { SaveParser } from '../xtables/parse-save';
+import { tableNames } from '../xtables/rules';
+import type { SaveText } from '../xtables/save-text';
+import type { Variant } from '../xtables/variant';
+import { nameSome } from '../telemetry/name-some';
+import { findKubeProxy, leave, type Leaving } from './leave';
+
+/** Tables that are in the kernel already: a legacy tool that asks for another one loads it. */
+const loadedTables: Readonly<Record<Family, string>> = {
+  IPv4: '/proc/net/ip_tables_names',
+  IPv6: '/proc/net/ip6_tables_names',
+};
+
+/** A look at a legacy table takes its lock, and most reasons do not change by themselves. */
+const pauseMs = 300_000;
+
+/** Of the families that we serve. Never rejects: what stays is named with the command that removes it. */
+export async function leaveOtherVariant(
+  drivers: ReadonlyMap<Family, IptablesDriver>,
+  options: Leaving,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log } = options;
+  await Promise.all(
+    [...drivers].map(async ([family, driver]) => {
+      const variant = driver.variant === 'nft' ? 'legacy' : 'nft';
+      const command = `vipwire cleanup --iptables-variant=${variant}`;
+      let said = '';
+      const look = async (): Promise<boolean> => {
+        const why = await leaveFamily(variant, family, log);
+        if (why !== '' && why !== said)
+          log.warn({ variant, family, why, command }, 'rules in the other iptables variant stay');
+        said = why;
+        return why === '';
+      };
+      await leave(`what the other iptables variant has of ${family}`, pauseMs, look, options, signal);
+    }),
+  );
+}
+
+/** Returns why rules stay; '' where none does. */
+async function leaveFamily(variant: Variant, family: Family, log: Logger): Promise<string> {
+  if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
+  const save = await readSave(variant, family);
+  if (save === undefined) return '';
+  const { text, unread } = save;
+  const [cannotTell] = unread;
+  if (cannotTell !== undefined) return `table ${cannotTell.table} cannot be read in full: ${cannotTell.reason}`;
+  const parser = new SaveParser();
+  for (const line of text.split('\n')) parser.line(line);
+  const { chains, jumps } = parser.result();
+  if (jumps.length + tableNames.reduce((sum, table) => sum + chains[table].size, 0) === 0) return '';
+  const user = findUser(text) || (await findKubeProxy());
+  if (user !== '') return user;
+  const report = await cleanUp(new IptablesDriver(family, variant, runCommand, unlocked), family);
+  if (report.chains + report.jumps > 0)
+    log.info(
+      { variant, family, chains: report.chains, jumps: report.jumps },
+      'removed what a proxy had left in the other iptables variant',
+    );
+  return report.left.length > 0 ? `still there after it was removed: ${nameSome(report.left)}` : '';
+}
+
+/** undefined: the variant is not installed. */
+async function readSave(variant: Variant, family: Family): Promise<SaveText | undefined> {
+  try {
+    return await readSaveText(runCommand, variant, family);
+  } catch (error) {
+    if (error instanceof CommandError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+const unlocked = (file: string, args: readonly string[]): { file: string; args: readonly string[] } => ({ file, args });
+
+function hasLoadedTables(family: Family): Promise<boolean> {
+  return readTextFile(loadedTables[family]).then(
+    (names) => names.trim() !== '',
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
+/** Where that table drops what it does not know, the proxy's rules are what lets Services through. */
+function findUser(saved: string): string {
+  const [, chain] = /^:(INPUT|FORWARD|OUTPUT) DROP /m.exec(filterPart(saved)) ?? [];
+  return chain === undefined ? '' : `the policy of its ${chain} chain is DROP, and these rules let Services through`;
+}
+
+function filterPart(saved: string): string {
+  return /^\*filter$([\s\S]*?)^COMMIT$/m.exec(saved)?.[1] ?? '';
+}

@@ -1,0 +1,310 @@
+import { AgentTelemetry, type AgentTelemetryOptions } from '../../src/daemon/agent-telemetry';
+import { serviceKey } from '../../src/model/cluster';
+import type { NodePortAddresses, ServicePlan } from '../../src/planner/plan';
+import type { SyncReport } from '../../src/reconciler/sync-report';
+import { ProxyHealth } from '../../src/servers/proxy-health';
+import type { ServiceHealth, ServiceHealthServers } from '../../src/servers/service-health-servers';
+import { createLogger } from '../../src/telemetry/logger';
+import { StatusBoard } from '../../src/telemetry/status-board';
+import { ProxyMetrics } from '../../src/telemetry/metrics';
+import { FakeClock } from '../reconciler/fake-clock';
+import { makeService, makeSlice } from '../support/cluster-objects';
+import { parseLogLine } from '../support/log-lines';
+import { clusterIP, plan, service, servicePort } from '../support/plans';
+
+class Told {
+  readonly clock = new FakeClock();
+  readonly metrics = new ProxyMetrics('0');
+  readonly health = new ProxyHealth(60_000);
+  readonly board = new StatusBoard(() => this.clock.now());
+  readonly lines: Record<string, unknown>[] = [];
+  readonly telemetry: AgentTelemetry;
+
+  constructor(over: Partial<AgentTelemetryOptions> = {}) {
+    this.telemetry = new AgentTelemetry({
+      backendName: 'iptables',
+      metrics: this.metrics,
+      log: createLogger({ verbosity: 4, format: 'json' }, (line) => this.lines.push(parseLogLine(line))),
+      clock: this.clock,
+      health: this.health,
+      board: this.board,
+      openServiceHealth: undefined,
+      ...over,
+    });
+  }
+
+  synced(over: Partial<SyncReport>, nodePortAddresses?: NodePortAddresses): void {
+    const report: SyncReport = {
+      family: 'IPv4',
+      full: false,
+      reason: '',
+      before: new Map(),
+      after: new Map(),
+      triggerTimesMs: [],
+      written: { rules: { nat: 3, filter: 1, mangle: 0 }, tables: ['nat', 'filter'], bytes: 512, steps: 1 },
+      ownMs: 2,
+      kernelMs: 20,
+      drifted: false,
+      ...over,
+    };
+    const over6 = nodePortAddresses && { nodePortAddresses: { IPv4: nodePortAddresses, IPv6: nodePortAddresses } };
+    const services = [...report.after.values()].flatMap((one) => one ?? []);
+    this.telemetry.synced(report, plan('IPv4', services, over6 ?? {}), { nat: 30, filter: 10, mangle: 0 });
+  }
+
+  async metric(series: string): Promise<number | undefined> {
+    const line = (await this.metrics.print()).split('\n').find((each) => each.startsWith(`${series} `));
+    return line === undefined ? undefined : Number(line.slice(series.length + 1));
+  }
+}
+
+const key = serviceKey('default', 'web');
+const family = 'ip_family="IPv4"';
+
+function web(over: Partial<ServicePlan> = {}, noLocal = { internal: false, external: false }): ServicePlan {
+  const port = servicePort('web', { frontends: [clusterIP('10.96.0.10')], noLocalEndpoints: noLocal });
+  return { ...service([port]), endpointCount: 3, ...over };
+}
+
+describe('a round', () => {
+  test('is a log line: services, endpoints, rules, bytes, milliseconds', () => {
+    const told = new Told();
+    told.synced({ full: true, reason: 'start', before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
+    expect(told.lines).toEqual([
+      expect.objectContaining({
+        level: 'info',
+        msg: 'synced',
+        family: 'IPv4',
+        services: 1,
+        endpoints: 3,
+        rules: 4,
+        bytes: 512,
+        calls: 1,
+        ms: 22,
+        kernelMs: 20,
+        reason: 'start',
+      }),
+    ]);
+  });
+
+  test('that wrote nothing is for those who debug, but for the first', () => {
+    const told = new Told();
+    told.synced({ written: undefined });
+    told.synced({ written: undefined, full: true, reason: 'start' });
+    expect(told.lines.map(({ level, bytes }) => [level, bytes])).toEqual([
+      ['debug', 0],
+      ['info', 0],
+    ]);
+  });
+
+  test('is counted by what it did', async () => {
+    const told = new Told();
+    told.synced({ full: true, reason: 'start' });
+    told.synced({});
+    told.synced({ written: undefined });
+    const seconds = 'kubeproxy_sync_proxy_rules_duration_seconds';
+    expect(await told.metric(`${seconds}_count{${family}}`)).toBe(3);
+    expect(await told.metric(`${seconds}_sum{${family}}`)).toBeCloseTo(0.066);
+    expect(await told.metric(`kubeproxy_sync_full_proxy_rules_duration_seconds_count{${family}}`)).toBe(1);
+    expect(await told.metric(`kubeproxy_sync_partial_proxy_rules_duration_seconds_count{${family}}`)).toBe(2);
+    expect(await told.metric(`kubeproxy_sync_proxy_rules_iptables_total{table="nat",${family}}`)).toBe(30);
+    expect(await told.metric(`kubeproxy_sync_proxy_rules_iptables_last{table="nat",${family}}`)).toBe(0);
+    expect(await told.metric(`kubeproxy_sync_proxy_rules_last_timestamp_seconds{${family}}`)).toBe(
+      told.clock.now() / 1000,
+    );
+  });
+
+  test('tells how long after their triggers changes are in force', async () => {
+    const told = new Told();
+    const nowMs = told.clock.now();
+    told.synced({ triggerTimesMs: [nowMs - 200, nowMs - 700] });
+    const seconds = 'kubeproxy_network_programming_duration_seconds';
+    expect(await told.metric(`${seconds}_count{${family}}`)).toBe(2);
+    expect(await told.metric(`${seconds}_sum{${family}}`)).toBeCloseTo(0.9);
+  });
+});
+
+test('totals follow what rounds changed, up and down', async () => {
+  const told = new Told();
+  const internal = `kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy="internal",${family}}`;
+  const external = `kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy="external",${family}}`;
+  const states: (ServicePlan | undefined)[] = [
+    web({ endpointCount: 2 }, { internal: true, external: true }),
+    web({ endpointCount: 5 }, { internal: false, external: true }),
+    undefined,
+    web({ endpointCount: 1 }),
+  ];
+  const expected = [
+    [2, 1, 1],
+    [5, 0, 1],
+    [0, 0, 0],
+    [1, 0, 0],
+  ];
+  let before: ServicePlan | undefined;
+  for (const [i, after] of states.entries()) {
+    told.synced({ before: new Map([[key, before]]), after: new Map([[key, after]]) });
+    before = after;
+    expect([told.lines.at(-1)?.['endpoints'], await told.metric(internal), await told.metric(external)]).toEqual(
+      expected[i],
+    );
+  }
+});
+
+test('changes pend until a round is done', async () => {
+  const told = new Told();
+  const pending = (): Promise<(number | undefined)[]> =>
+    Promise.all(
+      ['service_changes_pending', 'endpoint_changes_pending', 'service_changes_total', 'endpoint_changes_total'].map(
+        (name) => told.metric(`kubeproxy_sync_proxy_rules_${name}`),
+      ),
+    );
+  told.telemetry.changed([
+    { op: 'set', object: makeService() },
+    { op: 'set', object: makeSlice([]) },
+    { op: 'delete', kind: 'Service', namespace: 'default', name: 'api' },
+    { op: 'delete', kind: 'Node', namespace: '', name: 'node' },
+  ]);
+  // kube-proxy counts a Service's change once a family.
+  expect(await pending()).toEqual([2, 1, 4, 1]);
+  told.synced({});
+  expect(await pending()).toEqual([0, 0, 4, 1]);
+});
+
+test('session affinity is told of once', () => {
+  let calls = 0;
+  const told = new Told({ onAffinity: () => calls++ });
+  const round = (affinitySeconds: number): void =>
+    told.synced({
+      before: new Map([[key, undefined]]),
+      after: new Map([[key, service([servicePort('web', { affinitySeconds })])]]),
+    });
+  round(0);
+  expect(calls).toBe(0);
+  round(10_800);
+  round(60);
+  expect(calls).toBe(1);
+});
+
+test('a failure is logged and counted, a full one apart', async () => {
+  const told = new Told();
+  const failure = { family: 'IPv4', error: new Error('exit 4'), isWrite: true, durationMs: 5, failures: 1 } as const;
+  told.telemetry.failed({ ...failure, full: false });
+  told.telemetry.failed({ ...failure, full: true, failures: 2 });
+  expect(told.lines.map(({ level, reason, failures }) => [level, reason, failures])).toEqual([
+    ['error', 'exit 4', 1],
+    ['error', 'exit 4', 2],
+  ]);
+  expect(await told.metric(`vipwire_write_errors_total{backend="iptables",${family}}`)).toBe(2);
+  expect(await told.metric(`kubeproxy_sync_proxy_rules_iptables_restore_failures_total{${family}}`)).toBe(2);
+  expect(await told.metric(`kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total{${family}}`)).toBe(1);
+});
+
+test('an update that waits makes the proxy ill, the round that brings it makes it well', () => {
+  const told = new Told();
+  told.synced({});
+  told.telemetry.queued('IPv4');
+  expect(told.health.health(told.clock.now() + 59_000).healthy).toBe(true);
+  expect(told.health.health(told.clock.now() + 61_000).healthy).toBe(false);
+  told.synced({});
+  expect(told.health.health(told.clock.now() + 61_000).healthy).toBe(true);
+});
+
+test('flows that were deleted are counted', async () => {
+  const told = new Told();
+  told.telemetry.flowsDeleted('IPv4', 7, 30);
+  expect(await told.metric(`kubeproxy_conntrack_reconciler_deleted_entries_total{${family}}`)).toBe(7);
+  expect(await told.metric(`kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{${family}}`)).toBeCloseTo(0.03);
+});
+
+test('what happens is on the status board', () => {
+  const told = new Told();
+  const { board } = told;
+  board.follow({ waitingFor: () => [], unserved: () => [] });
+  const status = () => board.status({ version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true });
+  told.telemetry.queued('IPv4');
+  expect(board.notReady()).toEqual(['the first IPv4 rules are being written']);
+  told.synced({ drifted: true, before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
+  expect(board.notReady()).toEqual([]);
+  expect(status()).toMatchObject({
+    families: {
+      IPv4: {
+        state: 'in force',
+        services: 1,
+        endpoints: 3,
+        rules: { nat: 30, filter: 10 },
+        lastSync: { ms: 22, rules: 4 },
+      },
+    },
+    drift: { repairs: 1 },
+  });
+  told.telemetry.warned({ object: 'Service default/web', kind: 'bad-port', message: 'port 0' });
+  expect(status().warnings).toEqual([expect.objectContaining({ object: 'Service default/web', message: 'port 0' })]);
+  told.telemetry.failed({
+    family: 'IPv4',
+    error: new Error('exit 4'),
+    full: false,
+    isWrite: true,
+    durationMs: 9,
+    failures: 1,
+  });
+  expect(board.notReady()).toEqual(['the IPv4 rules cannot be written: exit 4']);
+});
+
+test("a Service's warnings go when it changes", async () => {
+  const told = new Told();
+  told.telemetry.warned({ object: 'Service default/web', kind: 'bad-port', message: 'port 0' });
+  await told.clock.advance(5000);
+  told.telemetry.changed([{ op: 'set', object: makeService() }]);
+  const of = { version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true };
+  expect(told.board.status(of).warnings).toEqual([]);
+});
+
+describe('health check ports', () => {
+  const opened: { addresses: NodePortAddresses; synced: [string, ServiceHealth][][]; stopped: boolean }[] = [];
+  const open: AgentTelemetryOptions['openServiceHealth'] = (_, addresses) => {
+    const servers = { addresses, synced: [] as [string, ServiceHealth][][], stopped: false };
+    opened.push(servers);
+    const like: Pick<ServiceHealthServers, 'sync' | 'stop'> = {
+      sync: (services) => {
+        servers.synced.push([...services]);
+        return Promise.resolve();
+      },
+      stop: () => {
+        servers.stopped = true;
+        return Promise.resolve();
+      },
+    };
+    return like as ServiceHealthServers;
+  };
+  beforeEach(() => (opened.length = 0));
+  const answer = { namespace: 'default', name: 'web', port: 32000, localEndpoints: 2 };
+
+  test('answer for the Services that have one, after each round', () => {
+    const told = new Told({ openServiceHealth: open });
+    const checked = web({ healthCheckNodePort: 32000, localReadyEndpoints: 2 });
+    told.synced({ before: new Map([[key, undefined]]), after: new Map([[key, checked]]) });
+    told.synced({});
+    told.synced({ before: new Map([[key, checked]]), after: new Map([[key, undefined]]) });
+    expect(opened.map(({ synced }) => synced)).toEqual([[[[key, answer]], [[key, answer]], []]]);
+  });
+
+  test('listen on the node-port addresses, on others when those change, and no more after stop', async () => {
+    const told = new Told({ openServiceHealth: open });
+    const some: NodePortAddresses = { kind: 'some', addresses: ['192.168.88.10'] };
+    told.synced({});
+    told.synced({}, some);
+    told.synced({}, { ...some });
+    expect(opened.map(({ addresses, stopped }) => [addresses.kind, stopped])).toEqual([
+      ['all', true],
+      ['some', false],
+    ]);
+    await told.telemetry.stop();
+    expect(opened.map(({ stopped }) => stopped)).toEqual([true, true]);
+  });
+});
+
+test('a dry run does not say that it synced', () => {
+  const told = new Told({ dryRun: true });
+  told.synced({});
+  expect(told.lines.map(({ msg }) => msg)).toEqual(['would sync']);
+});
