@@ -72,14 +72,20 @@ module.exports = {
       '^src/(?!(machine|config|backends|xtables|planner|model|delta|telemetry|host)/)',
     ),
     layer(
+      'modes-are-parts',
+      '^src/modes/',
+      '^src/(?!(modes|machine|config|compare|diff|trace|backends|xtables|planner|model|delta|telemetry|host)/)',
+      'A mode joins what is written once for each kind of thing; the program knows modes by their record alone.',
+    ),
+    layer(
       'daemon-knows-no-command',
       '^src/daemon/',
-      '^src/(?!(daemon|machine|config|reconciler|backends|xtables|servers|sources|yaml|planner|model|delta|telemetry|host)/)',
+      '^src/(?!(daemon|modes|machine|config|reconciler|backends|xtables|servers|sources|yaml|planner|model|delta|telemetry|host)/)',
     ),
     layer(
       'inspect-reads',
       '^src/inspect/',
-      '^src/(?!(inspect|machine|config|explain|compare|diff|trace|backends|xtables|sources|planner|model|delta|telemetry|host)/)',
+      '^src/(?!(inspect|modes|machine|config|explain|compare|diff|trace|backends|xtables|sources|planner|model|delta|telemetry|host)/)',
     ),
     {
       name: 'machine-built-ins-in-host-and-servers',

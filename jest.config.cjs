@@ -13,7 +13,7 @@ const common = {
   },
 };
 /** In the guest the bundle is there already. */
-const globalSetup = '<rootDir>/test/support/build-bundle.ts';
+const globalSetup = '<rootDir>/test/support/build-bundle.cjs';
 /** Those that make network namespaces, and so need root. */
 const kernel = ['test/kernel', 'test/support/lab'];
 /** Those that need a kernel with IPVS. */

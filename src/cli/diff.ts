@@ -3,10 +3,9 @@ import type { ProxyConfiguration } from '../config/configuration';
 import { diffExitCode, type KernelDiff } from '../diff/kernel-diff';
 import { printDiff, printSummaryOfDiff } from '../diff/print-diff';
 import { systemClock } from '../host/clock';
-import { askSysctl } from '../host/sysctl';
 import { UserError } from '../model/user-error';
+import { findMode } from '../modes/modes';
 import type { DiffInvocation } from './command-line';
-import { diffIptablesTexts, diffIpvsTexts } from '../inspect/diff-texts';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
 import { followNode, type NodePlans, planNode } from '../inspect/node-plan';
@@ -49,27 +48,15 @@ async function diffNode(
   configuration: ProxyConfiguration,
   { plans, nodeName }: NodePlans,
 ): Promise<readonly KernelDiff[]> {
-  if (mode === 'nftables') throw new UserError('vipwire has no nftables mode yet: vipwire compare reads these rules');
+  const found = findMode(mode);
+  if (found === undefined) throw new UserError(`vipwire has no ${mode} mode yet: vipwire compare reads these rules`);
   const isOffline = areGiven(invocation.kernelFiles);
   const diffs: KernelDiff[] = [];
-  for (const plan of plans) {
-    const given = texts.get(plan.family) ?? {};
-    const diff =
-      mode === 'ipvs'
-        ? await diffIpvsTexts(plan, given, configuration, nodeName)
-        : diffIptablesTexts(plan, given, configuration, nodeName, isOffline || (await isStrict()));
-    diffs.push(diff);
-  }
+  for (const plan of plans)
+    diffs.push(await found.diff({ plan, texts: texts.get(plan.family) ?? {}, configuration, nodeName, isOffline }));
   // A cluster of one family has nothing to say in the other.
   const used = diffs.filter(({ services, differences }) => services + differences.length > 0);
   return used.length > 0 ? used : diffs.slice(0, 1);
-}
-
-/** Throws UserError where it cannot be told: what the rules should be depends on it. */
-async function isStrict(): Promise<boolean> {
-  const isLiberal = await askSysctl('net/netfilter/nf_conntrack_tcp_be_liberal');
-  if (isLiberal.kind === 'unknown') throw new UserError(`cannot tell what the rules should be: ${isLiberal.reason}`);
-  return isLiberal.kind === 'absent' || isLiberal.value === '0';
 }
 
 function print({ output }: DiffInvocation, diffs: readonly KernelDiff[]): string {

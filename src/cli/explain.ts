@@ -17,7 +17,7 @@ import type { ExplainInvocation } from './command-line';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
 import { type NodePlans, planNode } from '../inspect/node-plan';
-import { renderTexts } from '../inspect/rendered-texts';
+import { modes } from '../modes/modes';
 
 /** What is asked: the connection, the Service or the pod. */
 type Answer = { readonly text: string; readonly json: unknown; readonly isServed: boolean };
@@ -35,7 +35,8 @@ export async function explain(given: ExplainInvocation): Promise<number> {
   const plans = await planNode(await node, configuration, log);
   const scopes = plans.plans.flatMap((plan) => {
     const texts =
-      kernel?.texts.get(plan.family) ?? (kernel === undefined ? renderTexts(plan, configuration) : undefined);
+      kernel?.texts.get(plan.family) ??
+      (kernel === undefined ? modes[configuration.mode].renderTexts(plan, configuration) : undefined);
     return texts === undefined ? [] : scopeOf(plan, plans, texts);
   });
   const { text, json, isServed } = answer(invocation, plans.cluster, scopes);

@@ -7,29 +7,18 @@ import { hostName } from '../host/host-name';
 import { readProcesses } from '../host/processes';
 import { readOpenSockets } from '../host/sockets';
 import { askSysctl } from '../host/sysctl';
-import type { Service } from '../model/cluster';
 import { ClusterStore } from '../model/cluster-store';
 import { UserError } from '../model/user-error';
+import { modes } from '../modes/modes';
 import { createLogger } from '../telemetry/logger';
-import { askAffinityLimit, raiseAffinityLimit } from '../machine/affinity-limit';
 import type { PreflightInvocation } from './command-line';
 import { listOnce, openApiClient, openKubernetes } from '../sources/open-source';
 import { checkApi } from '../inspect/preflight/check-api';
-import { checkIpvs } from '../inspect/preflight/check-ipvs';
 import { checkIptables, checkRights, checkSettings, checkTools } from '../inspect/preflight/check-machine';
 import { checkPorts, parsePortRanges } from '../inspect/preflight/check-ports';
 import { checkProcesses } from '../inspect/preflight/check-processes';
-import {
-  cannotTell,
-  fail,
-  type Finding,
-  hasFailed,
-  hasUnknown,
-  ok,
-  printJson,
-  printTable,
-  warn,
-} from '../inspect/preflight/report';
+import { cannotTell, fail, type Finding, ok, warn } from '../machine/finding';
+import { hasFailed, hasUnknown, printJson, printTable } from '../inspect/preflight/report';
 
 /** 1 where something failed or could not be told. */
 export async function preflight({ flags, iptablesVariant, output }: PreflightInvocation): Promise<number> {
@@ -41,9 +30,8 @@ export async function preflight({ flags, iptablesVariant, output }: PreflightInv
     ...warnings.map((warning) => warn('configuration', warning, '')),
     await checkRights(),
   ];
-  const { findings: ofTables, drivers } = await checkIptables(iptablesVariant, configuration);
-  findings.push(...ofTables, await checkTools());
-  if (mode === 'ipvs') findings.push(...(await checkIpvs(configuration.ipvs, drivers)));
+  const { findings: ofTables, drivers } = await checkIptables(iptablesVariant);
+  findings.push(...ofTables, await checkTools(), ...(await modes[mode].checkMachine(configuration, drivers)));
   findings.push(...(await checkSettings(configuration, drivers.keys())));
   const { processes, unread } = await readProcesses();
   const others = checkProcesses(processes);
@@ -96,7 +84,7 @@ async function checkCluster(
       isProxied: others.some(({ level }) => level !== 'ok'),
     }),
     ...unknowns.map((reason) => cannotTell('NodePorts', reason, '')),
-    ...(await checkAffinity(configuration, services)),
+    ...(await modes[configuration.mode].checkServices(services)),
   ];
 }
 
@@ -105,17 +93,4 @@ function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
   if (node === undefined) return warn('Node', `there is no Node ${nodeName}`, 'name it: --hostname-override');
   const zone = node.zone === '' ? '' : `, zone ${node.zone}`;
   return ok('Node', `${nodeName}: ${node.addresses.join(', ') || 'no address'}${zone}`);
-}
-
-async function checkAffinity({ mode }: ProxyConfiguration, services: readonly Service[]): Promise<Finding[]> {
-  const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
-  if (mode !== 'iptables' || count === 0) return [];
-  const limit = await askAffinityLimit();
-  if (limit.kind !== 'found') return [cannotTell('session affinity', limit.kind === 'unknown' ? limit.reason : '', '')];
-  const { clients, isLow } = limit.value;
-  const what = `${count} Services; ${clients} clients an endpoint are remembered`;
-  if (!isLow) return [ok('session affinity', what)];
-  return [
-    warn('session affinity', `${what}, the next one takes the place of the oldest`, `more: ${raiseAffinityLimit}`),
-  ];
 }

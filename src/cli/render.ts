@@ -1,19 +1,15 @@
 /** Prints the whole rule set once: without root, without a kernel, on a laptop. */
-import { IptablesBackend } from '../backends/iptables/backend';
-import { printListing } from '../backends/iptables/print-listing';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { readTextFile } from '../host/files';
 import type { Family } from '../model/address';
+import { modes } from '../modes/modes';
 import { sortedServices } from '../planner/describe';
 import type { NodeSettings, Plan } from '../planner/plan';
 import { createLogger } from '../telemetry/logger';
 import type { RenderInvocation } from './command-line';
 import { version } from '../model/version';
-import { usualSettings } from '../machine/iptables-settings';
-import { dryIpvsBackend } from '../machine/ipvs-machine';
 import { planNode } from '../inspect/node-plan';
-import { noTables } from '../inspect/rendered-texts';
 import { printSummary } from './summary';
 
 export async function render(invocation: RenderInvocation): Promise<number> {
@@ -39,18 +35,7 @@ function printablePlan(plan: Plan): { family: Family; settings: NodeSettings; se
 }
 
 function printRules(plan: Plan, configuration: ProxyConfiguration): string {
-  if (configuration.mode === 'ipvs') return printIpvs(plan, configuration);
-  const backend = new IptablesBackend(plan.family, usualSettings(configuration), noTables);
-  backend.render(plan);
-  const tool = plan.family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
+  const { title, text } = modes[configuration.mode].printRules(plan, configuration);
   const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
-  const title = `# vipwire ${version}, ${plan.family}, ${node}: input of ${tool} --noflush`;
-  return `${title}\n${printListing(backend.rules, plan)}`;
-}
-
-function printIpvs(plan: Plan, configuration: ProxyConfiguration): string {
-  const backend = dryIpvsBackend(plan.family, configuration, noTables);
-  backend.render(plan);
-  const node = plan.settings.nodeName === '' ? 'a node without pods' : `node ${plan.settings.nodeName}`;
-  return `# vipwire ${version}, ${plan.family}, ${node}: IPVS, what each tool is given\n${backend.print(backend.diff() ?? [])}`;
+  return `# vipwire ${version}, ${plan.family}, ${node}: ${title}\n${text}`;
 }

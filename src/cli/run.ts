@@ -1,19 +1,16 @@
 /** The daemon, and its dry run. */
 import { Agent } from '../daemon/agent';
 import { AgentTelemetry } from '../daemon/agent-telemetry';
-import type { Backend } from '../backends/backend';
-import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { chooseNodeName } from '../config/node-name';
 import { systemClock } from '../host/clock';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
-import { PacketCounters } from '../host/packet-counters';
 import { readProcessUsage } from '../host/process-usage';
-import type { Machine } from '../machine/machine';
 import { type Family, families } from '../model/address';
 import { UserError } from '../model/user-error';
+import { modes } from '../modes/modes';
 import { ProxyHealth } from '../servers/proxy-health';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
@@ -29,13 +26,11 @@ import type { KernelTables } from '../xtables/rules';
 import type { RunInvocation } from './command-line';
 import { version } from '../model/version';
 import { Daemon, type DaemonOptions } from '../daemon/daemon';
-import { localSettings } from '../machine/iptables-settings';
 import { endOnFaults } from '../daemon/last-resort';
 import { observe } from '../daemon/observe';
 import type { Told } from '../daemon/open-servers';
 import { Reload } from '../daemon/reload';
 import { openKubernetes } from '../sources/open-source';
-import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
 import { openTables } from '../machine/tables';
 
 /** 0 when told to stop, 1 where it could not go on. */
@@ -117,13 +112,14 @@ async function dryRun(
 ): Promise<number> {
   const clock = systemClock;
   const tables = await openForReading(iptablesVariant, log);
-  const backends = await openDryBackends(configuration, tables, log);
+  const mode = modes[configuration.mode];
+  const backends = await mode.dryBackends(configuration, tables, log);
   const health = new ProxyHealth(2 * configuration.syncPeriodMs);
   let waitingFor = backends.size;
   let seenAll: (() => void) | undefined;
   const once = new Promise<void>((resolve) => (seenAll = resolve));
   const telemetry = new AgentTelemetry({
-    backendName: configuration.mode,
+    mode,
     metrics,
     log,
     clock,
@@ -136,10 +132,7 @@ async function dryRun(
     },
   });
   const showBatch = (family: Family, text: string): void => {
-    const tool = family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
-    // In IPVS mode there are several tools, and the text says which.
-    const what = configuration.mode === 'ipvs' ? family : `${tool} --noflush`;
-    process.stdout.write(`# ${new Date().toISOString()} ${what}\n${text}`);
+    process.stdout.write(`# ${new Date().toISOString()} ${mode.batchTitle(family)}\n${text}`);
   };
   const needsNoNode = manifests.length > 0;
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch, needsNoNode });
@@ -148,26 +141,6 @@ async function dryRun(
   const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);
   await agent.stop();
   return code;
-}
-
-async function openDryBackends(
-  configuration: ProxyConfiguration,
-  tables: ReadonlyMap<Family, KernelTables>,
-  log: Logger,
-): Promise<Machine['backends']> {
-  const counters = new PacketCounters();
-  const { settings, assumed } = await localSettings(configuration, counters);
-  counters.close();
-  for (const [question, { reason }] of assumed) log.warn({ reason }, `cannot tell ${question}; the usual is assumed`);
-  const backends = new Map<Family, Backend<unknown>>();
-  for (const [family, readable] of tables)
-    backends.set(
-      family,
-      configuration.mode === 'ipvs'
-        ? dryIpvsBackend(family, configuration, readable, readsOfMachine(family, log))
-        : new IptablesBackend(family, settings, readable),
-    );
-  return backends;
 }
 
 /** The kernel's tables where they may be read, else none. */

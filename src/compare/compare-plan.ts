@@ -43,7 +43,7 @@ class PlanComparer {
     const { nodeAddresses } = options;
     const nodeIP = plan.settings.nodeIPs[plan.family] ?? nodeAddresses[0] ?? '';
     const isLocal = (address: string): boolean => kernel.isLocal(address);
-    this.scope = { mode: kernel.mode, nodeIP, isLocal, plan, nodeAddresses };
+    this.scope = { rules: kernel.kind, nodeIP, isLocal, plan, nodeAddresses };
     this.there = new Set(kernel.destinations.map(keyOf));
   }
 
@@ -86,7 +86,7 @@ class PlanComparer {
     const { settings, family } = this.plan;
     const answering = settings.nodePortAddresses[family];
     const addresses = answering.kind === 'all' ? this.options.nodeAddresses : answering.addresses;
-    return family === 'IPv4' && this.kernel.mode === 'iptables' ? [...addresses, loopback] : addresses;
+    return family === 'IPv4' && this.kernel.kind.answersOnLoopback ? [...addresses, loopback] : addresses;
   }
 
   private compareAt({ port, frontend }: Claim, address: string): Compared {
@@ -113,9 +113,9 @@ class PlanComparer {
     const servesOutside = tried.some(
       ({ source, observed }) => source.kind === 'outside' && observed.kind === 'forwarded',
     );
-    const { mode } = this.kernel;
+    const rules = this.kernel.kind;
     for (const { source, expected, observed } of tried)
-      for (const finding of compareWays({ mode, port, frontend, source, servesOutside }, expected, observed))
+      for (const finding of compareWays({ rules, port, frontend, source, servesOutside }, expected, observed))
         if (this.isCompared(finding))
           found.add(finding, source, findKnown(this.kernel, frontend, source, finding), observed.rules);
     for (const finding of tryHairpin(port, frontend, asked, this.scope))

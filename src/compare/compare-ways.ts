@@ -1,12 +1,12 @@
 /** One source's way to a frontend by the Plan against the one that was observed. */
 import type { Frontend, ServicePortPlan } from '../planner/plan';
-import type { TracedMode } from '../trace/kernel';
+import type { RulesKind } from '../trace/rules-kind';
 import type { Finding } from './difference';
 import type { Source } from './sources';
 import { type EndpointShare, type ExpectedWay, type ObservedWay, sharesOf } from './ways';
 
 export interface WayContext {
-  readonly mode: TracedMode;
+  readonly rules: RulesKind;
   readonly port: ServicePortPlan;
   readonly frontend: Frontend;
   readonly source: Source;
@@ -44,7 +44,7 @@ function forwardedAgainstPlan({ port }: WayContext, { kind, why }: ExpectedWay, 
 
 /** The ways in which nobody answers. Of some the modes make no difference. */
 function compareUnserved(
-  { mode, frontend, source }: WayContext,
+  { rules, frontend, source }: WayContext,
   expected: ExpectedWay,
   observed: ObservedWay,
 ): Finding[] {
@@ -53,7 +53,10 @@ function compareUnserved(
   if (source.kind === 'node' && (frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer')) return [];
   const isUntouched = observed.kind === 'untouched';
   // IPVS refuses where there is no one; where nobody serves, it does not matter who is let in.
-  if (!isUntouched && (mode === 'ipvs' || (frontend.sourceRanges !== undefined && expected.why === 'no endpoints')))
+  if (
+    !isUntouched &&
+    (rules.refusesUnserved || (frontend.sourceRanges !== undefined && expected.why === 'no endpoints'))
+  )
     return [];
   const why = expected.why === undefined ? '' : `: ${expected.why}`;
   const what = { expected: `${expected.kind}${why}`, observed: observed.kind };

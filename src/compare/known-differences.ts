@@ -22,7 +22,7 @@ export const contested: KnownDifference = {
 };
 
 export function findKnown(
-  { mode, isElsewhere }: Pick<TracedKernel, 'mode' | 'isElsewhere'>,
+  { kind: rules, isElsewhere }: Pick<TracedKernel, 'kind' | 'isElsewhere'>,
   frontend: Frontend,
   { kind }: Source,
   { aspect, change }: Finding,
@@ -30,7 +30,7 @@ export function findKnown(
   // Cluster IPs are always bound.
   const isExternal = frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer';
   if (isExternal && kind !== 'node' && isElsewhere?.(frontend.address) === true) return elsewhere;
-  if (mode !== 'ipvs') return undefined;
+  if (!rules.marksPastLocal) return undefined;
   const isInside = frontend.localSourcesToCluster && kind !== 'outside';
   if (isInside && (aspect === 'policy' || (aspect === 'masquerade' && change === 'missing' && kind === 'node')))
     return inside;

@@ -1,6 +1,6 @@
 /** A comparison for people, and for programs. */
 import type { Family } from '../model/address';
-import type { TracedMode } from '../trace/kernel';
+import type { TracedMode } from '../trace/rules-kind';
 import { printUnread, type UnreadTable } from './parse-kernel';
 import { plural } from './compare-ways';
 import type { Comparison, Difference, Undecided } from './difference';

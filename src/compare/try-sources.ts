@@ -67,7 +67,7 @@ export function tryHairpin(port: ServicePortPlan, frontend: Frontend, asked: Ask
   let tried = 0;
   for (const { address, port: number, isLocal } of new Set([...port.clusterEndpoints, ...port.localEndpoints])) {
     if (tried > 0 && !isFirst) break;
-    if ((!isLocal && scope.mode !== 'iptables') || scope.isLocal(address)) continue;
+    if ((!isLocal && !scope.rules.masqueradesRemoteHairpin) || scope.isLocal(address)) continue;
     const devices = devicesOf(settings.localDetector[family], address);
     const from = devices.find(({ kind }) => (kind === 'pods') === isLocal) ?? devices[0];
     const text = joinHostPort(address, number);

@@ -1,7 +1,8 @@
 /** What becomes of a source's new connections to a frontend: by the Plan, and by the rules that were read. */
 import { joinHostPort } from '../model/address';
 import type { Frontend, PlanEndpoint, ServicePortPlan } from '../planner/plan';
-import type { TracedKernel, TracedMode } from '../trace/kernel';
+import type { TracedKernel } from '../trace/kernel';
+import type { RulesKind } from '../trace/rules-kind';
 import type { Connection, MatchedRule, MatchContext, Outcome, ProtocolName } from '../trace/packet';
 import { isIn, type Source } from './sources';
 
@@ -44,7 +45,7 @@ export interface ObservedWay {
 const noEndpoints: ReadonlyMap<string, ExpectedShare> = new Map();
 
 export interface ExpectScope {
-  readonly mode: TracedMode;
+  readonly rules: RulesKind;
   /** For source ranges; '' where it is unknown. */
   readonly nodeIP: string;
   /** As of TracedKernel. */
@@ -60,7 +61,7 @@ export function expectWay(
   port: ServicePortPlan,
   frontend: Frontend,
   source: Source,
-  { mode, nodeIP, isLocal }: ExpectScope,
+  { rules, nodeIP, isLocal }: ExpectScope,
 ): ExpectedWay {
   const { verdict, masquerade, kind } = frontend;
   const isNode = source.kind === 'node';
@@ -71,7 +72,7 @@ export function expectWay(
   if (frontend.localSourcesToCluster && source.kind !== 'outside') return forwardTo(port, 'cluster', isNode, to);
   if (verdict.kind === 'drop') return { kind: 'dropped', why: verdict.why, endpoints: noEndpoints };
   // In IPVS mode the node's own packets come from the VIP itself: an endpoint could not answer that.
-  const isFromVip = mode === 'ipvs' && isNode && kind === 'ClusterIP';
+  const isFromVip = rules.vipIsLocal && isNode && kind === 'ClusterIP';
   const isOther = masquerade === 'not-local-pods' && source.kind !== 'pods';
   return forwardTo(port, verdict.endpoints, masquerade === 'always' || isOther || isFromVip, to);
 }

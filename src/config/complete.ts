@@ -1,14 +1,9 @@
 /** Settings to the configuration in effect: defaults, checks, internal units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
+import { type ProxyMode, proxyModes } from '../model/proxy-mode';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
 import { Checks, type Problem } from './checks';
-import type {
-  ConntrackConfiguration,
-  DetectLocalMode,
-  IpvsConfiguration,
-  ProxyConfiguration,
-  ProxyMode,
-} from './configuration';
+import type { ConntrackConfiguration, DetectLocalMode, IpvsConfiguration, ProxyConfiguration } from './configuration';
 import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { formatDuration } from './duration';
 import { suggest } from '../model/nearest-name';
@@ -23,20 +18,22 @@ export interface CompletedConfiguration {
   readonly problems: readonly Problem[];
 }
 
+/** Modes that kube-proxy has or had. */
+const absentModes: ReadonlyMap<string, string> = new Map([
+  ['nftables', `nftables is not there yet in this version of vipwire: ${proxyModes.join(' and ')} are`],
+  ['userspace', `userspace is gone from kube-proxy since 1.26: use ${proxyModes.join(' or ')}`],
+]);
+
 function completeMode(checks: Checks): ProxyMode {
-  const mode = checks.value('mode');
-  if (mode === 'ipvs') return mode;
-  if (mode === 'nftables') {
-    checks.problem('mode', `${mode} is not there yet in this version of vipwire: iptables and ipvs are`);
-  } else if (mode === 'userspace') {
-    checks.problem('mode', 'userspace is gone from kube-proxy since 1.26: use iptables or ipvs');
-  } else if (mode !== 'iptables') {
+  const given = checks.value('mode');
+  const mode = proxyModes.find((name) => name === given);
+  if (mode === undefined)
     checks.problem(
       'mode',
-      `there is no mode "${mode}"${suggest(mode, ['iptables', 'ipvs']) || ': use iptables or ipvs'}`,
+      absentModes.get(given) ??
+        `there is no mode "${given}"${suggest(given, proxyModes) || `: use ${proxyModes.join(' or ')}`}`,
     );
-  }
-  return 'iptables';
+  return mode ?? proxyModes[0];
 }
 
 /** One CIDR, or one of each family. */
@@ -196,6 +193,8 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
     scheduler: scheduler ?? ('rr' as Scheduler),
     excludeCIDRs,
     strictARP: checks.value('ipvs.strictARP'),
+    // Checked with the other periods.
+    checkPeriodMs: checks.value('ipvs.syncPeriod'),
     tcpTimeoutSeconds: seconds('ipvs.tcpTimeout'),
     tcpFinTimeoutSeconds: seconds('ipvs.tcpFinTimeout'),
     udpTimeoutSeconds: seconds('ipvs.udpTimeout'),
@@ -268,6 +267,8 @@ export function completeConfiguration(
 ): CompletedConfiguration {
   const checks = new Checks(settings, nameOf, fromFile ? fileDefaults : {});
   const mode = completeMode(checks);
+  // kube-proxy looks at no other mode's section.
+  const sectionOf = (name: ProxyMode): Checks => (name === mode ? checks : new Checks({}, nameOf));
   const configuration: ProxyConfiguration = {
     mode,
     kubeconfig: checks.value('clientConnection.kubeconfig'),
@@ -278,7 +279,7 @@ export function completeConfiguration(
     masqueradeAll: checks.value('iptables.masqueradeAll'),
     localhostNodePorts: checks.value('iptables.localhostNodePorts'),
     ...completePeriods(checks, mode),
-    ipvs: completeIpvs(mode === 'ipvs' ? checks : new Checks({}, nameOf)),
+    ipvs: completeIpvs(sectionOf('ipvs')),
     conntrack: completeConntrack(checks),
     oomScoreAdj: checks.within('oomScoreAdj', -1000, 1000),
     enableProfiling: checks.value('enableProfiling'),

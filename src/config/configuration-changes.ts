@@ -46,9 +46,8 @@ export const restartFields: readonly FieldPath[] = ['clientConnection.kubeconfig
 export function diffConfigurations(now: ProxyConfiguration, next: ProxyConfiguration): ReadonlySet<Part> {
   const keys = Object.keys(partsOf) as (keyof ProxyConfiguration)[];
   const parts = new Set(keys.filter((key) => !sameValue(now[key], next[key])).flatMap((key) => partsOf[key]));
-  // Rules of iptables mode depend on it; in IPVS mode the look at everything has a period of its own.
+  // Rules depend on it.
   if (now.conntrack.tcpBeLiberal !== next.conntrack.tcpBeLiberal) parts.add('machine');
-  if (next.mode === 'ipvs' && now.syncPeriodMs !== next.syncPeriodMs) parts.add('machine');
   return parts;
 }
 

@@ -1,6 +1,5 @@
+import type { ProxyMode } from '../model/proxy-mode';
 import type { Scheduler } from '../model/scheduler';
-
-export type ProxyMode = 'iptables' | 'ipvs';
 
 export interface IpvsConfiguration {
   /** Of Services that choose none. */
@@ -8,6 +7,8 @@ export interface IpvsConfiguration {
   /** Canonical: virtual servers on these that no Service wants are left alone. */
   readonly excludeCIDRs: readonly string[];
   readonly strictARP: boolean;
+  /** From one look at everything in the kernel to the next. */
+  readonly checkPeriodMs: number;
   /** 0: the kernel's stays as it is. */
   readonly tcpTimeoutSeconds: number;
   readonly tcpFinTimeoutSeconds: number;

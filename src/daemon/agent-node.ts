@@ -1,6 +1,7 @@
 /** What the daemon knows of its node: the Node object, the machine's addresses, and what the planner makes of them. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { nodeConfigOf } from '../config/node-config';
+import { modes } from '../modes/modes';
 import { runCommand } from '../host/command';
 import { readInterfaceAddresses } from '../host/interfaces';
 import type { Family } from '../model/address';
@@ -102,7 +103,7 @@ export class AgentNode {
   private plan(): NodeSettings {
     const { nodeName, onWarning } = this.options;
     const { settings, warnings } = planNodeSettings(
-      nodeConfigOf(this.configuration, nodeName),
+      nodeConfigOf(this.configuration, nodeName, modes[this.configuration.mode]),
       this.object,
       this.options.hostAddresses(),
     );

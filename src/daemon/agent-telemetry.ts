@@ -5,6 +5,7 @@ import { CommandError } from '../host/command';
 import type { Family } from '../model/address';
 import type { ClusterChange, ClusterWarning, Node, ServiceKey } from '../model/cluster';
 import { sameValue } from '../model/same-value';
+import type { Mode } from '../modes/mode';
 import type { NodePortAddresses, Plan, ServicePlan } from '../planner/plan';
 import type { SyncFailure } from '../reconciler/reconciler';
 import type { SyncReport } from '../reconciler/sync-report';
@@ -14,8 +15,11 @@ import type { Logger } from '../telemetry/log';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import { StatusBoard } from '../telemetry/status-board';
 
+/** What is told of a mode. */
+type ToldMode = Pick<Mode, 'name' | 'writesByRestore'>;
+
 export interface AgentTelemetryOptions {
-  readonly backendName: string;
+  readonly mode: ToldMode;
   readonly metrics: ProxyMetrics;
   readonly log: Logger;
   readonly clock: Clock;
@@ -48,17 +52,17 @@ export class AgentTelemetry {
 
   private readonly board: StatusBoard;
 
-  private backendName: string;
+  private mode: ToldMode;
 
   constructor(private readonly options: AgentTelemetryOptions) {
     this.board = options.board ?? new StatusBoard();
-    this.backendName = options.backendName;
+    this.mode = options.mode;
   }
 
   /** Other loops tell from here on, from nothing; health checks of Services go on being answered as they were. */
-  restarted(backendName: string): void {
-    this.backendName = backendName;
-    this.options.metrics.mode = backendName;
+  restarted(mode: ToldMode): void {
+    this.mode = mode;
+    this.options.metrics.mode = mode.name;
     this.totals.clear();
   }
 
@@ -102,10 +106,9 @@ export class AgentTelemetry {
 
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
     const { metrics, log } = this.options;
-    const { backendName } = this;
-    if (isWrite) metrics.writeErrors.inc({ backend: backendName, ip_family: family });
-    // IPVS mode writes by netlink and ipset too.
-    const byRestore = backendName === 'iptables' || (error instanceof CommandError && /tables/.test(error.command));
+    const { name, writesByRestore } = this.mode;
+    if (isWrite) metrics.writeErrors.inc({ backend: name, ip_family: family });
+    const byRestore = writesByRestore || (error instanceof CommandError && /tables/.test(error.command));
     if (isWrite && byRestore) {
       metrics.iptablesRestoreFailures.inc({ ip_family: family });
       if (!full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });

@@ -15,6 +15,7 @@ import { NodeAddressBook } from './node-address-book';
 import type { Plan } from '../planner/plan';
 import type { ScheduleSettings } from '../reconciler/schedule';
 import type { ClusterSink, Source } from '../sources/source';
+import { modes } from '../modes/modes';
 import type { Logger } from '../telemetry/log';
 import { OpenQuestions } from '../telemetry/open-questions';
 
@@ -235,7 +236,7 @@ export class Agent implements ClusterSink {
     this.configuration = configuration;
     this.node.configure(configuration);
     this.node.resettle();
-    this.options.telemetry.restarted(configuration.mode);
+    this.options.telemetry.restarted(modes[configuration.mode]);
     await this.open(openMachine);
     return this.firstRounds;
   }

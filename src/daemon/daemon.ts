@@ -15,8 +15,8 @@ import { type ClusterEvent, EventRecorder } from '../sources/kubernetes/event-re
 import { KubernetesSource } from '../sources/kubernetes/source';
 import type { Source } from '../sources/source';
 import type { AdjustableLogger } from '../telemetry/logger';
-import { warnOfAffinityLimit } from '../machine/affinity-limit';
 import { version } from '../model/version';
+import { modes, otherModes } from '../modes/modes';
 import type { IptablesVariant } from '../xtables/variant';
 import { setUpKernel } from '../machine/kernel-settings';
 import { openMachine } from '../machine/open-machine';
@@ -69,13 +69,13 @@ export class Daemon {
       record({ type: 'Warning', reason: 'FailedToStartServiceHealthcheck', action: 'Listen', note, service });
     this.telemetry = new AgentTelemetry({
       ...this.told,
-      backendName: configuration.mode,
+      mode: modes[configuration.mode],
       log,
       clock,
       openServiceHealth: (family, addresses) =>
         new ServiceHealthServers({ family, addresses, isProxyHealthy, onFailure, clock, log }),
       onAffinity: () => {
-        if (this.effective.configuration.mode === 'iptables') void warnOfAffinityLimit(log);
+        void modes[this.effective.configuration.mode].warnOfAffinity(log);
       },
     });
     const { telemetry, conntrack } = this;
@@ -134,7 +134,7 @@ export class Daemon {
   }
 
   private async configure(next: ProxyConfiguration, parts: ReadonlySet<Part>): Promise<boolean> {
-    if (parts.has('kernel')) await setUpKernel(next, this.options.log);
+    if (parts.has('kernel')) await setUpKernel(next, modes[next.mode], this.options.log);
     return parts.has('planning') || parts.has('schedule') ? this.agent.configure(next) : true;
   }
 
@@ -156,8 +156,12 @@ export class Daemon {
     const { conntrack } = this;
     const { health, metrics, questions } = this.told;
     const clock = systemClock;
+    const mode = modes[configuration.mode];
     return openMachine({
-      ...{ iptablesVariant, drainLimitMs, configuration, questions, conntrack, clock, log },
+      ...{ mode, iptablesVariant, drainLimitMs, configuration, questions, conntrack, clock, log },
+      leaveOthers: async (options, signal) => {
+        await Promise.all(otherModes(mode).map((other) => other.leave(options, signal)));
+      },
       familyOpened: (family) => health.updated(family, clock.now()),
       countPackets: (read) => metrics.countPackets(read),
     });

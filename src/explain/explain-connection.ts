@@ -58,7 +58,7 @@ export interface Explanation {
 export function explainConnection(client: Client, target: Target, scope: ExplainScope): Explanation {
   const { plan, kernel, nodeAddresses, cluster } = scope;
   const source = sourceOf(client, target, plan);
-  const { node, mode } = { node: plan.settings.nodeName, mode: kernel.mode };
+  const { node, mode } = { node: plan.settings.nodeName, mode: kernel.kind.mode };
   const asked = { kernel, protocol: protocolName(target), address: target.address, port: target.port };
   const found = findFrontend(plan, target, nodeAddresses);
   const observed = observeWay(asked, source, false);
@@ -72,7 +72,7 @@ export function explainConnection(client: Client, target: Target, scope: Explain
       reasons: ['no Service has this address and port', ...explainMiss(plan, cluster, target, nodeAddresses)],
     };
   const way = expectWay(found.port, found.frontend, source, {
-    mode,
+    rules: kernel.kind,
     nodeIP: plan.settings.nodeIPs[plan.family] ?? '',
     isLocal: (address) => kernel.isLocal(address),
   });
@@ -219,7 +219,7 @@ function describeSource(
       ? 'externalTrafficPolicy is Cluster: the answer has to come back by this node'
       : frontend.masquerade === 'not-local-pods'
         ? `not a pod ${describeDetector(settings.localDetector[family])}`
-        : kernel.mode === 'ipvs' && service.externalTrafficPolicy !== 'Local'
+        : kernel.kind.vipIsLocal && service.externalTrafficPolicy !== 'Local'
           ? 'the node itself would ask from the VIP, which is its own in IPVS mode'
           : 'the node itself';
   const but = delivered.length === 0 ? '' : `; kept (${source.address}) to ${delivered.join(', ')}, ${atNode}`;
@@ -246,7 +246,7 @@ function describeAffinity(
 ): string {
   if (affinitySeconds === 0) return 'none: each connection is balanced by itself';
   const held = `a client stays with its endpoint until ${affinitySeconds} s after its last connection`;
-  return kernel.mode === 'ipvs' && list === 'cluster'
+  return kernel.kind.marksPastLocal && list === 'cluster'
     ? `${held} (by the hash of its address where a mark leads past externalTrafficPolicy Local)`
     : held;
 }

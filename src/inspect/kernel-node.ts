@@ -8,7 +8,9 @@ import { readInterfaceAddresses } from '../host/interfaces';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
-import type { TracedMode } from '../trace/kernel';
+import { findMode } from '../modes/modes';
+import { proxyModes } from '../model/proxy-mode';
+import { rulesKinds, type TracedMode } from '../trace/rules-kind';
 import type { IptablesVariant } from '../xtables/variant';
 import type { Family } from '../model/address';
 import { areGiven, type KernelFiles, type ReadKernel, readKernelFiles, readKernelHere } from './kernel-texts';
@@ -53,11 +55,11 @@ export async function configureAs(
   mode: TracedMode,
   flags: FlagSettings,
 ): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
-  const settings = { ...flags.settings, mode: mode === 'ipvs' ? mode : 'iptables' };
+  const settings = { ...flags.settings, mode: findMode(mode)?.name ?? proxyModes[0] };
   const { configuration, warnings } = await effectiveConfiguration({ ...flags, settings }, readTextFile);
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.debug(warning);
-  if (mode !== 'nftables') return { configuration, log };
+  if (!rulesKinds[mode].answersOnPrimary) return { configuration, log };
   const { nodePortAddresses: given } = configuration;
   // kube-proxy's defaults in that mode.
   const nodePortAddresses = given.length > 0 ? given : ['primary'];

@@ -8,7 +8,7 @@ import type { Family } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
-import type { TracedMode } from '../trace/kernel';
+import type { TracedMode } from '../trace/rules-kind';
 import { systemClock } from '../host/clock';
 import { OpenQuestions } from '../telemetry/open-questions';
 import { detectVariant } from '../xtables/driver-variant';

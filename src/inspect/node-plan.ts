@@ -10,6 +10,7 @@ import { planNodeSettings } from '../planner/node-settings';
 import type { Plan } from '../planner/plan';
 import { planCluster } from '../planner/plan-cluster';
 import { UserError } from '../model/user-error';
+import { modes } from '../modes/modes';
 import { ManifestSource } from '../sources/manifests/manifest-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
@@ -87,7 +88,11 @@ function planFrom(
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
   const hostAddresses = request.hostAddresses ?? node?.addresses ?? [];
-  const { settings, warnings } = planNodeSettings(nodeConfigOf(configuration, nodeName), node, hostAddresses);
+  const { settings, warnings } = planNodeSettings(
+    nodeConfigOf(configuration, nodeName, modes[configuration.mode]),
+    node,
+    hostAddresses,
+  );
   for (const { kind, message } of warnings) log.warn({ kind }, message);
   const plans = request.families.map((family) => planCluster(store, family, settings));
   return { plans, nodeName, cluster: store, hostAddresses };

@@ -20,8 +20,14 @@ export interface KernelSetting {
 
 type SettingsSource = Pick<
   ProxyConfiguration,
-  'mode' | 'conntrack' | 'oomScoreAdj' | 'localhostNodePorts' | 'nodePortAddresses' | 'detectLocalMode'
+  'conntrack' | 'oomScoreAdj' | 'localhostNodePorts' | 'nodePortAddresses' | 'detectLocalMode'
 >;
+
+/** Of a mode. */
+export interface NodePortHabits {
+  /** NodePorts answer on localhost, where the configuration wants it. */
+  readonly answersOnLoopback: boolean;
+}
 
 const hashSize = '/sys/module/nf_conntrack/parameters/hashsize';
 /** kube-proxy's, since 1.36: whatever the CPUs. */
@@ -39,9 +45,14 @@ function exactly(path: string, value: number, field: string): KernelSetting {
 type Setter = 'daemon' | 'init';
 
 /** kube-proxy's values, but that sizes are never made smaller. `cpus` are the machine's. */
-export function planKernelSettings(source: SettingsSource, cpus: number, setter: Setter = 'daemon'): KernelSetting[] {
+export function planKernelSettings(
+  source: SettingsSource,
+  { answersOnLoopback }: NodePortHabits,
+  cpus: number,
+  setter: Setter = 'daemon',
+): KernelSetting[] {
   const settings = planConntrack(source.conntrack, cpus);
-  if (source.mode === 'iptables' && answersOnLocalhost(source))
+  if (answersOnLoopback && answersOnLocalhost(source))
     settings.push(floor('net/ipv4/conf/all/route_localnet', 1, 'iptables.localhostNodePorts'));
   // What pods send each other through a bridge would pass by the rules.
   if (source.detectLocalMode === 'BridgeInterface')
@@ -82,8 +93,13 @@ interface Unmet {
 }
 
 /** Writes what differs. Where that cannot be done, one line names all of it, and the daemon goes on; kube-proxy would end. */
-export async function setUpKernel(source: SettingsSource, log: Logger, setter: Setter = 'daemon'): Promise<void> {
-  const settings = planKernelSettings(source, countCpus(), setter);
+export async function setUpKernel(
+  source: SettingsSource,
+  mode: NodePortHabits,
+  log: Logger,
+  setter: Setter = 'daemon',
+): Promise<void> {
+  const settings = planKernelSettings(source, mode, countCpus(), setter);
   if (await isConntrackMissing(settings)) await loadModules(runCommand, ['nf_conntrack']);
   const written: KernelSetting[] = [];
   const unmet: Unmet[] = [];
@@ -103,9 +119,9 @@ export async function setUpKernel(source: SettingsSource, log: Logger, setter: S
 }
 
 /** What would have to be written, and cannot be, with the error and the right that is missing. Writes nothing. */
-export async function findUnwritable(source: SettingsSource): Promise<string[]> {
+export async function findUnwritable(source: SettingsSource, mode: NodePortHabits): Promise<string[]> {
   const found: string[] = [];
-  for (const setting of planKernelSettings(source, countCpus(), 'init')) {
+  for (const setting of planKernelSettings(source, mode, countCpus(), 'init')) {
     const now = await readSysctl(setting.path).catch(() => undefined);
     const isMet = now !== undefined && (setting.isFloor ? Number(now) >= setting.value : now === String(setting.value));
     const problem = isMet ? undefined : await findProblem(setting);

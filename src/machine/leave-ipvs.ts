@@ -1,20 +1,11 @@
-/** In iptables mode: what IPVS mode left goes, once nothing goes through it any more. */
-import type { Conntrack } from '../host/conntrack';
-import type { Family } from '../model/address';
+/** In other modes: what IPVS mode left goes, once nothing goes through it any more. */
 import { removeIpvs, retireIpvs } from './ipvs-machine';
-import { leave, type Leaving } from './leave';
+import { leave, type LeaveOptions } from './leave';
 
 const pauseMs = 5000;
 
-export interface LeaveIpvsOptions extends Leaving {
-  readonly families: readonly Family[];
-  /** Milliseconds; Infinity: until the last connection has ended. */
-  readonly limitMs: number;
-  readonly conntrack: Conntrack;
-}
-
-/** When the rules of iptables mode are in force. Never rejects. */
-export async function leaveIpvs(options: LeaveIpvsOptions, signal: AbortSignal): Promise<void> {
+/** When the rules of another mode are in force. Never rejects. */
+export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Promise<void> {
   const { families, limitMs, conntrack, clock, log } = options;
   const sinceMs = clock.now();
   let isTold = false;

@@ -1,6 +1,6 @@
 /** The tables of kube-proxy's nftables mode. kube-proxy itself removes them at a start in another mode, and by its clean-up. */
 import { CommandError, type RunCommand, runCommand } from '../host/command';
-import { findKubeProxy, leave, type Leaving } from './leave';
+import { findKubeProxy, leave, type LeaveOptions } from './leave';
 
 const tables = ['ip kube-proxy', 'ip6 kube-proxy'];
 const pauseMs = 60_000;
@@ -15,7 +15,7 @@ export async function removeNftTables(run: RunCommand): Promise<readonly string[
 }
 
 /** In another mode, when its rules are in force: those of both would apply. Never rejects. */
-export async function leaveNftTables(options: Leaving, signal: AbortSignal): Promise<void> {
+export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   let said = '';
   const look = async (): Promise<boolean> => {

@@ -5,12 +5,12 @@ import type { Family } from '../model/address';
 import type { Logger } from '../telemetry/log';
 import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver, readSaveText } from '../xtables/driver';
-import { SaveParser } from '../xtables/parse-save';
+import { parseSave } from '../xtables/parse-save';
 import { tableNames } from '../xtables/rules';
 import type { SaveText } from '../xtables/save-text';
 import type { Variant } from '../xtables/variant';
 import { nameSome } from '../telemetry/name-some';
-import { findKubeProxy, leave, type Leaving } from './leave';
+import { findKubeProxy, leave, type LeaveOptions } from './leave';
 
 /** Tables that are in the kernel already: a legacy tool that asks for another one loads it. */
 const loadedTables: Readonly<Record<Family, string>> = {
@@ -24,7 +24,7 @@ const pauseMs = 300_000;
 /** Of the families that we serve. Never rejects: what stays is named with the command that removes it. */
 export async function leaveOtherVariant(
   drivers: ReadonlyMap<Family, IptablesDriver>,
-  options: Leaving,
+  options: LeaveOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = options;
@@ -53,9 +53,7 @@ async function leaveFamily(variant: Variant, family: Family, log: Logger): Promi
   const { text, unread } = save;
   const [cannotTell] = unread;
   if (cannotTell !== undefined) return `table ${cannotTell.table} cannot be read in full: ${cannotTell.reason}`;
-  const parser = new SaveParser();
-  for (const line of text.split('\n')) parser.line(line);
-  const { chains, jumps } = parser.result();
+  const { chains, jumps } = parseSave(text);
   if (jumps.length + tableNames.reduce((sum, table) => sum + chains[table].size, 0) === 0) return '';
   const user = findUser(text) || (await findKubeProxy());
   if (user !== '') return user;

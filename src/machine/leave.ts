@@ -1,6 +1,8 @@
 /** What others left on this node goes once our rules are in force. What cannot go yet is looked at again. */
 import type { Clock } from '../host/clock';
+import type { Conntrack } from '../host/conntrack';
 import { readProcesses, sharesNetwork } from '../host/processes';
+import type { Family } from '../model/address';
 import { unknown } from '../model/answer';
 import type { Logger } from '../telemetry/log';
 import type { OpenQuestions } from '../telemetry/open-questions';
@@ -8,7 +10,12 @@ import type { OpenQuestions } from '../telemetry/open-questions';
 /** After a failure: at first, and in the end. */
 const retryMs = { first: 5000, most: 300_000 } as const;
 
-export interface Leaving {
+export interface LeaveOptions {
+  /** That we serve. */
+  readonly families: readonly Family[];
+  /** What is in use stays so long at the most, in milliseconds; Infinity: until its last connection has ended. */
+  readonly limitMs: number;
+  readonly conntrack: Conntrack;
   readonly clock: Clock;
   readonly log: Logger;
   readonly questions: OpenQuestions;
@@ -23,7 +30,7 @@ export async function leave(
   question: string,
   pauseMs: number,
   look: () => Promise<boolean>,
-  { clock, questions }: Leaving,
+  { clock, questions }: Pick<LeaveOptions, 'clock' | 'questions'>,
   signal: AbortSignal,
 ): Promise<void> {
   let retryAfterMs: number = retryMs.first;

@@ -1,15 +1,13 @@
 /** The machine that a configuration asks for: its tools, its kernel's settings, and a backend a family. */
-import { IptablesBackend } from '../backends/iptables/backend';
 import type { ProxyConfiguration } from '../config/configuration';
 import type { Clock } from '../host/clock';
 import { PreparedCommands, type RunCommand } from '../host/command';
 import type { Conntrack } from '../host/conntrack';
 import { NetlinkUnavailableError } from '../host/netlink';
 import { NfGeneration } from '../host/nf-generation';
-import { PacketCounters } from '../host/packet-counters';
 import type { Machine } from './machine';
 import type { Family } from '../model/address';
-import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
+import { type Answer, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { PacketCounts } from '../telemetry/metrics';
@@ -18,19 +16,15 @@ import { DriftWatch } from '../xtables/drift';
 import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/rules';
 import type { IptablesVariant, Variant } from '../xtables/variant';
-import { localSettings, probedSettings, readCounters, settingQuestions, withCounters } from './iptables-settings';
-import { IpvsFamilies } from './ipvs-families';
 import type { Closable } from './ipvs-machine';
-import { setUpKernel } from './kernel-settings';
-import type { Leaving } from './leave';
-import { leaveIpvs } from './leave-ipvs';
+import { type NodePortHabits, setUpKernel } from './kernel-settings';
+import type { LeaveOptions } from './leave';
+import { leaveNftTables } from './leave-nftables';
 import { leaveOtherVariant } from './leave-other-variant';
 import { MachineFamilies, type OpenedFamily } from './machine-families';
-import { leaveNftTables } from './leave-nftables';
 import { chooseTables } from './tables';
 import { askCanaries, canaryQuestion, tellAnswer, tellingUnread } from './told-tables';
 
-const fullCheckMs = 30_000;
 /** Longer than a predecessor's write is waited for. */
 const startLimitMs = 150_000;
 /** Of the time at the most, in the long run, for reading what CNIs may have changed. */
@@ -46,6 +40,9 @@ export interface MachineOptions {
   readonly familyOpened: (family: Family) => void;
   /** Tells how to read what nfacct counts; undefined: nothing does in this mode. */
   readonly countPackets: (read: (() => Promise<PacketCounts | undefined>) | undefined) => void;
+  readonly mode: MachineMode;
+  /** Of other modes: what they left goes once the rules of every family are in force. */
+  readonly leaveOthers: (options: LeaveOptions, signal: AbortSignal) => Promise<void>;
   readonly conntrack: Conntrack;
   readonly clock: Clock;
   readonly log: Logger;
@@ -75,14 +72,23 @@ async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
-/** What a mode makes of the machine: its families, which may be asked for again, and what comes after them. */
-interface OpenedMode {
+/** What a mode makes of the machine: its families, which may be asked for again. */
+export interface OpenedMode {
   readonly openFamily: (driver: IptablesDriver) => Promise<Answer<OpenedFamily>>;
-  readonly afterwards?: Machine['afterwards'];
+}
+
+/** A mode, as far as opening a machine for it goes. */
+export interface MachineMode extends NodePortHabits {
+  /** There is more to read than iptables' tables, of which nothing tells. */
+  readonly hasMoreThanTables: boolean;
+  /** From one look at everything in the kernel to the next. */
+  checkPeriodMs(configuration: ProxyConfiguration): number;
+  /** Throws UserError where the machine lacks what no Service works without in this mode. */
+  open(options: MachineOptions, shared: SharedParts): Promise<OpenedMode>;
 }
 
 /** What the parts of a machine share. */
-interface SharedParts {
+export interface SharedParts {
   readonly run: RunCommand;
   /** Of the families that are served by now. */
   readonly drivers: Map<Family, IptablesDriver>;
@@ -91,24 +97,22 @@ interface SharedParts {
 }
 
 async function openParts(options: MachineOptions, opened: Closable[]): Promise<Machine> {
-  const { iptablesVariant, configuration, questions, log } = options;
+  const { iptablesVariant, configuration, questions, mode, log } = options;
   const prepared = new PreparedCommands();
   opened.push(prepared);
   const { run } = prepared;
   const tables = await chooseTables({ run, wanted: iptablesVariant, purpose: 'writing', log, questions });
   // First: the rules depend on conntrack.tcpBeLiberal.
-  await setUpKernel(configuration, log);
+  await setUpKernel(configuration, mode, log);
   const drivers = new Map<Family, IptablesDriver>();
-  const isIpvs = configuration.mode === 'ipvs';
-  const checkMs = isIpvs ? configuration.syncPeriodMs : fullCheckMs;
-  const drift = await watchDrift(tables.variant, drivers, { checkMs, hasMore: isIpvs }, options, opened);
+  const drift = await watchDrift(tables.variant, drivers, options, opened);
   const watched: SharedParts['watched'] = (of, family) => tellingUnread(drift.watched(of), family, questions);
   const shared: SharedParts = { run, drivers, opened, watched };
-  const mode = isIpvs ? await openIpvsMode(options, shared) : openIptablesMode(options, shared);
+  const { openFamily } = await mode.open(options, shared);
   const late = new MachineFamilies(async (family) => {
     const driver = await tables.open(family);
     if (driver.kind !== 'found') return driver;
-    const answer = await mode.openFamily(driver.value);
+    const answer = await openFamily(driver.value);
     if (answer.kind !== 'found') return answer;
     drivers.set(family, driver.value);
     options.familyOpened(family);
@@ -116,95 +120,39 @@ async function openParts(options: MachineOptions, opened: Closable[]): Promise<M
   }, questions);
   const backends = await late.openAll();
   log.info({ variant: tables.variant, families: [...backends.keys()] }, 'families are served');
-  return { backends, drift, late, ...(mode.afterwards && { afterwards: mode.afterwards }) };
+  return { backends, drift, late, afterwards: (signal) => leaveOthers(drivers, options, signal) };
 }
 
-async function openIpvsMode(
-  options: MachineOptions,
-  { run, drivers, watched, opened }: SharedParts,
-): Promise<OpenedMode> {
-  const { configuration, drainLimitMs, questions, countPackets, clock, log } = options;
-  countPackets(undefined);
-  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
-  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: limitMs, log, opened });
-  return {
-    openFamily: async (driver) => {
-      const backend = await ipvs.openFamily(driver, watched);
-      return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
-    },
-    afterwards: (signal) => leaveOthers(drivers, { clock, log, questions }, signal),
-  };
-}
-
-function openIptablesMode(options: MachineOptions, { drivers, watched, opened }: SharedParts): OpenedMode {
-  const { drainLimitMs, configuration, questions, countPackets, conntrack, clock, log } = options;
-  const counters = new PacketCounters();
-  opened.push(counters);
-  countPackets(() => readCounters(counters));
-  const openFamily = async (driver: IptablesDriver): Promise<Answer<OpenedFamily>> => {
-    const probed = await probedSettings(driver, configuration, counters, log);
-    if (probed.kind !== 'found') return probed;
-    const { settings, assumed } = probed.value;
-    tellAssumed(assumed, questions);
-    const tables = settings.hasNfacct ? withCounters(driver, counters) : driver;
-    const backend = new IptablesBackend(driver.family, settings, watched(tables, driver.family));
-    if (assumed.size === 0) return found({ backend });
-    const askAgain = async (): Promise<Answer<OpenedFamily>> => {
-      const now = await localSettings(configuration, counters);
-      tellAssumed(now.assumed, questions);
-      const [why] = now.assumed.values();
-      if (why !== undefined) return why;
-      const { dropInvalid, hasNfacct } = now.settings;
-      const isSame = dropInvalid === settings.dropInvalid && hasNfacct === settings.hasNfacct;
-      return isSame ? absent : openFamily(driver);
-    };
-    return found({ backend, askAgain });
-  };
-  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
-  return {
-    openFamily,
-    afterwards: async (signal) => {
-      const leaving = { clock, log, questions };
-      await Promise.all([
-        leaveOthers(drivers, leaving, signal),
-        leaveIpvs({ ...leaving, families: [...drivers.keys()], limitMs, conntrack }, signal),
-      ]);
-    },
-  };
-}
-
-/** What no mode on iptables may have beside it. */
+/** What may not be there beside our rules, since both would apply. */
 async function leaveOthers(
   drivers: ReadonlyMap<Family, IptablesDriver>,
-  leaving: Leaving,
+  { drainLimitMs, conntrack, clock, log, questions, leaveOthers: leaveModes }: MachineOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  await Promise.all([leaveOtherVariant(drivers, leaving, signal), leaveNftTables(leaving, signal)]);
-}
-
-function tellAssumed(assumed: ReadonlyMap<string, Unknown>, questions: OpenQuestions): void {
-  for (const question of settingQuestions) {
-    const why = assumed.get(question);
-    if (why === undefined) questions.answered(question);
-    else questions.unanswered(question, why);
-  }
+  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
+  const options = { families: [...drivers.keys()], limitMs, conntrack, clock, log, questions };
+  await Promise.all([
+    leaveOtherVariant(drivers, options, signal),
+    leaveNftTables(options, signal),
+    leaveModes(options, signal),
+  ]);
 }
 
 async function watchDrift(
   variant: Variant,
   drivers: ReadonlyMap<Family, IptablesDriver>,
-  { checkMs, hasMore }: { readonly checkMs: number; readonly hasMore: boolean },
-  { clock, log, questions }: MachineOptions,
+  { configuration, mode, clock, log, questions }: MachineOptions,
   opened: Closable[],
 ): Promise<DriftWatch> {
-  const readGeneration = await openGeneration(variant, log, questions, opened);
+  const fullCheckMs = mode.checkPeriodMs(configuration);
+  const readGeneration = await openGeneration(variant, { fullCheckMs, log, questions }, opened);
   return new DriftWatch({
     clock,
     ...(readGeneration && { readGeneration }),
     canariesStand: () => askCanaries([...drivers.values()]),
     onCanaries: (answer) => tellAnswer(questions, canaryQuestion, answer),
-    fullCheckMs: checkMs,
-    hasMore,
+    fullCheckMs,
+    hasMore: mode.hasMoreThanTables,
     readShare,
   });
 }
@@ -212,8 +160,7 @@ async function watchDrift(
 /** undefined in the legacy variant, and where there is no netlink. A generation that cannot be told just now is asked again. */
 async function openGeneration(
   variant: Variant,
-  log: Logger,
-  questions: OpenQuestions,
+  { fullCheckMs, log, questions }: Pick<MachineOptions, 'log' | 'questions'> & { readonly fullCheckMs: number },
   opened: Closable[],
 ): Promise<(() => Promise<number>) | undefined> {
   if (variant !== 'nft') return undefined;
@@ -241,3 +188,11 @@ async function openGeneration(
   }
   return read;
 }
+
+/** Nothing is read or written: a rule set in memory. */
+export const noTables: KernelTables = {
+  variant: 'nft',
+  save: () => Promise.reject(new Error('there are no tables')),
+  restore: () => Promise.reject(new Error('there are no tables')),
+  canariesStand: () => Promise.reject(new Error('there are no tables')),
+};

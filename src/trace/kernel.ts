@@ -5,11 +5,10 @@ import type { TracedTable, TracedTables } from './iptables-tables';
 import type { IpSets } from './ip-sets';
 import type { NftTable } from './nft-ruleset';
 import type { Connection, MatchContext, Outcome, ProtocolName, TracedNode } from './packet';
+import { type RulesKind, rulesKinds } from './rules-kind';
 import { traceConnection } from './trace-iptables';
 import { type IpvsState, ownAddresses, traceIpvsConnection } from './trace-ipvs';
 import { traceNftConnection } from './trace-nft';
-
-export type TracedMode = 'iptables' | 'ipvs' | 'nftables';
 
 /** What rules are about: an address, protocol and port. */
 export interface Destination {
@@ -20,7 +19,7 @@ export interface Destination {
 }
 
 export interface TracedKernel {
-  readonly mode: TracedMode;
+  readonly kind: RulesKind;
   readonly family: Family;
   /** All outcomes of a new connection, the most probable first. */
   trace(connection: Connection, onSource?: MatchContext['onSource']): Outcome[];
@@ -37,7 +36,7 @@ export interface TracedKernel {
 export function iptablesKernel(family: Family, tables: TracedTables, node: TracedNode): TracedKernel {
   const { destinations, accepted } = findDestinations(tables);
   return {
-    mode: 'iptables',
+    kind: rulesKinds.iptables,
     family,
     trace: (connection, onSource) => traceConnection(tables, node, connection, onSource),
     isLocal: (address) => node.isLocal(address),
@@ -57,7 +56,7 @@ export function ipvsKernel(family: Family, state: IpvsState, node: TracedNode): 
   const isLocal = (address: string): boolean => state.boundAddresses.has(address) || node.isLocal(address);
   const elsewhere = new Set([...state.servers.values()].flatMap(({ end }) => end?.address ?? []));
   return {
-    mode: 'ipvs',
+    kind: rulesKinds.ipvs,
     family,
     isElsewhere: (address) => elsewhere.has(address) && !isLocal(address),
     trace: (connection, onSource) => traceIpvsConnection(state, node, connection, onSource),
@@ -69,7 +68,7 @@ export function ipvsKernel(family: Family, state: IpvsState, node: TracedNode): 
 
 export function nftKernel(family: Family, table: NftTable, node: TracedNode): TracedKernel {
   return {
-    mode: 'nftables',
+    kind: rulesKinds.nftables,
     family,
     trace: (connection, onSource) => traceNftConnection(table, node, connection, onSource),
     isLocal: (address) => node.isLocal(address),

@@ -34,6 +34,13 @@ export function noRules(): SavedTables {
 }
 
 /** Reads line by line, so that a large table is never in memory as one text. What it does not understand it does not pass over. */
+/** Of a whole text. */
+export function parseSave(text: string): SavedTables {
+  const parser = new SaveParser();
+  for (const line of text.split('\n')) parser.line(line);
+  return parser.result();
+}
+
 export class SaveParser {
   private readonly lines: Readonly<Record<TableName, Map<string, string[]>>> = {
     nat: new Map(),

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Recording, readRecordings } from '../compare/recordings';
-import type { TracedMode } from '../../src/trace/kernel';
+import type { TracedMode } from '../../src/trace/rules-kind';
 import { Bundle, type Ended } from './bundle';
 
 let bundle: Bundle;

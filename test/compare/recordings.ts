@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { nodeConfigOf } from '../../src/config/node-config';
+import { modes } from '../../src/modes/modes';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { Family } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';
@@ -13,7 +14,7 @@ import { planNodeSettings } from '../../src/planner/node-settings';
 import type { Plan } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { parseManifests } from '../../src/sources/manifests/parse-manifests';
-import type { TracedMode } from '../../src/trace/kernel';
+import type { TracedMode } from '../../src/trace/rules-kind';
 import { labConfiguration } from '../conformance/planned-cluster';
 
 export interface Recording {
@@ -42,8 +43,9 @@ export function planRecording({ objects, config }: Recording, mode: TracedMode, 
   const store = new ClusterStore(0);
   for (const { sets } of parseManifests(objects, 'objects').objects) store.apply(sets);
   const ofMode = mode === 'nftables' ? { nodePortAddresses: ['primary'] } : { mode };
+  const configuration = labConfiguration({ ...config, ...ofMode });
   const { settings } = planNodeSettings(
-    nodeConfigOf(labConfiguration({ ...config, ...ofMode }), 'node'),
+    nodeConfigOf(configuration, 'node', modes[configuration.mode]),
     store.nodes.get('node'),
     hostAddresses,
   );

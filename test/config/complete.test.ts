@@ -24,6 +24,7 @@ test("nothing set is kube-proxy's defaults", () => {
     syncPeriodMs: 30_000,
     minSyncPeriodMs: 1000,
     ipvs: {
+      checkPeriodMs: 30_000,
       scheduler: 'rr',
       excludeCIDRs: [],
       strictARP: false,

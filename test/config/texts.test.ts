@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { printListing } from '../../src/backends/iptables/print-listing';
 import { usualSettings } from '../../src/machine/iptables-settings';
-import { noTables } from '../../src/inspect/rendered-texts';
+import { noTables } from '../../src/machine/open-machine';
 import { completeConfiguration } from '../../src/config/complete';
 import { decodeConfiguration } from '../../src/config/decode';
 import { fieldAt, type FieldPath, fieldPaths, type Settings } from '../../src/config/fields';

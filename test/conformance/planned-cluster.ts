@@ -1,5 +1,6 @@
 /** A scenario's cluster as Plans: what the proxy on `node` makes of its objects, without an API server or a process. */
 import { nodeConfigOf } from '../../src/config/node-config';
+import { modes } from '../../src/modes/modes';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { ProxyConfiguration } from '../../src/config/configuration';
@@ -38,7 +39,7 @@ export class PlannedCluster {
     const configuration = labConfiguration(config);
     this.tell([]);
     const { settings } = planNodeSettings(
-      nodeConfigOf(configuration, 'node'),
+      nodeConfigOf(configuration, 'node', modes[configuration.mode]),
       this.store.nodes.get('node'),
       hostAddresses,
     );

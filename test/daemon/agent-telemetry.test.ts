@@ -1,3 +1,4 @@
+import { modes } from '../../src/modes/modes';
 import { AgentTelemetry, type AgentTelemetryOptions } from '../../src/daemon/agent-telemetry';
 import { serviceKey } from '../../src/model/cluster';
 import type { NodePortAddresses, ServicePlan } from '../../src/planner/plan';
@@ -22,7 +23,7 @@ class Told {
 
   constructor(over: Partial<AgentTelemetryOptions> = {}) {
     this.telemetry = new AgentTelemetry({
-      backendName: 'iptables',
+      mode: modes.iptables,
       metrics: this.metrics,
       log: createLogger({ verbosity: 4, format: 'json' }, (line) => this.lines.push(parseLogLine(line))),
       clock: this.clock,

@@ -1,3 +1,4 @@
+import { modes } from '../../src/modes/modes';
 import { askCanaries } from '../../src/machine/told-tables';
 import { found } from '../../src/model/answer';
 import { Agent } from '../../src/daemon/agent';
@@ -59,7 +60,7 @@ class FakeNode {
     if (list !== undefined) this.source.listNodeAddresses = list;
     const log = createLogger({ verbosity: 0, format: 'json' }, (line) => this.lines.push(line));
     const telemetry = new AgentTelemetry({
-      backendName: 'iptables',
+      mode: modes.iptables,
       metrics: this.metrics,
       log,
       clock: this.clock,

@@ -1,6 +1,7 @@
 /** What was written for one cluster against what another should have; and with a hand in it. */
 import fc from 'fast-check';
-import { diffIptablesTexts, diffIpvsTexts } from '../../src/inspect/diff-texts';
+import { modes } from '../../src/modes/modes';
+import type { ProxyMode } from '../../src/model/proxy-mode';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { KernelDiff } from '../../src/diff/kernel-diff';
 import { families, type Family } from '../../src/model/address';
@@ -23,24 +24,26 @@ function planOf(objects: readonly ClusterChange[], family: Family): Plan {
   return planCluster(store, family, settings);
 }
 
-const modes = [
-  [
-    'iptables',
-    writeIptables,
-    (plan: Plan, texts: KernelTexts): Promise<KernelDiff> =>
-      Promise.resolve(diffIptablesTexts(plan, texts, labConfiguration({}), 'node', true)),
-  ],
-  [
-    'ipvs',
-    writeIpvs,
-    (plan: Plan, texts: KernelTexts): Promise<KernelDiff> =>
-      diffIpvsTexts(plan, texts, labConfiguration({ mode: 'ipvs' }), 'node'),
-  ],
+/** Against texts of another machine. */
+function diffOf(mode: ProxyMode, plan: Plan, texts: KernelTexts): Promise<KernelDiff> {
+  return modes[mode].diff({
+    plan,
+    texts,
+    configuration: labConfiguration({ mode }),
+    nodeName: 'node',
+    isOffline: true,
+  });
+}
+
+const writers = [
+  ['iptables', writeIptables],
+  ['ipvs', writeIpvs],
 ] as const;
 
-describe.each(families.flatMap((family) => modes.map((mode) => [family, ...mode] as const)))(
+describe.each(families.flatMap((family) => writers.map((writer) => [family, ...writer] as const)))(
   '%s, %s',
-  (family, _, write, diff) => {
+  (family, mode, write) => {
+    const diff = (plan: Plan, texts: KernelTexts): Promise<KernelDiff> => diffOf(mode, plan, texts);
     test('what was just written is as it should be', async () => {
       await fc.assert(
         fc.asyncProperty(ownServicesArb, async (objects) => {
@@ -101,8 +104,7 @@ describe('a hand in iptables', () => {
   const plan = fullPlan('IPv4');
   const written = writeIptables(plan).iptablesSave ?? '';
   const chain = (kind: string): string => new RegExp(`^-A (KUBE-${kind}-[A-Z2-7]{16}) `, 'm').exec(written)?.[1] ?? '';
-  const suspectsOf = (text: string): Promise<string[]> =>
-    suspects(diffIptablesTexts(plan, { iptablesSave: text }, labConfiguration({}), 'node', true));
+  const suspectsOf = (text: string): Promise<string[]> => suspects(diffOf('iptables', plan, { iptablesSave: text }));
 
   test.each(['SVC', 'SVL', 'EXT'])('a rule that is added to KUBE-%s', async (kind) => {
     const rule = `-A ${chain(kind)} -s 192.0.2.1/32 -j DROP`;
@@ -135,10 +137,10 @@ describe('a hand in iptables', () => {
     expect(await suspectsOf(emptied)).toContain('nat was flushed: the rule by which that is seen is gone');
   });
 
-  test("kube-proxy's rules are refused, with a hint", () => {
+  test("kube-proxy's rules are refused, with a hint", async () => {
     const [recording] = readRecordings('iptables');
     const texts = { iptablesSave: recording?.iptablesSave ?? '' };
-    expect(() => diffIptablesTexts(plan, texts, labConfiguration({}), 'node', true)).toThrow('vipwire compare says');
+    await expect(diffOf('iptables', plan, texts)).rejects.toThrow('vipwire compare says');
   });
 });
 
@@ -146,7 +148,7 @@ describe('a hand in IPVS', () => {
   const plan = fullPlan('IPv4');
   const written = writeIpvs(plan);
   const suspectsOf = (texts: KernelTexts): Promise<string[]> =>
-    suspects(diffIpvsTexts(plan, { ...written, ...texts }, labConfiguration({ mode: 'ipvs' }), 'node'));
+    suspects(diffOf('ipvs', plan, { ...written, ...texts }));
   const edit = (name: 'ipvsadm' | 'ipset' | 'addresses' | 'iptablesSave', from: RegExp, to: string): KernelTexts => {
     const text = written[name] ?? '';
     expect(text).toMatch(from);
@@ -169,12 +171,7 @@ describe('a hand in IPVS', () => {
 
   test('a destination that drains is none', async () => {
     const drains = '-a -t 10.96.0.10:80 -r 10.244.1.77:8080 -m -w 0\n';
-    const { differences } = await diffIpvsTexts(
-      plan,
-      { ...written, ipvsadm: `${written.ipvsadm ?? ''}${drains}` },
-      labConfiguration({ mode: 'ipvs' }),
-      'node',
-    );
+    const { differences } = await diffOf('ipvs', plan, { ...written, ipvsadm: `${written.ipvsadm ?? ''}${drains}` });
     expect(differences).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { labConfiguration } from '../conformance/planned-cluster';
 import { nodes, service, slice } from '../conformance/objects';
 import type { ClusterObject } from '../conformance/scenario';
 import { nodeConfigOf } from '../../src/config/node-config';
-import { renderTexts } from '../../src/inspect/rendered-texts';
+import { modes } from '../../src/modes/modes';
 import { parseKernel } from '../../src/compare/parse-kernel';
 import { explainConnection, type Explanation, type ExplainScope } from '../../src/explain/explain-connection';
 import { explainPod, explainService } from '../../src/explain/explain-service';
@@ -21,9 +21,13 @@ function scopeOf(objects: readonly ClusterObject[], config: Parameters<typeof la
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...nodes, ...objects] });
   store.apply(parseManifests(text, 'cluster').objects.flatMap(({ sets }) => sets));
   const configuration = labConfiguration(config);
-  const { settings } = planNodeSettings(nodeConfigOf(configuration, 'node'), store.nodes.get('node'), addresses);
+  const { settings } = planNodeSettings(
+    nodeConfigOf(configuration, 'node', modes[configuration.mode]),
+    store.nodes.get('node'),
+    addresses,
+  );
   const plan = planCluster(store, 'IPv4', settings);
-  const parsed = parseKernel(renderTexts(plan, configuration), plan);
+  const parsed = parseKernel(modes[configuration.mode].renderTexts(plan, configuration), plan);
   if (parsed === undefined) throw new Error('no rules');
   return { cluster: store, plan, kernel: parsed.kernel, nodeAddresses: parsed.nodeAddresses };
 }

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { findUnwritable, setUpKernel } from '../../src/machine/kernel-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { Settings } from '../../src/config/fields';
+import { modes } from '../../src/modes/modes';
 import { createLogger } from '../../src/telemetry/logger';
 import { type LogLine, parseLogLine } from '../support/log-lines';
 
@@ -28,9 +29,9 @@ async function main(): Promise<unknown> {
   const lines: LogLine[] = [];
   const log = createLogger({ verbosity: 0, format: 'json' }, (line) => lines.push(parseLogLine(line)));
   const { configuration } = completeConfiguration(JSON.parse(json) as Settings);
-  const unwritable = await findUnwritable(configuration);
-  await setUpKernel(configuration, log);
-  await setUpKernel(configuration, log);
+  const unwritable = await findUnwritable(configuration, modes[configuration.mode]);
+  await setUpKernel(configuration, modes[configuration.mode], log);
+  await setUpKernel(configuration, modes[configuration.mode], log);
   const value = (path: string): number => Number(readFileSync(path, 'utf8'));
   const tracker = '/proc/sys/net/netfilter/nf_conntrack_';
   return {

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { Finding } from '../../src/inspect/preflight/report';
+import type { Finding } from '../../src/machine/finding';
 import { describeAsRoot, runInNetworkNamespace } from '../support/network-namespace';
 
 interface Answer {

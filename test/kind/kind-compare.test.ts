@@ -1,7 +1,7 @@
 /** The order of the steps, and what becomes of the cluster. */
 import { Bundle } from '../cli/bundle';
 import { addScripts, StandIns } from './stand-ins';
-import type { TracedMode } from '../../src/trace/kernel';
+import type { TracedMode } from '../../src/trace/rules-kind';
 
 jest.setTimeout(30_000);
 

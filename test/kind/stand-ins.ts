@@ -4,7 +4,7 @@ import { appendFileSync, chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync
 import { join, resolve } from 'node:path';
 import { readRecordings } from '../compare/recordings';
 import { type Bundle, type Ended, ended } from '../cli/bundle';
-import type { TracedMode } from '../../src/trace/kernel';
+import type { TracedMode } from '../../src/trace/rules-kind';
 
 export class StandIns {
   readonly folder: string;

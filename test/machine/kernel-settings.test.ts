@@ -1,12 +1,13 @@
 import { planKernelSettings } from '../../src/machine/kernel-settings';
 import { completeConfiguration } from '../../src/config/complete';
+import { modes } from '../../src/modes/modes';
 import type { Settings } from '../../src/config/fields';
 
 /** `path>=value` for what may be higher, `path=value` else. */
 function planned(settings: Settings, cpus = 4): string[] {
   const { configuration, problems } = completeConfiguration(settings);
   expect(problems).toEqual([]);
-  return planKernelSettings(configuration, cpus).map(
+  return planKernelSettings(configuration, modes[configuration.mode], cpus).map(
     ({ path, value, isFloor }) => `${path.slice(path.lastIndexOf('/') + 1)}${isFloor ? '>=' : '='}${value}`,
   );
 }

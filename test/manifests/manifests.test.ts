@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { parseCommandLine } from '../../src/cli/command-line';
+import { modes } from '../../src/modes/modes';
 import { planKernelSettings } from '../../src/machine/kernel-settings';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import { effectiveConfiguration } from '../../src/config/effective';
@@ -148,8 +149,11 @@ describe.each(['iptables', 'ipvs'] as const)('%s', (mode) => {
     expect(container.livenessProbe?.httpGet).toEqual({ path: '/livez', port });
     expect(container.readinessProbe?.httpGet).toEqual({ path: '/readyz', port });
     // What the init container cannot set for it is what the kubelet sets.
-    const own = planKernelSettings(configuration, 4).filter(
-      (setting) => !planKernelSettings(configuration, 4, 'init').some(({ path }) => path === setting.path),
+    const own = planKernelSettings(configuration, modes[configuration.mode], 4).filter(
+      (setting) =>
+        !planKernelSettings(configuration, modes[configuration.mode], 4, 'init').some(
+          ({ path }) => path === setting.path,
+        ),
     );
     expect(own).toMatchObject([{ path: '/proc/self/oom_score_adj', value: -997 }]);
   });

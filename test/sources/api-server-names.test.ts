@@ -1,7 +1,7 @@
 /** Names and values that the API server takes: each object that has them is served, in every mode, and without a warning. */
 import fc from 'fast-check';
 import { usualSettings } from '../../src/machine/iptables-settings';
-import { noTables } from '../../src/inspect/rendered-texts';
+import { noTables } from '../../src/machine/open-machine';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { DesiredState } from '../../src/backends/ipvs/desired-state';
 import { parseAddress, parseCidr } from '../../src/model/address';

@@ -1,4 +1,5 @@
 /** What a daemon that has lived a little tells at /metrics, against kube-proxy's own list. */
+import { iptablesMode } from '../../src/modes/iptables';
 import { Agent } from '../../src/daemon/agent';
 import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
@@ -77,7 +78,7 @@ function agentOf(api: FakeApiServer, metrics: ProxyMetrics, health: ProxyHealth,
     clock,
     log,
     telemetry: new AgentTelemetry({
-      backendName: 'iptables',
+      mode: iptablesMode,
       metrics,
       log,
       clock,

@@ -8,7 +8,7 @@ import {
   type Permission,
   printPermission,
 } from '../../sources/kubernetes/access-review';
-import { fail, type Finding, ok, warn } from './report';
+import { fail, type Finding, ok, warn } from '../../machine/finding';
 
 const patienceMs = 10_000;
 const grant = 'bind the ClusterRole system:node-proxier (manifests/base/rbac.yaml)';

@@ -9,6 +9,7 @@ import { askSysctl, checkSysctl } from '../../host/sysctl';
 import type { Family } from '../../model/address';
 import { type Answer, found, type Unknown } from '../../model/answer';
 import { UserError } from '../../model/user-error';
+import { modes } from '../../modes/modes';
 import type { Logger } from '../../telemetry/log';
 import { createLogger } from '../../telemetry/logger';
 import type { IptablesDriver } from '../../xtables/driver';
@@ -16,7 +17,7 @@ import type { IptablesVariant } from '../../xtables/variant';
 import { findUnwritable } from '../../machine/kernel-settings';
 import { openTables } from '../../machine/tables';
 import { nftTableName } from '../../machine/told-tables';
-import { cannotTell, fail, type Finding, ok, warn } from './report';
+import { cannotTell, fail, type Finding, ok, warn } from '../../machine/finding';
 
 const askTimeoutMs = 30_000;
 
@@ -41,11 +42,8 @@ export interface TablesFound {
   readonly drivers: ReadonlyMap<Family, IptablesDriver>;
 }
 
-/** Opens the tables as the daemon does, and tries matches in a chain that goes at once. */
-export async function checkIptables(
-  wanted: IptablesVariant,
-  { mode }: Pick<ProxyConfiguration, 'mode'>,
-): Promise<TablesFound> {
+/** Opens the tables as the daemon does. */
+export async function checkIptables(wanted: IptablesVariant): Promise<TablesFound> {
   const heard: Finding[] = [];
   const log: Logger = {
     ...createLogger({ verbosity: 0, format: 'text' }, () => undefined),
@@ -58,7 +56,6 @@ export async function checkIptables(
     const { drivers, unread } = await openTables(wanted, log, 'reading');
     heard.push(...[...unread].map(([family, why]) => explainUnread(family, why)));
     const [first] = drivers.values();
-    if (first !== undefined && mode === 'iptables') heard.push(...(await checkMatches(first)));
     for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
     const variant = first?.variant ?? 'nft';
     const { stdout } = await runCommand(`iptables-${variant}`, ['--version']);
@@ -102,27 +99,6 @@ function explainUnread(family: Family, { reason }: Unknown): Finding {
   );
 }
 
-const matches = [
-  [
-    'xt_recent',
-    '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe',
-    'sessionAffinity ClientIP has no effect',
-  ],
-  ['xt_sctp', '-p sctp -m sctp --dport 1', 'SCTP ports are not served'],
-  ['xt_statistic', '-m statistic --mode random --probability 0.5', 'nothing is balanced'],
-] as const;
-
-async function checkMatches(driver: IptablesDriver): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const [module, match, without] of matches) {
-    const answer = await driver.canMatch(match);
-    if (answer.kind === 'unknown') findings.push(cannotTell('iptables', `${module}: ${answer.reason}`, ''));
-    else if (answer.kind === 'absent')
-      findings.push(warn('iptables', `the kernel has no ${module}: ${without}`, `modprobe ${module}`));
-  }
-  return findings;
-}
-
 export async function checkTools(): Promise<Finding> {
   const missing: string[] = [];
   const unsure: string[] = [];
@@ -155,13 +131,14 @@ const forwarding: Readonly<Record<Family, string>> = {
 };
 
 export async function checkSettings(configuration: ProxyConfiguration, families: Iterable<Family>): Promise<Finding[]> {
+  const mode = modes[configuration.mode];
   const findings: Finding[] = [];
   for (const family of families) {
     const path = forwarding[family];
     // Nobody has said that there are pods with IPv6.
     if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
     // There vipwire sees to it, as kube-proxy does.
-    if (configuration.mode === 'ipvs' && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
+    if (mode.turnsForwardingOn && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
     const isOn = await numberAt(path);
     if (isOn.kind === 'unknown') findings.push(cannotTell('forwarding', `${family}: ${isOn.reason}`, ''));
     else if (isOn.kind === 'found' && isOn.value === 0)
@@ -173,7 +150,7 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
         ),
       );
   }
-  const unwritable = await findUnwritable(configuration);
+  const unwritable = await findUnwritable(configuration, mode);
   findings.push(
     unwritable.length === 0
       ? ok('kernel settings', 'as the configuration asks, or can be written')

@@ -2,7 +2,8 @@
 import { joinHostPort } from '../../model/address';
 import type { OpenSocket } from '../../host/sockets';
 import type { Service } from '../../model/cluster';
-import { type Finding, ok, some, warn } from './report';
+import { type Finding, ok, warn } from '../../machine/finding';
+import { some } from './report';
 
 /** Ports, first and last. */
 export type PortRange = readonly [number, number];

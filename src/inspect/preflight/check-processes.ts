@@ -1,6 +1,6 @@
 /** Who else on this node does a service proxy's work. */
 import type { Process } from '../../host/processes';
-import { fail, type Finding, ok, warn } from './report';
+import { fail, type Finding, ok, warn } from '../../machine/finding';
 
 const check = 'other proxies';
 

@@ -1,34 +1,6 @@
 /** What preflight found: a row a check. */
+import type { Finding, Level } from '../../machine/finding';
 import { alignColumns } from '../columns';
-
-/** unknown: it could not be told, which is not ok. */
-export type Level = 'ok' | 'warn' | 'fail' | 'unknown';
-
-export interface Finding {
-  readonly check: string;
-  readonly level: Level;
-  /** What is so. */
-  readonly what: string;
-  /** What to do; '' where nothing is to be done. */
-  readonly todo: string;
-}
-
-export function ok(check: string, what: string): Finding {
-  return { check, level: 'ok', what, todo: '' };
-}
-
-export function warn(check: string, what: string, todo: string): Finding {
-  return { check, level: 'warn', what, todo };
-}
-
-export function fail(check: string, what: string, todo: string): Finding {
-  return { check, level: 'fail', what, todo };
-}
-
-/** @param reason in the words of whoever was asked. */
-export function cannotTell(check: string, reason: string, todo: string): Finding {
-  return { check, level: 'unknown', what: `cannot tell: ${reason}`, todo };
-}
 
 /** Some of a long list: `a, b, c and 4 more`. */
 export function some(items: readonly string[], most = 3): string {

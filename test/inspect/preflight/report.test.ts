@@ -1,4 +1,5 @@
-import { fail, hasFailed, ok, printJson, printTable, some, warn } from '../../../src/inspect/preflight/report';
+import { fail, ok, warn } from '../../../src/machine/finding';
+import { hasFailed, printJson, printTable, some } from '../../../src/inspect/preflight/report';
 
 const findings = [ok('kernel', '6.1'), warn('NodePorts', 'taken', 'ask ss'), fail('iptables', 'none', '')];
 

@@ -1,8 +1,8 @@
 /** What rules of others in INPUT mean in IPVS mode, where packets to Services come by there. */
-import { CommandError, runCommand } from '../../host/command';
-import type { Family } from '../../model/address';
-import type { Variant } from '../../xtables/variant';
-import { type Finding, ok, warn } from './report';
+import { CommandError, runCommand } from '../host/command';
+import type { Family } from '../model/address';
+import type { Variant } from '../xtables/variant';
+import { type Finding, ok, warn } from './finding';
 
 export async function checkInput(family: Family, variant: Variant): Promise<Finding> {
   const tool = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`;

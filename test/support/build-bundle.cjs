@@ -1,6 +1,6 @@
 /** jest's globalSetup: dist/ is of the present sources. */
-import { execFileSync } from 'node:child_process';
+const { execFileSync } = require('node:child_process');
 
-export default function buildBundle(): void {
+module.exports = () => {
   execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
-}
+};

@@ -1,4 +1,4 @@
-import { judgeInput } from '../../../src/inspect/preflight/check-input';
+import { judgeInput } from '../../src/machine/check-input';
 
 const jumps = '-A INPUT -m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-FILTER';
 

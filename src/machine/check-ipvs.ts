@@ -1,14 +1,14 @@
 /** What mode ipvs needs beside iptables. ip_vs is loaded for it; a virtual server and a set come and go. */
-import { findUnpreparable } from '../../backends/ipvs/driver-node';
-import { openServers } from '../../backends/ipvs/driver-servers';
-import type { IpvsConfiguration } from '../../config/configuration';
-import { CommandError, runCommand } from '../../host/command';
-import type { Family } from '../../model/address';
-import { schedulerName } from '../../model/scheduler';
-import { UserError } from '../../model/user-error';
-import type { IptablesDriver } from '../../xtables/driver';
+import { findUnpreparable } from '../backends/ipvs/driver-node';
+import { openServers } from '../backends/ipvs/driver-servers';
+import type { IpvsConfiguration } from '../config/configuration';
+import { CommandError, runCommand } from '../host/command';
+import type { Family } from '../model/address';
+import { schedulerName } from '../model/scheduler';
+import { UserError } from '../model/user-error';
+import type { IptablesDriver } from '../xtables/driver';
 import { checkInput } from './check-input';
-import { cannotTell, fail, type Finding, ok, warn } from './report';
+import { cannotTell, fail, type Finding, ok, warn } from './finding';
 
 const probe = 'VIPWIRE-PREFLIGHT';
 

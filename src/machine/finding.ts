@@ -1,0 +1,29 @@
+/** What preflight found out about one thing. */
+/** unknown: it could not be told, which is not ok. */
+export type Level = 'ok' | 'warn' | 'fail' | 'unknown';
+
+export interface Finding {
+  readonly check: string;
+  readonly level: Level;
+  /** What is so. */
+  readonly what: string;
+  /** What to do; '' where nothing is to be done. */
+  readonly todo: string;
+}
+
+export function ok(check: string, what: string): Finding {
+  return { check, level: 'ok', what, todo: '' };
+}
+
+export function warn(check: string, what: string, todo: string): Finding {
+  return { check, level: 'warn', what, todo };
+}
+
+export function fail(check: string, what: string, todo: string): Finding {
+  return { check, level: 'fail', what, todo };
+}
+
+/** @param reason in the words of whoever was asked. */
+export function cannotTell(check: string, reason: string, todo: string): Finding {
+  return { check, level: 'unknown', what: `cannot tell: ${reason}`, todo };
+}

@@ -1,0 +1,125 @@
+/** IPVS mode: virtual servers and sets; of iptables as many rules for 10,000 Services as for one. */
+import type { Backend } from '../backends/backend';
+import type { IpvsKernel } from '../backends/ipvs/backend';
+import { prepareNode, thisNode } from '../backends/ipvs/driver-node';
+import { openServers } from '../backends/ipvs/driver-servers';
+import { SetParser } from '../backends/ipvs/ipset-text';
+import { printServerWrites } from '../backends/ipvs/ipvsadm-text';
+import { endOf } from '../backends/ipvs/our-servers';
+import type { KernelTexts } from '../compare/parse-kernel';
+import type { ProxyConfiguration } from '../config/configuration';
+import { diffIpvs } from '../diff/diff-ipvs';
+import { parseSeenServers } from '../diff/parse-seen-servers';
+import { runCommand } from '../host/command';
+import { checkIpvs } from '../machine/check-ipvs';
+import { IpvsFamilies } from '../machine/ipvs-families';
+import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
+import { leaveIpvs } from '../machine/leave-ipvs';
+import { type MachineOptions, noTables, type OpenedMode, type SharedParts } from '../machine/open-machine';
+import { type Family, familyOf } from '../model/address';
+import { found } from '../model/answer';
+import { schedulerName } from '../model/scheduler';
+import { UserError } from '../model/user-error';
+import type { Plan } from '../planner/plan';
+import { parseBoundAddresses } from '../trace/ipvs-servers';
+import { parseSave, type SavedTables } from '../xtables/parse-save';
+import { type KernelTables, printStep } from '../xtables/rules';
+import type { DiffRequest, Mode } from './mode';
+
+export const ipvsMode: Mode = {
+  name: 'ipvs',
+  needsHostAddresses: true,
+  writesByRestore: false,
+  turnsForwardingOn: true,
+  answersOnLoopback: false,
+  hasMoreThanTables: true,
+  checkPeriodMs: ({ ipvs }) => ipvs.checkPeriodMs,
+  open: openIpvs,
+  modules: ({ ipvs }) => ['ip_vs', `ip_vs_${schedulerName(ipvs.scheduler)}`, 'ip_set', 'xt_set', 'dummy'],
+  prepareNode: async ({ ipvs }, log) => {
+    // Where modprobe cannot, the kernel loads ip_vs at the first question.
+    (await openServers('IPv4', runCommand)).close();
+    await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
+  },
+  leave: leaveIpvs,
+  // IPVS remembers clients by itself.
+  warnOfAffinity: () => Promise.resolve(),
+  checkMachine: ({ ipvs }, drivers) => checkIpvs(ipvs, drivers),
+  checkServices: () => Promise.resolve([]),
+  dryBackends: (configuration, tables, log) =>
+    Promise.resolve(
+      new Map<Family, Backend<unknown>>(
+        [...tables].map(([family, readable]) => [
+          family,
+          dryIpvsBackend(family, configuration, readable, readsOfMachine(family, log)),
+        ]),
+      ),
+    ),
+  // There are several tools, and the text says which.
+  batchTitle: (family) => family,
+  printRules: (plan, configuration) => {
+    const backend = dryIpvsBackend(plan.family, configuration, noTables);
+    backend.render(plan);
+    return { title: 'IPVS, what each tool is given', text: backend.print(backend.diff() ?? []) };
+  },
+  renderTexts,
+  diff: diffTexts,
+};
+
+async function openIpvs(options: MachineOptions, { run, watched, opened }: SharedParts): Promise<OpenedMode> {
+  const { configuration, drainLimitMs, countPackets, log } = options;
+  countPackets(undefined);
+  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
+  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: limitMs, log, opened });
+  return {
+    openFamily: async (driver) => {
+      const backend = await ipvs.openFamily(driver, watched);
+      return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
+    },
+  };
+}
+
+function renderTexts(plan: Plan, configuration: ProxyConfiguration): KernelTexts {
+  const backend = dryIpvsBackend(plan.family, configuration, noTables);
+  backend.render(plan);
+  let [iptablesSave, ipvsadm, ipset] = ['', '', ''];
+  for (const stage of backend.diff() ?? [])
+    if (stage.kind === 'rules') iptablesSave += printStep(stage.step);
+    else if (stage.kind === 'servers') ipvsadm += printServerWrites(stage.writes, plan.family);
+    else if (stage.kind === 'sets') ipset += stage.input;
+  return { iptablesSave, ipvsadm, ipset };
+}
+
+async function diffTexts({ plan, texts, configuration, nodeName }: DiffRequest): ReturnType<Mode['diff']> {
+  const { family } = plan;
+  const { iptablesSave, unread = [], ipvsadm = '', ipset = '', addresses } = texts;
+  if (iptablesSave === undefined) throw new UserError('IPVS mode: --iptables-save is needed too');
+  const parser = new SetParser(family);
+  for (const line of ipset.split('\n')) parser.line(line);
+  const sets = parser.result();
+  const ofDevice = addresses === undefined ? undefined : parseBoundAddresses(addresses);
+  const prefix = family === 'IPv4' ? 'KUBE-IPVS-IPS ' : 'KUBE-6-IPVS-IPS ';
+  const inSet = [...sets.elements.keys()].filter((element) => element.startsWith(prefix));
+  const bound = ofDevice ?? inSet.map((element) => element.slice(prefix.length));
+  const saved = parseSave(iptablesSave);
+  const seen = parseSeenServers(ipvsadm, family);
+  const reads: Pick<IpvsKernel, 'readServers' | 'readSets' | 'readAddresses'> = {
+    readServers: () => Promise.resolve(seen),
+    readSets: () => Promise.resolve(sets),
+    readAddresses: () => Promise.resolve(bound.filter((address) => familyOf(address) === family)),
+  };
+  const backend = dryIpvsBackend(family, configuration, tablesOf(saved), reads);
+  await backend.read();
+  // The Nodes are not known here. The daemon leaves an address of theirs out of the device and out of the set.
+  const own = new Set([...bound, ...inSet.map((element) => element.slice(prefix.length))]);
+  const served = new Set([...seen.servers.keys()].map((server) => endOf(server).address));
+  backend.judgeAddresses((address) => (served.has(address) && !own.has(address) ? 'of a Node' : 'free'));
+  backend.render(plan);
+  return diffIpvs(plan, backend, { saved, unread }, nodeName);
+}
+
+/** Read once. */
+function tablesOf(saved: SavedTables): KernelTables {
+  const refuse = (): Promise<never> => Promise.reject(new Error('nothing is written'));
+  return { variant: 'nft', save: () => Promise.resolve(saved), restore: refuse, canariesStand: refuse };
+}

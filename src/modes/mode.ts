@@ -1,0 +1,61 @@
+/** What a mode needs of a machine, and what it offers to the program. */
+import type { Backend } from '../backends/backend';
+import type { KernelTexts } from '../compare/parse-kernel';
+import type { ProxyConfiguration } from '../config/configuration';
+import type { KernelDiff } from '../diff/kernel-diff';
+import type { Finding } from '../machine/finding';
+import type { LeaveOptions } from '../machine/leave';
+import type { MachineMode } from '../machine/open-machine';
+import type { Family } from '../model/address';
+import type { Service } from '../model/cluster';
+import type { ProxyMode } from '../model/proxy-mode';
+import type { Plan } from '../planner/plan';
+import type { Logger } from '../telemetry/log';
+import type { IptablesDriver } from '../xtables/driver';
+import type { KernelTables } from '../xtables/rules';
+
+export interface DiffRequest {
+  readonly plan: Plan;
+  /** What the tools printed of the plan's family. */
+  readonly texts: KernelTexts;
+  readonly configuration: ProxyConfiguration;
+  readonly nodeName: string;
+  /** The texts are of another machine. */
+  readonly isOffline: boolean;
+}
+
+export interface Mode extends MachineMode {
+  readonly name: ProxyMode;
+  /** The planner needs every address of the node's interfaces. */
+  readonly needsHostAddresses: boolean;
+  /** All that it writes goes through iptables-restore. */
+  readonly writesByRestore: boolean;
+  /** It turns net.ipv4.ip_forward on itself. */
+  readonly turnsForwardingOn: boolean;
+  /** To load before the first write; the kernel loads others when a rule names them. */
+  modules(configuration: ProxyConfiguration): readonly string[];
+  /** `--init-only`: what an init container may do and the daemon may not. Throws UserError where the mode cannot work. */
+  prepareNode(configuration: ProxyConfiguration, log: Logger): Promise<void>;
+  /** After other modes' rules are in force: what this one left goes. Never rejects. */
+  leave(options: LeaveOptions, signal: AbortSignal): Promise<void>;
+  /** To be said once, where a Service wants session affinity. */
+  warnOfAffinity(log: Logger): Promise<void>;
+  /** What preflight asks of the machine for this mode alone. */
+  checkMachine(configuration: ProxyConfiguration, drivers: ReadonlyMap<Family, IptablesDriver>): Promise<Finding[]>;
+  /** What preflight asks once the Services are known. */
+  checkServices(services: readonly Service[]): Promise<Finding[]>;
+  /** Backends that read this machine, as far as they may, and write nothing. */
+  dryBackends(
+    configuration: ProxyConfiguration,
+    tables: ReadonlyMap<Family, KernelTables>,
+    log: Logger,
+  ): Promise<ReadonlyMap<Family, Backend<unknown>>>;
+  /** The title of a batch that `run --dry-run` prints: which tool takes it. */
+  batchTitle(family: Family): string;
+  /** What `render` prints of a Plan: what it is, and the text. */
+  printRules(plan: Plan, configuration: ProxyConfiguration): { readonly title: string; readonly text: string };
+  /** A Plan's rules as the tools would print them of a node that has nothing else. */
+  renderTexts(plan: Plan, configuration: ProxyConfiguration): KernelTexts;
+  /** What a kernel holds against what it should hold. Throws UserError where a text that is needed is missing. */
+  diff(request: DiffRequest): Promise<KernelDiff>;
+}
