@@ -2,7 +2,7 @@
  * From what differs to writes, in an order in which no VIP that works ever stops to:
  *
  *   what comes   sets, rules, virtual servers with their destinations, marks, addresses of kube-ipvs0
- *   what goes    marks, destinations and virtual servers, addresses, rules, entries of sets
+ *   what goes    destinations and virtual servers, addresses, rules, entries of sets
  *
  * Where rules of iptables mode still stand, they come to an end when all else is in place: a packet that they translate
  * does not meet IPVS.
@@ -59,25 +59,14 @@ export function* planStagesInPieces(state: DesiredState, rules: KernelRules): Pi
   );
   const asStage = (step: Step): Stage => ({ kind: 'rules', step });
   const ruleStages = written.map(asStage);
-  const [unmarked, left] = splitRemovals(sets);
   return [
     ...plain,
     ...(isTakenOver ? [...added, ...ruleStages] : [...ruleStages, ...added]),
-    ...unmarked,
     ...servers.removals,
     ...(addresses.deletions.size === 0 ? [] : [{ kind: 'unbind', addresses: [...addresses.deletions] } as const]),
     ...removed.map(asStage),
-    ...left,
-  ];
-}
-
-/** What gives a mark goes before the server of the mark: clients on this node would be led to a server that is gone. */
-function splitRemovals(writes: SetWrites | undefined): readonly [unmarked: Stage[], left: Stage[]] {
-  if (writes === undefined) return [[], []];
-  const gives = (element: string): boolean => /^KUBE-(6-)?IPVS-LOCAL /.test(element);
-  return [
-    removalsOf({ ...writes, deletions: writes.deletions.filter(gives), destroys: [] }),
-    removalsOf({ ...writes, deletions: writes.deletions.filter((element) => !gives(element)) }),
+    // What gives a mark goes after the server of the mark, and tells until then whose that server is. IPVS falls back to the VIP's own.
+    ...(sets === undefined ? [] : removalsOf(sets)),
   ];
 }
 
@@ -86,7 +75,7 @@ function splitRemovals(writes: SetWrites | undefined): readonly [unmarked: Stage
  * the mark where clients who have none are dropped.
  */
 function isLate(element: string, options: string): boolean {
-  return options !== '' || /^KUBE-(6-)?IPVS-DROP /.test(element);
+  return options !== '' || isDrop(element);
 }
 
 function splitAdditions(writes: SetWrites | undefined): readonly [plain: Stage[], marking: Stage[]] {
@@ -106,8 +95,15 @@ function additionsOf(writes: SetWrites): Stage[] {
   return input === '' ? [] : [{ kind: 'sets', writes, input }];
 }
 
+/** Of a set by which clients without a mark are dropped. */
+function isDrop(element: string): boolean {
+  return /^KUBE-(6-)?IPVS-DROP /.test(element);
+}
+
+/** What drops those without a mark goes first: one that loses its mark is not dropped then. */
 function removalsOf(writes: SetWrites): Stage[] {
-  const now = { ...writes, creates: [], deletionsFirst: [], additions: new Map<string, string>() };
+  const deletions = writes.deletions.toSorted((a, b) => Number(isDrop(b)) - Number(isDrop(a)));
+  const now = { ...writes, deletions, creates: [], deletionsFirst: [], additions: new Map<string, string>() };
   const input = printSetRemovals(now);
   return input === '' ? [] : [{ kind: 'sets', writes: now, input }];
 }

@@ -39,6 +39,8 @@ const setTypes = {
   'KUBE-IPVS-DROP': 'hash:ip,port',
   /** Ours: the node's addresses on which NodePorts answer. */
   'KUBE-IPVS-NODE-IPS': 'hash:ip',
+  /** Ours: marks whose virtual servers are ours, from before they come until they have gone. */
+  'KUBE-IPVS-MARKS': 'bitmap:port',
 } as const;
 
 export type SetName = keyof typeof setTypes;
@@ -52,7 +54,12 @@ const ownSetLimit = 1_048_576;
 /** The kernel's limit (IPSET_MAXNAMELEN less the final NUL). */
 const maxSetName = 31;
 /** kube-proxy has none of these, and so they need not have its parameters. */
-export const ownSets: ReadonlySet<SetName> = new Set(['KUBE-IPVS-LOCAL', 'KUBE-IPVS-DROP', 'KUBE-IPVS-NODE-IPS']);
+export const ownSets: ReadonlySet<SetName> = new Set([
+  'KUBE-IPVS-LOCAL',
+  'KUBE-IPVS-DROP',
+  'KUBE-IPVS-NODE-IPS',
+  'KUBE-IPVS-MARKS',
+]);
 
 function isBitmap(set: SetName): boolean {
   return setTypes[set] === 'bitmap:port';

@@ -15,8 +15,8 @@ const externalSets = ['KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL', 'KUBE-LOAD-B
 /**
  * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on an address and port in a set of external ones, on an
  * address of the node with a port in a set of node ports, or by a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS has the addresses of
- * kube-ipvs0 before the servers come and after they went: it tells of servers whose write was cut short. KUBE-IPVS-NODE-IPS
- * has those that the node no longer has.
+ * kube-ipvs0, and KUBE-IPVS-MARKS the marks, before the servers come and after they went: they tell of servers whose write was cut
+ * short. KUBE-IPVS-NODE-IPS has addresses that the node no longer has.
  */
 export function isOurServer(
   family: Family,
@@ -35,6 +35,7 @@ export function isOurServer(
     if (addressSets.includes(set)) bound.add(element.slice(space + 1));
     else if (portSets.includes(set)) external.add(element.slice(space + 1));
     else if (set === setName(family, 'KUBE-IPVS-NODE-IPS')) own.add(element.slice(space + 1));
+    else if (set === setName(family, 'KUBE-IPVS-MARKS')) marks.add(`FWM ${element.slice(space + 1)}`);
     else if (set === setName(family, 'KUBE-IPVS-LOCAL')) {
       const mark = parseMark(options);
       if (mark !== undefined) marks.add(`FWM ${mark}`);

@@ -134,7 +134,11 @@ function renderFrontend(
   const entries = [...frontendEntries(port.protocol, frontend, address, element)];
   const isMarked = frontend.localSourcesToCluster && mark !== undefined;
   const isDropped = frontend.verdict.kind === 'drop';
-  if (isMarked) entries.push({ set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) });
+  if (isMarked)
+    entries.push(
+      { set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) },
+      { set: 'KUBE-IPVS-MARKS', entry: String(mark) },
+    );
   // Of a server without destinations IPVS itself refuses.
   if (isDropped) entries.push({ set: 'KUBE-IPVS-DROP', entry: element });
   if (isMarked || isDropped) entries.push(loopBack(port.protocol, address, frontend.port));

@@ -51,7 +51,7 @@ test.each(families)(
           expect(tables.print().split('\n').sort()).toEqual(await fresh(store, family, hasBpf));
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   },
   120_000,

@@ -41,7 +41,8 @@ function contents({ servers, addresses, sets, tables }: DesiredState): string[] 
     ...[...addresses.desiredEntries()].map(([address]) => `kube-ipvs0 ${address}`),
     ...additions.map(([element, options]) => {
       const mark = parseMark(options)?.toString();
-      return `${element} ${mark === undefined ? options : nameOf(mark)}`;
+      const named = element.replace(/(-MARKS) (\d+)$/, (_, set: string, its: string) => `${set} ${nameOf(its)}`);
+      return `${named} ${mark === undefined ? options : nameOf(mark)}`;
     }),
     ...Object.values(tables).flatMap((table) => [...table.desiredEntries()].map(([, lines]) => lines)),
   ].sort();

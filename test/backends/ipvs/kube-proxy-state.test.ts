@@ -65,10 +65,10 @@ test.each(cases)('%s, %s: sets', (name, family) => {
   const { elements } = parser.result();
   const additions = new Map(render(name, family).sets.pendingWrites()?.additions);
   // Ours: VIPs with a mark and those that drop, in sets of their own and, as the sign that we are at work, with themselves as the
-  // source; and the node's addresses.
+  // source; the marks; and the node's addresses.
   const own = [...additions.keys()].flatMap((element) => {
     const [set = '', entry = ''] = element.split(' ');
-    if (set.endsWith('IPVS-NODE-IPS')) return [element];
+    if (/IPVS-(NODE-IPS|MARKS)$/.test(set)) return [element];
     if (!/IPVS-(LOCAL|DROP)$/.test(set)) return [];
     const loopBack = set.replace(/IPVS-(LOCAL|DROP)/, 'LOOP-BACK');
     return [element, `${loopBack} ${entry},${entry.slice(0, entry.indexOf(','))}`];

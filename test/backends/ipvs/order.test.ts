@@ -30,7 +30,10 @@ interface Reached {
 
 const nobody: Reached = { fromOutside: new Set(), fromHere: new Set() };
 
-/** By `TCP 10.96.0.10:80`, as the kernel looks: by mark where a set gives one and there is such a server, else by address and port. */
+/**
+ * By `TCP 10.96.0.10:80`, as the kernel looks: by mark where a set gives one and there is such a server, else by address and port.
+ * Packets with a mark are not dropped.
+ */
 function whatIsReached(kernel: FakeIpvs): ReadonlyMap<string, Reached> {
   const weighted = (server: string): Set<string> | undefined => {
     const weights = kernel.servers.get(server)?.weights;
@@ -45,8 +48,8 @@ function whatIsReached(kernel: FakeIpvs): ReadonlyMap<string, Reached> {
     const element = `${address},${protocol.toLowerCase()}:${port}`;
     const fromOutside = (dropping?.has(element) === true ? undefined : weighted(server)) ?? new Set();
     const mark = parseMark(marks?.get(element) ?? '');
-    const byMark = mark === undefined ? undefined : weighted(`FWM ${mark}`);
-    reached.set(server, { fromOutside, fromHere: byMark ?? fromOutside });
+    const fromHere = mark === undefined ? fromOutside : (weighted(`FWM ${mark}`) ?? weighted(server) ?? new Set());
+    reached.set(server, { fromOutside, fromHere });
   }
   return reached;
 }
