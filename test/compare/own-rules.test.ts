@@ -49,7 +49,7 @@ test.each(
       expect(undecided).toEqual([]);
       expect(differences).toEqual([]);
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
   expect(compared).toBeGreaterThan(100);
 });
@@ -70,7 +70,7 @@ test.each(
       expect(undecided).toEqual([]);
       expect(differences).toEqual([]);
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
   expect(delivered).toBeGreaterThan(20);
 });

@@ -170,7 +170,7 @@ describe.each(families)('%s', (family) => {
         const tables = parseTables(written.kernel.print());
         expect(clients[family].flatMap((client) => differencesFor(written.plan, tables, client))).toEqual([]);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
     expect(Object.entries(seen).filter(([, count]) => count === 0)).toEqual([]);
   });

@@ -57,7 +57,7 @@ test('what happens in the midst of a round is the next one’s: the kernel ends 
       expect(loop.reconciler.currentPlan?.services).toEqual(planCluster(loop.store, 'IPv4', loop.settings).services);
       expect(loop.kernel()).toEqual(await loop.fresh());
     }),
-    { numRuns: 30 },
+    { numRuns: 15 },
   );
 }, 120_000);
 
