@@ -1,5 +1,6 @@
 // One CJS bundle runs: dist/vipwire.cjs, with the netlink addon's prebuilt file for each architecture beside it.
 import { build } from 'esbuild';
+import { basename } from 'node:path';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -18,6 +19,20 @@ await build({
   legalComments: 'none',
   logLevel: 'warning',
   plugins: [
+    {
+      // Each line of the log names the source that it comes from: telemetry/logger takes a text for `this` as that name.
+      name: 'log-callers',
+      setup(b) {
+        b.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+          const source = readFileSync(path, 'utf8');
+          const contents = source.replace(
+            /\b(log(?:\.(?:error|warn|info|debug|trace)|\[\w+\]))\(/g,
+            (_, method, at) => `${method}.call("${basename(path)}:${source.slice(0, at).split('\n').length}", `,
+          );
+          return { contents, loader: 'ts' };
+        });
+      },
+    },
     {
       // The addon looks for prebuilds/ one folder above its own module; in the bundle that is dist/ itself.
       name: 'netlink-prebuilds',

@@ -16,7 +16,7 @@ export interface LogEntry {
   readonly level: Level;
   /** Milliseconds since the epoch. */
   readonly timeMs: number;
-  /** `vipwire.cjs:1234`: where the line was asked for. */
+  /** `reconciler.ts:246`: where the line was asked for. */
   readonly caller: string;
   readonly message: string;
   /** As JSON has them: an error is its message. */

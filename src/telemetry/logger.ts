@@ -35,7 +35,7 @@ export function createLogger(settings: LogSettings, write = writeToStderr): Adju
   const print = (line: string): void => {
     write(`${(format === 'json' ? printJson : printText)(parseLine(line))}\n`);
   };
-  const log = pino(
+  const printer = pino(
     {
       level: levelOf(settings.verbosity),
       base: null,
@@ -46,17 +46,19 @@ export function createLogger(settings: LogSettings, write = writeToStderr): Adju
     { write: print },
   );
   const method = (level: Level): Logger[Level] => {
-    const tell = (first: LogFields | string, message?: string): void => {
-      if (!log.isLevelEnabled(level)) return;
+    // scripts/build.mjs has every call of the bundle say where it stands, by its `this`.
+    function tell(this: unknown, first: LogFields | string, message?: string): void {
+      if (!printer.isLevelEnabled(level)) return;
+      const caller = typeof this === 'string' ? this : findCaller(tell);
       const [fields, text] = typeof first === 'string' ? [{}, first] : [first, message ?? ''];
-      log[level]({ caller: findCaller(tell), ...fields }, text);
-    };
+      printer[level]({ caller, ...fields }, text);
+    }
     return tell;
   };
   return {
     adjust: (next) => {
       format = next.format ?? format;
-      if (next.verbosity !== undefined) log.level = levelOf(next.verbosity);
+      if (next.verbosity !== undefined) printer.level = levelOf(next.verbosity);
     },
     error: method('error'),
     warn: method('warn'),
