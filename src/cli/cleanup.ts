@@ -11,6 +11,7 @@ import type { CleanupInvocation } from './command-line';
 import { removeCounters } from '../machine/iptables-settings';
 import { removeIpvs } from '../machine/ipvs-machine';
 import { removeNftTables } from '../machine/leave-nftables';
+import { messageOf } from '../model/error-message';
 
 /** Of every variant and family that is there, unless one is asked for: 0 where nothing of a proxy is left. */
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
@@ -43,7 +44,7 @@ async function cleanTables(variant: Variant, family: Family, log: Logger): Promi
     log.error({ variant, family, left: nameSome(left) }, 'still there after it was removed: does a proxy still run?');
   } catch (error) {
     if (error instanceof CommandError && error.notFound) return 'no tools';
-    log.error({ variant, family, reason: (error as Error).message }, 'cannot clean up');
+    log.error({ variant, family, reason: messageOf(error) }, 'cannot clean up');
   }
   return 'failed';
 }
@@ -54,7 +55,7 @@ async function cleanIpvs(families: readonly Family[], log: Logger): Promise<bool
     if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed of IPVS mode');
     return true;
   } catch (error) {
-    log.error({ reason: (error as Error).message }, 'cannot clean up IPVS');
+    log.error({ reason: messageOf(error) }, 'cannot clean up IPVS');
     return false;
   }
 }
@@ -65,7 +66,7 @@ async function cleanNft(log: Logger): Promise<boolean> {
     if (tables.length > 0) log.info({ tables: tables.join(', ') }, 'removed of nftables mode');
     return true;
   } catch (error) {
-    log.error({ reason: (error as Error).message }, 'cannot clean up nftables');
+    log.error({ reason: messageOf(error) }, 'cannot clean up nftables');
     return false;
   }
 }

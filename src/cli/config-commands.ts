@@ -8,6 +8,7 @@ import { readStandardInput, readTextFile, writeTextFile } from '../host/files';
 import { UserError } from '../model/user-error';
 import { alignColumns } from '../inspect/columns';
 import type { ConfigCheckInvocation, WriteConfigInvocation } from './command-line';
+import { messageOf } from '../model/error-message';
 
 /** `-`: standard output. Throws UserError where the configuration is wrong or the file cannot be written. */
 export async function writeConfig({ flags, path }: WriteConfigInvocation): Promise<number> {
@@ -17,7 +18,7 @@ export async function writeConfig({ flags, path }: WriteConfigInvocation): Promi
   if (path === '-') process.stdout.write(text);
   else
     await writeTextFile(path, text).catch((error: unknown) => {
-      throw new UserError(`--write-config-to: ${(error as Error).message}`);
+      throw new UserError(`--write-config-to: ${messageOf(error)}`);
     });
   return 0;
 }

@@ -32,6 +32,7 @@ import type { Told } from '../daemon/open-servers';
 import { Reload } from '../daemon/reload';
 import { openKubernetes } from '../sources/open-source';
 import { openTables } from '../machine/tables';
+import { messageOf } from '../model/error-message';
 
 /** 0 when told to stop, 1 where it could not go on. */
 export async function run(invocation: RunInvocation): Promise<number> {
@@ -186,7 +187,7 @@ function untilToldToStop(failed: Promise<never>, log: Logger): Promise<number> {
         resolve(0);
       });
     failed.catch((error: unknown) => {
-      log.error({ reason: (error as Error).message }, 'cannot go on');
+      log.error({ reason: messageOf(error) }, 'cannot go on');
       resolve(1);
     });
   });

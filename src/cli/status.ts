@@ -7,6 +7,7 @@ import { UserError } from '../model/user-error';
 import type { DaemonStatus } from '../telemetry/status';
 import type { StatusInvocation } from './command-line';
 import { isWell, printStatus } from './print-status';
+import { messageOf } from '../model/error-message';
 
 const answerMs = 5000;
 
@@ -34,7 +35,7 @@ async function ask(url: string): Promise<DaemonStatus> {
   } catch (error) {
     const hint =
       'does the daemon run on this node, and is this its metricsBindAddress (--config, --metrics-bind-address)?';
-    throw new UserError(`no status from ${url}: ${(error as Error).message}; ${hint}`);
+    throw new UserError(`no status from ${url}: ${messageOf(error)}; ${hint}`);
   } finally {
     connections.close();
   }

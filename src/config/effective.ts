@@ -6,6 +6,7 @@ import { decodeConfiguration } from './decode';
 import { idleFields } from './fields';
 import type { FieldPath, Settings } from './fields';
 import { type Finding, printFinding } from './finding';
+import { messageOf } from '../model/error-message';
 
 /** What the command line says about the configuration. */
 export interface FlagSettings {
@@ -115,6 +116,6 @@ async function readConfiguration(path: string, readFile: (path: string) => Promi
   try {
     return await readFile(path);
   } catch (error) {
-    throw new UserError(`--config: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UserError(`--config: ${messageOf(error)}`);
   }
 }

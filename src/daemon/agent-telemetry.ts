@@ -14,6 +14,7 @@ import type { ServiceHealthServers } from '../servers/service-health-servers';
 import type { Logger } from '../telemetry/log';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import { StatusBoard } from '../telemetry/status-board';
+import { messageOf } from '../model/error-message';
 
 /** What is told of a mode. */
 type ToldMode = Pick<Mode, 'name' | 'writesByRestore'>;
@@ -114,7 +115,7 @@ export class AgentTelemetry {
       if (!full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
     }
     this.observeDuration(family, full, durationMs / 1000);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.board.failed(family, failures, reason);
     log.error({ family, failures, reason }, 'cannot bring the rules into force; the last good ones stay, trying again');
   }

@@ -15,6 +15,7 @@ import type { SyncReport } from '../reconciler/sync-report';
 import type { Logger } from '../telemetry/log';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { DriftWatch } from '../xtables/drift';
+import { messageOf } from '../model/error-message';
 
 export interface MachineLoopsOptions {
   readonly machine: Machine;
@@ -115,7 +116,7 @@ export class MachineLoops {
         for (const [family, backend] of await late.askAgain()) await this.join(family, backend);
         this.dropAbsent();
       } catch (error) {
-        log.warn({ reason: (error as Error).message }, 'a check of this machine failed');
+        log.warn({ reason: messageOf(error) }, 'a check of this machine failed');
       }
     }
   }
@@ -288,8 +289,6 @@ async function repeat({ clock, log, signal, pauseMs, work }: Repetition): Promis
   for (;;) {
     await clock.sleep(pauseMs(), signal);
     if (signal.aborted) return;
-    await work().catch((error: unknown) =>
-      log.warn({ reason: (error as Error).message }, 'a check of this machine failed'),
-    );
+    await work().catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'a check of this machine failed'));
   }
 }

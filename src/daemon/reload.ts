@@ -9,6 +9,7 @@ import {
 import { type EffectiveConfiguration, effectiveConfiguration, type FlagSettings } from '../config/effective';
 import { readTextFile, watchPaths } from '../host/files';
 import type { Logger } from '../telemetry/log';
+import { messageOf } from '../model/error-message';
 
 export interface ReloadOptions {
   readonly flags: FlagSettings;
@@ -127,7 +128,7 @@ export class Reload {
   }
 
   private tellFailure(what: string, error: unknown): void {
-    const reason = (error as Error).message;
+    const reason = messageOf(error);
     if (reason === this.lastFailure) return;
     this.lastFailure = reason;
     this.options.log.error({ file: this.options.flags.configFile, reason }, `${what}; the one in force stays`);

@@ -16,6 +16,7 @@ import {
   readlinkSync,
 } from 'node:fs';
 import { CommandError, type RunCommand } from './command';
+import { messageOf } from '../model/error-message';
 
 /** A folder, so that a container can share it with its host. */
 const lockFolder = '/run/vipwire';
@@ -66,7 +67,7 @@ export function makeLockFile({ folder, path }: LockFile): string | undefined {
     }
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    return messageOf(error);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
+import { messageOf } from '../model/error-message';
 
 /** The addon has no prebuilt file for this machine, or the kernel has no such netlink protocol. */
 export class NetlinkUnavailableError extends Error {
@@ -93,7 +94,7 @@ export async function openRawSocket(protocol: number, listeners: RawSocketListen
   } catch (error) {
     const code = passingCode(error) ?? openingCode();
     if (code !== undefined) throw new NetlinkError(code, protocol);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new NetlinkUnavailableError(message, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { hostOf, portOf } from './proxy-rules';
 import type { TlsOptions } from './tls-settings';
+import { messageOf } from '../model/error-message';
 
 const tunnelMs = 30_000;
 
@@ -78,7 +79,7 @@ async function connectBySocks({ url }: Proxy, host: string, port: number): Promi
     });
     return socket;
   } catch (error) {
-    throw failed(url, (error as Error).message);
+    throw failed(url, messageOf(error));
   }
 }
 

@@ -15,6 +15,7 @@ import { detectVariant } from '../xtables/driver-variant';
 import { readSaveText } from '../xtables/driver';
 import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant } from '../xtables/variant';
+import { messageOf } from '../model/error-message';
 
 const askTimeoutMs = 60_000;
 
@@ -66,7 +67,7 @@ async function readFolder(folder: string): Promise<ReadKernel> {
       return await readTextFile(join(folder, name));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw new UserError(`--recorded-dir: ${(error as Error).message}`);
+      throw new UserError(`--recorded-dir: ${messageOf(error)}`);
     }
   };
   const saves = new Map<Family, SaveText>();
@@ -125,7 +126,7 @@ async function readGiven(flag: string, path: string): Promise<string> {
   try {
     return await readTextFile(path);
   } catch (error) {
-    throw new UserError(`--${flag}: ${(error as Error).message}`);
+    throw new UserError(`--${flag}: ${messageOf(error)}`);
   }
 }
 
@@ -209,7 +210,7 @@ async function readSaves(wanted: IptablesVariant, log: Logger): Promise<Saves> {
     try {
       saves.set(family, await readSaveText(runCommand, variant, family));
     } catch (error) {
-      if (!(error instanceof CommandError)) throw new UserError((error as Error).message);
+      if (!(error instanceof CommandError)) throw new UserError(messageOf(error));
       unread.push(error.message);
       const isThere = family === 'IPv4' || (await askIPv6()).kind !== 'absent';
       if (isThere && !error.notFound)

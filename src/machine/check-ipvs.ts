@@ -9,6 +9,7 @@ import { UserError } from '../model/user-error';
 import type { IptablesDriver } from '../xtables/driver';
 import { checkInput } from './check-input';
 import { cannotTell, fail, type Finding, ok, warn } from './finding';
+import { messageOf } from '../model/error-message';
 
 const probe = 'VIPWIRE-PREFLIGHT';
 
@@ -35,7 +36,7 @@ async function checkScheduler(name: ReturnType<typeof schedulerName>): Promise<F
     }
     return ok('IPVS', `ip_vs with scheduler ${name}`);
   } catch (error) {
-    if (!(error instanceof UserError)) return cannotTell('IPVS', (error as Error).message, '');
+    if (!(error instanceof UserError)) return cannotTell('IPVS', messageOf(error), '');
     // `the kernel has no IPVS: load it on the node ...`
     const [what = '', todo = ''] = error.message.split(/: (.*)/s);
     return fail('IPVS', what, todo);

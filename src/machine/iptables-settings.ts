@@ -7,6 +7,7 @@ import { absent, type Answer, found, type Unknown, unknown } from '../model/answ
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/rules';
+import { messageOf } from '../model/error-message';
 
 const counterNames = Object.values(packetCounters);
 
@@ -113,7 +114,7 @@ export async function removeCounters(): Promise<readonly string[]> {
     try {
       await counters.delete(name);
     } catch (error) {
-      if (!isWithoutCounters(error)) kept.push(`${name}: ${(error as Error).message}`);
+      if (!isWithoutCounters(error)) kept.push(`${name}: ${messageOf(error)}`);
     }
   counters.close();
   return kept;

@@ -18,6 +18,7 @@ import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/rules';
 import { type Closable, kernelOf } from './ipvs-machine';
 import { takeOver, type Writes } from './tables';
+import { messageOf } from '../model/error-message';
 
 export interface IpvsFamiliesOptions {
   readonly run: RunCommand;
@@ -160,6 +161,6 @@ async function setTimeouts(servers: ServersDriver, ipvs: ProxyConfiguration['ipv
   try {
     await servers.setTimeouts({ tcpSeconds, tcpFinSeconds, udpSeconds });
   } catch (error) {
-    log.error({ reason: (error as Error).message }, 'the IPVS timeouts cannot be set: the present ones stay');
+    log.error({ reason: messageOf(error) }, 'the IPVS timeouts cannot be set: the present ones stay');
   }
 }

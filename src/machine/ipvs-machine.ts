@@ -16,6 +16,7 @@ import { families as allFamilies, type Family } from '../model/address';
 import type { FlowFilter } from '../model/flow';
 import type { Logger } from '../telemetry/log';
 import type { KernelTables } from '../xtables/rules';
+import { messageOf } from '../model/error-message';
 
 /** What lives until the machine is closed. */
 export interface Closable {
@@ -138,7 +139,7 @@ export function readsOfMachine(family: Family, log: Logger): IpvsReads {
       if (loaded.kind === 'unknown') throw new Error(loaded.reason);
       return await (loaded.kind === 'found' ? read() : none());
     } catch (error) {
-      log.warn({ family, reason: (error as Error).message }, `${what} cannot be read: compared with none`);
+      log.warn({ family, reason: messageOf(error) }, `${what} cannot be read: compared with none`);
       return none();
     }
   };

@@ -7,6 +7,7 @@ import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../host/sysct
 import { explainSysctl } from '../host/sysctl-rights';
 import { answersOnLocalhost } from '../planner/node-settings';
 import type { Logger } from '../telemetry/log';
+import { messageOf } from '../model/error-message';
 
 /** `net.netfilter.nf_conntrack_max=262144`, by the field that asks for it. */
 export interface KernelSetting {
@@ -155,7 +156,7 @@ async function hold({ path, value, isFloor }: KernelSetting): Promise<boolean> {
 }
 
 async function explain({ path }: KernelSetting, error: unknown): Promise<string> {
-  const why = error instanceof SysctlError ? await explainSysctl(error) : (error as Error).message;
+  const why = error instanceof SysctlError ? await explainSysctl(error) : messageOf(error);
   return readSysctl(path).then(
     (now) => `now ${now}; ${why}`,
     () => why,

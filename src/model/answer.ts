@@ -2,6 +2,8 @@
  * What a question to the machine or the API server was answered. `unknown` is not `absent`: nothing is removed, given up or decided
  * for the life of the process because of it, and the question is asked again.
  */
+import { messageOf } from './error-message';
+
 export type Answer<T> = Found<T> | Absent | Unknown;
 
 export interface Found<T> {
@@ -29,5 +31,5 @@ export function found<T>(value: T): Found<T> {
 
 /** @param why what was thrown, or the reason itself. */
 export function unknown(why: unknown): Unknown {
-  return { kind: 'unknown', reason: why instanceof Error ? why.message : String(why) };
+  return { kind: 'unknown', reason: messageOf(why) };
 }

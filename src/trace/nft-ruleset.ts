@@ -1,6 +1,7 @@
 /** What `nft -j list ruleset` prints, cut down to one table, by name. */
 import { type Cidr, cidrContains, parseCidr } from '../model/address';
 import { UserError } from '../model/user-error';
+import { messageOf } from '../model/error-message';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type JsonObject = Readonly<Record<string, Json>>;
@@ -114,7 +115,7 @@ function readEntries(text: string): readonly JsonObject[] {
   try {
     json = JSON.parse(text) as Json;
   } catch (error) {
-    throw new UserError(`not the JSON of nft -j list ruleset: ${(error as Error).message}`);
+    throw new UserError(`not the JSON of nft -j list ruleset: ${messageOf(error)}`);
   }
   if (!isObject(json) || !Array.isArray(json['nftables']))
     throw new UserError('not the JSON of nft -j list ruleset: it has no "nftables"');

@@ -9,6 +9,7 @@ import { isBuiltIn, type SavedTables, SaveParser } from './parse-save';
 import { type TableName, tableNames } from './rules';
 import { toolName } from './tool-names';
 import type { Variant } from './variant';
+import { messageOf } from '../model/error-message';
 
 /** One call of iptables-restore, or rules that are deleted by their handles. */
 type WritePart =
@@ -156,7 +157,7 @@ export class TableReader {
         return saved;
       const [table = missing[0], reason = failure?.message ?? leftOut] = [...saved.unread][0] ?? [];
       throw new Error(
-        `cannot tell what table ${table} (${this.family}) holds: ${reason}; nf_tables: ${(error as Error).message}`,
+        `cannot tell what table ${table} (${this.family}) holds: ${reason}; nf_tables: ${messageOf(error)}`,
         { cause: error },
       );
     } finally {

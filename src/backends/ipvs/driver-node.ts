@@ -3,6 +3,7 @@ import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../../host/sy
 import { explainSysctl } from '../../host/sysctl-rights';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
+import { messageOf } from '../../model/error-message';
 
 interface Sysctl {
   readonly path: string;
@@ -135,7 +136,7 @@ async function ensure(
     if (isFloor && Number(await readSysctl(path)) > Number(value)) return;
     if (await writeSysctl(path, value)) log.info({ sysctl: path, value }, 'sysctl written');
   } catch (error) {
-    const why = error instanceof SysctlError ? await explainSysctl(error) : (error as Error).message;
+    const why = error instanceof SysctlError ? await explainSysctl(error) : messageOf(error);
     const name = path.replaceAll('/', '.');
     const message = `${name} cannot be set (${why}): ${without}; ${adviceOn(error, name, value)}`;
     // A failure that passes is no user's mistake: it is tried again.

@@ -18,6 +18,7 @@ import { findUnwritable } from '../../machine/kernel-settings';
 import { openTables } from '../../machine/tables';
 import { nftTableName } from '../../machine/told-tables';
 import { cannotTell, fail, type Finding, ok, warn } from '../../machine/finding';
+import { messageOf } from '../../model/error-message';
 
 const askTimeoutMs = 30_000;
 
@@ -86,7 +87,7 @@ async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
       );
     });
   } catch (error) {
-    return [fail('iptables', (error as Error).message, 'what is there: nft list ruleset')];
+    return [fail('iptables', messageOf(error), 'what is there: nft list ruleset')];
   }
 }
 
@@ -168,7 +169,7 @@ async function checkBridges(): Promise<Finding[]> {
   try {
     bridges = (await readBridges()).filter((name) => name !== 'docker0');
   } catch (error) {
-    return [cannotTell('bridges', (error as Error).message, '')];
+    return [cannotTell('bridges', messageOf(error), '')];
   }
   if (bridges.length === 0) return [];
   const calls = await numberAt('net/bridge/bridge-nf-call-iptables');

@@ -7,6 +7,7 @@ import { UserError } from '../../model/user-error';
 import type { Kubeconfig, PemSource } from './kubeconfig';
 import { parseKubeconfig } from './kubeconfig';
 import type { PluginAccess } from './plugin-access';
+import { messageOf } from '../../model/error-message';
 
 /** What a request needs now. */
 export interface Access {
@@ -47,7 +48,7 @@ function readOrExplain(path: string, what: string, readFile: CredentialOptions['
     return readFile(path);
   } catch (error) {
     // `ENOENT: no such file or directory, open '/path'`: the path is said already.
-    throw new UserError(`${what} ${path}: ${(error as Error).message.replace(/, \w+ '.*'$/, '')}`);
+    throw new UserError(`${what} ${path}: ${messageOf(error).replace(/, \w+ '.*'$/, '')}`);
   }
 }
 
@@ -236,8 +237,7 @@ class KubeconfigCredentials implements Credentials {
       this.#connectedWith = text;
     } catch (error) {
       // A certificate is there and its key is not yet: those of before will do until both are.
-      if (this.#connections === undefined)
-        throw new UserError(`certificates of ${this.server}: ${(error as Error).message}`);
+      if (this.#connections === undefined) throw new UserError(`certificates of ${this.server}: ${messageOf(error)}`);
     }
     return this.#connections;
   }

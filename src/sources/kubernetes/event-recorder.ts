@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../host/clock';
 import type { Logger } from '../../telemetry/log';
 import { type ApiClient, ApiError } from './api-client';
+import { messageOf } from '../../model/error-message';
 
 export interface ClusterEvent {
   readonly type: 'Normal' | 'Warning';
@@ -89,7 +90,7 @@ export class EventRecorder {
         await this.client.post(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, event, signal);
         return;
       } catch (error) {
-        this.log.debug({ reason: (error as Error).message, attempt }, 'an event was not taken');
+        this.log.debug({ reason: messageOf(error), attempt }, 'an event was not taken');
         const isRefused = error instanceof ApiError && error.status < 500 && error.status !== 429;
         if (isRefused) return;
         await this.clock.sleep(retryMs, signal);

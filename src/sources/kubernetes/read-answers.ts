@@ -7,6 +7,7 @@ import { ListSplitter } from './list-splitter';
 import type { ObjectMeta, WatchEvent } from './watch-event';
 import { decodeMeta, parseWatchEvent } from './watch-event';
 import { oneLine } from './text-bounds';
+import { messageOf } from '../../model/error-message';
 
 /** A watch told something that no watch tells. */
 export class BadEventError extends Error {
@@ -49,7 +50,7 @@ function eventOf(line: string, kind: string): Exclude<WatchEvent, { kind: 'error
     event = parseWatchEvent(line);
     if (event.kind === 'set' || event.kind === 'delete') checkObjectKind(event.object, kind);
   } catch (error) {
-    throw error instanceof ApiError ? error : new BadEventError(oneLine((error as Error).message));
+    throw error instanceof ApiError ? error : new BadEventError(oneLine(messageOf(error)));
   }
   if (event.kind === 'error') throw event.error;
   return event;
