@@ -2,17 +2,19 @@
 import type { ProxyConfiguration } from '../config/configuration';
 import { nodeConfigOf } from '../config/node-config';
 import { modes } from '../modes/modes';
+import { AddressMonitor } from '../host/address-monitor';
 import { runCommand } from '../host/command';
 import { readInterfaceAddresses } from '../host/interfaces';
 import type { Family } from '../model/address';
 import type { Node } from '../model/cluster';
+import type { HostAddressesOptions } from './agent-addresses';
 import { sameValue } from '../model/same-value';
 import { checkFamilies } from '../planner/check-families';
 import { choosePrimaryFamily, planNodeSettings } from '../planner/node-settings';
 import type { NodeSettings } from '../planner/plan';
 
 /** Its addresses are VIPs, not the node's own. */
-export const ipvsDevice = 'kube-ipvs0';
+const ipvsDevice = 'kube-ipvs0';
 const second = 1000;
 
 /** How long the first round waits for what the Node lacks: kube-proxy's limits. */
@@ -25,10 +27,11 @@ export const nodeWaits = {
   podCIDRsMs: 5 * 60 * second,
 } as const;
 
-/** Canonical, of all interfaces but IPVS's own. */
-export async function readHostAddresses(): Promise<readonly string[]> {
-  return (await readInterfaceAddresses(runCommand, ipvsDevice)).map(({ address }) => address);
-}
+/** Addresses of this machine: canonical, of all interfaces but IPVS's own. */
+export const thisMachine: Pick<HostAddressesOptions, 'read' | 'monitor'> = {
+  read: async () => (await readInterfaceAddresses(runCommand, ipvsDevice)).map(({ address }) => address),
+  monitor: (onChange) => new AddressMonitor({ except: ipvsDevice, onChange }),
+};
 
 export interface AgentNodeOptions {
   readonly configuration: ProxyConfiguration;

@@ -1,17 +1,18 @@
 /** The composition root of the daemon: a source, a backend a family, what reconciles them, and what tells about it. */
 import { HostAddresses } from './agent-addresses';
-import { AgentNode, ipvsDevice, nodeWaits, readHostAddresses } from './agent-node';
+import { AgentNode, thisMachine } from './agent-node';
 import type { AgentTelemetry } from './agent-telemetry';
 import type { ProxyConfiguration } from '../config/configuration';
-import { AddressMonitor } from '../host/address-monitor';
 import type { Clock } from '../host/clock';
 import type { Conntrack } from '../host/conntrack';
 import type { Family } from '../model/address';
-import type { ClusterChange, ClusterWarning, ServiceKey } from '../model/cluster';
+import type { ClusterChange, ClusterWarning } from '../model/cluster';
 import { MachineLoops } from './machine-loops';
 import type { Machine } from '../machine/machine';
 import { ClusterStore } from '../model/cluster-store';
-import { NodeAddressBook } from './node-address-book';
+import { NodeWaits } from './node-waits';
+import { VipsOfNodes } from './vips-of-nodes';
+import { WarnOnce } from './warn-once';
 import type { Plan } from '../planner/plan';
 import type { ScheduleSettings } from '../reconciler/schedule';
 import type { ClusterSink, Source } from '../sources/source';
@@ -38,10 +39,6 @@ export interface AgentOptions {
   readonly needsNoNode?: boolean;
 }
 
-const mostWarned = 1000;
-/** The first round waits so long for the list of Nodes, where a Service has an external IP. */
-const nodeListWaitMs = 5000;
-
 function scheduleOf({ minSyncPeriodMs, syncPeriodMs }: ProxyConfiguration): ScheduleSettings {
   return { minPeriodMs: minSyncPeriodMs, maxRetryMs: syncPeriodMs };
 }
@@ -62,10 +59,8 @@ export class Agent implements ClusterSink {
   private readonly addresses: HostAddresses;
   private readonly questions: OpenQuestions;
   /** Only where the source tells of all Nodes. */
-  private readonly book: NodeAddressBook | undefined;
-  /** The first round has waited long enough for it. */
-  private isBookOverdue = false;
-  private warned = new Set<string>();
+  private readonly vips: VipsOfNodes | undefined;
+  private readonly warnings: WarnOnce;
   private isSynced = false;
   private hasBegun = false;
   /** What the machine before wrote is in force. */
@@ -79,44 +74,37 @@ export class Agent implements ClusterSink {
     this.configuration = configuration;
     this.store = new ClusterStore(options.clock.epochMs());
     this.questions = options.questions ?? new OpenQuestions(options.log);
+    this.warnings = new WarnOnce(options.log, (warning) => options.telemetry.warned(warning));
     this.addresses = new HostAddresses({
       clock: options.clock,
       questions: this.questions,
-      onChange: () => this.addressesChanged(),
-      ...(options.readHostAddresses === undefined
-        ? {
-            read: readHostAddresses,
-            monitor: (onChange) => new AddressMonitor({ except: ipvsDevice, onChange }),
-          }
-        : { read: options.readHostAddresses }),
+      onChange: () => {
+        void this.resettle();
+        this.begin();
+      },
+      ...(options.readHostAddresses === undefined ? thisMachine : { read: options.readHostAddresses }),
     });
     this.node = new AgentNode({
       configuration,
       nodeName,
       findNode: () => this.store.nodes.get(nodeName),
       hostAddresses: () => this.addresses.addresses,
-      onWarning: (kind, message) => this.warnOfNode(kind, message),
+      onWarning: (kind, message) => this.warnings.ofNode(kind, message),
     });
-    this.book = this.openBook();
+    const list = options.source.listNodeAddresses?.bind(options.source);
+    if (list !== undefined)
+      this.vips = new VipsOfNodes({
+        ...{ list, clock: options.clock, questions: this.questions, signal: this.stopping.signal },
+        services: this.store.services,
+        bindsAddresses: () => this.loops?.bindsAddresses === true,
+        hostAddresses: () => this.addresses.addresses,
+        onJudged: () => this.judgeAddresses(),
+        warn: (warning) => this.warnings.ofObject(warning),
+      });
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
     this.failed.catch(() => undefined);
-  }
-
-  private openBook(): NodeAddressBook | undefined {
-    const { source, clock, questions } = this.options;
-    if (source.listNodeAddresses === undefined) return undefined;
-    const list = source.listNodeAddresses.bind(source);
-    return new NodeAddressBook({
-      ...{ list, clock, questions, signal: this.stopping.signal },
-      onChange: () => this.judgeAddresses(),
-      onFound: (service, address, node) => this.warnOfNodeAddress(service, address, node),
-    });
-  }
-
-  get state(): ClusterStore {
-    return this.store;
   }
 
   /** In force or on their way; none before the first round. */
@@ -131,7 +119,7 @@ export class Agent implements ClusterSink {
     return [
       ...(this.isSynced ? [] : ['Services and EndpointSlices are not all known yet']),
       ...(this.loops === undefined ? ['the tools of this machine have not answered yet'] : []),
-      ...(this.lacksNodes() ? ['it is not known yet which addresses Nodes have'] : []),
+      ...(this.vips?.isWaiting === true ? ['it is not known yet which addresses Nodes have'] : []),
       ...(this.node.lacksPodCIDRs() ? [`Node ${nodeName} has no podCIDRs yet`] : []),
       ...(this.addresses.isKnown ? [] : ['the addresses of this machine cannot be read']),
       ...(this.lacksAddresses() ? [`Node ${nodeName} has no addresses yet`] : []),
@@ -177,32 +165,23 @@ export class Agent implements ClusterSink {
   }
 
   warn(warning: ClusterWarning): void {
-    const { object, kind, message } = warning;
-    this.options.telemetry.warned(warning);
-    // Once an object and fault: a relist brings all of them again.
-    const line = `${object}: ${message}`;
-    if (this.warned.has(line)) return;
-    if (this.warned.size >= mostWarned) this.warned.clear();
-    this.warned.add(line);
-    this.options.log.warn({ object, kind }, message);
-  }
-
-  /** Counted once, too: settings are planned again and again. */
-  private warnOfNode(kind: string, message: string): void {
-    if (this.warned.has(message)) return;
-    this.warned.add(message);
-    this.options.telemetry.warned({ object: 'this node', kind, message });
-    this.options.log.warn({ kind }, message);
+    this.warnings.ofObject(warning);
   }
 
   synced(): void {
     this.isSynced = true;
     this.takeChanges();
     this.begin();
-    void this.waitForNodes();
-    void this.waitForNode();
-    void this.waitForPodCIDRs();
-    void this.waitForAddresses();
+    void this.vips?.waitForNodes();
+    const { nodeName, clock, log, needsNoNode } = this.options;
+    new NodeWaits({ nodeName, clock, log, node: this.node, signal: this.stopping.signal }).start({
+      // Manifests without any Node are meant so.
+      needsNode: () => needsNoNode !== true || this.store.nodes.size > 0,
+      needsAddresses: needsNoNode !== true,
+      warn: (problem) => this.warnings.ofNode('no-node', problem),
+      fail: (problem) => this.fail(new Error(problem)),
+      goOn: () => this.begin(),
+    });
   }
 
   /** Why this node cannot be served by such a configuration; undefined: it can. */
@@ -263,8 +242,8 @@ export class Agent implements ClusterSink {
       return;
     }
     this.loops = loops;
-    if (this.book !== undefined) loops.judgeAddresses(this.book.judge);
-    this.tellBook(this.store.services.keys());
+    if (this.vips !== undefined) loops.judgeAddresses(this.vips.judge);
+    this.vips?.servicesChanged(this.store.services.keys());
     const firstRounds = loops.roundsOver('start');
     this.begin();
     this.firstRounds = this.hasBegun ? firstRounds : Promise.resolve(true);
@@ -279,55 +258,14 @@ export class Agent implements ClusterSink {
       this.begin();
     }
     if (services.size === 0) return;
-    this.tellBook(services);
+    this.vips?.servicesChanged(services);
     this.loops?.servicesChanged(services, triggerTimesMs);
-  }
-
-  /** Nodes are listed for modes alone that make VIPs addresses of this machine. */
-  private tellBook(keys: Iterable<ServiceKey>): void {
-    const { book, loops } = this;
-    if (book === undefined || loops?.bindsAddresses !== true) return;
-    for (const key of keys) {
-      const { notProxied, externalIPs = [], loadBalancerIPs = [] } = this.store.services.get(key) ?? {};
-      book.serviceChanged(key, notProxied === undefined ? [...externalIPs, ...loadBalancerIPs] : []);
-    }
   }
 
   /** It may be known now, or be waited for no longer. */
   private judgeAddresses(): void {
-    if (this.book !== undefined) this.loops?.judgeAddresses(this.book.judge);
+    if (this.vips !== undefined) this.loops?.judgeAddresses(this.vips.judge);
     this.begin();
-  }
-
-  private lacksNodes(): boolean {
-    return !this.isBookOverdue && this.loops?.bindsAddresses === true && this.book?.isWaiting === true;
-  }
-
-  private async waitForNodes(): Promise<void> {
-    await this.options.clock.sleep(nodeListWaitMs, this.stopping.signal);
-    this.isBookOverdue = true;
-    this.begin();
-  }
-
-  /** A name that no Node has is most often a mistake, and everything goes on without one. */
-  private async waitForNode(): Promise<void> {
-    const { clock, nodeName, needsNoNode } = this.options;
-    await clock.sleep(nodeWaits.nodeMs, this.stopping.signal);
-    if (this.stopping.signal.aborted || this.node.object !== undefined) return;
-    // Manifests without any Node are meant so.
-    if (needsNoNode === true && this.store.nodes.size === 0) return;
-    const lacks = 'its zone, addresses and podCIDRs are unknown (--hostname-override names another)';
-    this.warnOfNode('no-node', `no Node is named ${nodeName}: ${lacks}`);
-  }
-
-  private warnOfNodeAddress(service: ServiceKey, address: string, node: string): void {
-    // An address of this machine needs no binding: its virtual server gets the packets as they are.
-    if (this.loops?.bindsAddresses !== true || this.addresses.addresses.includes(address)) return;
-    this.warn({
-      object: `Service ${service}`,
-      kind: 'node-address',
-      message: `${address} is an address of Node ${node}: it is not made one of this machine, and connections of pods to it go to that Node`,
-    });
   }
 
   /** Starts the first round, where all that it needs is known. */
@@ -335,7 +273,8 @@ export class Agent implements ClusterSink {
     const { loops, node } = this;
     if (this.hasBegun || loops === undefined || !this.isSynced) return;
     // Without them a VIP could be bound that is the node's own, and NodePorts would be taken away.
-    if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown || this.lacksNodes()) return;
+    if (node.lacksPodCIDRs() || this.lacksAddresses() || !this.addresses.isKnown || this.vips?.isWaiting === true)
+      return;
     const problem = node.checkFamilies(knownFamilies(loops));
     if (problem !== undefined) {
       this.fail(new Error(problem));
@@ -350,37 +289,11 @@ export class Agent implements ClusterSink {
     return this.node.lacksAddresses() && this.options.needsNoNode !== true;
   }
 
-  private async waitForPodCIDRs(): Promise<void> {
-    const { clock, log, nodeName } = this.options;
-    if (!this.node.lacksPodCIDRs()) return;
-    log.info({ node: nodeName }, 'waiting for the Node to be given podCIDRs');
-    await clock.sleep(nodeWaits.podCIDRsMs, this.stopping.signal);
-    if (!this.node.lacksPodCIDRs() || this.stopping.signal.aborted) return;
-    const what = this.node.object === undefined ? `there is no Node ${nodeName}` : `Node ${nodeName} has no podCIDRs`;
-    this.fail(new Error(`${what} after ${nodeWaits.podCIDRsMs / 60_000} minutes (detectLocalMode NodeCIDR)`));
-  }
-
-  private async waitForAddresses(): Promise<void> {
-    const { clock, log, nodeName, needsNoNode } = this.options;
-    if (!this.node.lacksAddresses() || needsNoNode === true) return;
-    log.info({ node: nodeName }, 'waiting for the addresses of the Node (nodePortAddresses primary)');
-    await clock.sleep(nodeWaits.addressesMs, this.stopping.signal);
-    if (!this.node.lacksAddresses() || this.stopping.signal.aborted) return;
-    log.warn({ node: nodeName }, 'the Node has no address: NodePorts answer on every address until it has');
-    this.node.goWithoutAddresses();
-    this.begin();
-  }
-
   /** The node or its addresses are others: everything is planned anew, where that makes a difference. */
   private async resettle(): Promise<boolean> {
     if (!this.hasBegun || this.loops === undefined || !this.node.resettle()) return true;
     const rounds = this.loops.roundsOver('settings');
     this.loops.settingsChanged();
     return rounds;
-  }
-
-  private addressesChanged(): void {
-    void this.resettle();
-    this.begin();
   }
 }

@@ -1,4 +1,5 @@
-/** What was thrown, in words. */
+/** What was thrown, in words. Errors of another realm have a message, too, and are no instances of this one's Error. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  const { message } = Object(thrown) as { readonly message?: unknown };
+  return typeof message === 'string' ? message : String(thrown);
 }

@@ -155,7 +155,7 @@ export class BusyCluster {
     const said = (): string[] => logLines(this.proxy.log(), 'the changed configuration is');
     const before = said().length;
     writeConfig(this.lab, { mode, ...config, ...fields });
-    for (let waitedMs = 0; waitedMs < 20_000 * slow; waitedMs += 50) {
+    for (let waitedMs = 0; waitedMs < 60_000 * slow; waitedMs += 50) {
       const line = said()[before];
       if (line !== undefined) return line;
       if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);

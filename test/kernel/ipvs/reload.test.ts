@@ -67,7 +67,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
       const { servers, addresses, sets } = await node.state();
       return servers.length + addresses.length + sets.length;
     };
-    for (const end = Date.now() + 2 * drainLimitMs + 10_000; (await left()) > 0 && Date.now() < end; )
+    for (const end = Date.now() + 2 * drainLimitMs + 60_000; (await left()) > 0 && Date.now() < end; )
       await sleep(1000);
     expect(await left()).toBe(0);
     expect(await podsOf(throughVIP.to)).toEqual(new Set(['a', 'b']));
