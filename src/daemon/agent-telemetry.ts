@@ -7,7 +7,7 @@ import type { ClusterChange, ClusterWarning, Node, ServiceKey } from '../model/c
 import { sameValue } from '../model/same-value';
 import type { Mode } from '../modes/mode';
 import type { NodePortAddresses, Plan, ServicePlan } from '../planner/plan';
-import type { SyncFailure } from '../reconciler/reconciler';
+import type { SyncFailure } from '../reconciler/reconciler-options';
 import type { SyncReport } from '../reconciler/sync-report';
 import type { ProxyHealth } from '../servers/proxy-health';
 import type { ServiceHealthServers } from '../servers/service-health-servers';

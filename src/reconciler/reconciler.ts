@@ -1,70 +1,24 @@
 /**
  * The loop of one IP family: takes what changed, plans it, and has the backend write the difference. It alone retries.
- *
  * State, not history: a round that fails loses nothing, since the next one compares what is desired with what the kernel
  * is then seen to hold.
  */
-import type PQueue from 'p-queue';
-import type { Backend, BatchSize } from '../backends/backend';
-import type { Clock } from '../host/clock';
-import type { Family } from '../model/address';
-import type { ClusterState, ClusterWarning, ServiceKey } from '../model/cluster';
+import type { ServiceKey } from '../model/cluster';
 import { finishWithPauses } from '../model/pieces';
 import { sameValue } from '../model/same-value';
-import type { MutablePlan, NodeSettings, Plan, ServicePlan } from '../planner/plan';
+import type { MutablePlan, Plan, ServicePlan } from '../planner/plan';
 import { applyPlanChanges, planChangesInPieces } from '../planner/plan-changes';
 import { planClusterInPieces } from '../planner/plan-cluster';
-import { planNextRound, type ScheduleSettings } from './schedule';
+import type { Comparison, FullReason, Pause, ReconcilerOptions } from './reconciler-options';
+import { planNextRound } from './schedule';
 import type { SyncReport } from './sync-report';
 import { timeSlices } from './time-slice';
-
-type Pause = () => Promise<void> | undefined;
-
-export interface ReconcilerOptions<Batch> {
-  readonly family: Family;
-  readonly backend: Backend<Batch>;
-  readonly state: ClusterState;
-  readonly settings: () => NodeSettings;
-  /** Rounds of all families go through one queue: transactions that overlap make each other's tools start over. */
-  readonly queue: PQueue;
-  readonly clock: Clock;
-  readonly schedule: ScheduleSettings;
-  readonly onSynced: (report: SyncReport) => void;
-  readonly onFailed: (failure: SyncFailure) => void;
-  /** Something is to be done: from here on an update is pending. */
-  readonly onQueued: () => void;
-  /** What a Service asks for and this machine cannot do. */
-  readonly onWarning?: (warning: ClusterWarning) => void;
-  /** Sees each batch before it is written. */
-  readonly onBatch?: (text: () => string) => void;
-  /** For each round anew, what it asks between two pieces of its work. Default: timeSlices. */
-  readonly pauses?: () => Pause;
-  /** Batches are shown to onBatch and written nowhere. */
-  readonly dryRun?: boolean;
-}
-
-export interface SyncFailure {
-  readonly family: Family;
-  readonly error: unknown;
-  readonly full: boolean;
-  /** The kernel was being written to. */
-  readonly isWrite: boolean;
-  readonly durationMs: number;
-  readonly failures: number;
-}
-
-interface Comparison<Batch> {
-  readonly batch?: Batch | undefined;
-  readonly written?: BatchSize | undefined;
-}
-
-/** Why a round is more than changes: the kernel is read anew, everything is planned anew, or somebody else wrote. */
-type FullReason = 'start' | 'retry' | 'settings' | 'drift';
+import { TriggerTimes } from './trigger-times';
 
 export class Reconciler<Batch> {
   private plan: MutablePlan | undefined;
   private readonly changed = new Set<ServiceKey>();
-  private triggers = new Map<ServiceKey, number[]>();
+  private readonly triggers = new TriggerTimes();
   /** Plans at the last successful round, of services that changed since. */
   private before = new Map<ServiceKey, ServicePlan | undefined>();
   private reasons = new Set<FullReason>(['start']);
@@ -114,11 +68,7 @@ export class Reconciler<Batch> {
   /** Trigger times: when the changes behind this were made, milliseconds since the epoch. */
   servicesChanged(keys: Iterable<ServiceKey>, triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>): void {
     for (const key of keys) this.changed.add(key);
-    for (const [key, times] of triggerTimesMs) {
-      const earlier = this.triggers.get(key);
-      if (earlier === undefined) this.triggers.set(key, [...times]);
-      else earlier.push(...times);
-    }
+    this.triggers.add(triggerTimesMs);
     this.queued();
   }
 
@@ -255,7 +205,7 @@ export class Reconciler<Batch> {
     };
     const startedMs = performance.now();
     if ((reasons.has('start') && !this.hasRead) || reasons.has('retry')) await kernel(() => backend.read());
-    const triggers = new Map([...this.triggers].map(([key, times]) => [key, [...times]] as const));
+    const triggers = this.triggers.begin();
     // After a failure nothing that was worked out before is relied on.
     const pause = this.options.pauses?.() ?? timeSlices();
     await this.replan(reasons.has('settings') || reasons.has('retry'), pause);
@@ -272,15 +222,9 @@ export class Reconciler<Batch> {
       }
     }
     if (this.isStopping() && dryRun !== true && backend.diff() !== undefined) return undefined;
-    const triggerTimesMs = [...triggers].flatMap(([key, times]) => (after.has(key) ? times : []));
-    for (const [key, { length }] of triggers) {
-      const later = this.triggers.get(key)?.slice(length) ?? [];
-      if (later.length > 0) this.triggers.set(key, later);
-      else this.triggers.delete(key);
-    }
     const report: SyncReport = {
       family,
-      triggerTimesMs,
+      triggerTimesMs: triggers.end(after),
       full: reasons.size > 0,
       reason: [...reasons].join(' '),
       before: this.before,
