@@ -21,8 +21,7 @@ export class ApiProcess {
   static async start(site: Site, bundle: string, spec: ClusterSpec, mode: Mode = 'iptables'): Promise<ApiProcess> {
     const child = site.spawn(
       `node${spec.network}`,
-      process.execPath,
-      [bundle],
+      [process.execPath, bundle],
       ['ignore', 'inherit', 'inherit', 'ipc'],
     );
     await once(child, 'message');

@@ -60,14 +60,17 @@ export interface RecordedCalls {
   readonly move: readonly Call[];
 }
 
-export function startProxy(
-  { site, bundle }: Bench,
-  { network }: ClusterSpec,
-  api: ApiProcess,
-  variant: Variant,
-  path?: string,
-): Proxy {
-  const place = nodePlace(network);
+/** The node that a proxy is put to work on. */
+export interface BenchNode {
+  /** What the API server holds. */
+  readonly spec: ClusterSpec;
+  readonly api: ApiProcess;
+  readonly variant: Variant;
+}
+
+/** @param path stands before the rest of PATH. */
+export function startProxy({ site, bundle }: Bench, { spec, api, variant }: BenchNode, path?: string): Proxy {
+  const place = nodePlace(spec.network);
   return new Proxy({
     site,
     place,
@@ -81,19 +84,17 @@ export function startProxy(
 /** Has the proxy start and follow two changes, which end where they began, with every call written down. Nothing here is timed. */
 export async function recordCalls(
   bench: Bench,
-  spec: ClusterSpec,
-  api: ApiProcess,
-  variant: Variant,
+  node: BenchNode,
   changes: readonly Parameters<ApiProcess['ask']>[0][],
 ): Promise<RecordedCalls> {
-  const recorder = new Recorder(bench.site, variant);
-  const proxy = startProxy(bench, spec, api, variant, recorder.path);
+  const recorder = new Recorder(bench.site, node.variant);
+  const proxy = startProxy(bench, node, recorder.path);
   await proxy.started();
   const start = recorder.calls();
   for (const change of changes) {
     await proxy.quiet(quietMs);
     const before = proxy.syncs.length;
-    await api.ask(change);
+    await node.api.ask(change);
     await proxy.sync(before);
   }
   await proxy.stop();

@@ -1,7 +1,7 @@
 /** The table, in groups that share a cluster. */
 import type { Variant } from '../../src/xtables/variant';
 import { ApiProcess, nodePlace } from './api-process';
-import { type Bench, quietMs, recordCalls, startProxy } from './bench';
+import { type Bench, type BenchNode, quietMs, recordCalls, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, percentile, printMs } from './figure';
 import { measureBurst, measureMoves, type MoveTimes } from './measure-change';
@@ -78,18 +78,13 @@ async function measureMany(bench: Bench, variant: Variant): Promise<Figure[]> {
   const { site, sizes } = bench;
   const spec: ClusterSpec = { network: 1, services: sizes.services, endpoints: 10 };
   const api = await ApiProcess.start(site, bench.apiBundle, spec);
-  const recorded = await recordCalls(bench, spec, api, variant, backAndForth);
-  const { figures, proxy } = await measureStart(bench, spec, api, variant, recorded);
-  const moves = await measureMoves(
-    bench,
-    spec,
-    api,
-    proxy,
-    variant === 'nft' ? sizes.moves : Math.ceil(sizes.moves / 2),
-  );
+  const node: BenchNode = { spec, api, variant };
+  const recorded = await recordCalls(bench, node, backAndForth);
+  const { figures, proxy } = await measureStart(bench, node, recorded);
+  const moves = await measureMoves(bench, node, proxy, variant === 'nft' ? sizes.moves : Math.ceil(sizes.moves / 2));
   const bursts: number[] = [];
   for (let turn = 1; turn <= Math.min(3, sizes.starts); turn++)
-    bursts.push(await measureBurst(bench, spec, api, proxy, variant, turn));
+    bursts.push(await measureBurst(bench, node, proxy, turn));
   await proxy.stop();
   const tool = await repeatCalls(bench, spec, variant, recorded.move);
   await flushRules(site, nodePlace(spec.network), variant);
@@ -106,12 +101,9 @@ async function measureMany(bench: Bench, variant: Variant): Promise<Figure[]> {
 }
 
 function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool: ToolTime): Figure[] {
-  const { latenciesMs, ownMs, childrenMs, idleMsPerSecond, failedProbes, probes } = moves;
+  const { latenciesMs, failedProbes, probes } = moves;
   const size = `${spec.services} x ${spec.endpoints}`;
-  const toolCpuMs = tool.cpuMs / tool.callsMs.length;
   const [p50, p99, toolMs] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99), median(tool.callsMs)];
-  const few = fewOwnMs;
-  const isNft = variant === 'nft';
   return [
     {
       what: `API write to a new connection at the new endpoint, ${size}, iptables-${variant}`,
@@ -130,6 +122,15 @@ function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool
       ok: failedProbes === 0,
       raw: [failedProbes],
     },
+    ...cpuFigures(variant, moves, tool.cpuMs / tool.callsMs.length),
+  ];
+}
+
+/** @param toolCpuMs of the tool alone, for each of its calls. */
+function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: MoveTimes, toolCpuMs: number): Figure[] {
+  const few = fewOwnMs;
+  const isNft = variant === 'nft';
+  return [
     {
       what: `CPU of vipwire and its children for that change, iptables-${variant}`,
       toReach: isNft ? `<= ${targets.moveCpuMs} ms` : '',
@@ -164,13 +165,14 @@ async function measureFew(bench: Bench): Promise<Figure[]> {
   const { site, sizes } = bench;
   const spec: ClusterSpec = { network: 1, services: fewServices, endpoints: 10, bigService: sizes.bigService };
   const api = await ApiProcess.start(site, bench.apiBundle, spec);
-  const recorded = await recordCalls(bench, spec, api, 'nft', [
+  const node: BenchNode = { spec, api, variant: 'nft' };
+  const recorded = await recordCalls(bench, node, [
     { kind: 'big', turn: 1 },
     { kind: 'big', turn: 0 },
   ]);
-  const proxy = startProxy(bench, spec, api, 'nft');
+  const proxy = startProxy(bench, node);
   await proxy.started();
-  const moves = await measureMoves(bench, spec, api, proxy, Math.ceil(sizes.moves / 2));
+  const moves = await measureMoves(bench, node, proxy, Math.ceil(sizes.moves / 2));
   fewOwnMs = moves.ownMs;
   const took: number[] = [];
   for (let turn = 1; turn <= bigChanges; turn++) {

@@ -2,10 +2,9 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Variant } from '../../src/xtables/variant';
 import { movingIP, realPods } from './addresses';
-import { type ApiProcess, nodePlace } from './api-process';
-import { type Bench, quietMs } from './bench';
+import { nodePlace } from './api-process';
+import { type Bench, type BenchNode, quietMs } from './bench';
 import { burstServices, type ClusterSpec, endpointsOf } from './cluster-objects';
 import { nowMs, type Proxy } from './proxy';
 import { end } from './site';
@@ -42,8 +41,9 @@ class Prober {
   private constructor(private readonly child: ReturnType<Bench['site']['spawn']>) {}
 
   static async start({ site }: Bench, spec: ClusterSpec): Promise<Prober> {
-    const args = [resolve('scripts/bench/tcp.pl'), 'watch', movingIP(spec.network), '80', String(probeMs)];
-    const child = site.spawn('client', 'perl', args, ['ignore', 'pipe', 'inherit']);
+    const script = resolve('scripts/bench/tcp.pl');
+    const command = ['perl', script, 'watch', movingIP(spec.network), '80', String(probeMs)];
+    const child = site.spawn('client', command, ['ignore', 'pipe', 'inherit']);
     if (child.stdout !== null) await once(child.stdout, 'data');
     return new Prober(child);
   }
@@ -64,21 +64,15 @@ class Prober {
 }
 
 /** The moving Service's endpoint goes back and forth, each time after a quiet second. */
-export async function measureMoves(
-  bench: Bench,
-  spec: ClusterSpec,
-  api: ApiProcess,
-  proxy: Proxy,
-  moves: number,
-): Promise<MoveTimes> {
+export async function measureMoves(bench: Bench, node: BenchNode, proxy: Proxy, moves: number): Promise<MoveTimes> {
   await proxy.quiet(2 * quietMs);
-  for (let n = 1; n <= warmUpMoves; n++) await move(spec, api, proxy, n);
+  for (let n = 1; n <= warmUpMoves; n++) await move(node, proxy, n);
   const idle = await cpuWhile(proxy, () => sleep(Math.min(idleMs, moves * 1000)));
-  const prober = await Prober.start(bench, spec);
+  const prober = await Prober.start(bench, node.spec);
   await sleep(300);
   const writes: Move[] = [];
   const busy = await cpuWhile(proxy, async () => {
-    for (let n = 1; n <= moves; n++) writes.push(await move(spec, api, proxy, n));
+    for (let n = 1; n <= moves; n++) writes.push(await move(node, proxy, n));
   });
   const probes = await prober.stop();
   const latenciesMs = writes.flatMap(({ atMs, pod }) => {
@@ -105,7 +99,7 @@ interface Move {
 }
 
 /** The n-th, its sync, and the quiet time after it. */
-async function move(spec: ClusterSpec, api: ApiProcess, proxy: Proxy, n: number): Promise<Move> {
+async function move({ spec, api }: BenchNode, proxy: Proxy, n: number): Promise<Move> {
   const pod = n % 2 === 1 ? 1 : 0;
   const before = proxy.syncs.length;
   const { atMs } = await api.ask({ kind: 'move', pod });
@@ -132,10 +126,8 @@ async function cpuWhile(
 /** Milliseconds from the last write's answer until all are in force; the kernel is asked at the end. */
 export async function measureBurst(
   bench: Bench,
-  spec: ClusterSpec,
-  api: ApiProcess,
+  { spec, api, variant }: BenchNode,
   proxy: Proxy,
-  variant: Variant,
   turn: number,
 ): Promise<number> {
   const slices = bench.sizes.burstSlices;

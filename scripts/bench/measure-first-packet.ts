@@ -46,7 +46,7 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
     specs.map(async (spec) => {
       const api = await ApiProcess.start(site, bench.apiBundle, spec);
       await flushRules(site, nodePlace(spec.network), 'nft');
-      const proxy = startProxy(bench, spec, api, 'nft');
+      const proxy = startProxy(bench, { spec, api, variant: 'nft' });
       await proxy.started();
       return { api, proxy };
     }),
@@ -81,8 +81,8 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
 
 /** Answers on both nodes' pods; resolves when it listens. */
 export async function servePods({ site }: Bench, port: number): Promise<() => Promise<void>> {
-  const args = [resolve('scripts/bench/tcp.pl'), 'serve', String(port)];
-  const child = site.spawn('pods', 'perl', args, ['ignore', 'pipe', 'inherit']);
+  const command = ['perl', resolve('scripts/bench/tcp.pl'), 'serve', String(port)];
+  const child = site.spawn('pods', command, ['ignore', 'pipe', 'inherit']);
   await new Promise((ready) => child.stdout?.once('data', ready));
   return () => end(child, 'SIGKILL');
 }

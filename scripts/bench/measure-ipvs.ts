@@ -3,7 +3,7 @@ import { buildSync } from 'esbuild';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ApiProcess, nodePlace } from './api-process';
-import { type Bench, startProxy } from './bench';
+import { type Bench, type BenchNode, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, percentile, printMs } from './figure';
 import { measureMoves } from './measure-change';
@@ -74,7 +74,7 @@ export async function measureIpvsStart(bench: Bench): Promise<Figure[]> {
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
   const took: number[] = [];
   for (let run = 0; run < bench.sizes.starts; run++) {
-    const proxy = startProxy(bench, spec, api, 'legacy');
+    const proxy = startProxy(bench, { spec, api, variant: 'legacy' });
     took.push(await proxy.started());
     await proxy.stop();
     await bench.site.run(nodePlace(spec.network), process.execPath, [bench.bundle, 'cleanup']);
@@ -97,9 +97,10 @@ export async function measureIpvsChange(bench: Bench): Promise<Figure[]> {
   expectIpvs();
   const spec: ClusterSpec = { network: 1, services: changeServices, endpoints: 10 };
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
-  const proxy = startProxy(bench, spec, api, 'legacy');
+  const node: BenchNode = { spec, api, variant: 'legacy' };
+  const proxy = startProxy(bench, node);
   await proxy.started();
-  const { latenciesMs, ownMs, failedProbes, probes } = await measureMoves(bench, spec, api, proxy, bench.sizes.moves);
+  const { latenciesMs, ownMs, failedProbes, probes } = await measureMoves(bench, node, proxy, bench.sizes.moves);
   await proxy.stop();
   await api.stop();
   const [p50, p99] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99)];

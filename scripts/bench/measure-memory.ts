@@ -24,7 +24,7 @@ export async function residentAfterRest(
   const flush = (): Promise<void> => flushRules(bench.site, nodePlace(spec.network), variant);
   await flush();
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, mode);
-  const proxy = startProxy(bench, spec, api, variant);
+  const proxy = startProxy(bench, { spec, api, variant });
   await proxy.watchChildren(proxy.started(startLimitMs));
   await sleep(bench.sizes.restMs);
   const memory = { residentBytes: proxy.residentBytes(), childrenPeakBytes: proxy.childrenPeakBytes };

@@ -1,12 +1,12 @@
 /** From the start of the process to the rules in force, beside the tool alone on the same rules and on a plain text of them. */
 import type { Variant } from '../../src/xtables/variant';
-import { type ApiProcess, nodePlace } from './api-process';
-import { type Bench, type RecordedCalls, startProxy } from './bench';
+import { nodePlace } from './api-process';
+import { type Bench, type BenchNode, type RecordedCalls, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, printMs } from './figure';
 import type { Proxy } from './proxy';
 import { printReference } from './reference-text';
-import { flushRules, saveRules, timeCalls } from './tool-alone';
+import { type Call, flushRules, saveRules, timeCalls } from './tool-alone';
 
 const targets = { nft: 3, legacy: 4 } as const;
 const referenceTarget = 1.3;
@@ -14,12 +14,11 @@ const referenceTarget = 1.3;
 /** The proxy of the last start goes on. */
 export async function measureStart(
   bench: Bench,
-  spec: ClusterSpec,
-  api: ApiProcess,
-  variant: Variant,
+  node: BenchNode,
   { start: calls }: RecordedCalls,
 ): Promise<{ figures: Figure[]; proxy: Proxy }> {
   const { site, sizes } = bench;
+  const { spec, variant } = node;
   const place = nodePlace(spec.network);
   const reference = printReference(spec, variant === 'nft' ? 1000 : Number.POSITIVE_INFINITY);
   const here: number[] = [];
@@ -31,39 +30,55 @@ export async function measureStart(
     alone.push(sum((await timeCalls(site, 'fresh', variant, calls)).callsMs));
     referenceAlone.push(sum((await timeCalls(site, 'fresh', variant, reference)).callsMs));
     await flushRules(site, place, variant);
-    proxy = startProxy(bench, spec, api, variant);
+    proxy = startProxy(bench, node);
     here.push(await proxy.started());
     bench.say(`start ${variant}: ${printMs(here.at(-1) ?? 0)}, tool alone ${printMs(alone.at(-1) ?? 0)}`);
   }
   if (proxy === undefined) throw new Error('no start');
   await expectEndpoints(bench, spec, variant);
+  const times: StartTimes = { here, alone, referenceAlone };
+  return { proxy, figures: startFigures(node, times, calls, reference) };
+}
+
+/** Milliseconds, one of each start. */
+interface StartTimes {
+  readonly here: readonly number[];
+  /** The tool alone, on the same rules. */
+  readonly alone: readonly number[];
+  /** The tool alone, on a plain text. */
+  readonly referenceAlone: readonly number[];
+}
+
+function startFigures(
+  { spec, variant }: BenchNode,
+  { here, alone, referenceAlone }: StartTimes,
+  calls: readonly Call[],
+  reference: readonly Call[],
+): Figure[] {
   const size = `${spec.services} x ${spec.endpoints}`;
   const ratio = median(here) / median(alone);
   const referenceRatio = median(alone) / median(referenceAlone);
   const bytes = calls.reduce((total, { text }) => total + text.length, 0);
-  return {
-    proxy,
-    figures: [
-      {
-        what: `${size}, process start to rules in force, iptables-${variant}`,
-        toReach: `<= ${targets[variant]} x the tool alone`,
-        here: printMs(median(here)),
-        beside: `the tool alone ${printMs(median(alone))} (${calls.length} calls, ${(bytes / 1e6).toFixed(1)} MB)`,
-        ratio,
-        ok: ratio <= targets[variant],
-        raw: here,
-      },
-      {
-        what: `the tool alone on these rules, iptables-${variant}`,
-        toReach: variant === 'nft' ? `<= ${referenceTarget} x a plain text` : '',
-        here: printMs(median(alone)),
-        beside: `a plain text ${printMs(median(referenceAlone))} (${reference.length} calls)`,
-        ratio: referenceRatio,
-        ...(variant === 'nft' ? { ok: referenceRatio <= referenceTarget } : {}),
-        raw: alone,
-      },
-    ],
-  };
+  return [
+    {
+      what: `${size}, process start to rules in force, iptables-${variant}`,
+      toReach: `<= ${targets[variant]} x the tool alone`,
+      here: printMs(median(here)),
+      beside: `the tool alone ${printMs(median(alone))} (${calls.length} calls, ${(bytes / 1e6).toFixed(1)} MB)`,
+      ratio,
+      ok: ratio <= targets[variant],
+      raw: here,
+    },
+    {
+      what: `the tool alone on these rules, iptables-${variant}`,
+      toReach: variant === 'nft' ? `<= ${referenceTarget} x a plain text` : '',
+      here: printMs(median(alone)),
+      beside: `a plain text ${printMs(median(referenceAlone))} (${reference.length} calls)`,
+      ratio: referenceRatio,
+      ...(variant === 'nft' ? { ok: referenceRatio <= referenceTarget } : {}),
+      raw: alone,
+    },
+  ];
 }
 
 function sum(values: readonly number[]): number {

@@ -49,8 +49,7 @@ export class Proxy {
     const flags = ['run', '--config', configFile, '--hostname-override', 'node'];
     this.child = site.spawn(
       place,
-      process.execPath,
-      [...nodeArguments, bundle, ...flags],
+      [process.execPath, ...nodeArguments, bundle, ...flags],
       ['ignore', 'ignore', 'pipe'],
       { VIPWIRE_IPTABLES: variant, ...(path === undefined ? {} : { PATH: `${path}:${process.env['PATH'] ?? ''}` }) },
     );

@@ -88,20 +88,15 @@ export class Site {
 
   /** Runs to the end; its standard output. Throws CommandError. */
   async run(place: Place | 'fresh', file: string, args: readonly string[], input?: string): Promise<string> {
-    const [command = '', ...rest] = this.enter(place, file, args);
+    const [command = '', ...rest] = this.enter(place, [file, ...args]);
     const { stdout } = await runCommand(command, rest, input === undefined ? {} : { input });
     return stdout;
   }
 
-  spawn(
-    place: Place,
-    file: string,
-    args: readonly string[],
-    stdio: StdioOptions,
-    env?: NodeJS.ProcessEnv,
-  ): ChildProcess {
-    const [command = '', ...rest] = this.enter(place, file, args);
-    const child = spawn(command, rest, { stdio, env: { ...process.env, NODE_OPTIONS: '', ...env } });
+  /** @param command is the file to run and its arguments. */
+  spawn(place: Place, command: readonly string[], stdio: StdioOptions, env?: NodeJS.ProcessEnv): ChildProcess {
+    const [file = '', ...args] = this.enter(place, command);
+    const child = spawn(file, args, { stdio, env: { ...process.env, NODE_OPTIONS: '', ...env } });
     this.children.add(child);
     child.once('exit', () => this.children.delete(child));
     return child;
@@ -123,8 +118,8 @@ export class Site {
    * The process becomes the command: its pid is the command's. /run is its own, so that no lock of anything else on this machine is
    * waited for.
    */
-  private enter(place: Place | 'fresh', file: string, args: readonly string[]): string[] {
-    const inside = ['sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', file, ...args];
+  private enter(place: Place | 'fresh', command: readonly string[]): string[] {
+    const inside = ['sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', ...command];
     return place === 'fresh'
       ? ['unshare', '--net', '--mount', '--propagation', 'slave', '--', ...inside]
       : ['ip', 'netns', 'exec', `${this.prefix}${place}`, ...inside];

@@ -7,7 +7,7 @@ import { nameSome } from '../telemetry/name-some';
 import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
 import { type Variant, variants } from '../xtables/variant';
-import type { CleanupInvocation } from './command-line';
+import type { CleanupInvocation } from './invocation';
 import { removeCounters } from '../machine/iptables-settings';
 import { removeIpvs } from '../machine/ipvs-machine';
 import { removeNftTables } from '../machine/leave-nftables';

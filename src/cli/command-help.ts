@@ -11,7 +11,7 @@ import {
   runFlags,
   statusFlags,
 } from './flags';
-import type { Flag } from './flags';
+import type { Flag } from './flag';
 
 export type CommandName =
   | 'run'

@@ -1,5 +1,4 @@
 /** The command line to what was asked for. */
-import type { FlagSettings } from '../config/effective';
 import type { KernelRequest } from '../inspect/kernel-node';
 import type { IptablesVariant } from '../xtables/variant';
 import { families, parseAddress } from '../model/address';
@@ -10,105 +9,18 @@ import { commands, printHelp, printOverview } from './command-help';
 import type { CommandName } from './command-help';
 import { asksForHelp } from './flag-grammar';
 import { GivenFlags } from './given-flags';
-
-export type RenderOutput = 'rules' | 'json' | 'summary';
-
-export interface RunInvocation {
-  readonly kind: 'run';
-  readonly flags: FlagSettings;
-  /** Files and folders in the place of an API server; empty: an API server. */
-  readonly manifests: readonly string[];
-  /** Follow changes of the manifests. */
-  readonly watch: boolean;
-  readonly dryRun: boolean;
-  /** IPVS mode; 0: none. */
-  readonly drainLimitMs: number;
-  readonly iptablesVariant: IptablesVariant;
-  /** Every flag as text, defaults too. */
-  readonly flagTexts: Readonly<Record<string, string>>;
-}
-
-export interface RenderInvocation {
-  readonly kind: 'render';
-  readonly flags: FlagSettings;
-  /** Files and folders, `-` is standard input; empty: an API server. */
-  readonly files: readonly string[];
-  /** '': not said. */
-  readonly node: string;
-  readonly output: RenderOutput;
-  readonly families: readonly Family[];
-}
-
-export interface CompareInvocation extends KernelRequest {
-  readonly kind: 'compare';
-  readonly output: 'text' | 'json';
-}
-
-export interface ExplainInvocation extends KernelRequest {
-  readonly kind: 'explain';
-  readonly output: 'text' | 'json';
-  /** `svc/NS/NAME` and `pod/NS/NAME` are asked for alone: `to` is '' then. */
-  readonly question: { readonly from: string; readonly to: string };
-}
-
-export interface DiffInvocation extends KernelRequest {
-  readonly kind: 'diff';
-  readonly output: 'diff' | 'summary' | 'json';
-  readonly watch: boolean;
-}
-
-export interface CleanupInvocation {
-  readonly kind: 'cleanup';
-  readonly flags: FlagSettings;
-  readonly iptablesVariant: IptablesVariant;
-}
-
-/** Prepare the node, and end. */
-export interface InitInvocation {
-  readonly kind: 'init';
-  readonly flags: FlagSettings;
-}
-
-export interface WriteConfigInvocation {
-  readonly kind: 'write-config';
-  readonly flags: FlagSettings;
-  /** `-`: standard output. */
-  readonly path: string;
-}
-
-export interface ConfigCheckInvocation {
-  readonly kind: 'config-check';
-  /** `-`: standard input. */
-  readonly file: string;
-}
-
-/** Look whether this node is ready, and end. */
-export interface PreflightInvocation {
-  readonly kind: 'preflight';
-  readonly flags: FlagSettings;
-  readonly iptablesVariant: IptablesVariant;
-  readonly output: 'table' | 'json';
-}
-
-export interface StatusInvocation {
-  readonly kind: 'status';
-  readonly flags: FlagSettings;
-  readonly output: 'text' | 'json';
-}
-
-export type Invocation =
-  | StatusInvocation
-  | RunInvocation
-  | InitInvocation
-  | PreflightInvocation
-  | RenderInvocation
-  | CompareInvocation
-  | ExplainInvocation
-  | DiffInvocation
-  | CleanupInvocation
-  | WriteConfigInvocation
-  | ConfigCheckInvocation
-  | { readonly kind: 'help' | 'version'; readonly text: string };
+import type {
+  CleanupInvocation,
+  CompareInvocation,
+  ConfigCheckInvocation,
+  DiffInvocation,
+  ExplainInvocation,
+  Invocation,
+  PreflightInvocation,
+  RenderInvocation,
+  RunInvocation,
+  StatusInvocation,
+} from './invocation';
 
 /** What of the process the command line is read with. */
 export interface Surroundings {

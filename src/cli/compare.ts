@@ -3,7 +3,7 @@ import { comparePlan } from '../compare/compare-plan';
 import { parseKernel } from '../compare/parse-kernel';
 import { type ComparedNode, comparisonExitCode, comparisonJson, printComparison } from '../compare/print-comparison';
 import { UserError } from '../model/user-error';
-import type { CompareInvocation } from './command-line';
+import type { CompareInvocation } from './invocation';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { planNode } from '../inspect/node-plan';
 

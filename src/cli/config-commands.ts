@@ -7,7 +7,7 @@ import { printConfiguration } from '../config/print';
 import { readStandardInput, readTextFile, writeTextFile } from '../host/files';
 import { UserError } from '../model/user-error';
 import { alignColumns } from '../inspect/columns';
-import type { ConfigCheckInvocation, WriteConfigInvocation } from './command-line';
+import type { ConfigCheckInvocation, WriteConfigInvocation } from './invocation';
 import { messageOf } from '../model/error-message';
 
 /** `-`: standard output. Throws UserError where the configuration is wrong or the file cannot be written. */

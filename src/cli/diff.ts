@@ -5,7 +5,7 @@ import { printDiff, printSummaryOfDiff } from '../diff/print-diff';
 import { systemClock } from '../host/clock';
 import { UserError } from '../model/user-error';
 import { findMode } from '../modes/modes';
-import type { DiffInvocation } from './command-line';
+import type { DiffInvocation } from './invocation';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
 import { followNode, type NodePlans, planNode } from '../inspect/node-plan';

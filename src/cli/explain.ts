@@ -13,7 +13,7 @@ import { UserError } from '../model/user-error';
 import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
-import type { ExplainInvocation } from './command-line';
+import type { ExplainInvocation } from './invocation';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
 import { type NodePlans, planNode } from '../inspect/node-plan';

@@ -1,4 +1,4 @@
-import type { Flag } from './flags';
+import type { Flag } from './flag';
 
 function longName(token: string): string {
   return token.slice(2).replaceAll('_', '-');

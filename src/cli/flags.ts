@@ -2,23 +2,9 @@
  * Every flag: kube-proxy's and vipwire's own. Parsing, defaults and the help text come from here; a flag that is bound to
  * a field of the configuration file takes its type and default from that field.
  */
-import { fieldAt, isZero } from '../config/fields';
-import type { FieldPath } from '../config/fields';
 import { bool, duration, integer, list, text } from '../config/value-kinds';
-import type { ValueKind } from '../config/value-kinds';
 import { schedulerNames } from '../model/scheduler';
-
-export interface Flag {
-  readonly name: string;
-  readonly short?: string;
-  readonly kind: ValueKind<unknown>;
-  /** The value comes after `=` or not at all: `--version`, `--version=raw`. Always so for true and false. */
-  readonly valueOnlyAfterEquals: boolean;
-  readonly field?: FieldPath;
-  readonly group: string;
-  readonly placeholder: string;
-  readonly help: string;
-}
+import { bound, type Flag, flag, idle } from './flag';
 
 const cluster = 'The cluster';
 const node = 'This node';
@@ -30,47 +16,33 @@ const servers = 'Health and metrics';
 const logging = 'Logging';
 const own = "vipwire's own";
 const other = 'Other';
-const idle = "kube-proxy's, accepted without effect";
-
-interface FlagOptions {
-  readonly short?: string;
-  readonly placeholder?: string;
-  readonly valueOnlyAfterEquals?: boolean;
-  /** In the place of the field's own words. */
-  readonly help?: string;
-}
-
-/** A flag of its own. */
-function flag(name: string, kind: ValueKind<unknown>, group: string, help: string, options: FlagOptions = {}): Flag {
-  return { name, kind, group, help, placeholder: kind.placeholder, valueOnlyAfterEquals: kind === bool, ...options };
-}
-
-/** A flag bound to a field, whose words and default it has; those without effect stand apart. */
-function bound(name: string, field: FieldPath, group: string, options: FlagOptions = {}): Flag {
-  const { kind, initial, about, idle: why } = fieldAt(field);
-  const { help = about, ...others } = options;
-  const shown = isZero(initial) ? help : `${help} (default ${kind.print(initial)})`;
-  return { ...flag(name, kind, why === '' ? group : idle, shown, others), field };
-}
 
 const cidrs = { placeholder: 'CIDR,...' };
 const name = { placeholder: 'NAME' };
 const file = { placeholder: 'FILE' };
 const address = { placeholder: 'IP:PORT' };
 
-const config = flag('config', text, cluster, 'KubeProxyConfiguration v1alpha1, YAML or JSON', file);
+const config: Flag = { ...flag('config', text, cluster, 'KubeProxyConfiguration v1alpha1, YAML or JSON'), ...file };
 const kubeconfig = bound('kubeconfig', 'clientConnection.kubeconfig', cluster, file);
-const master = flag('master', text, cluster, "URL of the API server, in the place of the kubeconfig's", {
+const master: Flag = {
+  ...flag('master', text, cluster, "URL of the API server, in the place of the kubeconfig's"),
   placeholder: 'URL',
-});
-const iptablesVariant = flag(
-  'iptables-variant',
-  text,
-  own,
-  'iptables tools to use: nft, legacy or auto (default auto; also by the environment, VIPWIRE_IPTABLES)',
-  { placeholder: 'VARIANT' },
-);
+};
+const iptablesVariant: Flag = {
+  ...flag(
+    'iptables-variant',
+    text,
+    own,
+    'iptables tools to use: nft, legacy or auto (default auto; also by the environment, VIPWIRE_IPTABLES)',
+  ),
+  placeholder: 'VARIANT',
+};
 const bindAddress = bound('bind-address', 'bindAddress', node, { placeholder: 'IP' });
+
+/** How a command prints; each has forms of its own. */
+function output(forms: string): Flag {
+  return { ...flag('output', text, own, forms), short: 'o', placeholder: 'FORMAT' };
+}
 
 /** Flags that decide what the rules are, whoever asks for them. */
 const ruleFlags: readonly Flag[] = [
@@ -113,14 +85,21 @@ const logFlags: readonly Flag[] = [
   bound('logging-format', 'logging.format', logging, { placeholder: 'FORMAT' }),
 ];
 
-const version = flag('version', text, other, 'Print the version', { valueOnlyAfterEquals: true, placeholder: '' });
-const help = flag('help', bool, other, 'Print this', { short: 'h' });
+const version: Flag = {
+  ...flag('version', text, other, 'Print the version'),
+  valueOnlyAfterEquals: true,
+  placeholder: '',
+};
+const help: Flag = { ...flag('help', bool, other, 'Print this'), short: 'h' };
 
 const serverFlags: readonly Flag[] = [
   bound('healthz-bind-address', 'healthzBindAddress', servers, address),
-  flag('healthz-port', integer, servers, 'Deprecated: the port of the same; 0 turns it off', { placeholder: 'PORT' }),
+  {
+    ...flag('healthz-port', integer, servers, 'Deprecated: the port of the same; 0 turns it off'),
+    placeholder: 'PORT',
+  },
   bound('metrics-bind-address', 'metricsBindAddress', servers, address),
-  flag('metrics-port', integer, servers, 'Deprecated: the port of the same', { placeholder: 'PORT' }),
+  { ...flag('metrics-port', integer, servers, 'Deprecated: the port of the same'), placeholder: 'PORT' },
   bound('bind-address-hard-fail', 'bindAddressHardFail', servers),
   bound('profiling', 'enableProfiling', servers),
   bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', servers, { placeholder: 'VERSION' }),
@@ -149,8 +128,8 @@ const idleFlags: readonly Flag[] = [
   bound('log-json-split-stream', 'logging.options.json.splitStream', idle),
   bound('log-text-info-buffer-size', 'logging.options.text.infoBufferSize', idle),
   bound('log-json-info-buffer-size', 'logging.options.json.infoBufferSize', idle),
-  flag('boot-id-file', text, idle, "Where a boot ID may be: cAdvisor's, as the next", file),
-  flag('machine-id-file', text, idle, 'Where a machine ID may be', file),
+  { ...flag('boot-id-file', text, idle, "Where a boot ID may be: cAdvisor's, as the next"), ...file },
+  { ...flag('machine-id-file', text, idle, 'Where a machine ID may be'), ...file },
 ];
 
 const allRunFlags: readonly Flag[] = [
@@ -166,7 +145,7 @@ const allRunFlags: readonly Flag[] = [
   ...kernelFlags,
   ...serverFlags,
   ...logFlags,
-  flag('manifests', list, own, 'Files or folders in the place of an API server', { placeholder: 'PATH,...' }),
+  { ...flag('manifests', list, own, 'Files or folders in the place of an API server'), placeholder: 'PATH,...' },
   flag('watch', bool, own, 'Follow changes of --manifests'),
   flag('dry-run', bool, own, 'Print every batch that would be applied, and touch nothing'),
   iptablesVariant,
@@ -177,13 +156,15 @@ const allRunFlags: readonly Flag[] = [
     other,
     "Load modules and write the kernel's settings, and exit: for a privileged init container",
   ),
-  flag(
-    'write-config-to',
-    text,
-    other,
-    'Write the configuration in effect to a file (-: standard output), and exit',
-    file,
-  ),
+  {
+    ...flag(
+      'write-config-to',
+      text,
+      other,
+      'Write the configuration in effect to a file (-: standard output), and exit',
+    ),
+    ...file,
+  },
   version,
   help,
   ...idleFlags,
@@ -220,52 +201,54 @@ function withDaemonFlags(flags: readonly Flag[]): Flag[] {
 
 /** Of commands about one node of a cluster that is read once. */
 const nodeFlags: readonly Flag[] = [
-  flag('filename', list, cluster, 'Files or folders; - is standard input', { short: 'f', placeholder: 'PATH,...' }),
+  { ...flag('filename', list, cluster, 'Files or folders; - is standard input'), short: 'f', placeholder: 'PATH,...' },
   { ...kubeconfig, help: 'Ask this API server' },
   master,
   { ...config, group: rules },
-  flag('node', text, node, 'Whose rules; without it the only Node there is, or a node without pods', name),
+  { ...flag('node', text, node, 'Whose rules; without it the only Node there is, or a node without pods'), ...name },
   { ...bindAddress, help: "In the place of this node's address" },
-  flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)', { placeholder: 'FAMILY' }),
+  { ...flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)'), placeholder: 'FAMILY' },
   help,
 ];
 
 /** The daemon's, but those of a source or of another task: the command line of a kube-proxy fits. */
 export const preflightFlags: readonly Flag[] = [
-  flag('output', text, own, 'table or json (default table)', { short: 'o', placeholder: 'FORMAT' }),
+  output('table or json (default table)'),
   ...runFlags.filter(({ name }) => !['manifests', 'watch', ...otherTasks].includes(name)),
 ];
 
 export const renderFlags: readonly Flag[] = withDaemonFlags([
-  flag('output', text, own, 'rules, json or summary (default rules)', { short: 'o', placeholder: 'FORMAT' }),
+  output('rules, json or summary (default rules)'),
   ...nodeFlags,
 ]);
 
 /** What a node's kernel holds, where it is not to be asked of this machine. */
 const heldFlags: readonly Flag[] = [
-  flag('iptables-save', list, held, 'What iptables-save printed, and ip6tables-save', { placeholder: 'FILE,...' }),
-  flag('ipvsadm', text, held, 'IPVS mode: what ipvsadm -Sn printed', file),
-  flag('ipset', text, held, 'IPVS mode: what ipset save printed', file),
-  flag('ipvs-addresses', text, held, 'IPVS mode: what ip -o address show dev kube-ipvs0 printed', file),
-  flag('nft', text, held, 'What nft -j list ruleset printed', file),
-  flag(
-    'recorded-dir',
-    text,
-    held,
-    'A folder with files iptables-save, ip6tables-save, ipvsadm, ipset, ipvs-addresses and nft.json, as far as they are there',
-    { placeholder: 'DIR' },
-  ),
-  flag('node-addresses', list, node, "The node's, where the Node does not have them all", { placeholder: 'IP,...' }),
+  { ...flag('iptables-save', list, held, 'What iptables-save printed, and ip6tables-save'), placeholder: 'FILE,...' },
+  { ...flag('ipvsadm', text, held, 'IPVS mode: what ipvsadm -Sn printed'), ...file },
+  { ...flag('ipset', text, held, 'IPVS mode: what ipset save printed'), ...file },
+  { ...flag('ipvs-addresses', text, held, 'IPVS mode: what ip -o address show dev kube-ipvs0 printed'), ...file },
+  { ...flag('nft', text, held, 'What nft -j list ruleset printed'), ...file },
+  {
+    ...flag(
+      'recorded-dir',
+      text,
+      held,
+      'A folder with files iptables-save, ip6tables-save, ipvsadm, ipset, ipvs-addresses and nft.json, as far as they are there',
+    ),
+    placeholder: 'DIR',
+  },
+  { ...flag('node-addresses', list, node, "The node's, where the Node does not have them all"), placeholder: 'IP,...' },
 ];
 
 export const compareFlags: readonly Flag[] = withDaemonFlags([
-  flag('output', text, own, 'text or json (default text)', { short: 'o', placeholder: 'FORMAT' }),
+  output('text or json (default text)'),
   ...heldFlags,
   ...nodeFlags,
 ]);
 
 export const diffFlags: readonly Flag[] = withDaemonFlags([
-  flag('output', text, own, 'diff, summary or json (default diff)', { short: 'o', placeholder: 'FORMAT' }),
+  output('diff, summary or json (default diff)'),
   flag('watch', bool, own, 'Go on, and print again what has changed'),
   ...heldFlags.filter(({ name }) => name !== 'nft'),
   ...nodeFlags,
@@ -284,7 +267,7 @@ export const statusFlags: readonly Flag[] = [
     ...address,
     help: 'Where the daemon tells it (default 127.0.0.1:10249)',
   }),
-  flag('output', text, own, 'text or json (default text)', { short: 'o', placeholder: 'FORMAT' }),
+  output('text or json (default text)'),
   help,
 ];
 

@@ -7,7 +7,13 @@ import { UserError } from '../model/user-error';
 import { buildCommand, commands } from './command-help';
 import type { CommandName } from './command-help';
 import { normalizeArguments } from './flag-grammar';
-import type { Flag } from './flags';
+import type { Flag } from './flag';
+
+/** The deprecated flags of a port, the field that has the address, and the address where nobody gave one. */
+const portFlags = [
+  { flag: 'healthz-port', field: 'healthzBindAddress', anyAddress: '0.0.0.0' },
+  { flag: 'metrics-port', field: 'metricsBindAddress', anyAddress: '127.0.0.1' },
+] as const;
 
 /** The flags and paths that somebody gave to a command, typed by the flag table. Every method throws UserError. */
 export class GivenFlags {
@@ -101,29 +107,23 @@ export class GivenFlags {
       settings[field] = value;
       names[field] = `--${name}`;
     }
-    if (ports === 'with ports') {
-      this.applyPort('healthz-port', 'healthzBindAddress', '0.0.0.0', settings, names);
-      this.applyPort('metrics-port', 'metricsBindAddress', '127.0.0.1', settings, names);
+    for (const { flag, field, anyAddress } of ports === 'with ports' ? portFlags : []) {
+      const address = this.addressByPort(flag, (settings[field] as string | undefined) ?? anyAddress);
+      if (address === undefined) continue;
+      settings[field] = address;
+      names[field] = `--${flag}`;
     }
     const texts = { configFile: this.text('config'), master: this.text('master') };
     return { ...texts, settings: settings as Settings, names, precedence, mayBreakRules };
   }
 
-  /** The deprecated flags: 0 is no server, another port counts where the address has none. */
-  private applyPort(
-    flag: 'healthz-port' | 'metrics-port',
-    field: 'healthzBindAddress' | 'metricsBindAddress',
-    anyAddress: string,
-    settings: Partial<Record<FieldPath, unknown>>,
-    names: Partial<Record<FieldPath, string>>,
-  ): void {
+  /** A port of 0 is no server (''), another one counts where the address has none; undefined: the flag changes nothing. */
+  private addressByPort(flag: (typeof portFlags)[number]['flag'], address: string): string | undefined {
     const port = this.values.get(flag) as number | undefined;
-    if (port === undefined) return;
-    const address = (settings[field] as string | undefined) ?? anyAddress;
+    if (port === undefined) return undefined;
+    if (port === 0) return '';
     const hasPort = /^\[.*\]:|^[^:]*:[^:]*$/.test(address);
-    if (port !== 0 && hasPort) return;
-    settings[field] = port === 0 ? '' : `${address.includes(':') ? `[${address}]` : address}:${port}`;
-    names[field] = `--${flag}`;
+    return hasPort ? undefined : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   }
 }
 

@@ -6,7 +6,7 @@ import { readTextFile } from '../host/files';
 import { loadModules } from '../host/kernel-modules';
 import { modes } from '../modes/modes';
 import { createLogger } from '../telemetry/logger';
-import type { InitInvocation } from './command-line';
+import type { InitInvocation } from './invocation';
 import { setUpKernel } from '../machine/kernel-settings';
 
 /**

@@ -8,6 +8,7 @@ import { diff } from './diff';
 import { parseCommandLine } from './command-line';
 import { checkConfig, writeConfig } from './config-commands';
 import { initNode } from './init-node';
+import type { Invocation, RunInvocation } from './invocation';
 import { endOnFaults } from '../daemon/last-resort';
 import { preflight } from './preflight';
 import { render } from './render';
@@ -26,47 +27,39 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     const { env, stdout } = process;
     const invocation = parseCommandLine(argv, { environment: env, columns: stdout.columns });
-    switch (invocation.kind) {
-      case 'help':
-      case 'version':
-        stdout.write(invocation.text);
-        return;
-      case 'run':
-        // Whatever a start that was cut short still waits for.
-        process.exit(await run(invocation));
-      case 'init':
-        process.exitCode = await initNode(invocation);
-        return;
-      case 'status':
-        process.exitCode = await status(invocation);
-        return;
-      case 'preflight':
-        process.exitCode = await preflight(invocation);
-        return;
-      case 'render':
-        process.exitCode = await render(invocation);
-        return;
-      case 'diff':
-        process.exitCode = await diff(invocation);
-        return;
-      case 'explain':
-        process.exitCode = await explain(invocation);
-        return;
-      case 'compare':
-        process.exitCode = await compare(invocation);
-        return;
-      case 'cleanup':
-        process.exitCode = await cleanup(invocation);
-        return;
-      case 'write-config':
-        process.exitCode = await writeConfig(invocation);
-        return;
-      case 'config-check':
-        process.exitCode = await checkConfig(invocation);
-    }
+    if ('text' in invocation) stdout.write(invocation.text);
+    // Whatever a start that was cut short still waits for.
+    else if (invocation.kind === 'run') process.exit(await run(invocation));
+    else process.exitCode = await execute(invocation);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     process.stderr.write(`vipwire: ${error.message}\n`);
     process.exitCode = 2;
+  }
+}
+
+/** A command that ends by itself; its exit code. */
+function execute(invocation: Exclude<Invocation, RunInvocation | { readonly text: string }>): Promise<number> {
+  switch (invocation.kind) {
+    case 'init':
+      return initNode(invocation);
+    case 'status':
+      return status(invocation);
+    case 'preflight':
+      return preflight(invocation);
+    case 'render':
+      return render(invocation);
+    case 'diff':
+      return diff(invocation);
+    case 'explain':
+      return explain(invocation);
+    case 'compare':
+      return compare(invocation);
+    case 'cleanup':
+      return cleanup(invocation);
+    case 'write-config':
+      return writeConfig(invocation);
+    case 'config-check':
+      return checkConfig(invocation);
   }
 }

@@ -11,7 +11,7 @@ import { ClusterStore } from '../model/cluster-store';
 import { UserError } from '../model/user-error';
 import { modes } from '../modes/modes';
 import { createLogger } from '../telemetry/logger';
-import type { PreflightInvocation } from './command-line';
+import type { PreflightInvocation } from './invocation';
 import { listOnce, openApiClient, openKubernetes } from '../sources/open-source';
 import { checkApi } from '../inspect/preflight/check-api';
 import { checkIptables, checkRights, checkSettings, checkTools } from '../inspect/preflight/check-machine';

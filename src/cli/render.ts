@@ -7,7 +7,7 @@ import { modes } from '../modes/modes';
 import { sortedServices } from '../planner/describe';
 import type { NodeSettings, Plan } from '../planner/plan';
 import { createLogger } from '../telemetry/logger';
-import type { RenderInvocation } from './command-line';
+import type { RenderInvocation } from './invocation';
 import { version } from '../model/version';
 import { planNode } from '../inspect/node-plan';
 import { printSummary } from './summary';

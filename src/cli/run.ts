@@ -1,7 +1,6 @@
 /** The daemon, and its dry run. */
 import { Agent } from '../daemon/agent';
 import { AgentTelemetry } from '../daemon/agent-telemetry';
-import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { chooseNodeName } from '../config/node-name';
 import { systemClock } from '../host/clock';
@@ -23,12 +22,11 @@ import { StatusBoard } from '../telemetry/status-board';
 import { absent } from '../model/answer';
 import { noRules } from '../xtables/parse-save';
 import type { KernelTables } from '../xtables/rules';
-import type { RunInvocation } from './command-line';
+import type { RunInvocation } from './invocation';
 import { version } from '../model/version';
 import { Daemon, type DaemonOptions } from '../daemon/daemon';
 import { endOnFaults } from '../daemon/last-resort';
 import { observe } from '../daemon/observe';
-import type { Told } from '../daemon/open-servers';
 import { Reload } from '../daemon/reload';
 import { openKubernetes } from '../sources/open-source';
 import { openTables } from '../machine/tables';
@@ -51,37 +49,36 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const metrics = new ProxyMetrics(version, configuration.mode, readProcessUsage);
   const questions = new OpenQuestions(log, (question) => metrics.unansweredQuestions.inc({ question }));
   const board = new StatusBoard(Date.now, questions);
-  const source = await openSource(invocation, configuration, nodeName, log, { metrics, board });
-  return invocation.dryRun
-    ? dryRun(invocation, configuration, nodeName, source, log, metrics)
-    : serve(invocation, { effective, nodeName, source, log, metrics, board, questions });
+  const parts = { effective, nodeName, log, metrics, board, questions };
+  const source = await openSource(invocation, parts);
+  return invocation.dryRun ? dryRun(invocation, { ...parts, source }) : serve(invocation, { ...parts, source });
 }
+
+/** What a daemon has besides what its command line says. */
+type DaemonParts = Omit<DaemonOptions, 'needsNode' | 'iptablesVariant' | 'drainLimitMs' | 'flagTexts'>;
 
 async function openSource(
   { manifests, watch }: RunInvocation,
-  configuration: ProxyConfiguration,
-  nodeName: string,
-  log: Logger,
-  { metrics, board }: Pick<Told, 'metrics' | 'board'>,
+  { effective, nodeName, log, metrics, board }: Omit<DaemonParts, 'source'>,
 ): Promise<Source> {
   if (manifests.length > 0) return ManifestSource.open({ paths: manifests, watch });
-  return openKubernetes(configuration, nodeName, log, observe(metrics, board));
+  return openKubernetes(effective.configuration, nodeName, log, observe(metrics, board));
 }
 
 async function serve(
   { flags, manifests, iptablesVariant, drainLimitMs, flagTexts }: RunInvocation,
-  options: Omit<DaemonOptions, 'needsNode' | 'iptablesVariant' | 'drainLimitMs' | 'flagTexts'>,
+  parts: DaemonParts,
 ): Promise<number> {
-  const { effective, log, metrics } = options;
+  const { effective, log, metrics } = parts;
   const daemon = new Daemon({
-    ...options,
+    ...parts,
     ...{ needsNode: manifests.length === 0, iptablesVariant, drainLimitMs, flagTexts },
   });
   const told = untilToldToStop(daemon.failed, log);
   const reload = new Reload({
     flags,
     effective,
-    apply: (next, parts) => daemon.apply(next, parts),
+    apply: (next, changed) => daemon.apply(next, changed),
     onDone: (result) => metrics.configReloads.inc({ result }),
     log,
   });
@@ -105,11 +102,7 @@ async function serve(
 /** Batches on standard output. Where there is nothing to follow, it ends with the first. */
 async function dryRun(
   { iptablesVariant, manifests, watch }: RunInvocation,
-  configuration: ProxyConfiguration,
-  nodeName: string,
-  source: Source,
-  log: Logger,
-  metrics: ProxyMetrics,
+  { effective: { configuration }, nodeName, source, log, metrics }: DaemonParts,
 ): Promise<number> {
   const clock = systemClock;
   const tables = await openForReading(iptablesVariant, log);

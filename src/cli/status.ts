@@ -5,7 +5,7 @@ import { HttpConnections } from '../host/http';
 import { joinHostPort } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { DaemonStatus } from '../telemetry/status';
-import type { StatusInvocation } from './command-line';
+import type { StatusInvocation } from './invocation';
 import { isWell, printStatus } from './print-status';
 import { messageOf } from '../model/error-message';
 

@@ -31,14 +31,8 @@ export interface Field<T> {
 function acts<T>(kind: ValueKind<T>, initial: T, about: string, options?: { readonly zeroCounts: true }): Field<T> {
   return { kind, initial, about, idle: '', zeroCounts: options?.zeroCounts ?? false };
 }
-function idle<T>(
-  why: string,
-  kind: ValueKind<T>,
-  initial: T,
-  about: string,
-  options?: { readonly zeroCounts: true },
-): Field<T> {
-  return { ...acts(kind, initial, about, options), idle: why };
+function idle<T>(why: string, kind: ValueKind<T>, initial: T, about: string): Field<T> {
+  return { ...acts(kind, initial, about), idle: why };
 }
 const zeroCounts = { zeroCounts: true } as const;
 const seconds = 1000;
@@ -102,7 +96,10 @@ export const fields = {
   'ipvs.tcpTimeout': acts(duration, 0, "Timeout of idle TCP connections; 0: the kernel's stays"),
   'ipvs.tcpFinTimeout': acts(duration, 0, 'Timeout of TCP connections after a FIN'),
   'ipvs.udpTimeout': acts(duration, 0, 'Timeout of UDP flows'),
-  'nftables.masqueradeBit': idle(noNftables, integer, 14, 'Bit of the mark of what is masqueraded, 0-31', zeroCounts),
+  'nftables.masqueradeBit': {
+    ...idle(noNftables, integer, 14, 'Bit of the mark of what is masqueraded, 0-31'),
+    ...zeroCounts,
+  },
   'nftables.masqueradeAll': idle(noNftables, bool, false, 'Masquerade all traffic to cluster IPs'),
   'nftables.syncPeriod': idle(
     noNftables,

@@ -21,19 +21,30 @@ export interface CommandOptions {
 /** No tool is waited for without a limit. */
 export const defaultLimitMs = 30_000;
 
+/** How a tool failed. */
+export interface CommandFailure {
+  /** undefined where it did not end by itself, or never started. */
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly durationMs: number;
+  /** The tool is not on this machine. Without it: it is. */
+  readonly notFound?: boolean;
+  /** It was ended after so long. What it had done by then is not known. */
+  readonly limitMs?: number | undefined;
+}
+
 /** A tool that failed: its name, exit code, first line of stderr and duration are the message. */
-export class CommandError extends Error {
+export class CommandError extends Error implements CommandFailure {
   override readonly name = 'CommandError';
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly durationMs: number;
+  readonly notFound: boolean;
+  readonly limitMs: number | undefined;
+
   constructor(
     readonly command: string,
-    /** undefined where it did not end by itself, or never started. */
-    readonly exitCode: number | undefined,
-    readonly stderr: string,
-    readonly durationMs: number,
-    /** The tool is not on this machine. */
-    readonly notFound: boolean,
-    /** It was ended after so long. What it had done by then is not known. */
-    readonly limitMs?: number,
+    { exitCode, stderr, durationMs, notFound = false, limitMs }: CommandFailure,
   ) {
     const firstLine = stderr.split('\n').find((line) => line.trim() !== '');
     const ended = `exit ${exitCode ?? 'by signal'} after ${Math.round(durationMs)} ms`;
@@ -42,6 +53,11 @@ export class CommandError extends Error {
         ? ended
         : `did not end within ${limitMs < 1000 ? limitMs / 1000 : Math.round(limitMs / 1000)} s`;
     super(`${command}: ${notFound ? 'not found' : why}${firstLine === undefined ? '' : `: ${firstLine.trim()}`}`);
+    this.exitCode = exitCode;
+    this.stderr = stderr;
+    this.durationMs = durationMs;
+    this.notFound = notFound;
+    this.limitMs = limitMs;
   }
 }
 
@@ -56,24 +72,25 @@ async function finish(file: string, tool: ToolProcess, options: CommandOptions):
   const startedMs = performance.now();
   const end = await tool.finish(input, timeoutMs, onLine);
   const durationMs = performance.now() - startedMs;
-  if (end.kind !== 'exit' || end.code !== 0) throw errorOf(file, end, tool.stderr, durationMs);
+  if (end.kind !== 'exit' || end.code !== 0) throw new CommandError(file, failureOf(end, tool.stderr, durationMs));
   return { stdout: tool.stdout, stderr: tool.stderr, durationMs };
 }
 
-function errorOf(file: string, end: ToolEnd, stderr: string, durationMs: number): CommandError {
+function failureOf(end: ToolEnd, stderr: string, durationMs: number): CommandFailure {
+  const withoutCode = { exitCode: undefined, stderr, durationMs };
   switch (end.kind) {
     case 'exit':
-      return new CommandError(file, end.code, stderr, durationMs, false);
+      return { exitCode: end.code, stderr, durationMs };
     case 'signal':
-      return new CommandError(file, undefined, stderr === '' ? end.signal : stderr, durationMs, false);
+      return { ...withoutCode, stderr: stderr === '' ? end.signal : stderr };
     case 'not found':
-      return new CommandError(file, undefined, '', durationMs, true);
+      return { ...withoutCode, stderr: '', notFound: true };
     case 'not started':
-      return new CommandError(file, undefined, `it cannot be started: ${end.reason}`, durationMs, false);
+      return { ...withoutCode, stderr: `it cannot be started: ${end.reason}` };
     case 'too long':
-      return new CommandError(file, undefined, stderr, durationMs, false, end.limitMs);
+      return { ...withoutCode, limitMs: end.limitMs };
     case 'too much output':
-      return new CommandError(file, undefined, 'it prints without end', durationMs, false);
+      return { ...withoutCode, stderr: 'it prints without end' };
   }
 }
 

@@ -44,31 +44,41 @@ function encodeDump(family: Family, port: number | undefined): Buffer {
   ]);
 }
 
+/** The attributes of one end of a flow, and where that end is kept for comparison. */
+interface FlowEnd {
+  /** entry.original or entry.reply. */
+  readonly direction: number;
+  readonly addressType: number;
+  readonly portType: number;
+  /** The byte of FlowJudge's copy at which the address begins; the port follows it. */
+  readonly to: number;
+}
+
 /** Judges the flows of one dump: each pair of VIP and endpoint once, however many clients it has. */
 class FlowJudge {
   readonly #verdicts = new Map<string, boolean>();
   readonly #addressBytes: number;
   /** dst, dstPort, replySrc, replySrcPort of the flow at hand, as they are on the wire. */
   readonly #ends: Buffer;
-  readonly #source: number;
-  readonly #destination: number;
+  readonly #original: FlowEnd;
+  readonly #reply: FlowEnd;
 
   constructor(
     readonly family: Family,
     readonly filter: FlowFilter,
   ) {
     this.#addressBytes = family === 'IPv4' ? 4 : 16;
-    this.#ends = Buffer.alloc(2 * (this.#addressBytes + 2));
+    const half = this.#addressBytes + 2;
+    this.#ends = Buffer.alloc(2 * half);
     const { source, destination } = family === 'IPv4' ? ip.v4 : ip.v6;
-    this.#source = source;
-    this.#destination = destination;
+    const { sourcePort, destinationPort } = protocol;
+    this.#original = { direction: entry.original, addressType: destination, portType: destinationPort, to: 0 };
+    this.#reply = { direction: entry.reply, addressType: source, portType: sourcePort, to: half };
   }
 
   /** The request that deletes the flow, where it is stale. */
   deletionOf(message: Buffer): Buffer | undefined {
-    const half = this.#addressBytes + 2;
-    if (!this.#readEnd(message, entry.original, this.#destination, protocol.destinationPort, 0)) return undefined;
-    if (!this.#readEnd(message, entry.reply, this.#source, protocol.sourcePort, half)) return undefined;
+    if (!this.#readEnd(message, this.#original) || !this.#readEnd(message, this.#reply)) return undefined;
     const key = this.#ends.toString('latin1');
     let stale = this.#verdicts.get(key);
     if (stale === undefined) {
@@ -87,7 +97,7 @@ class FlowJudge {
   }
 
   /** Copies one direction's address and port to #ends; false where the flow is not UDP. */
-  #readEnd(message: Buffer, direction: number, addressType: number, portType: number, to: number): boolean {
+  #readEnd(message: Buffer, { direction, addressType, portType, to }: FlowEnd): boolean {
     const whole = findAttribute(message, nfgenmsgBytes, message.length, direction);
     if (whole < 0) return false;
     const end = attributeEnd(message, whole);
@@ -131,7 +141,8 @@ export class ConntrackNetlink {
       const deletions = await this.#readDeletions(family, port, filter);
       for (let at = 0; at < deletions.length; at += deletionsAtOnce) {
         const chunk = deletions.slice(at, at + deletionsAtOnce).map((deletion) => this.#delete(deletion));
-        for (const done of await Promise.all(chunk)) if (done) deleted++;
+        const done = await Promise.all(chunk);
+        deleted += done.filter((isDeleted) => isDeleted).length;
       }
     }
     return deleted;

@@ -1,13 +1,22 @@
 /** Requests by the ten thousand: written in place, a datagram at a time, and nothing is made for each. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
-import { controlMessages, headerBytes, messageFlags, mostInFlight, NetlinkError, openRawSocket } from './netlink';
+import { controlMessages, headerBytes, messageFlags, mostInFlight } from './netlink';
+import { NetlinkError, openRawSocket } from './netlink-addon';
 
 /** Requests of one datagram: more than so many errors might overflow the receive queue, which aborts the process. */
 export const mostInBatch = mostInFlight;
 
 /** Writes the payload of the request of this number at `at`, 4-byte aligned, and tells where it ends. */
 export type EncodeRequest = (index: number, message: Buffer, at: number) => number;
+
+/** What one datagram is made of. */
+interface Requests {
+  readonly type: number;
+  readonly flags: number;
+  readonly count: number;
+  readonly encode: EncodeRequest;
+}
 
 interface Batch {
   readonly type: number;
@@ -50,7 +59,7 @@ export class NetlinkBatch {
     { flags = 0, timeoutMs = 5_000 }: { readonly flags?: number; readonly timeoutMs?: number } = {},
   ): Promise<ReadonlyMap<number, string>> {
     if (count > mostInBatch) throw new RangeError(`${count} requests are no one batch`);
-    const turn = this.#last.then(() => this.#sendNow(type, flags, count, encode, timeoutMs));
+    const turn = this.#last.then(() => this.#sendNow({ type, flags, count, encode }, timeoutMs));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
@@ -61,17 +70,12 @@ export class NetlinkBatch {
     this.#fail(this.#raw, 'ECANCELED');
   }
 
-  async #sendNow(
-    type: number,
-    flags: number,
-    count: number,
-    encode: EncodeRequest,
-    timeoutMs: number,
-  ): Promise<ReadonlyMap<number, string>> {
+  async #sendNow(requests: Requests, timeoutMs: number): Promise<ReadonlyMap<number, string>> {
+    const { type, count } = requests;
     if (count === 0) return new Map();
     const raw = await this.#open();
     const firstSequence = (this.#sequence + 1) >>> 0;
-    const end = this.#encode(type, flags, count, encode);
+    const end = this.#encode(requests);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(raw, 'ETIMEDOUT'), timeoutMs);
       const lastSequence = this.#sequence;
@@ -94,7 +98,7 @@ export class NetlinkBatch {
   }
 
   /** Tells where the datagram ends. Every error comes back without being asked for; the last one's ack says that all are done. */
-  #encode(type: number, flags: number, count: number, encode: EncodeRequest): number {
+  #encode({ type, flags, count, encode }: Requests): number {
     const datagram = this.#datagram;
     let at = 0;
     for (let i = 0; i < count; i++) {

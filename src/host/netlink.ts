@@ -1,25 +1,9 @@
 /** Requests and dumps over a netlink socket, through the raw socket of the `netlink` addon. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
-import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import { messageOf } from '../model/error-message';
+import { NetlinkError, openRawSocket } from './netlink-addon';
 
-/** The addon has no prebuilt file for this machine, or the kernel has no such netlink protocol. */
-export class NetlinkUnavailableError extends Error {
-  override readonly name = 'NetlinkUnavailableError';
-}
-
-/** The kernel refused a request, or did not answer it. */
-export class NetlinkError extends Error {
-  override readonly name = 'NetlinkError';
-  constructor(
-    /** errno's name, as `ENOENT`; `ETIMEDOUT` where no answer came. */
-    readonly code: string,
-    request: number,
-  ) {
-    super(`netlink request 0x${request.toString(16)}: ${code}`);
-  }
-}
+export { NetlinkError, NetlinkUnavailableError } from './netlink-addon';
 
 export interface NetlinkMessage {
   readonly type: number;
@@ -33,71 +17,13 @@ export const netlinkProtocols = { route: 0, netfilter: 12, generic: 16 } as cons
 export const messageFlags = { request: 1, ack: 4, dumpInterrupted: 0x10, dump: 0x300 } as const;
 export const controlMessages = { error: 2, done: 3 } as const;
 export const headerBytes = 16;
-/**
- * What the kernel fills at most in one part of a dump. The addon takes 32 parts before the event loop goes on: with 8 KiB
- * that is some 1,500 flows of conntrack.
- */
-const receiveBytes = 8 * 1024;
 const sendBytes = 64 * 1024;
 /**
  * A receive queue that overflows makes the addon abort the process, so the acks that may wait in it are few. Dumps cannot
  * overflow it: the kernel waits for room.
  */
 export const mostInFlight = 128;
-const receiveQueueBytes = 4 << 20;
 const mostDumpAttempts = 10;
-
-const passingCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN']);
-
-/** errno's name where it is a failure that passes, which says nothing about the addon. */
-function passingCode(error: unknown): string | undefined {
-  const { errno, message = '' } = error as Partial<NodeJS.ErrnoException>;
-  if (/Too many open files/i.test(message)) return 'EMFILE';
-  const name = errno === undefined || errno === 0 ? '' : getSystemErrorName(-Math.abs(errno));
-  return passingCodes.has(name) ? name : undefined;
-}
-
-/** The addon's loader takes a folder that it cannot open for one without a file for this machine. */
-function openingCode(): string | undefined {
-  try {
-    closeSync(openSync(process.execPath, 'r'));
-    return undefined;
-  } catch (error) {
-    return passingCode(error);
-  }
-}
-
-/** A listener that throws would abort the process. */
-export interface RawSocketListeners {
-  /** Of the kernel's. */
-  readonly onDatagram: (datagram: Buffer) => void;
-  readonly onError: (raw: RawNetlinkSocket, code: string) => void;
-}
-
-/** A socket that does not keep the process alive. Throws NetlinkUnavailableError. */
-export async function openRawSocket(protocol: number, listeners: RawSocketListeners): Promise<RawNetlinkSocket> {
-  try {
-    const { RawNetlinkSocket } = await import('netlink/dist/raw');
-    const raw = new RawNetlinkSocket(protocol, {
-      messagePeeking: false,
-      msgBufferSize: receiveBytes,
-      recvBufferSize: receiveQueueBytes,
-      sendBufferSize: receiveQueueBytes,
-    });
-    raw.on('message', (datagram, { port }) => {
-      if (port === 0) listeners.onDatagram(datagram);
-    });
-    raw.on('truncatedMessage', () => listeners.onError(raw, 'EMSGSIZE'));
-    raw.on('error', ({ code }) => listeners.onError(raw, code));
-    raw.unref();
-    return raw;
-  } catch (error) {
-    const code = passingCode(error) ?? openingCode();
-    if (code !== undefined) throw new NetlinkError(code, protocol);
-    const message = messageOf(error);
-    throw new NetlinkUnavailableError(message, { cause: error });
-  }
-}
 
 interface Request {
   readonly type: number;
@@ -258,19 +184,22 @@ export class NetlinkSocket {
       const sequence = datagram.readUInt32LE(at + 8);
       const pending = this.#inFlight.get(sequence);
       if (pending !== undefined) {
+        const type = datagram.readUInt16LE(at + 4);
+        const flags = datagram.readUInt16LE(at + 6);
         const payload = datagram.subarray(at + headerBytes, at + length);
-        this.#take(sequence, pending, datagram.readUInt16LE(at + 4), datagram.readUInt16LE(at + 6), payload);
+        this.#take(sequence, pending, { type, flags, payload });
       }
       at += (length + 3) & ~3;
     }
   }
 
-  #take(sequence: number, pending: Pending, type: number, flags: number, payload: Buffer): void {
+  #take(sequence: number, pending: Pending, message: NetlinkMessage): void {
+    const { type, flags, payload } = message;
     if ((flags & messageFlags.dumpInterrupted) !== 0) pending.interrupted = true;
     if (type !== controlMessages.error && type !== controlMessages.done) {
       if (pending.failure !== undefined) return;
       try {
-        pending.onMessage({ type, flags, payload });
+        pending.onMessage(message);
       } catch (error) {
         pending.failure = { error };
       }

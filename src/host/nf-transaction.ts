@@ -1,14 +1,7 @@
 /** One transaction of nf_tables: all of its messages or none. */
 import { getSystemErrorName } from 'node:util';
-import {
-  controlMessages,
-  headerBytes,
-  messageFlags,
-  mostInFlight,
-  NetlinkError,
-  netlinkProtocols,
-  openRawSocket,
-} from './netlink';
+import { controlMessages, headerBytes, messageFlags, mostInFlight, netlinkProtocols } from './netlink';
+import { NetlinkError, openRawSocket } from './netlink-addon';
 
 const batch = { begin: 16, end: 17 } as const; // NFNL_MSG_BATCH_
 /** struct nfgenmsg of both: no family, version 0, and the subsystem NFNL_SUBSYS_NFTABLES. */

@@ -82,8 +82,15 @@ export function encodeAddressDump(family: Family, index: number): Buffer {
 
 const longestHostAddress = 48;
 
+/** The addresses of one family on one link. */
+export interface LinkFamily {
+  readonly family: Family;
+  /** The link's. */
+  readonly index: number;
+}
+
 /** One address of a link, with the prefix of a host; nobody is asked whether it has it already. Tells where it ends. */
-export function writeHostAddress(message: Buffer, at: number, address: string, family: Family, index: number): number {
+export function writeHostAddress(message: Buffer, at: number, address: string, { family, index }: LinkFamily): number {
   writeAddressHeader(message, at, family, index);
   const width = addressWidth(family);
   message.writeUInt8(width, at + 1);
@@ -103,6 +110,21 @@ function encodeAddressBytes(canonicalAddress: string, family: Family): Uint8Arra
   if (family === 'IPv4') return Uint8Array.from(canonicalAddress.split('.'), Number);
   return Buffer.from(addressBits(canonicalAddress).toString(16).padStart(32, '0'), 'hex');
 }
+
+/** What is asked for each of several addresses. */
+interface AddressChange {
+  readonly type: number;
+  readonly flags: number;
+  /** Refusals that are none, by errno's name. */
+  readonly allowed: readonly string[];
+}
+
+const addition: AddressChange = { type: addressMessages.add, flags: replaceFlags, allowed: [] };
+const deletion: AddressChange = {
+  type: addressMessages.delete,
+  flags: 0,
+  allowed: ['EADDRNOTAVAIL', 'ENXIO', 'ENODEV'],
+};
 
 /** An address that the kernel refused, among others that it took. */
 class AddressError extends Error {
@@ -150,12 +172,12 @@ export class Rtnetlink {
 
   /** All that can be added are. Throws AddressError too; an address that is there already is none. */
   addHostAddresses(family: Family, index: number, addresses: readonly string[]): Promise<void> {
-    return this.#change(addressMessages.add, replaceFlags, [], family, index, addresses);
+    return this.#change(addition, { family, index }, addresses);
   }
 
   /** All that can be deleted are. Throws AddressError too; an address that is gone, or whose link is, is none. */
   deleteHostAddresses(family: Family, index: number, addresses: readonly string[]): Promise<void> {
-    return this.#change(addressMessages.delete, 0, ['EADDRNOTAVAIL', 'ENXIO', 'ENODEV'], family, index, addresses);
+    return this.#change(deletion, { family, index }, addresses);
   }
 
   close(): void {
@@ -163,18 +185,12 @@ export class Rtnetlink {
     this.#changes.close();
   }
 
-  async #change(
-    type: number,
-    flags: number,
-    allowed: readonly string[],
-    family: Family,
-    index: number,
-    addresses: readonly string[],
-  ): Promise<void> {
+  async #change(change: AddressChange, link: LinkFamily, addresses: readonly string[]): Promise<void> {
+    const { type, flags, allowed } = change;
     const refused: { readonly address: string; readonly code: string }[] = [];
     for (let from = 0; from < addresses.length; from += mostInBatch) {
       const some = addresses.slice(from, from + mostInBatch);
-      const encode: EncodeRequest = (i, message, at) => writeHostAddress(message, at, some[i] ?? '', family, index);
+      const encode: EncodeRequest = (i, message, at) => writeHostAddress(message, at, some[i] ?? '', link);
       for (const [i, code] of await this.#changes.send(type, some.length, encode, { flags }))
         if (!allowed.includes(code)) refused.push({ address: some[i] ?? '', code });
     }

@@ -21,5 +21,5 @@ export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Pro
     if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed what IPVS mode had left');
     return true;
   };
-  await leave('what IPVS mode has left', pauseMs, look, options, signal);
+  await leave({ question: 'what IPVS mode has left', pauseMs, look }, options, signal);
 }

@@ -31,7 +31,7 @@ export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal)
     said = why;
     return false;
   };
-  await leave('what nftables mode has left', pauseMs, look, options, signal);
+  await leave({ question: 'what nftables mode has left', pauseMs, look }, options, signal);
 }
 
 async function findTables(run: RunCommand): Promise<string[]> {

@@ -40,7 +40,8 @@ export async function leaveOtherVariant(
         said = why;
         return why === '';
       };
-      await leave(`what the other iptables variant has of ${family}`, pauseMs, look, options, signal);
+      const question = `what the other iptables variant has of ${family}`;
+      await leave({ question, pauseMs, look }, options, signal);
     }),
   );
 }

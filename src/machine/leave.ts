@@ -21,15 +21,21 @@ export interface LeaveOptions {
   readonly questions: OpenQuestions;
 }
 
+/** What somebody left on this node. */
+export interface Leftovers {
+  /** Completes "cannot tell". */
+  readonly question: string;
+  /** Between two looks, in milliseconds. */
+  readonly pauseMs: number;
+  /** Removes what may go, and tells whether that was all. */
+  readonly look: () => Promise<boolean>;
+}
+
 /**
  * Never rejects, and looks again where a part of the machine does not answer; with the signal aborted, whoever comes next goes on.
- * @param question completes "cannot tell".
- * @param look removes what may go, and tells whether that was all.
  */
 export async function leave(
-  question: string,
-  pauseMs: number,
-  look: () => Promise<boolean>,
+  { question, pauseMs, look }: Leftovers,
   { clock, questions }: Pick<LeaveOptions, 'clock' | 'questions'>,
   signal: AbortSignal,
 ): Promise<void> {

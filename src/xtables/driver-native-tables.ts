@@ -129,9 +129,7 @@ export class NativeTables {
     const rules = table.rules.get(chain) ?? [];
     const memory = this.memoryOf(name, table);
     if (isBuiltIn(chain)) {
-      if (shown?.length === rules.length)
-        for (const [i, { handle, target }] of rules.entries())
-          if (isOurs(name, target)) memory.jumps.set(handle, textOf(shown[i] ?? ''));
+      if (shown?.length === rules.length) learnShown(name, rules, shown, memory);
       this.learnInserted(name, chain, rules, memory);
       return;
     }
@@ -196,6 +194,12 @@ export function usesOfOthers(
     return isOurs(name, chain) && uses > rules + (known.get(chain) ?? 0);
   });
   return new Set(used.map(({ name: chain }) => chain));
+}
+
+/** The jumps of a built-in chain, of which each rule has its line. */
+function learnShown(name: TableName, rules: readonly SeenRule[], shown: readonly string[], memory: Memory): void {
+  for (const [i, { handle, target }] of rules.entries())
+    if (isOurs(name, target)) memory.jumps.set(handle, textOf(shown[i] ?? ''));
 }
 
 function seeRule(rule: NfRule): SeenRule {

@@ -134,25 +134,20 @@ function hasAnswered({ exitCode, notFound }: CommandError): boolean {
 
 /** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
 function explainLine(error: CommandError, tool: string, input: string): Error {
-  if (error.exitCode === lockConflict)
-    return new CommandError(tool, error.exitCode, 'another vipwire holds the lock of writes', error.durationMs, false);
-  if (error.limitMs !== undefined)
-    return new CommandError(tool, error.exitCode, error.stderr, error.durationMs, false, error.limitMs);
-  const at = /line:? (\d+)/i.exec(error.stderr)?.[1];
+  const { exitCode, stderr, durationMs, notFound, limitMs } = error;
+  if (exitCode === lockConflict)
+    return new CommandError(tool, { exitCode, stderr: 'another vipwire holds the lock of writes', durationMs });
+  if (limitMs !== undefined) return new CommandError(tool, { exitCode, stderr, durationMs, limitMs });
+  const at = /line:? (\d+)/i.exec(stderr)?.[1];
   const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
-  const why = error.stderr
+  const why = stderr
     .split('\n')
     .map((text) => text.trim())
     .filter((text) => text !== '')
     .slice(0, 2)
     .join(' ');
-  return new CommandError(
-    tool,
-    error.exitCode,
-    line === undefined ? why : `${why} (${line})`,
-    error.durationMs,
-    error.notFound,
-  );
+  const told = line === undefined ? why : `${why} (${line})`;
+  return new CommandError(tool, { exitCode, stderr: told, durationMs, notFound });
 }
 
 /** What the tool prints, with what it cannot print read from nf_tables. Throws as IptablesDriver.save. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseCommandLine } from '../../src/cli/command-line';
-import type { Invocation, RenderInvocation, RunInvocation, Surroundings } from '../../src/cli/command-line';
+import type { Surroundings } from '../../src/cli/command-line';
+import type { Invocation, RenderInvocation, RunInvocation } from '../../src/cli/invocation';
 import { runFlags } from '../../src/cli/flags';
 import type { Settings } from '../../src/config/fields';
 import type { FileVerbosity } from '../../src/config/value-kinds';

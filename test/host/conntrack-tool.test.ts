@@ -53,7 +53,7 @@ test('one deletion for all clients of a VIP', async () => {
 
 test('a flow that went by itself is no error, a refusal is', async () => {
   const failing = (stderr: string) => (): never => {
-    throw new CommandError('conntrack', 1, stderr, 1, false);
+    throw new CommandError('conntrack', { exitCode: 1, stderr, durationMs: 1 });
   };
   const gone = conntrackThat(failing('conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.'));
   await expect(deleteFlowsByTool(gone, 'IPv4', filter)).resolves.toBe(0);
@@ -63,7 +63,7 @@ test('a flow that went by itself is no error, a refusal is', async () => {
 
 test('a tool that is missing is told from one that does not answer', async () => {
   const failing = (exitCode: number | undefined, notFound: boolean): RunCommand => {
-    return () => Promise.reject(new CommandError('conntrack', exitCode, '', 1, notFound));
+    return () => Promise.reject(new CommandError('conntrack', { exitCode, stderr: '', durationMs: 1, notFound }));
   };
   await expect(deleteFlowsByTool(failing(undefined, true), 'IPv4', filter)).rejects.toBeInstanceOf(
     ConntrackUnavailableError,

@@ -3,7 +3,7 @@ import type { Family } from '../../src/model/address';
 
 const address = (family: Family, text: string): string => {
   const message = Buffer.alloc(64, 0xff);
-  return message.subarray(4, writeHostAddress(message, 4, text, family, 6)).toString('hex');
+  return message.subarray(4, writeHostAddress(message, 4, text, { family, index: 6 })).toString('hex');
 };
 
 // As `ip address replace 10.96.0.10/32 dev kube-ipvs0` sends it: family, prefix, flags, scope, index; local, address.

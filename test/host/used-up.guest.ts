@@ -2,7 +2,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { PreparedCommands, runCommand, type RunCommand } from '../../src/host/command';
-import { netlinkProtocols, openRawSocket } from '../../src/host/netlink';
+import { netlinkProtocols } from '../../src/host/netlink';
+import { openRawSocket } from '../../src/host/netlink-addon';
 
 function useUpFiles(): () => void {
   const files: number[] = [];

@@ -27,7 +27,8 @@ export class FakeIpset {
     { input = '', onLine }: CommandOptions = {},
   ): Promise<CommandResult> => {
     await Promise.resolve();
-    if (file !== 'ipset' || this.isMissing) throw new CommandError(file, undefined, '', 1, true);
+    if (file !== 'ipset' || this.isMissing)
+      throw new CommandError(file, { exitCode: undefined, stderr: '', durationMs: 1, notFound: true });
     if (!this.hasKernel) throw this.error('Kernel error received: Invalid argument');
     if (this.failures > 0) {
       this.failures--;
@@ -98,6 +99,6 @@ export class FakeIpset {
   }
 
   private error(why: string): CommandError {
-    return new CommandError('ipset', 1, `ipset v7.17: ${why}\n`, 1, false);
+    return new CommandError('ipset', { exitCode: 1, stderr: `ipset v7.17: ${why}\n`, durationMs: 1 });
   }
 }

@@ -29,5 +29,5 @@ export function toolFailure(
   stderr: string,
   notFound = false,
 ): CommandError {
-  return new CommandError(file, exitCode, stderr, 3, notFound);
+  return new CommandError(file, { exitCode, stderr, durationMs: 3, notFound });
 }

@@ -77,7 +77,7 @@ class Node {
 
   private readonly run: RunCommand = (file, args, options = {}) => {
     const fail = (exitCode: number, stderr: string): Promise<never> =>
-      Promise.reject(new CommandError(file, exitCode, stderr, 3, false));
+      Promise.reject(new CommandError(file, { exitCode, stderr, durationMs: 3 }));
     if (file.endsWith('-save')) {
       const printed = this.tool.save?.(args) ?? this.kernel.print();
       if (printed instanceof CommandError) return Promise.reject(printed);
@@ -252,13 +252,11 @@ describe('what iptables-nft-save does not show', () => {
     node.tool.save = (args) =>
       args.includes('nat')
         ? node.kernel.print().replace(/[^]*(?=\*nat)/, '')
-        : new CommandError(
-            'iptables-nft-save',
-            3,
-            'Error: unknown ipv4 meta key\nParsing nftables rule failed',
-            9,
-            false,
-          );
+        : new CommandError('iptables-nft-save', {
+            exitCode: 3,
+            stderr: 'Error: unknown ipv4 meta key\nParsing nftables rule failed',
+            durationMs: 9,
+          });
     const saved = await read(node);
     expect([...saved.unread]).toEqual([
       ['filter', 'iptables-nft-save: exit 3: Error: unknown ipv4 meta key Parsing nftables rule failed'],
@@ -267,9 +265,12 @@ describe('what iptables-nft-save does not show', () => {
   });
 
   test.each([
-    ['has no right', new CommandError('x', 4, 'Permission denied (you must be root)', 1, false)],
-    ['was killed', new CommandError('x', undefined, '', 1, false)],
-    ['is not there', new CommandError('x', undefined, '', 1, true)],
+    [
+      'has no right',
+      new CommandError('x', { exitCode: 4, stderr: 'Permission denied (you must be root)', durationMs: 1 }),
+    ],
+    ['was killed', new CommandError('x', { exitCode: undefined, stderr: '', durationMs: 1 })],
+    ['is not there', new CommandError('x', { exitCode: undefined, stderr: '', durationMs: 1, notFound: true })],
   ])('a tool that %s is no answer', async (_, error) => {
     const node = await nodeWith();
     node.tool.save = () => error;

@@ -114,7 +114,8 @@ function explain(error: CommandError, input: string): CommandError {
   const line = input.split('\n')[lineNumber(error) - 1];
   const why = /ipset v[\d.]+: (?:Error in line \d+: )?(.+)/.exec(error.stderr)?.[1] ?? error.stderr.trim();
   const told = `${adviceOn(error, why, line) ?? why}${line === undefined ? '' : ` (${line})`}`;
-  return new CommandError('ipset', error.exitCode, told, error.durationMs, error.notFound, error.limitMs);
+  const { exitCode, durationMs, notFound, limitMs } = error;
+  return new CommandError('ipset', { exitCode, stderr: told, durationMs, notFound, limitMs });
 }
 
 /** What to do about it, where the tool's own words do not say. */

@@ -55,10 +55,8 @@ export class ListSplitter {
       } else if (byte === openBrace || byte === openBracket) {
         depth++;
         if (this.#inItems && depth === 3) {
-          this.#envelope.push(...this.#take(chunk, from, i - 1));
+          this.#beginItem(chunk, from, i - 1);
           from = i - 1;
-          if (byte === openBracket) throw notObjects();
-          if (this.#items++ === 0) this.onItems(this.#before());
         } else if (depth === 2 && byte === openBracket && this.#key === itemsKey) {
           this.#inItems = true;
         }
@@ -77,6 +75,13 @@ export class ListSplitter {
     }
     this.#depth = depth;
     if (from < chunk.length) this.#keep(from === 0 ? chunk : chunk.subarray(from));
+  }
+
+  /** At the item's first bracket; what stands before it, from `from` on, is around the items. */
+  #beginItem(chunk: Buffer, from: number, at: number): void {
+    this.#envelope.push(...this.#take(chunk, from, at));
+    if (chunk[at] === openBracket) throw notObjects();
+    if (this.#items++ === 0) this.onItems(this.#before());
   }
 
   /** What is around the items, which are left out of it. Throws SyntaxError where the text was cut short or no JSON. */

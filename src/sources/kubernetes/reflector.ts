@@ -1,4 +1,4 @@
-import { type HttpResponse, HttpSilenceError, type ReadLimits } from '../../host/http';
+import { type HttpResponse, HttpSilenceError } from '../../host/http';
 import { ApiError } from './api-client';
 import { Backoff } from './backoff';
 import { isOlder } from './known-objects';
@@ -6,12 +6,13 @@ import { isUnservedVersion, ListWays } from './list-ways';
 import type { ObjectFeed } from './object-feed';
 import { listQuery, watchQuery } from './queries';
 import { readList, readWatch } from './read-answers';
+import { initialEventsLimits, listLimits, watchLimits } from './read-limits';
 import type { ReflectorOptions } from './reflector-options';
 import type { Resource } from './resources';
-import { ResumeFailures, type WatchEnd } from './resume-failures';
+import { ResumeFailures } from './resume-failures';
 import { oneLine } from './text-bounds';
 import { WatchCurrency } from './watch-currency';
-import { causeOf, EndedWatch, endReason, refusalOf, WentBackError } from './watch-end';
+import { causeOf, EndedWatch, endOf, endReason, WentBackError } from './watch-end';
 import type { WatchEvent } from './watch-event';
 
 type ListReason = 'start' | 'expired' | 'failing' | 'silent' | 'older';
@@ -138,10 +139,7 @@ export class Reflector {
   async #nextWatch(failure: Error): Promise<void> {
     const { reachability, clock, timing, random } = this.options;
     const { name } = this.resource;
-    const end: WatchEnd =
-      failure instanceof EndedWatch
-        ? failure.end
-        : { cause: refusalOf(failure), resumed: !this.#isFresh, openMs: 0, events: 0 };
+    const end = endOf(failure, !this.#isFresh);
     this.#isFresh = false;
     const failedBefore = this.#failures.inARow;
     const next = this.#failures.next(end);
@@ -212,16 +210,14 @@ export class Reflector {
 
   async #follow(response: HttpResponse, initial: boolean, seconds: number): Promise<void> {
     const { timing } = this.options;
-    const quiet = (): ReadLimits => ({
-      idleMs: this.#sawBookmark ? timing.bookmarkSilenceMs : seconds * 1000 + timing.watchMarginMs,
-    });
     if (initial) this.feed.beginList();
-    const busy = { idleMs: timing.initialEventsSilenceMs, leastRate: timing.listRate, totalMs: timing.listTotalMs };
-    await readWatch(response, this.resource.kind, initial ? busy : quiet(), (event) => {
+    const limits = initial ? initialEventsLimits(timing) : watchLimits(timing, seconds, this.#sawBookmark);
+    await readWatch(response, this.resource.kind, limits, (event) => {
       const wasListing = this.#listReason !== undefined;
       const hadSeen = this.#sawBookmark;
       this.#take(event);
-      if ((wasListing && this.#listReason === undefined) || hadSeen !== this.#sawBookmark) response.limit(quiet());
+      if ((wasListing && this.#listReason === undefined) || hadSeen !== this.#sawBookmark)
+        response.limit(watchLimits(timing, seconds, this.#sawBookmark));
     });
   }
 
@@ -253,7 +249,7 @@ export class Reflector {
 
   async #list(): Promise<void> {
     const { client, timing } = this.options;
-    const limits = { idleMs: timing.listSilenceMs, leastRate: timing.listRate, totalMs: timing.listTotalMs };
+    const limits = listLimits(timing);
     this.feed.beginList();
     // The first may be as old as the server's cache (0), later ones not older than what is known.
     const from = this.#ways.latestOnly ? '' : this.#resourceVersion === '' ? '0' : this.#resourceVersion;

@@ -81,10 +81,11 @@ export class KubernetesSource implements Source {
     const listed = (what: 'services' | 'endpoints' | 'node') => (): void => {
       if (this.#unlisted.delete(what) && this.#unlisted.size === 0) sink.synced();
     };
-    this.#reflect(sink, services, listed('services'));
+    this.#reflect(services, new ObjectFeed(services, sink), listed('services'));
     this.#reflectEndpoints(sink, listed('endpoints'));
     if (nodeName === '') return;
-    this.#reflect(sink, nodeNamed(nodeName), listed('node'));
+    const node = nodeNamed(nodeName);
+    this.#reflect(node, new ObjectFeed(node, sink), listed('node'));
     void this.#clock.sleep(this.#timing.nodeWaitMs, this.#stop.signal).then(() => {
       if (!this.#stop.signal.aborted) listed('node')();
     });
@@ -106,7 +107,7 @@ export class KubernetesSource implements Source {
       start: () => {
         slices.isReplaced();
         const feed = new ObjectFeed(endpoints, sink);
-        const reflector = this.#reflect(sink, endpoints, onListed, feed);
+        const reflector = this.#reflect(endpoints, feed, onListed);
         return async () => {
           this.#reflectors.delete(reflector);
           await reflector.stop();
@@ -116,26 +117,19 @@ export class KubernetesSource implements Source {
       log: this.options.log,
     });
     const slices = this.#reflect(
-      sink,
       endpointSlices,
+      new ObjectFeed(endpointSlices, sink),
       () => {
         onListed();
         void fallback.found();
       },
-      new ObjectFeed(endpointSlices, sink),
       async () => {
         if (!this.#stop.signal.aborted) await fallback.missing();
       },
     );
   }
 
-  #reflect(
-    sink: ClusterSink,
-    resource: Resource,
-    onListed: () => void,
-    feed = new ObjectFeed(resource, sink),
-    onMissing?: () => Promise<void>,
-  ): Reflector {
+  #reflect(resource: Resource, feed: ObjectFeed, onListed: () => void, onMissing?: () => Promise<void>): Reflector {
     const { log, observer, random = Math.random } = this.options;
     const reflector = new Reflector(resource, feed, {
       client: this.client,

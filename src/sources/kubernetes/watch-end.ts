@@ -33,8 +33,13 @@ export function causeOf(failure: Error | undefined): WatchEndCause {
   return isBad ? 'bad' : 'over';
 }
 
+/** @param resumed of a watch that never opened. */
+export function endOf(failure: Error, resumed: boolean): WatchEnd {
+  return failure instanceof EndedWatch ? failure.end : { cause: refusalOf(failure), resumed, openMs: 0, events: 0 };
+}
+
 /** Of a watch that never opened. */
-export function refusalOf(failure: Error): WatchEndCause {
+function refusalOf(failure: Error): WatchEndCause {
   if (failure instanceof ApiError) return failure.status === 429 || failure.status === 401 ? 'unanswered' : 'refused';
   return failure instanceof HttpSilenceError && failure.phase === 'answer' ? 'refused' : 'unanswered';
 }

@@ -57,8 +57,9 @@ export function findObjects(documents: readonly YamlDocument[]): FoundObjects {
     const kind = textOf(fields.kind) || step.kind;
     const apiVersion = textOf(fields.apiVersion) || step.apiVersion;
     if (kind.endsWith('List') && (Array.isArray(fields.items) || isBareList(kind, fields))) {
-      const items = itemsOf(fields, kind, apiVersion, where, odd);
-      steps.push(...items.reverse());
+      const list: Step = { value: fields.items, where, kind, apiVersion };
+      if (Array.isArray(fields.items) && fields.items.length > 0) steps.push(...itemsOf(fields.items, list).reverse());
+      else odd.push(describeNoItems(list));
     } else if (isOurs(kind, apiVersion)) objects.push({ ...fields, kind });
     else if (kind === '') odd.push(`${where}an object without a kind`);
     else {
@@ -74,18 +75,17 @@ function isBareList(kind: string, { items }: Fields): boolean {
   return kind === 'List' || groups.has(kind.slice(0, -'List'.length)) || items !== undefined;
 }
 
-function itemsOf({ items }: Fields, kind: string, apiVersion: string, where: string, odd: string[]): Step[] {
-  if (!Array.isArray(items) || items.length === 0) {
-    odd.push(
-      Array.isArray(items) || items === undefined || items === null
-        ? `${where}a ${kind} without items`
-        : `${where}items of a ${kind}: want a list, got ${quote(items)}`,
-    );
-    return [];
-  }
+/** @param value is what stands in the place of the items. */
+function describeNoItems({ value, where, kind }: Step): string {
+  return Array.isArray(value) || value === undefined || value === null
+    ? `${where}a ${kind} without items`
+    : `${where}items of a ${kind}: want a list, got ${quote(value)}`;
+}
+
+function itemsOf(items: readonly unknown[], { where, kind, apiVersion }: Step): Step[] {
   const itemKind = kind.slice(0, -'List'.length);
   const itemVersion = itemKind === '' ? '' : apiVersion;
-  return items.map((value: unknown, i) => ({
+  return items.map((value, i) => ({
     value,
     where: `${where.replace(/: $/, '')}, items[${i}]: `,
     kind: itemKind,

@@ -53,7 +53,7 @@ test('writes go under the lock, and one that is held by another is told', async 
     'IPv4',
     (file, args) => {
       called.push([file, ...args].join(' '));
-      return Promise.reject(new CommandError(file, 75, '', 1, false));
+      return Promise.reject(new CommandError(file, { exitCode: 75, stderr: '', durationMs: 1 }));
     },
     lock,
   );
@@ -118,13 +118,11 @@ describe('one line says what to do', () => {
       'IPv4',
       () =>
         Promise.reject(
-          new CommandError(
-            'ipset',
-            1,
-            'ipset v7.17: Error in line 2: Kernel error received: set type not supported\n',
-            1,
-            false,
-          ),
+          new CommandError('ipset', {
+            exitCode: 1,
+            stderr: 'ipset v7.17: Error in line 2: Kernel error received: set type not supported\n',
+            durationMs: 1,
+          }),
         ),
       unlocked,
     );
