@@ -136,12 +136,11 @@ interface Texts {
 }
 
 function diffChain(table: TableName, chain: string, texts: Texts, compared: Compared): PlaceDiff[] {
-  const [before = [], after = [], past = []] = [texts.before, texts.after, texts.past].map(linesOf);
-  const lines = diffLines(before, after);
+  const place = `${table} ${chain}`;
+  const lines = diffLines(linesOf(texts.before), linesOf(texts.after));
   const foreign = compared.flushed.has(table)
     ? [describeFlush(table, compared.saved)]
-    : [...findForeign(table, chain, before, after, past, texts), ...findUnled(lines, compared)];
-  const place = `${table} ${chain}`;
+    : [...findForeign(place, texts, lines), ...findUnled(lines, compared)];
   const owner = compared.ownerOf(chain);
   if (owner !== undefined) return [{ service: owner, hunk: hunkOf(place, lines), foreign: orUndefined(foreign) }];
   const owners = new Set(changed(lines).map(({ text }) => whose(text)));
@@ -194,21 +193,14 @@ function changed(lines: readonly Line[]): readonly Line[] {
 
 /**
  * What was added or taken away, where the chain is of no state of what the tables say. Against what it should be, where that is all
- * that differs; else against what is nearest to it.
+ * that differs; else against what is nearest to it. `lines` lead from what is there to what should be.
  */
-function findForeign(
-  table: TableName,
-  chain: string,
-  before: readonly string[],
-  after: readonly string[],
-  past: readonly string[],
-  texts: Texts,
-): string[] {
-  if (texts.before === texts.past) return [];
-  if (texts.before === undefined) return texts.after === undefined ? [] : [`${table} ${chain} was taken away`];
-  const toAfter = changed(diffLines(before, after));
-  const isPlain = texts.after !== undefined && new Set(toAfter.map(({ sign }) => sign)).size === 1;
-  const found = isPlain ? toAfter : changed(diffLines(before, past));
+function findForeign(place: string, { before, after, past }: Texts, lines: readonly Line[]): string[] {
+  if (before === past) return [];
+  if (before === undefined) return after === undefined ? [] : [`${place} was taken away`];
+  const toAfter = changed(lines);
+  const isPlain = after !== undefined && new Set(toAfter.map(({ sign }) => sign)).size === 1;
+  const found = isPlain ? toAfter : changed(diffLines(linesOf(before), linesOf(past)));
   return found.map(({ sign, text }) => (sign === '-' ? `added: ${text}` : `taken away: ${text}`));
 }
 

@@ -49,12 +49,7 @@ export class IpvsNeighbours {
     private readonly state: State,
   ) {
     for (const { key, ports } of plan.services.values())
-      for (const port of ports)
-        for (const { address, port: number } of port.frontends) {
-          const end = `${address} ${port.protocol} ${number}`;
-          if (!this.owners.has(end)) this.owners.set(end, { service: key, port });
-          if (address !== '' && !this.byAddress.has(address)) this.byAddress.set(address, key);
-        }
+      for (const port of ports) this.addOwner({ service: key, port });
     const entries = (sets: readonly SetName[]): Set<string> =>
       new Set(sets.flatMap((set) => [...state.sets.observed(set).keys()].map((entry) => placeName(set, entry))));
     this.based = entries(baseSets);
@@ -100,6 +95,16 @@ export class IpvsNeighbours {
       return isServed && !isElsewhere ? `${entry} was taken out of ${set}: its virtual server is there` : undefined;
     }
     return isServed ? undefined : `${entry} was added to ${set}: no virtual server has it`;
+  }
+
+  /** Of a frontend that several claim, the first is the owner. */
+  private addOwner(owner: Owner): void {
+    const { service, port } = owner;
+    for (const { address, port: number } of port.frontends) {
+      const end = `${address} ${port.protocol} ${number}`;
+      if (!this.owners.has(end)) this.owners.set(end, owner);
+      if (address !== '' && !this.byAddress.has(address)) this.byAddress.set(address, service);
+    }
   }
 
   private servedPlaces(): ReadonlySet<string> {

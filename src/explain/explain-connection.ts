@@ -4,7 +4,7 @@ import { expectWay, type ExpectedWay, observeWay, type ObservedWay, sharesOf } f
 import { isLoopback, joinHostPort } from '../model/address';
 import type { ClusterState, Service, ServicePort } from '../model/cluster';
 import { describeFrontend } from '../planner/describe';
-import type { LocalDetector, Plan, ServicePortPlan } from '../planner/plan';
+import type { LocalDetector, NodeSettings, Plan, ServicePortPlan } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { Connection } from '../trace/packet';
 import { explainMiss, type Found, findFrontend } from './frontends';
@@ -55,6 +55,21 @@ export interface Explanation {
   readonly disagreement: string;
 }
 
+/** A connection to a frontend: who opens it, and where it goes by the Plan. */
+interface PlannedConnection extends Found {
+  readonly client: Client;
+  /** The client, as rules tell sources apart. */
+  readonly source: Source;
+  readonly way: ExpectedWay;
+}
+
+/** What the cluster says about the frontend's port. */
+interface PortInCluster {
+  readonly service: Service;
+  readonly servicePort: ServicePort;
+  readonly endpoints: PortEndpoints;
+}
+
 export function explainConnection(client: Client, target: Target, scope: ExplainScope): Explanation {
   const { plan, kernel, nodeAddresses, cluster } = scope;
   const source = sourceOf(client, target, plan);
@@ -76,20 +91,19 @@ export function explainConnection(client: Client, target: Target, scope: Explain
     nodeIP: plan.settings.nodeIPs[plan.family] ?? '',
     isLocal: (address) => kernel.isLocal(address),
   });
-  return { ...question, ...describeWay(found, way, client, source, scope), disagreement: disagree(way, observed) };
+  const described = describeWay({ ...found, client, source, way }, scope);
+  return { ...question, ...described, disagreement: disagree(way, observed) };
 }
 
 const nothing = { frontend: '', receivers: [], leftOut: [], source: '', affinity: '', disagreement: '' } as const;
 
 type Described = Omit<Explanation, 'from' | 'to' | 'node' | 'mode' | 'rules' | 'disagreement'>;
 
-function describeWay(found: Found, way: ExpectedWay, client: Client, source: Source, scope: ExplainScope): Described {
-  const { port, frontend } = found;
-  const { cluster, plan } = scope;
-  const service = cluster.services.get(port.service);
-  const servicePort = service?.ports.find((one) => one.name === port.portName && one.protocol === port.protocol);
-  if (service === undefined || servicePort === undefined) throw new Error(`${port.service} is not in the cluster`);
-  const endpoints = endpointsOfPort(service, servicePort, cluster.slicesOf(port.service), plan);
+function describeWay(connection: PlannedConnection, scope: ExplainScope): Described {
+  const { port, frontend, way } = connection;
+  const { settings } = scope.plan;
+  const inCluster = findInCluster(port, scope);
+  const { endpoints } = inCluster;
   const policy = frontend.kind === 'ClusterIP' ? 'internalTrafficPolicy' : 'externalTrafficPolicy';
   const receivers = [...way.endpoints].map(([end, { share }]): Receiver => {
     const { pod = '', nodeName = '', zone = '' } = endpoints.all.get(end) ?? {};
@@ -103,13 +117,22 @@ function describeWay(found: Found, way: ExpectedWay, client: Client, source: Sou
     outcome: way.kind,
     frontend: `${describeFrontend(port, { ...frontend, verdict: forwarding }).replace(/ \(.*/, '')} of ${nameOf(port)}`,
     reasons: isForwarded
-      ? whyForwarded(found, way, service, client, source, endpoints, plan)
-      : [whyUnserved(found, way, servicePort, source, endpoints, plan)],
+      ? whyForwarded(connection, inCluster, settings)
+      : [whyUnserved(connection, inCluster, settings)],
     receivers,
-    leftOut: isServed ? explainLeftOut(endpoints, choice, plan.settings) : [],
-    source: isForwarded ? describeSource(found, way, client, source, service, scope) : '',
+    leftOut: isServed ? explainLeftOut(endpoints, choice, settings) : [],
+    source: isForwarded ? describeSource(connection, inCluster, scope) : '',
     affinity: isForwarded ? describeAffinity(port, way, scope) : '',
   };
+}
+
+/** Throws where the cluster has no such port. */
+function findInCluster(port: ServicePortPlan, { cluster, plan }: ExplainScope): PortInCluster {
+  const service = cluster.services.get(port.service);
+  const servicePort = service?.ports.find((one) => one.name === port.portName && one.protocol === port.protocol);
+  if (service === undefined || servicePort === undefined) throw new Error(`${port.service} is not in the cluster`);
+  const endpoints = endpointsOfPort(service, servicePort, cluster.slicesOf(port.service), plan);
+  return { service, servicePort, endpoints };
 }
 
 const forwarding = { kind: 'forward', endpoints: 'cluster' } as const;
@@ -119,13 +142,9 @@ function nameOf({ service, portName }: ServicePortPlan): string {
 }
 
 function whyForwarded(
-  { port, frontend }: Found,
-  { list }: ExpectedWay,
-  service: Service,
-  client: Client,
-  source: Source,
-  { all }: PortEndpoints,
-  { settings }: Plan,
+  { port, frontend, client, source, way: { list } }: PlannedConnection,
+  { service, endpoints: { all } }: PortInCluster,
+  settings: NodeSettings,
 ): string[] {
   const isInternal = frontend.kind === 'ClusterIP';
   const [name, policy] = isInternal
@@ -154,7 +173,7 @@ function whyForwarded(
 function whyHinted(
   all: readonly { readonly conditions: { readonly ready: boolean; readonly nodeHints: readonly string[] } }[],
   chosen: number,
-  { nodeName, zone }: Plan['settings'],
+  { nodeName, zone }: NodeSettings,
 ): string[] {
   const ready = all.filter(({ conditions }) => conditions.ready);
   if (chosen >= ready.length) return [];
@@ -165,12 +184,9 @@ function whyHinted(
 }
 
 function whyUnserved(
-  { port, frontend }: Found,
-  { why }: ExpectedWay,
-  servicePort: ServicePort,
-  source: Source,
-  endpoints: PortEndpoints,
-  { settings }: Plan,
+  { port, frontend, source, way: { why } }: PlannedConnection,
+  { servicePort, endpoints }: PortInCluster,
+  settings: NodeSettings,
 ): string {
   if (why === 'source ranges')
     return `${source.address} is not in the load balancer's source ranges (${(frontend.sourceRanges ?? []).join(', ')})`;
@@ -188,11 +204,8 @@ function whyUnserved(
 }
 
 function describeSource(
-  { port, frontend }: Found,
-  way: ExpectedWay,
-  client: Client,
-  source: Source,
-  service: Service,
+  { port, frontend, client, source, way }: PlannedConnection,
+  { service }: PortInCluster,
   { plan, kernel }: ExplainScope,
 ): string {
   const masqueraded = [...way.endpoints.values()].some(({ isMasqueraded }) => isMasqueraded);

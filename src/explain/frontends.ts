@@ -54,7 +54,7 @@ export function explainMiss(
     }
     for (const { one, frontend } of at)
       if (frontend.kind === 'NodePort' && frontend.port === port && one.protocol === protocol)
-        lines.push(nodePortMiss(one, port, address, plan, nodeAddresses));
+        lines.push(nodePortMiss(one, target, plan, nodeAddresses));
   }
   for (const service of cluster.services.values()) {
     if (service.notProxied === undefined) continue;
@@ -74,8 +74,7 @@ export function explainMiss(
 
 function nodePortMiss(
   { service }: ServicePortPlan,
-  port: number,
-  address: string,
+  { address, port }: Target,
   { family, settings }: Plan,
   nodeAddresses: readonly string[],
 ): string {

@@ -155,7 +155,7 @@ export class ClusterStore implements ClusterState {
     }
     const present = this.#slices.get(key)?.[slice.source].get(slice.name);
     if (present !== undefined && sameSlice(present, slice)) return;
-    this.#put(key, slice.source, slice.name, slice, batch);
+    this.#touch(key, slice.source, slice.name, batch).put(slice.source, slice.name, slice);
     if (slice.lastChangeTriggerMs !== undefined && slice.lastChangeTriggerMs > this.startedMs) {
       const times = batch.triggerTimesMs.get(key);
       if (times === undefined) batch.triggerTimesMs.set(key, [slice.lastChangeTriggerMs]);
@@ -191,7 +191,7 @@ export class ClusterStore implements ClusterState {
     let hasGone = false;
     for (const one of gone) {
       if (slices?.[source].has(one) !== true) continue;
-      this.#put(key, source, one, undefined, batch);
+      this.#touch(key, source, one, batch).put(source, one, undefined);
       hasGone = true;
     }
     if (!hasGone) return;
@@ -199,7 +199,8 @@ export class ClusterStore implements ClusterState {
     batch.triggerTimesMs.delete(key);
   }
 
-  #put(key: ServiceKey, source: SliceSource, name: string, slice: EndpointSlice | undefined, batch: Batch): void {
+  /** The Service's slices, of which the batch is about to change the one of this name: what it was before is noted. */
+  #touch(key: ServiceKey, source: SliceSource, name: string, batch: Batch): ServiceSlices {
     const slices = this.#slices.get(key) ?? new ServiceSlices();
     this.#slices.set(key, slices);
     const touched = batch.before.get(key) ?? {
@@ -209,7 +210,7 @@ export class ClusterStore implements ClusterState {
     batch.before.set(key, touched);
     const before = touched.slices[source];
     if (!before.has(name)) before.set(name, slices[source].get(name));
-    slices.put(source, name, slice);
+    return slices;
   }
 
   /** At the end of a batch: whether the slices that serve are others. Those that say the same as before stay the ones before. */

@@ -119,14 +119,22 @@ function nodePortCidrs(config: NodeConfig, nodeIPs: NodeSettings['nodeIPs'], war
   return parseCidrs(texts, 'nodePortAddresses', warn);
 }
 
+/** What NodePorts may answer on. */
+interface NodePortScope {
+  /** As configured. */
+  readonly cidrs: readonly Cidr[];
+  readonly hostAddresses: readonly string[];
+  /** Whether IPv4 loopback addresses are among them; IPv6 ones never are. */
+  readonly localhostNodePorts: boolean;
+}
+
 /** A list that says nothing about a family lets all of the family's addresses be, as does a /0. */
 function chooseNodePortAddresses(
-  cidrs: readonly Cidr[],
-  hostAddresses: readonly string[],
-  takesLoopback: boolean,
   family: Family,
+  { cidrs, hostAddresses, localhostNodePorts }: NodePortScope,
   warn: Warn,
 ): NodePortAddresses {
+  const takesLoopback = family === 'IPv4' && localhostNodePorts;
   const ofFamily = cidrs.filter((cidr) => cidr.family === family);
   if (ofFamily.length === 0 || ofFamily.some((cidr) => cidr.prefix === 0)) return { kind: 'all' };
   const matched = [...new Set(hostAddresses)].filter((address) => ofFamily.some((cidr) => cidrContains(cidr, address)));
@@ -179,7 +187,7 @@ export function planNodeSettings(
     warn('localhost-node-ports-off', 'nodePortAddresses has no loopback address: localhostNodePorts has no effect');
   }
   const addressesOf = (family: Family): NodePortAddresses =>
-    chooseNodePortAddresses(cidrs, hostAddresses, family === 'IPv4' && localhostNodePorts, family, warn);
+    chooseNodePortAddresses(family, { cidrs, hostAddresses, localhostNodePorts }, warn);
   const settings: NodeSettings = {
     nodeName: config.hostname.trim().toLowerCase(),
     zone: node?.zone ?? '',

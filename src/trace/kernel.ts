@@ -127,6 +127,14 @@ interface Asked {
   readonly ports?: readonly [number, number];
 }
 
+/** A walk through the dispatch from one hook of a table. */
+interface DispatchWalk {
+  readonly table: TracedTable;
+  /** Chains that were met, each with what was asked on the way to it. */
+  readonly visited: Set<string>;
+  readonly onFound: (destination: Destination, rule: Rule) => void;
+}
+
 /** Walks the dispatch, in all tables, as far as nothing more is left to be asked of the destination. */
 function findDestinations(tables: TracedTables): {
   readonly destinations: Destination[];
@@ -137,22 +145,18 @@ function findDestinations(tables: TracedTables): {
   for (const [name, hooks] of [
     ['nat', ['PREROUTING', 'OUTPUT']],
     ['filter', ['INPUT', 'FORWARD', 'OUTPUT']],
-  ] as const)
-    for (const hook of hooks)
-      visitChain(tables[name], hook, {}, new Set(), (destination, { target }) => {
-        if (target?.kind === 'ACCEPT' && name === 'filter') accepted.add(destination.port);
-        else found.push(destination);
-      });
+  ] as const) {
+    const onFound: DispatchWalk['onFound'] = (destination, { target }) => {
+      if (target?.kind === 'ACCEPT' && name === 'filter') accepted.add(destination.port);
+      else found.push(destination);
+    };
+    for (const hook of hooks) visitChain({ table: tables[name], visited: new Set(), onFound }, hook, {});
+  }
   return { destinations: distinct(found), accepted };
 }
 
-function visitChain(
-  table: TracedTable,
-  chain: string,
-  asked: Asked,
-  visited: Set<string>,
-  onFound: (destination: Destination, rule: Rule) => void,
-): void {
+function visitChain(walk: DispatchWalk, chain: string, asked: Asked): void {
+  const { table, visited, onFound } = walk;
   const key = [chain, asked.network?.address, asked.network?.prefix, asked.protocol, asked.ports].join(' ');
   if (visited.has(key)) return;
   visited.add(key);
@@ -163,7 +167,7 @@ function visitChain(
     if (next === undefined) continue;
     const destination = destinationOf(next);
     if (destination !== undefined) onFound(destination, rule);
-    else if (target.kind === 'jump' || target.kind === 'goto') visitChain(table, target.chain, next, visited, onFound);
+    else if (target.kind === 'jump' || target.kind === 'goto') visitChain(walk, target.chain, next);
   }
 }
 

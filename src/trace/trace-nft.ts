@@ -77,12 +77,11 @@ class Trace {
     const ended: Ended[] = [];
     for (const chain of this.baseChains(name)) {
       const next: PacketState[] = [];
-      for (const one of here)
-        for (const { verdict, packet: left } of this.walk(chain.name, one, 0)) {
-          // A chain that accepts speaks for itself: the next one of the hook is asked too.
-          if (verdict === 'accept' || verdict === 'return') next.push(left);
-          else ended.push({ verdict, packet: left });
-        }
+      for (const { verdict, packet: left } of here.flatMap((one) => this.walk(chain.name, one, 0))) {
+        // A chain that accepts speaks for itself: the next one of the hook is asked too.
+        if (verdict === 'accept' || verdict === 'return') next.push(left);
+        else ended.push({ verdict, packet: left });
+      }
       here = next;
     }
     return [...ended, ...here.flatMap(onward)];
@@ -103,12 +102,11 @@ class Trace {
     let here: PacketState[] = [packet];
     for (const rule of this.table.chains.get(name)?.rules ?? []) {
       const next: PacketState[] = [];
-      for (const one of here)
-        for (const { verdict, packet: sent } of this.meet(name, rule, one, depth)) {
-          if (verdict === 'next') next.push(sent);
-          else if (typeof verdict === 'object') left.push(...this.walk(verdict.goto, sent, depth + 1));
-          else left.push({ verdict, packet: sent });
-        }
+      for (const { verdict, packet: sent } of here.flatMap((one) => this.meet(name, rule, one, depth))) {
+        if (verdict === 'next') next.push(sent);
+        else if (typeof verdict === 'object') left.push(...this.walk(verdict.goto, sent, depth + 1));
+        else left.push({ verdict, packet: sent });
+      }
       here = next;
       if (here.length === 0) break;
     }
@@ -126,12 +124,11 @@ class Trace {
     for (const statement of statements) {
       const isMatch = 'match' in statement;
       const more: PacketState[] = [];
-      for (const one of here)
-        for (const way of this.statement(statement, one, depth)) {
-          if (way.verdict === 'more') more.push(way.packet);
-          // A match that fails is no way of the rule's own.
-          else sent.push(isMatch ? way : { ...way, packet: matched(way.packet) });
-        }
+      for (const way of here.flatMap((one) => this.statement(statement, one, depth))) {
+        if (way.verdict === 'more') more.push(way.packet);
+        // A match that fails is no way of the rule's own.
+        else sent.push(isMatch ? way : { ...way, packet: matched(way.packet) });
+      }
       here = more;
       if (here.length === 0) break;
     }

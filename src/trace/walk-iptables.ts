@@ -24,43 +24,37 @@ export class IptablesWalk {
     const chain = this.tables[table].chains.get(name);
     if (chain === undefined) return [{ verdict: 'return', packet }];
     const left: Left[] = [];
+    const walk: ChainWalk = { table, chain: name, depth, left };
     let here: Walker[] = [{ packet, counted: 0 }];
     for (const at of chain.candidates(packet.destination, packet.port)) {
       const rule = chain.rules[at];
       if (rule === undefined) break;
-      const next: Walker[] = [];
-      for (const one of here) this.meet(table, name, rule, at, one, depth, next, left);
-      here = next;
+      here = this.meet(walk, rule, at, here);
       if (here.length === 0) break;
     }
     for (const one of here) left.push({ verdict: 'return', packet: count(one, chain.rules.length) });
     return left;
   }
 
-  /** What goes on to the next rule is added to `next`, what does not to `left`. */
-  private meet(
-    table: TableName,
-    chain: string,
-    rule: Rule,
-    at: number,
-    walker: Walker,
-    depth: number,
-    next: Walker[],
-    left: Left[],
-  ): void {
-    const matched = this.applyMatches(rule, walker, next);
-    if (matched === undefined) return;
+  /** Returns what goes on to the next rule; what leaves the chain is added to `left`. `at` is the rule's place in the chain. */
+  private meet({ table, chain, depth, left }: ChainWalk, rule: Rule, at: number, here: readonly Walker[]): Walker[] {
+    const next: Walker[] = [];
     const counted = at + 1;
-    const met: PacketState = {
-      ...matched,
-      rulesWalked: matched.rulesWalked + counted - walker.counted,
-      trail: { rule: { table, chain, text: rule.text }, before: matched.trail },
-    };
-    for (const { verdict, packet } of this.target(table, rule.target, met, depth)) {
-      if (verdict === 'next') next.push({ packet, counted });
-      else if (typeof verdict === 'object') left.push(...this.walk(table, verdict.goto, packet, depth + 1));
-      else left.push({ verdict, packet });
+    for (const walker of here) {
+      const matched = this.applyMatches(rule, walker, next);
+      if (matched === undefined) continue;
+      const met: PacketState = {
+        ...matched,
+        rulesWalked: matched.rulesWalked + counted - walker.counted,
+        trail: { rule: { table, chain, text: rule.text }, before: matched.trail },
+      };
+      for (const { verdict, packet } of this.target(table, rule.target, met, depth)) {
+        if (verdict === 'next') next.push({ packet, counted });
+        else if (typeof verdict === 'object') left.push(...this.walk(table, verdict.goto, packet, depth + 1));
+        else left.push({ verdict, packet });
+      }
     }
+    return next;
   }
 
   private target(table: TableName, target: Target | undefined, packet: PacketState, depth: number): Sent[] {
@@ -120,6 +114,16 @@ export class IptablesWalk {
     }
     return matched;
   }
+}
+
+/** One packet's way through one chain. */
+interface ChainWalk {
+  readonly table: TableName;
+  readonly chain: string;
+  /** How many chains led here. */
+  readonly depth: number;
+  /** What has left the chain so far. */
+  readonly left: Left[];
 }
 
 /** A packet in a chain. */

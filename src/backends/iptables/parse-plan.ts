@@ -22,6 +22,9 @@ import { type ServiceChainNames, serviceChainNames } from './service-chains';
 /** Chain -> its `-A` lines, joined by newlines. */
 type ReadTables = Readonly<Record<TableName, ReadonlyMap<string, string>>>;
 
+/** How frontends of one kind treat their clients. */
+type Served = Pick<Frontend, 'masquerade' | 'localSourcesToCluster'>;
+
 /** A dispatch rule, which says whose it is. */
 interface Dispatched {
   readonly table: TableName;
@@ -100,13 +103,15 @@ function emptyService(key: ServiceKey): ServicePlan {
 function* readDispatch(tables: ReadTables): Generator<Dispatched> {
   for (const table of ['nat', 'filter'] as const)
     for (const [chain, text] of tables[table])
-      for (const line of text.split('\n')) {
-        const [, , address = '', word = '', name = '', what = '', port, action = ''] = dispatchRule.exec(line) ?? [];
-        const protocol = protocols[word];
-        if (protocol === undefined) continue;
-        const isExternal = chain.startsWith('KUBE-EXT');
-        yield { table, name, what, address, protocol, port: Number(port), action, isExternal };
-      }
+      yield* text.split('\n').flatMap((line) => parseDispatchRule(table, chain, line) ?? []);
+}
+
+function parseDispatchRule(table: TableName, chain: string, line: string): Dispatched | undefined {
+  const [, , address = '', word = '', name = '', what = '', port, action = ''] = dispatchRule.exec(line) ?? [];
+  const protocol = protocols[word];
+  if (protocol === undefined) return undefined;
+  const isExternal = chain.startsWith('KUBE-EXT');
+  return { table, name, what, address, protocol, port: Number(port), action, isExternal };
 }
 
 /** `default/web:http` */
@@ -140,7 +145,7 @@ function parsePort(
   const local = linesOf(nat, chains.local);
   return {
     ...bare,
-    frontends: parseFrontends(entries, chains, nat, family, settings),
+    frontends: parseFrontends(entries, chains, nat, servedInside(settings, family)),
     clusterEndpoints: parseEndpoints(cluster, nat),
     localEndpoints: parseEndpoints(local, nat),
     affinitySeconds: parseAffinity([...cluster, ...local], nat),
@@ -199,8 +204,7 @@ function parseFrontends(
   entries: readonly Dispatched[],
   chains: ServiceChainNames,
   nat: ReadTables['nat'],
-  family: Family,
-  settings: NodeSettings,
+  inside: Served,
 ): readonly Frontend[] {
   const external = parseExternal(linesOf(nat, chains.external), chains);
   const ranges = linesOf(nat, chains.firewall).flatMap((line) => /^-s (\S+) -j /.exec(line)?.[1] ?? []);
@@ -222,7 +226,7 @@ function parseFrontends(
     const verdict = refusal ?? verdictOf(action, chains) ?? external.verdict;
     const place = `${kind === 'ClusterIP' ? kind : 'external'} ${address} ${port}`;
     const before = byPlace.get(place);
-    const served = kind === 'ClusterIP' ? servedInside(settings, family) : external.served;
+    const served = kind === 'ClusterIP' ? inside : external.served;
     // One that is refused outside may be forwarded for clients of this node.
     if (before !== undefined && refusal === undefined) {
       byPlace.set(place, { ...before, kind });
@@ -247,10 +251,7 @@ function verdictOf(action: string, chains: ServiceChainNames): Verdict | undefin
   return action === `-j ${chains.local}` ? { kind: 'forward', endpoints: 'local' } : undefined;
 }
 
-function servedInside(
-  { masqueradeAll, localDetector }: NodeSettings,
-  family: Family,
-): Pick<Frontend, 'masquerade' | 'localSourcesToCluster'> {
+function servedInside({ masqueradeAll, localDetector }: NodeSettings, family: Family): Served {
   const others = localDetector[family].kind === 'none' ? 'never' : 'not-local-pods';
   return { masquerade: masqueradeAll ? 'always' : others, localSourcesToCluster: false };
 }
@@ -259,7 +260,7 @@ function servedInside(
 function parseExternal(
   lines: readonly string[],
   chains: ServiceChainNames,
-): { readonly served: Pick<Frontend, 'masquerade' | 'localSourcesToCluster'>; readonly verdict: Verdict } {
+): { readonly served: Served; readonly verdict: Verdict } {
   const masquerade: Masquerade = lines.includes('-j KUBE-MARK-MASQ') ? 'always' : 'never';
   const localSourcesToCluster = lines.includes(`-m addrtype --src-type LOCAL -j ${chains.cluster}`);
   const last = verdictOf(lines.at(-1) ?? '', chains);

@@ -69,10 +69,9 @@ export function renderServiceChains(
     );
   for (const list of ['cluster', 'local'] as const) {
     if (!uses(list)) continue;
-    const endpoints = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
-    const balance = renderBalancing(port, endpoints, list, family, chains);
+    const balance = renderBalancing(port, list, family, chains);
     const mark = clusterIP?.verdict.kind === 'forward' && clusterIP.verdict.endpoints === list;
-    chains.set(names[list], [...(mark ? clusterIPMarks(clusterIP, list, port, family, detector) : []), ...balance]);
+    chains.set(names[list], [...(mark ? clusterIPMarks(clusterIP, list, port, detector) : []), ...balance]);
   }
   const [first] = external;
   if (first !== undefined) chains.set(names.external, renderExternal(first, names, detector));
@@ -85,7 +84,6 @@ function clusterIPMarks(
   frontend: Frontend,
   list: 'cluster' | 'local',
   port: ServicePortPlan,
-  family: Family,
   detector: LocalDetector,
 ): string[] {
   if (frontend.masquerade === 'never') return [];
@@ -94,7 +92,7 @@ function clusterIPMarks(
   // KUBE-EXT leads to the cluster list whom it has marked, and this node's pods: they need not be told from the ClusterIP's own.
   if (others !== '' && list === 'cluster') return [`${others} -j KUBE-MARK-MASQ`];
   const protocol = protocolName(port.protocol);
-  const host = `-d ${frontend.address}/${family === 'IPv4' ? 32 : 128}`;
+  const host = `-d ${frontend.address}/${frontend.address.includes(':') ? 128 : 32}`;
   // iptables-save prints interfaces after addresses.
   const sources = others.startsWith('! -i') ? `${host} ${others}` : `${others} ${host}`.trimStart();
   return [`${sources} -p ${protocol} -m ${protocol} --dport ${frontend.port} -j KUBE-MARK-MASQ`];
@@ -125,14 +123,9 @@ function renderFirewall(restricted: readonly Frontend[], names: ServiceChainName
 }
 
 /** The rules that pick an endpoint; a long list gets chains of its own, which are added to `chains`. */
-function renderBalancing(
-  port: ServicePortPlan,
-  chosen: readonly PlanEndpoint[],
-  list: 'cluster' | 'local',
-  family: Family,
-  chains: Chains,
-): string[] {
+function renderBalancing(port: ServicePortPlan, list: 'cluster' | 'local', family: Family, chains: Chains): string[] {
   const identity = servicePortIdentity(port);
+  const chosen = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
   // Those without weight get nothing new, and clients that are remembered move on.
   const endpoints = chosen.filter(({ weight }) => weight !== 0);
   const rules = {

@@ -12,75 +12,54 @@ import type { RuleSet } from './rule-set';
 export const chainsPerCall = { nft: 1000, legacy: Number.POSITIVE_INFINITY } as const;
 
 type ChainLines = [chain: string, lines: string];
-type Differences = Readonly<Record<TableName, Pending<string, string>>>;
+type TableRules = RuleSet['tables'][TableName];
+type SeenJumps = Pick<KernelRules, 'missingJumps' | 'staleJumps'>;
+type SeenRules = SeenJumps & Pick<KernelRules, 'usedByOthers'>;
+
+/** What is to be written. */
+interface Differences extends SeenJumps {
+  readonly tables: Readonly<Record<TableName, Pending<string, string>>>;
+  readonly appends: readonly ChainLines[];
+}
+
+/** The changed nat chains of a large write, by the step that they go in. */
+interface NatChains {
+  readonly hairpin: ChainLines[];
+  readonly marks: ChainLines[];
+  /** Also such dispatch as nothing leads to yet. */
+  readonly services: ChainLines[];
+  /** All that leads to the others. */
+  readonly dispatch: ChainLines[];
+}
+
+/** The chains of a large write in the order of its calls; where one call may not be enough, a list per call. */
+interface OrderedChains {
+  readonly hairpin: Iterable<ChainLines[]>;
+  readonly marks: readonly ChainLines[];
+  readonly services: Iterable<ChainLines[]>;
+  readonly dispatch: readonly ChainLines[];
+  readonly removals: readonly Pick<TableStep, 'table' | 'deletions'>[];
+}
 
 /**
  * Small: one call. Large: marks first, then Services' chains and such dispatch as nothing leads to yet, then all that leads
  * to them in one call, and what nobody needs any more last.
  */
-export function planSteps(
-  rules: RuleSet,
-  { missingJumps, staleJumps, usedByOthers }: Pick<KernelRules, 'missingJumps' | 'staleJumps' | 'usedByOthers'>,
-  limit: number,
-): Step[] {
-  const differences = Object.fromEntries(
-    tableNames.map((table) => [table, keepUsed(rules.tables[table].pending(), usedByOthers)]),
-  ) as unknown as Differences;
-  const appends = chooseAppends(rules, differences);
-  const changes = tableNames.map((table) => differences[table].updates.size + differences[table].deletions.size);
-  const count = changes.reduce((sum, more) => sum + more, 0);
-  if (count + missingJumps.length + staleJumps.length === 0) return [];
-  if (count <= limit)
-    return [{ title: 'all', tables: tableSteps(rules, differences, missingJumps, appends, staleJumps) }];
+export function planSteps(rules: RuleSet, kernel: SeenRules, limit: number): Step[] {
+  const differences = findDifferences(rules, kernel);
+  const pending = tableNames.map((table) => differences.tables[table]);
+  const count = pending.reduce((sum, { updates, deletions }) => sum + updates.size + deletions.size, 0);
+  if (count + kernel.missingJumps.length + kernel.staleJumps.length === 0) return [];
+  if (count <= limit) return [{ title: 'all', tables: tableSteps(rules, differences) }];
+  const chains = classifyChains(rules, differences.tables.nat);
+  return renderSteps(rules, differences, orderChains(rules, differences, chains, limit));
+}
 
-  const { nat } = rules.tables;
-  const { updates, deletions } = differences.nat;
-  const rewired = chooseRewired(updates, deletions, nat);
-  const early: ChainLines[] = [];
-  const late: ChainLines[] = [];
-  const marks: ChainLines[] = [];
-  const hairpin: ChainLines[] = [];
-  for (const entry of updates) {
-    const [chain] = entry;
-    const isNew = nat.getObserved(chain) === undefined;
-    const portHash = portHashOf(chain);
-    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') marks.push(entry);
-    else if (isHairpinChain(chain)) {
-      // Endpoints that go and those that come, until nobody is sent to the ones that go: a mark more does no harm.
-      const both = joinLines(entry[1], nat.getObserved(chain) ?? '');
-      hairpin.push([chain, both]);
-      if (both !== entry[1]) late.push(entry);
-    } else if (isNew ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash)) early.push(entry);
-    else late.push(entry);
-  }
-  const postrouting = missingJumps.filter((jump) => jump.from === 'POSTROUTING');
-  const otherJumps = missingJumps.filter((jump) => jump.from !== 'POSTROUTING');
-  const natStep = (title: string, chains: ChainLines[], jumps: readonly Jump[] = []): Step => ({
-    title,
-    tables: [{ table: 'nat', chains, appends: [], deletions: [], jumps }],
-  });
-  const steps: Step[] = [];
-  for (const chains of slices(leavesFirst(hairpin), limit)) steps.push(natStep('marks', chains));
-  if (marks.length + postrouting.length > 0) steps.push(natStep('marks', marks, postrouting));
-  for (const chains of slicesByPort(leavesFirst(early), limit)) steps.push(natStep('services', chains));
-  const rest = { ...differences, nat: { updates: new Map(late), deletions: new Set<string>() } };
-  const filter = { updates: differences.filter.updates, deletions: new Set<string>() };
-  const dispatch = tableSteps(rules, { ...rest, filter }, otherJumps, appends);
-  if (dispatch.length > 0) steps.push({ title: 'dispatch', tables: dispatch });
-  const withoutJumps = tableNames.flatMap((table) => staleJumpStep(table, staleJumps));
-  if (withoutJumps.length > 0) steps.push({ title: 'removals', tables: withoutJumps });
-  for (const table of ['nat', 'filter'] as const) {
-    const stale = [...differences[table].deletions].map(
-      (chain): ChainLines => [chain, rules.tables[table].getObserved(chain) ?? ''],
-    );
-    // Whoever jumps goes before the chain that it jumps to.
-    const jumpersFirst = leavesFirst(stale)
-      .map(([chain]) => chain)
-      .reverse();
-    for (const deletions of slices(jumpersFirst, limit))
-      steps.push({ title: 'removals', tables: [{ table, chains: [], appends: [], deletions, jumps: [] }] });
-  }
-  return steps;
+function findDifferences({ tables }: RuleSet, { missingJumps, staleJumps, usedByOthers }: SeenRules): Differences {
+  const pendingOf = (table: TableName): Pending<string, string> => keepUsed(tables[table].pending(), usedByOthers);
+  const filter = pendingOf('filter');
+  const appends = chooseAppends(tables.filter, filter);
+  return { tables: { nat: pendingOf('nat'), filter, mangle: pendingOf('mangle') }, appends, missingJumps, staleJumps };
 }
 
 /** The kernel refuses to delete a chain that others jump to: it is emptied instead. */
@@ -94,48 +73,98 @@ function keepUsed({ updates, deletions }: Pending<string, string>, used: Readonl
 }
 
 /** The chain that is shared with the kubelet, where it is there, gets our rule beside what it has. */
-function chooseAppends(rules: RuleSet, { filter }: Differences): readonly ChainLines[] {
-  const lines = filter.updates.get(sharedChain);
-  return lines === undefined || rules.tables.filter.getObserved(sharedChain) === undefined
-    ? []
-    : [[sharedChain, lines]];
+function chooseAppends(filter: TableRules, { updates }: Pending<string, string>): readonly ChainLines[] {
+  const lines = updates.get(sharedChain);
+  return lines === undefined || filter.getObserved(sharedChain) === undefined ? [] : [[sharedChain, lines]];
+}
+
+function classifyChains({ tables: { nat } }: RuleSet, { updates, deletions }: Pending<string, string>): NatChains {
+  const rewired = chooseRewired(updates, deletions, nat);
+  const classes: NatChains = { hairpin: [], marks: [], services: [], dispatch: [] };
+  for (const entry of updates) {
+    const [chain, lines] = entry;
+    const observed = nat.getObserved(chain);
+    const portHash = portHashOf(chain);
+    if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') classes.marks.push(entry);
+    else if (isHairpinChain(chain)) {
+      // Endpoints that go and those that come, until nobody is sent to the ones that go: a mark more does no harm.
+      const both = joinLines(lines, observed ?? '');
+      classes.hairpin.push([chain, both]);
+      if (both !== lines) classes.dispatch.push(entry);
+    } else if (observed === undefined ? isCollectable(chain) : portHash !== undefined && !rewired.has(portHash))
+      classes.services.push(entry);
+    else classes.dispatch.push(entry);
+  }
+  return classes;
+}
+
+function orderChains(
+  rules: RuleSet,
+  { tables }: Differences,
+  { hairpin, marks, services, dispatch }: NatChains,
+  limit: number,
+): OrderedChains {
+  const removals = (['nat', 'filter'] as const).flatMap((table) => {
+    const chains = jumpersFirst(tables[table].deletions, rules.tables[table]);
+    return [...slices(chains, limit)].map((deletions) => ({ table, deletions }));
+  });
+  return {
+    hairpin: slices(leavesFirst(hairpin), limit),
+    marks,
+    services: slicesByPort(leavesFirst(services), limit),
+    dispatch,
+    removals,
+  };
+}
+
+function renderSteps(rules: RuleSet, differences: Differences, chains: OrderedChains): Step[] {
+  const { tables, missingJumps, staleJumps } = differences;
+  const postrouting = missingJumps.filter((jump) => jump.from === 'POSTROUTING');
+  const otherJumps = missingJumps.filter((jump) => jump.from !== 'POSTROUTING');
+  const natStep = (title: string, some: readonly ChainLines[], jumps: readonly Jump[] = []): Step => ({
+    title,
+    tables: [{ ...emptyStep('nat'), chains: some, jumps }],
+  });
+  const steps: Step[] = [];
+  for (const some of chains.hairpin) steps.push(natStep('marks', some));
+  if (chains.marks.length + postrouting.length > 0) steps.push(natStep('marks', chains.marks, postrouting));
+  for (const some of chains.services) steps.push(natStep('services', some));
+  const nat = { updates: new Map(chains.dispatch), deletions: new Set<string>() };
+  const filter = { updates: tables.filter.updates, deletions: new Set<string>() };
+  const dispatch = tableSteps(rules, {
+    tables: { nat, filter, mangle: tables.mangle },
+    appends: differences.appends,
+    missingJumps: otherJumps,
+    staleJumps: [],
+  });
+  if (dispatch.length > 0) steps.push({ title: 'dispatch', tables: dispatch });
+  const withoutJumps = tableNames.flatMap((table) => staleJumpStep(table, staleJumps));
+  if (withoutJumps.length > 0) steps.push({ title: 'removals', tables: withoutJumps });
+  for (const { table, deletions } of chains.removals)
+    steps.push({ title: 'removals', tables: [{ ...emptyStep(table), deletions }] });
+  return steps;
 }
 
 /**
  * nat between two writes of filter: what is refused from now on is so before nat lets go of it, and what was refused until now is so
  * until nat takes it. In the middle filter has both, which is harmless: packets that nat took do not meet their VIP there.
  */
-function tableSteps(
-  rules: RuleSet,
-  { nat, filter, mangle }: Differences,
-  jumps: readonly Jump[],
-  appends: readonly ChainLines[],
-  staleJumps: readonly Jump[] = [],
-): TableStep[] {
-  const staleOf = (table: TableName): Jump[] => staleJumps.filter((jump) => jump.table === table);
-  const jumpsOf = (table: TableName): Jump[] => jumps.filter((jump) => jump.table === table);
-  const chains = [...filter.updates].filter(([chain]) => !appends.some(([other]) => other === chain));
+function tableSteps(rules: RuleSet, { tables, appends, missingJumps, staleJumps }: Differences): TableStep[] {
+  const stepOf = (table: TableName, chains: readonly ChainLines[]): TableStep => ({
+    ...emptyStep(table),
+    chains,
+    deletions: [...tables[table].deletions],
+    jumps: missingJumps.filter((jump) => jump.table === table),
+    staleJumps: staleJumps.filter((jump) => jump.table === table),
+  });
+  const chains = [...tables.filter.updates].filter(([chain]) => !appends.some(([other]) => other === chain));
   const observed = (chain: string): string => rules.tables.filter.getObserved(chain) ?? '';
   const both = new Map(chains.map(([chain, lines]) => [chain, joinLines(lines, observed(chain))]));
   const isNew = (chain: string): boolean => rules.tables.filter.getObserved(chain) === undefined;
   const first = [...both].filter(([chain, lines]) => isNew(chain) || lines !== observed(chain));
   const last = chains.filter(([chain, lines]) => both.get(chain) !== lines);
-  const natStep = {
-    table: 'nat',
-    chains: [...nat.updates],
-    appends: [],
-    deletions: [...nat.deletions],
-    jumps: jumpsOf('nat'),
-    staleJumps: staleOf('nat'),
-  } as const;
-  const filterStep = {
-    table: 'filter',
-    chains,
-    appends,
-    deletions: [...filter.deletions],
-    jumps: jumpsOf('filter'),
-    staleJumps: staleOf('filter'),
-  } as const;
+  const natStep = stepOf('nat', [...tables.nat.updates]);
+  const filterStep = { ...stepOf('filter', chains), appends };
   const steps: TableStep[] = isEmpty(natStep)
     ? [filterStep]
     : [
@@ -143,15 +172,12 @@ function tableSteps(
         natStep,
         { ...filterStep, chains: last, appends: [], jumps: [] },
       ];
-  steps.push({
-    table: 'mangle',
-    chains: [...mangle.updates],
-    appends: [],
-    deletions: [...mangle.deletions],
-    jumps: [],
-    staleJumps: staleOf('mangle'),
-  });
+  steps.push(stepOf('mangle', [...tables.mangle.updates]));
   return steps.filter((step) => !isEmpty(step));
+}
+
+function emptyStep(table: TableName): TableStep {
+  return { table, chains: [], appends: [], deletions: [], jumps: [] };
 }
 
 function isEmpty({ chains, appends, deletions, jumps, staleJumps = [] }: TableStep): boolean {
@@ -160,7 +186,7 @@ function isEmpty({ chains, appends, deletions, jumps, staleJumps = [] }: TableSt
 
 function staleJumpStep(table: TableName, jumps: readonly Jump[]): TableStep[] {
   const staleJumps = jumps.filter((jump) => jump.table === table);
-  return staleJumps.length === 0 ? [] : [{ table, chains: [], appends: [], deletions: [], jumps: [], staleJumps }];
+  return staleJumps.length === 0 ? [] : [{ ...emptyStep(table), staleJumps }];
 }
 
 /** One of those that kube-proxy collects. */
@@ -190,7 +216,7 @@ function portHashOf(chain: string): string | undefined {
 function chooseRewired(
   updates: ReadonlyMap<string, string>,
   deletions: ReadonlySet<string>,
-  nat: RuleSet['tables']['nat'],
+  nat: TableRules,
 ): ReadonlySet<string> {
   const before = new Set<string>();
   const after = new Set<string>();
@@ -221,6 +247,14 @@ function leavesFirst(chains: ChainLines[]): ChainLines[] {
   };
   for (const [chain] of chains) visit(chain);
   return out;
+}
+
+/** Whoever jumps goes before the chain that it jumps to. */
+function jumpersFirst(chains: ReadonlySet<string>, rules: TableRules): string[] {
+  const withLines = [...chains].map((chain): ChainLines => [chain, rules.getObserved(chain) ?? '']);
+  return leavesFirst(withLines)
+    .map(([chain]) => chain)
+    .reverse();
 }
 
 /** All chains of a service port go in one call. */

@@ -218,19 +218,17 @@ export function* sizeInPieces(batch: IpvsBatch, family: Family): Pieces<BatchSiz
       case 'rules':
         for (const { table, chains, jumps } of stage.step.tables) {
           written.add(table);
-          rules[table] += jumps.length;
-          for (const [, lines] of chains) rules[table] += countLines(lines);
+          rules[table] += jumps.length + chains.reduce((sum, [, lines]) => sum + countLines(lines), 0);
         }
         break;
-      case 'servers':
+      case 'servers': {
         written.add('ipvs');
-        for (const [i, write] of stage.writes.entries()) {
-          if (i % writesPerPiece === 0) yield;
-          others['destination' in write ? 'destinations' : 'servers']++;
-          // Line by line: the first write of a large cluster is never in memory as one text.
-          bytes += printServerWrite(write, family).length + 1;
-        }
+        const size = yield* serverWritesSize(stage.writes, family);
+        others.servers += size.servers;
+        others.destinations += size.destinations;
+        bytes += size.bytes;
         break;
+      }
       case 'sets':
         written.add('ipset');
         others.entries +=
@@ -242,4 +240,18 @@ export function* sizeInPieces(batch: IpvsBatch, family: Family): Pieces<BatchSiz
     }
   }
   return { rules, bytes, tables: [...written], steps: batch.length, others };
+}
+
+/** Line by line: the first write of a large cluster is never in memory as one text. */
+function* serverWritesSize(
+  writes: readonly ServerWrite[],
+  family: Family,
+): Pieces<{ readonly servers: number; readonly destinations: number; readonly bytes: number }> {
+  const size = { servers: 0, destinations: 0, bytes: 0 };
+  for (const [i, write] of writes.entries()) {
+    if (i % writesPerPiece === 0) yield;
+    size['destination' in write ? 'destinations' : 'servers']++;
+    size.bytes += printServerWrite(write, family).length + 1;
+  }
+  return size;
 }

@@ -43,6 +43,14 @@ export interface RenderScope {
   readonly marks: ReadonlyMap<string, number>;
 }
 
+/** What the virtual servers of a service port have in common. */
+interface PortServers extends Pick<RenderScope, 'nodeAddresses'> {
+  readonly port: ServicePortPlan;
+  /** undefined: the port has none. */
+  readonly mark: number | undefined;
+  readonly textOf: (frontend: Frontend) => string;
+}
+
 export const nothingRendered: RenderedService = { servers: new Map(), entries: [] };
 
 export function renderService(service: ServicePlan, scope: RenderScope): RenderedService {
@@ -56,13 +64,12 @@ export function* renderServicePorts(service: ServicePlan, scope: RenderScope): P
   for (const [i, port] of service.ports.entries()) {
     if (i > 0) yield;
     const mark = scope.marks.get(markIdentity(port));
-    const textOf = printServers(port, scope);
-    for (const frontend of port.frontends)
-      for (const address of addressesOf(frontend, scope)) {
-        const key = serverKey(port.protocol, address, frontend.port);
-        // A NodePort on an external IP that is the node's own: the IP's server is there first.
-        if (!servers.has(key)) servers.set(key, renderFrontend(port, frontend, address, textOf(frontend), mark, scope));
-      }
+    const common: PortServers = { port, mark, textOf: printServers(port, scope), nodeAddresses: scope.nodeAddresses };
+    for (const { frontend, address } of placesOf(port.frontends, scope)) {
+      const key = serverKey(port.protocol, address, frontend.port);
+      // A NodePort on an external IP that is the node's own: the IP's server is there first.
+      if (!servers.has(key)) servers.set(key, renderFrontend(frontend, address, common));
+    }
     if (mark !== undefined) servers.set(markKey(mark), { text: printMarkServer(port, scope), entries: [] });
     for (const endpoint of new Set([...port.clusterEndpoints, ...port.localEndpoints]))
       if (endpoint.isLocal) entries.push(loopBack(port.protocol, endpoint.address, endpoint.port));
@@ -83,11 +90,16 @@ function markKey(mark: number): string {
 
 /** Entries of KUBE-IPVS-LOCAL: VIPs of the port whose clients here are led by its mark. */
 export function markedEntries(port: ServicePortPlan, scope: RenderScope): string[] {
-  return port.frontends
-    .filter(({ localSourcesToCluster }) => localSourcesToCluster)
-    .flatMap((frontend) =>
-      addressesOf(frontend, scope).map((address) => ipPortElement(address, port.protocol, frontend.port)),
-    );
+  const marked = port.frontends.filter(({ localSourcesToCluster }) => localSourcesToCluster);
+  return placesOf(marked, scope).map(({ frontend, address }) => ipPortElement(address, port.protocol, frontend.port));
+}
+
+/** A NodePort has a virtual server on each address on which it answers. */
+function placesOf(
+  frontends: readonly Frontend[],
+  scope: RenderScope,
+): { readonly frontend: Frontend; readonly address: string }[] {
+  return frontends.flatMap((frontend) => addressesOf(frontend, scope).map((address) => ({ frontend, address })));
 }
 
 function addressesOf(frontend: Frontend, { nodePortAddresses }: RenderScope): readonly string[] {
@@ -123,13 +135,11 @@ function printServer(options: string, endpoints: readonly PlanEndpoint[]): strin
 }
 
 function renderFrontend(
-  port: ServicePortPlan,
   frontend: Frontend,
   address: string,
-  text: string,
-  mark: number | undefined,
-  { nodeAddresses }: RenderScope,
+  { port, mark, textOf, nodeAddresses }: PortServers,
 ): VirtualServer {
+  const text = textOf(frontend);
   const element = ipPortElement(address, port.protocol, frontend.port);
   const entries = [...frontendEntries(port.protocol, frontend, address, element)];
   const isMarked = frontend.localSourcesToCluster && mark !== undefined;
