@@ -33,8 +33,13 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts'],
-    rules: { 'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }] },
+    files: ['src/**/*.ts', 'bin/**/*.ts', 'scripts/**/*.ts'],
+    rules: {
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', 50],
+      'max-params': ['error', 4],
+      'max-depth': ['error', 3],
+    },
   },
   {
     files: ['src/**/*.ts'],
