@@ -47,12 +47,8 @@ describeAsRoot('a tool that never ends', () => {
     '%s: nothing is lost, and it is used again',
     async (tool) => {
       const cluster = new HangingCluster();
-      // A write of the family waits for the one that hangs, up to its limit.
-      const free = tool.startsWith('iptables-nft-r')
-        ? [vip.IPv6]
-        : tool.startsWith('ip6')
-          ? [vip.IPv4]
-          : Object.values(vip);
+      // Writes of both families go one after the other: one that hangs holds them up, to its limit of 20 s.
+      const free = tool.endsWith('-restore') ? [] : Object.values(vip);
       try {
         await cluster.setUp([...busyObjects, six, slice(['a'], { service: 'six', family: 'IPv6' })]);
         await cluster.startProxy();
