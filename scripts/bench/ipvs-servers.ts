@@ -1,9 +1,9 @@
 /** Virtual servers in a network namespace of its own: written over netlink and by ipvsadm, and read. Prints ServerTimes as JSON. */
 import { execFileSync } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { openServers } from '../../src/backends/ipvs/driver-servers';
-import { printServerWrites } from '../../src/backends/ipvs/ipvsadm-text';
-import type { ServerWrite } from '../../src/backends/ipvs/virtual-server';
+import { openServers } from '../../src/backends/ipvs/servers/driver';
+import { printServerWrites } from '../../src/backends/ipvs/servers/ipvsadm-text';
+import type { ServerWrite } from '../../src/backends/ipvs/servers/virtual-server';
 import { runCommand } from '../../src/host/command';
 import { clusterIP, otherPod } from './addresses';
 import { podPort } from './cluster-objects';

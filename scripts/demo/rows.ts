@@ -1,6 +1,6 @@
 /** Who asks which VIP in the demo, and what the Plan says must come of it. */
 import { cidrContains, type Family, joinHostPort, parseCidr } from '../../src/model/address';
-import type { Protocol } from '../../src/model/cluster';
+import type { Protocol } from '../../src/model/protocol';
 import type { Frontend, FrontendKind, Plan, PlanEndpoint, ServicePortPlan } from '../../src/planner/plan';
 import { servicePortName } from '../../src/planner/plan';
 import { summarizeAnswers } from '../../test/conformance/scenario';

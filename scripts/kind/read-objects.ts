@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml';
 import type { LabObject, ObjectSet } from './cluster-objects';
 
 const examples = 'manifests/examples';
-const recorded = 'test/conformance/recorded';
+const recorded = 'test/recorded/scenarios';
 
 interface Scenario {
   readonly name: string;

@@ -21,7 +21,7 @@ import { OpenQuestions } from '../telemetry/open-questions';
 import { StatusBoard } from '../telemetry/status-board';
 import { absent } from '../model/answer';
 import { noRules } from '../xtables/parse-save';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import type { RunInvocation } from './invocation';
 import { version } from '../model/version';
 import { Daemon, type DaemonOptions } from '../daemon/daemon';

@@ -2,7 +2,7 @@
 import { sortedServices } from '../planner/describe';
 import { type Frontend, type Plan, type ServicePortPlan, servicePortName } from '../planner/plan';
 import type { Destination } from '../trace/kernel';
-import type { ProtocolName } from '../trace/packet';
+import { protocolName } from '../model/protocol';
 
 export interface Claim {
   readonly port: ServicePortPlan;
@@ -15,7 +15,7 @@ export function collectClaims(plan: Plan): ReadonlyMap<string, readonly Claim[]>
   for (const { ports } of sortedServices(plan))
     for (const port of ports)
       for (const frontend of port.frontends) {
-        const key = keyOf({ ...frontend, protocol: protocolName(port) });
+        const key = keyOf({ ...frontend, protocol: protocolName(port.protocol) });
         all.set(key, [...(all.get(key) ?? []), { port, frontend }]);
       }
   for (const claims of all.values()) claims.sort((a, b) => (ownerOf(a) < ownerOf(b) ? -1 : 1));
@@ -24,10 +24,6 @@ export function collectClaims(plan: Plan): ReadonlyMap<string, readonly Claim[]>
 
 export function keyOf({ address, protocol, port }: Destination): string {
   return `${address} ${protocol} ${port}`;
-}
-
-export function protocolName({ protocol }: ServicePortPlan): ProtocolName {
-  return protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
 }
 
 /** As the dispatch sorts claims. */

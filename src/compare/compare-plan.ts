@@ -1,8 +1,9 @@
 /** A Plan against a node's rules, whoever wrote them: by what becomes of connections, not by text. */
+import { protocolName } from '../model/protocol';
 import { joinHostPort } from '../model/address';
 import { type Frontend, type Plan, servicePortName } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
-import { type Claim, collectClaims, keyOf, protocolName } from './claims';
+import { type Claim, collectClaims, keyOf } from './claims';
 import { compareWays } from './compare-ways';
 import type { Comparison, Difference, Finding, Undecided } from './difference';
 import { compareHealthPorts, findExtraFrontends } from './extras';
@@ -90,7 +91,7 @@ class PlanComparer {
   }
 
   private compareAt({ port, frontend }: Claim, address: string): Compared {
-    const asked: Asked = { kernel: this.kernel, protocol: protocolName(port), address, port: frontend.port };
+    const asked: Asked = { kernel: this.kernel, protocol: protocolName(port.protocol), address, port: frontend.port };
     const tried = trySources(port, frontend, asked, this.scope);
     const where = { service: servicePortName(port), frontend: describe(frontend, asked) };
     const unknown = tried.find(({ observed }) => observed.kind === 'unknown');

@@ -9,7 +9,7 @@ import {
   isLoopback,
   parseCidr,
 } from '../model/address';
-import type { LocalDetector } from '../planner/plan';
+import type { LocalDetector } from '../model/local-detector';
 
 export type SourceKind = 'pods' | 'node' | 'outside';
 

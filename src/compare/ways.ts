@@ -3,7 +3,8 @@ import { joinHostPort } from '../model/address';
 import type { Frontend, PlanEndpoint, ServicePortPlan } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { RulesKind } from '../trace/rules-kind';
-import type { Connection, MatchedRule, MatchContext, Outcome, ProtocolName } from '../trace/packet';
+import type { ProtocolName } from '../model/protocol';
+import type { Connection, MatchedRule, MatchContext, Outcome } from '../trace/packet';
 import { isIn, type Source } from './sources';
 
 export interface EndpointShare {

@@ -2,13 +2,14 @@
  * Rules of iptables mode. Whether somebody else had a hand in them is told by what they say: read back as the Plan that they
  * were written for and rendered again, rules of any earlier state are the same.
  */
-import type { IptablesSettings } from '../backends/iptables/fixed-chains';
+import { markMasquerade } from '../xtables/common-rules';
+import type { IptablesSettings } from '../backends/iptables/settings';
 import { ownerOfRule, parsePlan } from '../backends/iptables/parse-plan';
-import { RuleSet } from '../backends/iptables/rule-set';
+import { RuleSet } from '../backends/iptables/desired-state';
 import type { ServiceKey } from '../model/cluster';
 import { UserError } from '../model/user-error';
 import { type Plan, servicePortName } from '../planner/plan';
-import { canaryRule, ownTables, sharedChain } from '../xtables/known-chains';
+import { canaryRule, ownTables, parseServiceChain, sharedChain, targetChain } from '../xtables/known-chains';
 import type { SavedTables } from '../xtables/parse-save';
 import { type Jump, type TableName, tableNames } from '../xtables/rules';
 import type { UnreadTable } from '../xtables/save-text';
@@ -82,7 +83,7 @@ function hasCanary({ chains }: SavedTables, table: TableName): boolean {
 /** It has a chain an endpoint, and no rule in its canaries. */
 function isKubeProxys(saved: SavedTables): boolean {
   const hasEndpointChains = [...saved.chains.nat].some(
-    ([chain, text]) => /^KUBE-SEP-[A-Z2-7]{16}$/.test(chain) && text.includes('-j KUBE-MARK-MASQ'),
+    ([chain, text]) => parseServiceChain(chain)?.kind === 'SEP' && text.includes(markMasquerade),
   );
   return hasEndpointChains && !hasCanary(saved, 'nat');
 }
@@ -175,8 +176,10 @@ function findUnled(lines: readonly Line[], { saved, restored, past }: Compared):
     // Every service port has a cluster IP.
     if (sign === '+' && / cluster IP" /.test(text) && isHeadless(past, ownerOfRule(text)))
       return [`taken away, though others lead to the same Service: ${text}`];
-    const [, to = ''] = /-j (KUBE-(?:SVC|SVL|EXT|FW)-[A-Z2-7]{16})$/.exec(text) ?? [];
-    const isUnled = sign === '+' && saved.chains.nat.has(to) && restored.tables.nat.getDesired(to) === undefined;
+    const to = targetChain(text) ?? '';
+    const { kind = 'SEP' } = parseServiceChain(to) ?? {};
+    const isUnled =
+      sign === '+' && kind !== 'SEP' && saved.chains.nat.has(to) && restored.tables.nat.getDesired(to) === undefined;
     return isUnled ? [`taken away, though ${to} is there: ${text}`] : [];
   });
 }

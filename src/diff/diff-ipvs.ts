@@ -4,7 +4,7 @@
  * its entries in sets and its address are written together, and all of a port's external servers have the same endpoints.
  */
 import type { IpvsBackend } from '../backends/ipvs/backend';
-import { endOf } from '../backends/ipvs/our-servers';
+import { endOf } from '../backends/ipvs/servers/our-servers';
 import type { Plan } from '../planner/plan';
 import type { SavedTables } from '../xtables/parse-save';
 import type { TableName } from '../xtables/rules';

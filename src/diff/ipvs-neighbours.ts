@@ -1,8 +1,8 @@
 /** Whose virtual servers and entries of sets are, and what their neighbours say about them. */
 import type { IpvsBackend } from '../backends/ipvs/backend';
-import type { SetName } from '../backends/ipvs/ipset-names';
-import { endOf } from '../backends/ipvs/our-servers';
-import { parseServerText } from '../backends/ipvs/server-text';
+import type { SetName } from '../backends/ipvs/sets/names';
+import { endOf } from '../backends/ipvs/servers/our-servers';
+import { parseServerText } from '../backends/ipvs/servers/server-text';
 import { joinHostPort } from '../model/address';
 import type { Plan, ServicePortPlan } from '../planner/plan';
 

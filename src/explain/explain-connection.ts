@@ -1,10 +1,12 @@
 /** Where a new connection goes and why: by the Plan, and by the rules that a node has or would have. */
+import { protocolName } from '../model/protocol';
 import { devicesOf, type Source } from '../compare/sources';
 import { expectWay, type ExpectedWay, observeWay, type ObservedWay, sharesOf } from '../compare/ways';
 import { isLoopback, joinHostPort } from '../model/address';
 import type { ClusterState, Service, ServicePort } from '../model/cluster';
 import { describeFrontend } from '../planner/describe';
-import type { LocalDetector, NodeSettings, Plan, ServicePortPlan } from '../planner/plan';
+import type { LocalDetector } from '../model/local-detector';
+import type { NodeSettings, Plan, ServicePortPlan } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { Connection } from '../trace/packet';
 import { explainMiss, type Found, findFrontend } from './frontends';
@@ -74,7 +76,7 @@ export function explainConnection(client: Client, target: Target, scope: Explain
   const { plan, kernel, nodeAddresses, cluster } = scope;
   const source = sourceOf(client, target, plan);
   const { node, mode } = { node: plan.settings.nodeName, mode: kernel.kind.mode };
-  const asked = { kernel, protocol: protocolName(target), address: target.address, port: target.port };
+  const asked = { kernel, protocol: protocolName(target.protocol), address: target.address, port: target.port };
   const found = findFrontend(plan, target, nodeAddresses);
   const observed = observeWay(asked, source, false);
   const rules = mergeTrails(kernel.trace(connectionOf(source, target)));
@@ -275,11 +277,13 @@ function sourceOf({ kind, address, nodeName }: Client, target: Target, { setting
 }
 
 function connectionOf({ address, device }: Source, target: Target): Connection {
-  return { protocol: protocolName(target), source: address, destination: target.address, port: target.port, device };
-}
-
-function protocolName({ protocol }: Target): 'tcp' | 'udp' | 'sctp' {
-  return protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
+  return {
+    protocol: protocolName(target.protocol),
+    source: address,
+    destination: target.address,
+    port: target.port,
+    device,
+  };
 }
 
 /** '' where the rules do what the Plan wants. */

@@ -1,4 +1,5 @@
 /** Text files and folders of them: reading, and hearing that they may have changed. */
+import { errorCode } from '../model/error-message';
 import { constants, readFileSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
@@ -88,7 +89,7 @@ export async function readTextFiles(paths: readonly string[], endings: readonly 
   const files: TextFile[] = [];
   const failures: { path: string; code: string }[] = [];
   const onFailure = (path: string, error: unknown): void => {
-    failures.push({ path, code: (error as NodeJS.ErrnoException).code ?? String(error) });
+    failures.push({ path, code: errorCode(error) || String(error) });
   };
   for (const path of paths) {
     for await (const found of walk(path, { folders: new Map(), onFailure })) {

@@ -11,19 +11,10 @@ import { mostRedirects, redirected } from './redirects';
 import { tlsOptions, type TlsOptions, type TlsSettings } from './tls-settings';
 import { isSocks, type Proxy, proxyHeaders, TunnelHttpAgent, TunnelHttpsAgent } from './tunnels';
 
+import type { HttpRequest } from './http-request';
+
 export { HttpResponse, HttpSilenceError, HttpSlownessError, type ReadLimits } from './http-response';
 export type { TlsSettings } from './tls-settings';
-
-export interface HttpRequest {
-  readonly url: URL;
-  /** Default: GET. One that is sent over an idle connection which the server just closed is sent again. */
-  readonly method?: 'GET' | 'POST' | 'PATCH';
-  readonly body?: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
-  /** Longest silence before the status line, connecting included. */
-  readonly responseTimeoutMs: number;
-}
 
 /** The kernel asks a silent peer whether it is there: with libuv's ten probes a second apart, a dead one is known after 25 s. */
 const tcpKeepAliveMs = 15_000;

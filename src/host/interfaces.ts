@@ -1,4 +1,5 @@
 /** The addresses of this network namespace. */
+import { errorCode } from '../model/error-message';
 import { readFile } from 'node:fs/promises';
 import { type Family, parseAddress } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
@@ -90,7 +91,7 @@ export async function askIPv6Kernel(proc = '/proc'): Promise<Answer<true>> {
     await readFile(`${proc}/net/if_inet6`);
     return found(true);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? absent : unknown(error);
+    return errorCode(error) === 'ENOENT' ? absent : unknown(error);
   }
 }
 

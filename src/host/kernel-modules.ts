@@ -1,3 +1,4 @@
+import { errorCode } from '../model/error-message';
 import { stat } from 'node:fs/promises';
 import { type Absent, absent, type Answer, type Found, found, type Unknown, unknown } from '../model/answer';
 import { CommandError, type RunCommand } from './command';
@@ -32,6 +33,6 @@ export async function askModule(module: string): Promise<Answer<true>> {
     await stat(`/sys/module/${module}`);
     return found(true);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? absent : unknown(error);
+    return errorCode(error) === 'ENOENT' ? absent : unknown(error);
   }
 }

@@ -16,7 +16,7 @@ import {
   readlinkSync,
 } from 'node:fs';
 import { CommandError, type RunCommand } from './command';
-import { messageOf } from '../model/error-message';
+import { errorCode, messageOf } from '../model/error-message';
 
 /** A folder, so that a container can share it with its host. */
 const lockFolder = '/run/vipwire';
@@ -75,7 +75,7 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (errorCode(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { errorCode } from '../model/error-message';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 
@@ -24,7 +25,7 @@ export async function readProcesses(): Promise<Processes> {
       if (line !== '') processes.push({ pid, args: line.replace(/\0+$/, '').split('\0') });
     } catch (error) {
       // It has ended meanwhile.
-      if (!/^(ENOENT|ESRCH)$/.test((error as NodeJS.ErrnoException).code ?? '')) unread = unknown(error);
+      if (!/^(ENOENT|ESRCH)$/.test(errorCode(error))) unread = unknown(error);
     }
   }
   return { processes, ...(unread && { unread }) };
@@ -37,7 +38,7 @@ export async function sharesNetwork({ pid }: Process): Promise<Answer<true>> {
     return own === its ? found(true) : absent;
   } catch (error) {
     // It has ended meanwhile.
-    return /^(ENOENT|ESRCH)$/.test((error as NodeJS.ErrnoException).code ?? '') ? absent : unknown(error);
+    return /^(ENOENT|ESRCH)$/.test(errorCode(error)) ? absent : unknown(error);
   }
 }
 

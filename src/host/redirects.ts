@@ -1,5 +1,5 @@
 /** Redirects as Go's http.Client follows them. Pure. */
-import type { HttpRequest } from './http';
+import type { HttpRequest } from './http-request';
 
 export const mostRedirects = 10;
 

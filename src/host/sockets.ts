@@ -1,4 +1,5 @@
 /** Sockets of this network namespace that others can reach. */
+import { errorCode } from '../model/error-message';
 import { type Family, formatAddress } from '../model/address';
 import { type Unknown, unknown } from '../model/answer';
 import { readProcFile } from './proc-file';
@@ -53,7 +54,7 @@ export async function readOpenSockets(): Promise<OpenSockets> {
     try {
       await readProcFile(`/proc/net/${file}`, (piece) => (text += piece));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') unread = unknown(error);
+      if (errorCode(error) !== 'ENOENT') unread = unknown(error);
     }
     sockets.push(...parseSockets(text, protocol, family));
   }

@@ -2,6 +2,7 @@
  * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. Settings that
  * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
  */
+import { errorCode } from '../model/error-message';
 import { constants, open, readFile, writeFile } from 'node:fs/promises';
 import { absent, type Answer, found, unknown } from '../model/answer';
 
@@ -23,7 +24,7 @@ export class SysctlError extends Error {
 
   /** `EACCES`; '' where the kernel was not asked. */
   get code(): string {
-    return (this.cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+    return errorCode(this.cause);
   }
 }
 
@@ -40,7 +41,7 @@ const problems: Readonly<Record<string, SysctlProblem>> = {
 };
 
 function asSysctlError(sysctl: string, error: unknown): unknown {
-  const problem = problems[(error as NodeJS.ErrnoException).code ?? ''];
+  const problem = problems[errorCode(error)];
   return problem === undefined ? error : new SysctlError(sysctl, problem, { cause: error });
 }
 

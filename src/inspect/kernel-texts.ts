@@ -15,7 +15,7 @@ import { detectVariant } from '../xtables/driver-variant';
 import { readSaveText } from '../xtables/driver';
 import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant } from '../xtables/variant';
-import { messageOf } from '../model/error-message';
+import { errorCode, messageOf } from '../model/error-message';
 
 const askTimeoutMs = 60_000;
 
@@ -66,7 +66,7 @@ async function readFolder(folder: string): Promise<ReadKernel> {
     try {
       return await readTextFile(join(folder, name));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (errorCode(error) === 'ENOENT') return undefined;
       throw new UserError(`--recorded-dir: ${messageOf(error)}`);
     }
   };

@@ -1,6 +1,6 @@
 /** What mode ipvs needs beside iptables. ip_vs is loaded for it; a virtual server and a set come and go. */
-import { findUnpreparable } from '../backends/ipvs/driver-node';
-import { openServers } from '../backends/ipvs/driver-servers';
+import { findUnpreparable } from '../backends/ipvs/driver';
+import { openServers } from '../backends/ipvs/servers/driver';
 import type { IpvsConfiguration } from '../config/configuration';
 import { CommandError, runCommand } from '../host/command';
 import type { Family } from '../model/address';

@@ -1,4 +1,5 @@
-import { type IptablesSettings, matchHairpin, packetCounters } from '../backends/iptables/fixed-chains';
+import { matchHairpin, packetCounters } from '../backends/iptables/render-fixed';
+import type { IptablesSettings } from '../backends/iptables/settings';
 import type { ProxyConfiguration } from '../config/configuration';
 import { NetlinkError, NetlinkUnavailableError } from '../host/netlink';
 import { PacketCounters } from '../host/packet-counters';
@@ -6,7 +7,7 @@ import { askSysctl } from '../host/sysctl';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import { messageOf } from '../model/error-message';
 
 const counterNames = Object.values(packetCounters);

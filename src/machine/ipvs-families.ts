@@ -1,11 +1,11 @@
 /** What IPVS mode opens of each family of this machine. */
 import { IpvsBackend } from '../backends/ipvs/backend';
-import { IpvsDevice } from '../backends/ipvs/driver-device';
-import { prepareNode, thisNode } from '../backends/ipvs/driver-node';
-import { openServers, type ServersDriver } from '../backends/ipvs/driver-servers';
-import { isAboutMachine, SetDriver } from '../backends/ipvs/driver-sets';
-import { setName } from '../backends/ipvs/ipset-names';
-import { createLine } from '../backends/ipvs/ipset-text';
+import { IpvsDevice } from '../backends/ipvs/device/driver';
+import { prepareNode, thisNode } from '../backends/ipvs/driver';
+import { openServers, type ServersDriver } from '../backends/ipvs/servers/driver';
+import { isAboutMachine, SetDriver } from '../backends/ipvs/sets/driver';
+import { setName } from '../backends/ipvs/sets/names';
+import { createLine } from '../backends/ipvs/sets/ipset-text';
 import type { ProxyConfiguration } from '../config/configuration';
 import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
@@ -15,7 +15,7 @@ import { schedulerName, type SchedulerName, schedulerNames } from '../model/sche
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import { type Closable, kernelOf } from './ipvs-machine';
 import { takeOver, type Writes } from './tables';
 import { messageOf } from '../model/error-message';

@@ -1,10 +1,10 @@
 /** The parts of this machine that IPVS mode writes to. */
 import { IpvsBackend, type IpvsKernel } from '../backends/ipvs/backend';
 import { deleteOurServers } from '../backends/ipvs/cleanup';
-import { IpvsDevice, readNodeAddresses } from '../backends/ipvs/driver-device';
-import { openServers, type ServersDriver } from '../backends/ipvs/driver-servers';
-import { destroySets, SetDriver } from '../backends/ipvs/driver-sets';
-import { readSetsByNetlink } from '../backends/ipvs/driver-sets-netlink';
+import { IpvsDevice, readNodeAddresses } from '../backends/ipvs/device/driver';
+import { openServers, type ServersDriver } from '../backends/ipvs/servers/driver';
+import { destroySets, SetDriver } from '../backends/ipvs/sets/driver';
+import { readSetsByNetlink } from '../backends/ipvs/sets/driver-netlink';
 import { retireServers } from '../backends/ipvs/retire';
 import type { IpvsSettings } from '../backends/ipvs/settings';
 import type { ProxyConfiguration } from '../config/configuration';
@@ -15,7 +15,7 @@ import { askSysctl } from '../host/sysctl';
 import { families as allFamilies, type Family } from '../model/address';
 import type { FlowFilter } from '../model/flow';
 import type { Logger } from '../telemetry/log';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import { messageOf } from '../model/error-message';
 
 /** What lives until the machine is closed. */

@@ -1,4 +1,5 @@
 /** What a proxy left in the other iptables variant goes, once ours is in force: the rules of both would apply. */
+import { errorCode } from '../model/error-message';
 import { CommandError, runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
 import type { Family } from '../model/address';
@@ -83,7 +84,7 @@ function hasLoadedTables(family: Family): Promise<boolean> {
   return readTextFile(loadedTables[family]).then(
     (names) => names.trim() !== '',
     (error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      if (errorCode(error) === 'ENOENT') return false;
       throw error;
     },
   );

@@ -14,7 +14,7 @@ import type { PacketCounts } from '../telemetry/metrics';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import { DriftWatch } from '../xtables/drift';
 import type { IptablesDriver } from '../xtables/driver';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import type { IptablesVariant, Variant } from '../xtables/variant';
 import type { Closable } from './ipvs-machine';
 import { type NodePortHabits, setUpKernel } from './kernel-settings';

@@ -2,7 +2,8 @@
 import type { Family } from '../model/address';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 import type { OpenQuestions } from '../telemetry/open-questions';
-import { type KernelTables, type TableName, tableNames } from '../xtables/rules';
+import { type TableName, tableNames } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 
 export const canaryQuestion = 'whether a table was flushed';
 

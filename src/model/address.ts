@@ -20,6 +20,11 @@ export function addressWidth(family: Family): 32 | 128 {
   return family === 'IPv4' ? 32 : 128;
 }
 
+/** `10.96.0.10/32`, `fd00::10/128` */
+export function hostCidr(canonicalAddress: string): string {
+  return `${canonicalAddress}/${addressWidth(familyOf(canonicalAddress))}`;
+}
+
 /** Longer texts are no addresses, and are not worth splitting. */
 const longestText = 64;
 

@@ -2,7 +2,7 @@
 import type { Family } from './address';
 import type { Scheduler } from './scheduler';
 
-export type Protocol = 'TCP' | 'UDP' | 'SCTP';
+import type { Protocol } from './protocol';
 export type TrafficPolicy = 'Cluster' | 'Local';
 
 declare const serviceKeyBrand: unique symbol;

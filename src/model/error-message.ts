@@ -3,3 +3,9 @@ export function messageOf(thrown: unknown): string {
   const { message } = Object(thrown) as { readonly message?: unknown };
   return typeof message === 'string' ? message : String(thrown);
 }
+
+/** Node's code of a system error, such as ENOENT. Returns '' for other errors. */
+export function errorCode(thrown: unknown): string {
+  const { code } = Object(thrown) as { readonly code?: unknown };
+  return typeof code === 'string' ? code : '';
+}

@@ -1,6 +1,6 @@
 /** iptables mode: chains per Service, and nothing but iptables-restore to write them. */
 import { IptablesBackend } from '../backends/iptables/backend';
-import { printListing } from '../backends/iptables/print-listing';
+import { printListing } from '../backends/iptables/print';
 import type { Backend } from '../backends/backend';
 import { diffIptables } from '../diff/diff-iptables';
 import { PacketCounters } from '../host/packet-counters';

@@ -1,11 +1,11 @@
 /** IPVS mode: virtual servers and sets; of iptables as many rules for 10,000 Services as for one. */
 import type { Backend } from '../backends/backend';
 import type { IpvsKernel } from '../backends/ipvs/backend';
-import { prepareNode, thisNode } from '../backends/ipvs/driver-node';
-import { openServers } from '../backends/ipvs/driver-servers';
-import { SetParser } from '../backends/ipvs/ipset-text';
-import { printServerWrites } from '../backends/ipvs/ipvsadm-text';
-import { endOf } from '../backends/ipvs/our-servers';
+import { prepareNode, thisNode } from '../backends/ipvs/driver';
+import { openServers } from '../backends/ipvs/servers/driver';
+import { SetParser } from '../backends/ipvs/sets/ipset-text';
+import { printServerWrites } from '../backends/ipvs/servers/ipvsadm-text';
+import { endOf } from '../backends/ipvs/servers/our-servers';
 import type { KernelTexts } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import { diffIpvs } from '../diff/diff-ipvs';
@@ -23,7 +23,8 @@ import { UserError } from '../model/user-error';
 import type { Plan } from '../planner/plan';
 import { parseBoundAddresses } from '../trace/ipvs-servers';
 import { parseSave, type SavedTables } from '../xtables/parse-save';
-import { type KernelTables, printStep } from '../xtables/rules';
+import { printStep } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 import type { DiffRequest, Mode } from './mode';
 
 export const ipvsMode: Mode = {

@@ -12,7 +12,7 @@ import type { ProxyMode } from '../model/proxy-mode';
 import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
-import type { KernelTables } from '../xtables/rules';
+import type { KernelTables } from '../xtables/kernel-tables';
 
 export interface DiffRequest {
   readonly plan: Plan;

@@ -1,6 +1,7 @@
 import type { Family } from '../model/address';
 import { joinHostPort } from '../model/address';
-import type { EndpointSlice, Protocol, SliceEndpoint, WeightRule } from '../model/cluster';
+import type { EndpointSlice, SliceEndpoint, WeightRule } from '../model/cluster';
+import type { Protocol } from '../model/protocol';
 import type { PlanEndpoint } from './plan';
 import { weightOf } from './weights';
 

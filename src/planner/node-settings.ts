@@ -1,3 +1,4 @@
+import type { LocalDetector } from '../model/local-detector';
 import type { Cidr, Family } from '../model/address';
 import {
   addressBits,
@@ -12,7 +13,7 @@ import {
   parseCidr,
 } from '../model/address';
 import type { Node } from '../model/cluster';
-import type { LocalDetector, NodePortAddresses, NodeSettings } from './plan';
+import type { NodePortAddresses, NodeSettings } from './plan';
 
 /** What the configuration says about this node, in kube-proxy's terms. */
 export interface NodeConfig {

@@ -3,15 +3,10 @@
  * All decisions about policy, readiness, topology and masquerading are made here; a backend decides none of them again.
  */
 import type { Family } from '../model/address';
-import type { Protocol, ServiceKey } from '../model/cluster';
+import type { ServiceKey } from '../model/cluster';
+import type { Protocol } from '../model/protocol';
+import type { LocalDetector } from '../model/local-detector';
 import type { Scheduler } from '../model/scheduler';
-
-/** How a packet from one of this node's pods is told from others. */
-export type LocalDetector =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'cidr'; readonly cidr: string }
-  | { readonly kind: 'interface'; readonly name: string }
-  | { readonly kind: 'interface-prefix'; readonly prefix: string };
 
 /** Node addresses on which NodePorts answer. */
 export type NodePortAddresses =

@@ -1,5 +1,6 @@
 /** What the matches of iptables-save ask of a packet. */
-import { addressBits, addressWidth, type Cidr, familyOf, parseCidr } from '../model/address';
+import { protocolNameOf } from '../model/protocol';
+import { type Cidr, addressBits, addressWidth, familyOf, hostCidr, parseCidr } from '../model/address';
 import { runFilter } from './bpf';
 import { memoized } from './memoized';
 import type { MatchContext, PacketState } from './packet';
@@ -17,8 +18,6 @@ export class UnknownRule extends Error {}
 export function unknown(what: string): UnknownRule {
   return new UnknownRule(`the tracer does not know ${what}`);
 }
-
-const protocolNumbers: Readonly<Record<string, string>> = { '6': 'tcp', '17': 'udp', '132': 'sctp' };
 
 /** Options of matches that take one value: what they ask. */
 export const valueMatches: Readonly<Record<string, (value: string) => Match['chance']>> = {
@@ -52,7 +51,7 @@ export const valueMatches: Readonly<Record<string, (value: string) => Match['cha
   },
   '--bytecode': (value) => (packet) => Number(runFilter(value, packet) !== 0),
   '--vproto': (value) => {
-    const protocol = protocolNumbers[value];
+    const protocol = protocolNameOf(Number(value));
     return ({ virtual, protocol: own }) => Number(virtual !== undefined && own === protocol);
   },
   '--vaddr': (value) => {
@@ -71,7 +70,7 @@ export function parsePorts(value: string): readonly [number, number] {
 }
 
 export function parseNetwork(value: string): Cidr {
-  const cidr = parseCidr(value.includes('/') ? value : `${value}/${value.includes(':') ? 128 : 32}`);
+  const cidr = parseCidr(value.includes('/') ? value : hostCidr(value));
   if (cidr === undefined) throw unknown(`address ${value}`);
   return cidr;
 }

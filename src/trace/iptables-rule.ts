@@ -1,6 +1,6 @@
 /** A rule in iptables-save's words, as matches that a packet can be held against and a target. Knows what a proxy writes. */
 import { addressWidth } from '../model/address';
-import { matchIpSet } from './ip-sets';
+import { matchIpSet } from './match-ip-set';
 import { memoized } from './memoized';
 import { type Match, parseNetwork, parsePorts, unknown, UnknownRule, valueMatches } from './iptables-matches';
 

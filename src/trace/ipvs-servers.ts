@@ -6,7 +6,7 @@
  *   -A -f 4526 -s rr
  */
 import { parseAddress } from '../model/address';
-import type { ProtocolName } from './packet';
+import type { ProtocolName } from '../model/protocol';
 
 export interface IpvsDestination {
   readonly address: string;

@@ -1,5 +1,5 @@
 /** What `nft -j list ruleset` prints, cut down to one table, by name. */
-import { type Cidr, cidrContains, parseCidr } from '../model/address';
+import { type Cidr, cidrContains, hostCidr, parseCidr } from '../model/address';
 import { UserError } from '../model/user-error';
 import { messageOf } from '../model/error-message';
 
@@ -73,7 +73,7 @@ export function isObject(json: Json | undefined): json is JsonObject {
 
 /** An address or a prefix; undefined for what is neither. */
 export function cidrOf(json: Json): Cidr | undefined {
-  if (typeof json === 'string' && /[.:]/.test(json)) return parseCidr(`${json}/${json.includes(':') ? 128 : 32}`);
+  if (typeof json === 'string' && /[.:]/.test(json)) return parseCidr(hostCidr(json));
   if (!isObject(json) || !isObject(json['prefix'])) return undefined;
   const { addr, len } = json['prefix'];
   return parseCidr(`${textOf(addr)}/${textOf(len)}`);

@@ -2,7 +2,7 @@
 import type { Family } from '../model/address';
 import type { IpSets } from './ip-sets';
 
-export type ProtocolName = 'tcp' | 'udp' | 'sctp';
+import type { ProtocolName } from '../model/protocol';
 
 export interface Connection {
   readonly protocol: ProtocolName | 'icmp';

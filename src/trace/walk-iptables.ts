@@ -1,5 +1,5 @@
 /** One hook of one table: what its rules make of a packet. Where dice decide, every way with its probability. */
-import { markOfIpSet } from './ip-sets';
+import { markOfIpSet } from './match-ip-set';
 import type { Rule, Target } from './iptables-rule';
 import type { TableName, TracedTables } from './iptables-tables';
 import type { Ended, Left, MatchContext, PacketState, Sent } from './packet';

@@ -1,8 +1,9 @@
 /** Removes everything that is ours or of any version of kube-proxy from the iptables tables, and nothing else. */
 import type { Family } from '../model/address';
-import { sharedChain } from './known-chains';
+import { sharedChain, targetChains } from './known-chains';
 import type { SavedTables } from './parse-save';
-import { type KernelTables, type Jump, type TableName, tableNames, printTable, slices } from './rules';
+import { type Jump, type TableName, tableNames, printTable, slices } from './rules';
+import type { KernelTables } from './kernel-tables';
 
 export interface CleanupReport {
   readonly family: Family;
@@ -92,7 +93,7 @@ function goneChains(saved: SavedTables, table: TableName): string[] {
   const keep = (chain: string): void => {
     if (kept.has(chain)) return;
     kept.add(chain);
-    for (const [, target] of (chains.get(chain) ?? '').matchAll(/ -j (KUBE-\S+)$/gm)) keep(target ?? '');
+    for (const target of targetChains(chains.get(chain) ?? '')) keep(target);
   };
   for (const chain of saved.usedByOthers) keep(chain);
   if (saved.kubeletChains > 0 && table === 'filter') keep(sharedChain);

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../host/clock';
 import { type Answer, unknown } from '../model/answer';
-import type { KernelTables } from './rules';
+import type { KernelTables } from './kernel-tables';
 
 export interface DriftOptions {
   readonly clock: Clock;

@@ -7,7 +7,7 @@
 import type { RunCommand } from '../host/command';
 import type { NfRule } from '../host/nf-rule';
 import type { NfTable, NfTables } from '../host/nf-tables';
-import { blockLocalnetRule, sharedChain } from './known-chains';
+import { blockLocalnetRule, sharedChain, targetChain } from './known-chains';
 import { couldBe, decodeJump, isLocalnetBlock, printUnreadRule } from './driver-native-text';
 import { isBuiltIn, isOurs, type SavedTables } from './parse-save';
 import type { Jump, TableName } from './rules';
@@ -101,7 +101,7 @@ export class NativeTables {
       else if (command === '-A') chains.get(chain)?.push(line);
       else if (command === '-I') {
         const rule = line.slice(4 + chain.length);
-        const key = `${chain} ${targetOf(rule)}`;
+        const key = `${chain} ${targetChain(rule) ?? ''}`;
         written.jumps.set(key, [...(written.jumps.get(key) ?? []), rule]);
       }
     }
@@ -239,10 +239,6 @@ function printChain(chain: string, rules: readonly SeenRule[], memory: Memory): 
 
 function handlesOf(rules: readonly SeenRule[]): string {
   return rules.map(({ handle }) => handle).join();
-}
-
-function targetOf(rule: string): string {
-  return /(?:^| )-[jg] (KUBE-\S+)$/.exec(rule)?.[1] ?? '';
 }
 
 function textOf(line: string): string {

@@ -1,6 +1,6 @@
 /** What a rule of nf_tables says in iptables-save's words, as far as vipwire's own jumps go; pure. */
 import type { NfExpression, NfRule } from '../host/nf-rule';
-import { blockLocalnetRule } from './known-chains';
+import { blockLocalnetRule, targetChain } from './known-chains';
 
 /** A rule whose text is not known: a comment to iptables-restore, with its target in the place where every jump has it. */
 export function printUnreadRule(handle: number, target: string): string {
@@ -80,6 +80,5 @@ export function isLocalnetBlock(rule: NfRule): boolean {
 
 /** Whether these could be the rules that the tool made of these lines: as many, with the same jumps. */
 export function couldBe(lines: readonly string[], targets: readonly string[]): boolean {
-  const targetOf = (line: string): string => / -[jg] (KUBE-\S+)$/.exec(line)?.[1] ?? '';
-  return lines.length === targets.length && lines.every((line, i) => targetOf(line) === targets[i]);
+  return lines.length === targets.length && lines.every((line, i) => (targetChain(line) ?? '') === targets[i]);
 }

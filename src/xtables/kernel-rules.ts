@@ -2,7 +2,8 @@
 import type { DeltaTracker } from '../delta/delta-tracker';
 import { sharedChain } from './known-chains';
 import type { SavedTables } from './parse-save';
-import { type Jump, type KernelTables, printStep, type Step, type TableName, tableNames } from './rules';
+import { type Jump, printStep, type Step, type TableName, tableNames } from './rules';
+import type { KernelTables } from './kernel-tables';
 
 /** What a mode wants of iptables. Chain -> its `-A` lines, joined by newlines. */
 export interface DesiredRules {

@@ -1,14 +1,41 @@
 /** The chains that belong to a service proxy, whichever proxy and mode: what is recognised as ours, taken over and cleaned up. */
 import type { TableName } from './rules';
 
-export type ServiceChainPrefix = 'KUBE-SVC-' | 'KUBE-SVL-' | 'KUBE-EXT-' | 'KUBE-FW-' | 'KUBE-SEP-';
-export const serviceChainPrefixes: readonly ServiceChainPrefix[] = [
-  'KUBE-SVC-',
-  'KUBE-SVL-',
-  'KUBE-EXT-',
-  'KUBE-FW-',
-  'KUBE-SEP-',
-];
+/** Of chains that iptables mode has for each service port (SVC, SVL, EXT, FW) and, in kube-proxy, for each endpoint (SEP). */
+const serviceChainKinds = ['SVC', 'SVL', 'EXT', 'FW', 'SEP'] as const;
+export type ServiceChainKind = (typeof serviceChainKinds)[number];
+export type ServiceChainPrefix = `KUBE-${ServiceChainKind}-`;
+export const serviceChainPrefixes: readonly ServiceChainPrefix[] = serviceChainKinds.map(
+  (kind) => `KUBE-${kind}-` as const,
+);
+
+export interface ServiceChainName {
+  readonly kind: ServiceChainKind;
+  /** 16 characters of base32. */
+  readonly hash: string;
+}
+
+/** `KUBE-SVC-ERIFXISQEP7F7OF4`. Returns undefined for chains that are not named by a hash, such as `KUBE-SVC-np-4`. */
+export function parseServiceChain(chain: string): ServiceChainName | undefined {
+  const [, prefix = '', hash = ''] = /^KUBE-([A-Z]+)-([A-Z2-7]{16})$/.exec(chain) ?? [];
+  const kind = serviceChainKinds.find((each) => each === prefix);
+  return kind && { kind, hash };
+}
+
+/** Of iptables mode alone: no other mode has chains for each Service. */
+export function isServiceChain(chain: string): boolean {
+  return serviceChainPrefixes.some((prefix) => chain.startsWith(prefix));
+}
+
+/** The KUBE-... chain to which a rule jumps or goes; `rule` is in iptables-save's words, with or without `-A CHAIN`. */
+export function targetChain(rule: string): string | undefined {
+  return /(?:^| )-[jg] (KUBE-\S+)$/.exec(rule)?.[1];
+}
+
+/** Those of every line, in their order. */
+export function targetChains(lines: string): string[] {
+  return Array.from(lines.matchAll(/(?:^| )-[jg] (KUBE-\S+)$/gm), ([, chain = '']) => chain);
+}
 
 /** In filter; kube-proxy and the kubelet both write it; it is never removed while there is a kubelet. */
 export const sharedChain = 'KUBE-FIREWALL';
@@ -67,7 +94,6 @@ const fixedChains: Readonly<Record<TableName, ReadonlySet<string>>> = {
 /** Of a table's chains those that are ours or kube-proxy's, and so are rewritten or removed. */
 export function isOurChain(table: TableName, chain: string): boolean {
   return (
-    fixedChains[table].has(chain) ||
-    (table !== 'mangle' && [...serviceChainPrefixes, formerPrefix].some((prefix) => chain.startsWith(prefix)))
+    fixedChains[table].has(chain) || (table !== 'mangle' && (isServiceChain(chain) || chain.startsWith(formerPrefix)))
   );
 }

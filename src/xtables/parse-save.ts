@@ -1,5 +1,5 @@
 /** What iptables-save prints, cut down to what is ours. */
-import { blockLocalnetRule, isOurChain, markDropChain, sharedChain } from './known-chains';
+import { blockLocalnetRule, isOurChain, markDropChain, sharedChain, targetChain } from './known-chains';
 import { type Jump, type TableName, tableNames } from './rules';
 
 export interface SavedTables {
@@ -153,7 +153,7 @@ export class SaveParser {
       if (!isShared || (line.endsWith(blockLocalnetRule) && ours.length === 0)) ours.push(line);
       return;
     }
-    const target = / -[jg] (KUBE-\S+)$/.exec(line)?.[1];
+    const target = targetChain(line);
     if (this.table !== undefined && isOurs(this.table, chain)) this.failTable(`rules of ${chain}, which is not in it`);
     if (this.table === undefined || target === undefined || !this.lines[this.table].has(target)) this.foreignRules++;
     else if (isBuiltIn(chain)) this.jumps.push({ table: this.table, from: chain, rule: line.slice(end + 1) });

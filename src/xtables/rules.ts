@@ -1,8 +1,4 @@
 /** Rules in iptables-save's words, and what iptables-restore is given: the same for every mode. */
-import type { Answer } from '../model/answer';
-import type { SavedTables } from './parse-save';
-import type { Variant } from './variant';
-
 export type TableName = 'nat' | 'filter' | 'mangle';
 export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
 
@@ -30,17 +26,6 @@ export interface Step {
   readonly tables: readonly TableStep[];
 }
 
-/** The machine's iptables: a driver, or nothing but memory in a dry run. */
-export interface KernelTables {
-  readonly variant: Variant;
-  /** Throws where the tables cannot be read. */
-  save(): Promise<SavedTables>;
-  /** One call of iptables-restore --noflush: all of a table's part or nothing. */
-  restore(input: string): Promise<void>;
-  /** Cheap: found where no table was flushed, absent where one was. */
-  canariesStand(): Promise<Answer<true>>;
-}
-
 export function* slices<T>(list: T[], size: number): Generator<T[]> {
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
@@ -60,6 +45,33 @@ export function printTable({ table, chains, appends, deletions, jumps, staleJump
   for (const chain of deletions) lines.push(`-X ${chain}`);
   lines.push('COMMIT', '');
   return lines.join('\n');
+}
+
+export interface StepsSize {
+  readonly rules: Record<TableName, number>;
+  /** Tables that the steps write to. */
+  readonly tables: readonly TableName[];
+}
+
+/** How many rules the steps write. */
+export function countRules(steps: readonly Step[]): StepsSize {
+  const rules = { nat: 0, filter: 0, mangle: 0 };
+  const written = new Set<TableName>();
+  for (const { table, chains, appends, jumps } of steps.flatMap(({ tables }) => tables)) {
+    written.add(table);
+    rules[table] += jumps.length;
+    for (const [, lines] of [...chains, ...appends]) rules[table] += countLines(lines);
+  }
+  return { rules, tables: tableNames.filter((name) => written.has(name)) };
+}
+
+export function addJumps(
+  rules: Readonly<Record<TableName, number>>,
+  jumps: readonly Jump[],
+): Readonly<Record<TableName, number>> {
+  const counts = { ...rules };
+  for (const { table } of jumps) counts[table]++;
+  return counts;
 }
 
 export function countLines(lines: string): number {

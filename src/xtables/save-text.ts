@@ -1,4 +1,5 @@
 /** What iptables-save prints as a text for those who trace or compare it, with what it does not show marked as such; pure. */
+import { targetChain } from './known-chains';
 import { isUnreadRule } from './driver-native-text';
 import { SaveParser, type SavedTables } from './parse-save';
 import { type TableName, tableNames } from './rules';
@@ -90,6 +91,6 @@ function printTable(table: TableName, { chains, jumps }: SavedTables): string {
 }
 
 function printUnread(line: string): string {
-  const [, target] = / -j (KUBE-\S+)$/.exec(line) ?? [];
+  const target = targetChain(line);
   return target === undefined ? unreadMatch : `${unreadMatch} -j ${target}`;
 }

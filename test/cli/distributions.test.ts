@@ -9,7 +9,7 @@ async function start(distribution: string, args: readonly string[]): Promise<Eff
   const invocation = parseCommandLine(args);
   if (invocation.kind !== 'run') throw new Error(`it is ${invocation.kind}`);
   return effectiveConfiguration(invocation.flags, () =>
-    readFile(join(__dirname, 'distributions', `${distribution}.conf`), 'utf8'),
+    readFile(join('test', 'recorded', 'distributions', `${distribution}.conf`), 'utf8'),
   );
 }
 

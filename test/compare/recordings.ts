@@ -32,7 +32,7 @@ export interface Recording {
 }
 
 export function readRecordings(mode: TracedMode): readonly Recording[] {
-  const packed = readFileSync(join(__dirname, 'recorded', `${mode}.json.gz`));
+  const packed = readFileSync(join('test', 'recorded', 'compare', `${mode}.json.gz`));
   return JSON.parse(gunzipSync(packed).toString()) as Recording[];
 }
 

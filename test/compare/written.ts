@@ -1,9 +1,9 @@
 /** What a node's tools would print, had vipwire written this Plan. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { printListing } from '../../src/backends/iptables/print-listing';
+import { printListing } from '../../src/backends/iptables/print';
 import { DesiredState } from '../../src/backends/ipvs/desired-state';
-import { printSetAdditions } from '../../src/backends/ipvs/ipset-text';
-import { printServer } from '../../src/backends/ipvs/ipvsadm-text';
+import { printSetAdditions } from '../../src/backends/ipvs/sets/ipset-text';
+import { printServer } from '../../src/backends/ipvs/servers/ipvsadm-text';
 import type { IpvsSettings } from '../../src/backends/ipvs/settings';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import type { KernelTexts } from '../../src/compare/parse-kernel';

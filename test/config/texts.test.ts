@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { printListing } from '../../src/backends/iptables/print-listing';
+import { printListing } from '../../src/backends/iptables/print';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import { noTables } from '../../src/machine/open-machine';
 import { completeConfiguration } from '../../src/config/complete';

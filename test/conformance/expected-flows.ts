@@ -1,6 +1,7 @@
 /** What a Plan promises to clients of its frontends, read off the Plan alone, and how it compares with traced packets. */
 import { cidrContains, familyOf, parseCidr } from '../../src/model/address';
-import type { Frontend, LocalDetector, Plan, PlanEndpoint, ServicePortPlan } from '../../src/planner/plan';
+import type { LocalDetector } from '../../src/model/local-detector';
+import type { Frontend, Plan, PlanEndpoint, ServicePortPlan } from '../../src/planner/plan';
 import type { Connection, Outcome } from '../../src/trace/packet';
 import type { TracedNode } from '../support/trace-iptables-node';
 

@@ -5,7 +5,7 @@ import { usualSettings } from '../../src/machine/iptables-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import { decodeConfiguration } from '../../src/config/decode';
-import type { IptablesSettings } from '../../src/backends/iptables/fixed-chains';
+import type { IptablesSettings } from '../../src/backends/iptables/settings';
 import { families, type Family } from '../../src/model/address';
 import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';

@@ -22,7 +22,7 @@ function expectationOf(recorded: RecordedScenario, mode: Mode, step: number, pro
 }
 
 export function recordedScenarios(mode: Mode): Scenario[] {
-  const folder = join(__dirname, 'recorded');
+  const folder = join('test', 'recorded', 'scenarios');
   return readdirSync(folder).map((file) => {
     const recorded = JSON.parse(readFileSync(join(folder, file), 'utf8')) as RecordedScenario;
     const check = (probe: Probe, step: number, n: number): CheckedProbe => ({

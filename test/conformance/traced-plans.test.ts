@@ -1,13 +1,14 @@
 /** Random clusters: what packets experience by the rules is what the Plan says, after every change and during it. */
 import fc from 'fast-check';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import type { IptablesSettings } from '../../src/backends/iptables/fixed-chains';
-import { printListing } from '../../src/backends/iptables/print-listing';
-import { planSteps } from '../../src/backends/iptables/steps';
+import type { IptablesSettings } from '../../src/backends/iptables/settings';
+import { printListing } from '../../src/backends/iptables/print';
+import { planSteps } from '../../src/backends/iptables/diff';
 import { families, type Family } from '../../src/model/address';
 import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
-import type { LocalDetector, MutablePlan, NodeSettings, Plan } from '../../src/planner/plan';
+import type { LocalDetector } from '../../src/model/local-detector';
+import type { MutablePlan, NodeSettings, Plan } from '../../src/planner/plan';
 import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { printStep } from '../../src/xtables/rules';

@@ -1,6 +1,6 @@
 /** Real rules of kube-proxy, and every moment of the way from them to ours, give what was recorded. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { planSteps } from '../../src/backends/iptables/steps';
+import { planSteps } from '../../src/backends/iptables/diff';
 import { families, type Family, familyOf } from '../../src/model/address';
 import { printStep } from '../../src/xtables/rules';
 import { FakeIptables } from '../support/fake-iptables';

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { printListing } from '../../src/backends/iptables/print-listing';
+import { printListing } from '../../src/backends/iptables/print';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import { families, type Family } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';

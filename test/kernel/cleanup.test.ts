@@ -1,6 +1,6 @@
 /** `vipwire cleanup` takes away what is ours and kube-proxy's, and leaves what is anybody else's byte for byte. */
 import { BusyCluster, busyObjects, idleObjects } from '../support/busy-cluster';
-import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
+import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
 import { readRecording } from '../support/kube-proxy-rules';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';

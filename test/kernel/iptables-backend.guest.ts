@@ -1,10 +1,10 @@
 /** The backend against the real tables of a fresh namespace: what it wrote is what a fresh one would write. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { packetCounters } from '../../src/backends/iptables/fixed-chains';
+import { packetCounters } from '../../src/backends/iptables/render-fixed';
 import { runCommand } from '../../src/host/command';
 import { PacketCounters } from '../../src/host/packet-counters';
 import type { Family } from '../../src/model/address';
-import type { LocalDetector } from '../../src/planner/plan';
+import type { LocalDetector } from '../../src/model/local-detector';
 import { cleanUp } from '../../src/xtables/cleanup';
 import { IptablesDriver } from '../../src/xtables/driver';
 import type { Variant } from '../../src/xtables/variant';

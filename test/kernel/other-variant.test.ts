@@ -1,7 +1,7 @@
 /** A proxy's rules in the other iptables variant and of nftables mode go once ours are in force, unless somebody uses them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyCluster, logLines, throughVIP } from '../support/busy-cluster';
-import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
+import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
 import { describeAsRoot } from '../support/network-namespace';
 
 const [rulesFile = ''] = formerRules;

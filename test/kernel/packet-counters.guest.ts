@@ -1,6 +1,6 @@
 /** Named counters, and rules of both variants that count into them, in a fresh network namespace, as JSON. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { packetCounters } from '../../src/backends/iptables/fixed-chains';
+import { packetCounters } from '../../src/backends/iptables/render-fixed';
 import { probedSettings, readCounters, withCounters } from '../../src/machine/iptables-settings';
 import { completeConfiguration } from '../../src/config/complete';
 import { runCommand } from '../../src/host/command';

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { mostMarks } from '../../src/backends/ipvs/marks';
+import { mostMarks } from '../../src/backends/ipvs/sets/marks';
 
 /** Where among the marks those of the TCP port of `default/NAME` begin to look. */
 export function markSlot(name: string): number {

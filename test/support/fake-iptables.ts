@@ -5,7 +5,7 @@
 import { absent, type Answer, found } from '../../src/model/answer';
 import { ownTables } from '../../src/xtables/known-chains';
 import { type SavedTables, SaveParser } from '../../src/xtables/parse-save';
-import type { KernelTables } from '../../src/xtables/rules';
+import type { KernelTables } from '../../src/xtables/kernel-tables';
 import type { Variant } from '../../src/xtables/variant';
 
 type Table = Map<string, string[]>;

@@ -3,8 +3,8 @@
  * which is not there is refused, and so is the end of a set that a rule matches.
  */
 import type { IpvsKernel } from '../../src/backends/ipvs/backend';
-import { SetParser } from '../../src/backends/ipvs/ipset-text';
-import type { ServerWrite } from '../../src/backends/ipvs/virtual-server';
+import { SetParser } from '../../src/backends/ipvs/sets/ipset-text';
+import type { ServerWrite } from '../../src/backends/ipvs/servers/virtual-server';
 import type { Family } from '../../src/model/address';
 import { FakeIpset } from './fake-ipset';
 import { FakeIptables } from './fake-iptables';

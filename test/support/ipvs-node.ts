@@ -9,7 +9,7 @@ const kinds = ['addr', 'ipset', 'ipvs', 'v4.rules', 'v6.rules'] as const;
 
 /** `ip -o address show dev kube-ipvs0`, `ipset save`, `ipvsadm -Sn` and iptables-save's of a node of kube-proxy 1.36.2. */
 function readRecording(name: string, kind: (typeof kinds)[number]): string {
-  return readFileSync(join('test', 'support', 'recorded', 'ipvs', `${name}.${kind}`), 'utf8');
+  return readFileSync(join('test', 'recorded', 'ipvs', `${name}.${kind}`), 'utf8');
 }
 
 /** What kube-proxy's start and its syncs leave, beside what is recorded: its sysctls, and no counters. */

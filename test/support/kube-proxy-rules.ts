@@ -1,6 +1,6 @@
 /**
  * What kube-proxy 1.36.2 in iptables mode writes, for ClusterIP and NodePort Services over TCP: its whole restore, its partial
- * one, and what it does around them. It is held against recordings of the real one, in test/support/recorded.
+ * one, and what it does around them. It is held against recordings of the real one, in test/recorded/iptables.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -174,13 +174,13 @@ export const jumps: readonly Jump[] = [
 /** Its flush detector, in every table. */
 export const canaryTables = ['mangle', 'nat', 'filter'] as const;
 
-export const recordings = readdirSync(join('test', 'support', 'recorded'))
+export const recordings = readdirSync(join('test', 'recorded', 'iptables'))
   .filter((file) => file.endsWith('.objects.json'))
   .map((file) => file.slice(0, -'.objects.json'.length));
 
 /** What iptables-save (`v4.rules`, `v6.rules`) showed on a node, or the cluster of that moment (`objects.json`). */
 export function readRecording(name: string, kind: 'v4.rules' | 'v6.rules' | 'objects.json'): string {
-  const text = readFileSync(join('test', 'support', 'recorded', `${name}.${kind}`), 'utf8');
+  const text = readFileSync(join('test', 'recorded', 'iptables', `${name}.${kind}`), 'utf8');
   return kind === 'objects.json' ? text : withoutCounters(text);
 }
 

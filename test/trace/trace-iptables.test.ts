@@ -1,5 +1,5 @@
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { printListing } from '../../src/backends/iptables/print-listing';
+import { printListing } from '../../src/backends/iptables/print';
 import { FakeIptables } from '../support/fake-iptables';
 import { plan } from '../support/plans';
 import type { Connection } from '../../src/trace/packet';

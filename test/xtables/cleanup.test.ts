@@ -1,6 +1,6 @@
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { cleanUp } from '../../src/xtables/cleanup';
-import { formerRules, kubeletChain, readFormer } from '../support/former/rules';
+import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
 import { FakeIptables } from '../support/fake-iptables';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { everyKind, plan } from '../support/plans';

@@ -1,7 +1,7 @@
 import { absent, type Answer, found, unknown } from '../../src/model/answer';
 import { DriftWatch } from '../../src/xtables/drift';
 import { noRules } from '../../src/xtables/parse-save';
-import type { KernelTables } from '../../src/xtables/rules';
+import type { KernelTables } from '../../src/xtables/kernel-tables';
 import { FakeClock } from '../reconciler/fake-clock';
 
 /** The kernel's counter, with writers who move it on. */

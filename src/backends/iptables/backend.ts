@@ -2,11 +2,12 @@ import type { Family } from '../../model/address';
 import { finish, type Pieces } from '../../model/pieces';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
-import { countLines, type KernelTables, printStep, type Step, type TableName, tableNames } from '../../xtables/rules';
+import { addJumps, countRules, printStep, type Step, type TableName } from '../../xtables/rules';
+import type { KernelTables } from '../../xtables/kernel-tables';
 import type { Backend, BatchSize } from '../backend';
-import type { IptablesSettings } from './fixed-chains';
-import { RuleSet } from './rule-set';
-import { chainsPerCall, planSteps } from './steps';
+import type { IptablesSettings } from './settings';
+import { RuleSet } from './desired-state';
+import { chainsPerCall, planSteps } from './diff';
 
 export class IptablesBackend implements Backend<readonly Step[]> {
   readonly rules: RuleSet;
@@ -48,19 +49,13 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   size(steps: readonly Step[]): BatchSize {
-    const rules = { nat: 0, filter: 0, mangle: 0 };
     let bytes = 0;
-    for (const { table, chains, appends, deletions, jumps } of steps.flatMap(({ tables }) => tables)) {
-      rules[table] += jumps.length;
-      for (const [chain, lines] of [...chains, ...appends]) {
-        rules[table] += countLines(lines);
-        bytes += lines.length + chain.length + 10;
-      }
+    for (const { chains, appends, deletions, jumps } of steps.flatMap(({ tables }) => tables)) {
+      for (const [chain, lines] of [...chains, ...appends]) bytes += lines.length + chain.length + 10;
       for (const { rule } of jumps) bytes += rule.length + 16;
       for (const chain of deletions) bytes += 2 * chain.length + 14;
     }
-    const tables = tableNames.filter((name) => steps.some((step) => step.tables.some(({ table }) => table === name)));
-    return { rules, bytes, tables, steps: steps.length };
+    return { ...countRules(steps), bytes, steps: steps.length };
   }
 
   read(): Promise<boolean> {
@@ -79,8 +74,6 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   ruleCounts(): Readonly<Record<TableName, number>> {
-    const counts = { ...this.rules.ruleCounts };
-    for (const { table } of this.rules.jumps) counts[table]++;
-    return counts;
+    return addJumps(this.rules.ruleCounts, this.rules.jumps);
   }
 }

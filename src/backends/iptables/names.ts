@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { joinHostPort } from '../../model/address';
-import type { Protocol } from '../../model/cluster';
+import { protocolName } from '../../model/protocol';
 import { type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
 
 /** The kernel's limit (XT_EXTENSION_MAXNAMELEN less the final NUL). */
@@ -22,10 +22,6 @@ export function hash16(text: string): string {
     out += alphabet.charAt((pair >> (11 - (bit & 7))) & 31);
   }
   return out;
-}
-
-export function protocolName(protocol: Protocol): 'tcp' | 'udp' | 'sctp' {
-  return protocol === 'TCP' ? 'tcp' : protocol === 'UDP' ? 'udp' : 'sctp';
 }
 
 /** What kube-proxy hashes for a service port: `ns/name:portprotocol`. */

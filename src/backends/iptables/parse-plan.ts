@@ -3,8 +3,11 @@
  * policies. Rendered again, it gives the very same rules, unless somebody else had a hand in them: what differs then is
  * of no state that there ever was. Settings are no part of it: marks, detectors and node-port addresses are those in use.
  */
-import type { Family } from '../../model/address';
-import { type Protocol, serviceKey, type ServiceKey } from '../../model/cluster';
+import { markMasquerade } from '../../xtables/common-rules';
+import { targetChain } from '../../xtables/known-chains';
+import { type Family, hostCidr } from '../../model/address';
+import { serviceKey, type ServiceKey } from '../../model/cluster';
+import type { Protocol } from '../../model/protocol';
 import type {
   Frontend,
   FrontendKind,
@@ -17,7 +20,7 @@ import type {
   Verdict,
 } from '../../planner/plan';
 import type { TableName } from '../../xtables/rules';
-import { type ServiceChainNames, serviceChainNames } from './service-chains';
+import { type ServiceChainNames, serviceChainNames } from './render-service';
 
 /** Chain -> its `-A` lines, joined by newlines. */
 type ReadTables = Readonly<Record<TableName, ReadonlyMap<string, string>>>;
@@ -157,10 +160,16 @@ function linesOf(nat: ReadTables['nat'], chain: string): readonly string[] {
   return text === '' ? [] : text.split('\n').map((line) => line.slice(chain.length + 4));
 }
 
+/** The chain that holds a part of a long list of endpoints, if the rule leads to one. */
+function endpointGroup(rule: string): string | undefined {
+  const chain = targetChain(rule);
+  return chain?.startsWith('KUBE-SEP-') === true ? chain : undefined;
+}
+
 /** A long list is in chains of its own. */
 function followGroups(lines: readonly string[], nat: ReadTables['nat']): readonly string[] {
   return lines.flatMap((line) => {
-    const [, group] = /-j (KUBE-SEP-\S+)$/.exec(line) ?? [];
+    const group = endpointGroup(line);
     return group === undefined ? line : linesOf(nat, group);
   });
 }
@@ -180,7 +189,7 @@ function parseEndpoints(lines: readonly string[], nat: ReadTables['nat']): reado
       const [, chance] = /--probability (\S+)/.exec(line) ?? [];
       const share = left * (chance === undefined ? 1 : Number(chance));
       const [, to] = /-j DNAT --to-destination (\S+)$/.exec(line) ?? [];
-      const [, group] = /-j (KUBE-SEP-\S+)$/.exec(line) ?? [];
+      const group = endpointGroup(line);
       if (to !== undefined) shares.set(to, share);
       else if (group !== undefined && chance !== undefined) walk(linesOf(nat, group), share);
       else if (group !== undefined && !linesOf(nat, group).some((one) => one.includes('--update')))
@@ -261,7 +270,7 @@ function parseExternal(
   lines: readonly string[],
   chains: ServiceChainNames,
 ): { readonly served: Served; readonly verdict: Verdict } {
-  const masquerade: Masquerade = lines.includes('-j KUBE-MARK-MASQ') ? 'always' : 'never';
+  const masquerade: Masquerade = lines.includes(markMasquerade) ? 'always' : 'never';
   const localSourcesToCluster = lines.includes(`-m addrtype --src-type LOCAL -j ${chains.cluster}`);
   const last = verdictOf(lines.at(-1) ?? '', chains);
   return {
@@ -271,7 +280,7 @@ function parseExternal(
 }
 
 function rangesOf(ranges: readonly string[], address: string): Pick<Frontend, 'sourceRanges' | 'sourceRangesHaveNode'> {
-  const own = `${address}/${address.includes(':') ? 128 : 32}`;
+  const own = hostCidr(address);
   const sourceRanges = ranges.filter((range) => range !== own).sort();
   return { sourceRanges, sourceRangesHaveNode: ranges.includes(own) };
 }

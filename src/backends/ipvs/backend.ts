@@ -3,16 +3,18 @@ import type { ClusterWarning } from '../../model/cluster';
 import { finish, type Pieces } from '../../model/pieces';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import { KernelRules } from '../../xtables/kernel-rules';
-import type { KernelTables } from '../../xtables/rules';
+import { addJumps } from '../../xtables/rules';
+import type { KernelTables } from '../../xtables/kernel-tables';
 import type { AddressJudgement, Backend, BatchSize, RuleCounts } from '../backend';
-import { type IpvsBatch, planStagesInPieces, printStage, sizeInPieces, sizeOf, type Stage } from './batch';
+import { type IpvsBatch, planStagesInPieces, type Stage } from './diff';
+import { printStage, sizeInPieces, sizeOf } from './print';
 import { DesiredState } from './desired-state';
-import { type DestinationConnections, DrainingDestinations } from './draining';
-import type { SavedSets } from './ipset-text';
-import { endOf, isOurServer, type OurThings } from './our-servers';
-import { withoutDestinations } from './server-text';
+import { type DestinationConnections, DrainingDestinations } from './servers/draining';
+import type { SavedSets } from './sets/ipset-text';
+import { endOf, isOurServer, type OurThings } from './servers/our-servers';
+import { withoutDestinations } from './servers/server-text';
 import type { IpvsSettings } from './settings';
-import type { ServerWrite } from './virtual-server';
+import type { ServerWrite } from './servers/virtual-server';
 
 export interface SeenServers {
   readonly servers: ReadonlyMap<string, string>;
@@ -164,9 +166,7 @@ export class IpvsBackend implements Backend<IpvsBatch> {
   }
 
   ruleCounts(): RuleCounts {
-    const counts = { ...this.state.ruleCounts };
-    for (const { table } of this.state.jumps) counts[table]++;
-    return counts;
+    return addJumps(this.state.ruleCounts, this.state.jumps);
   }
 
   /** Destinations that have drained go. */

@@ -1,7 +1,7 @@
 /** Removes the virtual servers of ours or of kube-proxy's IPVS mode, and no others. */
 import type { Family } from '../../model/address';
 import type { IpvsKernel } from './backend';
-import { isOurServer } from './our-servers';
+import { isOurServer } from './servers/our-servers';
 
 /** Of one family; before the sets and kube-ipvs0 go, which tell whose a server is. Tells how many went. Throws as the kernel does. */
 export async function deleteOurServers(

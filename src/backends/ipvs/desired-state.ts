@@ -1,18 +1,19 @@
 /** What the kernel should hold for a Plan, and how it changes with it. */
 import { DeltaTracker } from '../../delta/delta-tracker';
 import { type Family, familyOf, isLoopback } from '../../model/address';
-import type { ClusterWarning, Protocol, ServiceKey } from '../../model/cluster';
+import type { ClusterWarning, ServiceKey } from '../../model/cluster';
+import type { Protocol } from '../../model/protocol';
 import { finish, type Pieces } from '../../model/pieces';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { type Jump, type TableName, tableNames } from '../../xtables/rules';
 import type { AddressJudgement } from '../backend';
-import { BoundAddresses } from './bound-addresses';
-import { Claims } from './claims';
-import { renderJumps, renderRules } from './fixed-rules';
-import { missingSchedulers } from './choose-scheduler';
-import { parseMark } from './ipset-names';
-import { markIdentity, Marks, mostMarks } from './marks';
+import { BoundAddresses } from './device/bound-addresses';
+import { Claims } from './servers/claims';
+import { renderJumps, renderRules } from './render-fixed';
+import { missingSchedulers } from './servers/choose-scheduler';
+import { parseMark } from './sets/names';
+import { markIdentity, Marks, mostMarks } from './sets/marks';
 import {
   markedEntries,
   nothingRendered,
@@ -23,7 +24,7 @@ import {
   type SetEntry,
   type VirtualServer,
 } from './render-service';
-import { SetContents } from './set-contents';
+import { SetContents } from './sets/contents';
 import type { IpvsSettings } from './settings';
 
 const serversPerPiece = 200;

@@ -1,12 +1,12 @@
 /** What one Service is in the kernel: virtual servers, and the set entries that let its packets reach them and find back. */
 import type { Family } from '../../model/address';
 import { type Cidr, isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
-import type { Protocol } from '../../model/cluster';
+import type { Protocol } from '../../model/protocol';
 import { finish, type Pieces } from '../../model/pieces';
 import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
-import { chooseScheduler, chooseStickyScheduler, serverOptions } from './choose-scheduler';
-import { ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './ipset-names';
-import { markIdentity } from './marks';
+import { chooseScheduler, chooseStickyScheduler, serverOptions } from './servers/choose-scheduler';
+import { ipPortElement, ipPortIpElement, ipPortNetElement, markOptions, type SetName } from './sets/names';
+import { markIdentity } from './sets/marks';
 import type { IpvsSettings } from './settings';
 
 export interface SetEntry {

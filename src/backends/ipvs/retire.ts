@@ -2,10 +2,10 @@
 import type { Family } from '../../model/address';
 import type { FlowFilter } from '../../model/flow';
 import type { IpvsKernel } from './backend';
-import { parseMark, setName } from './ipset-names';
-import type { SavedSets } from './ipset-text';
-import { endOf, isOurServer } from './our-servers';
-import type { ServerWrite } from './virtual-server';
+import { parseMark, setName } from './sets/names';
+import type { SavedSets } from './sets/ipset-text';
+import { endOf, isOurServer } from './servers/our-servers';
+import type { ServerWrite } from './servers/virtual-server';
 
 export type RetiringKernel = Pick<
   IpvsKernel,

@@ -1,6 +1,7 @@
 /** Reading JSON that nobody has checked: what is not of the wanted type counts as absent. */
 import { parseAddress } from '../../model/address';
-import type { ClusterWarning, Protocol } from '../../model/cluster';
+import type { ClusterWarning } from '../../model/cluster';
+import type { Protocol } from '../../model/protocol';
 
 export type Warn = (warning: ClusterWarning) => void;
 /** Warns about the object in hand. */

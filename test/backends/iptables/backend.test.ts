@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { IptablesBackend } from '../../../src/backends/iptables/backend';
-import { planSteps } from '../../../src/backends/iptables/steps';
+import { planSteps } from '../../../src/backends/iptables/diff';
 import type { ServiceKey } from '../../../src/model/cluster';
 import type { ServicePlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';

@@ -1,7 +1,7 @@
 /** Histories of whole clusters: every call of every batch, given to tables that refuse what the kernel would refuse. */
 import fc from 'fast-check';
-import { RuleSet } from '../../../src/backends/iptables/rule-set';
-import { planSteps } from '../../../src/backends/iptables/steps';
+import { RuleSet } from '../../../src/backends/iptables/desired-state';
+import { planSteps } from '../../../src/backends/iptables/diff';
 import { families, type Family } from '../../../src/model/address';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import { applyPlanChanges, planChanges } from '../../../src/planner/plan-changes';

@@ -1,5 +1,6 @@
-import { affinityListName, hash16, protocolName, servicePortIdentity } from '../../../src/backends/iptables/names';
-import { serviceChainNames } from '../../../src/backends/iptables/service-chains';
+import { protocolName } from '../../../src/model/protocol';
+import { affinityListName, hash16, servicePortIdentity } from '../../../src/backends/iptables/names';
+import { serviceChainNames } from '../../../src/backends/iptables/render-service';
 import { endpoint, servicePort } from '../../support/plans';
 
 // From a node on which kube-proxy ran.

@@ -1,7 +1,7 @@
 /** Rules to Plan to rules: the same, for every state of random clusters. What somebody else changed is not. */
 import fc from 'fast-check';
 import { parsePlan } from '../../../src/backends/iptables/parse-plan';
-import { RuleSet } from '../../../src/backends/iptables/rule-set';
+import { RuleSet } from '../../../src/backends/iptables/desired-state';
 import { usualSettings } from '../../../src/machine/iptables-settings';
 import { families, type Family } from '../../../src/model/address';
 import { ClusterStore } from '../../../src/model/cluster-store';

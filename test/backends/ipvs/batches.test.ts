@@ -1,7 +1,7 @@
 /** Histories of whole clusters: every write of every batch, given to a kernel that refuses what the real one would refuse. */
 import fc from 'fast-check';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
-import { parseMark, sharedSetLimit } from '../../../src/backends/ipvs/ipset-names';
+import { parseMark, sharedSetLimit } from '../../../src/backends/ipvs/sets/names';
 import { families, type Family } from '../../../src/model/address';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import type { Scheduler } from '../../../src/model/scheduler';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { AddressJudgement } from '../../../src/backends/backend';
-import { parseMark } from '../../../src/backends/ipvs/ipset-names';
+import { parseMark } from '../../../src/backends/ipvs/sets/names';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
 import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import { families, type Family } from '../../../src/model/address';

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
-import { SetParser } from '../../../src/backends/ipvs/ipset-text';
-import { printServer } from '../../../src/backends/ipvs/ipvsadm-text';
+import { SetParser } from '../../../src/backends/ipvs/sets/ipset-text';
+import { printServer } from '../../../src/backends/ipvs/servers/ipvsadm-text';
 import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import { families, type Family } from '../../../src/model/address';
 import type { Scheduler } from '../../../src/model/scheduler';
@@ -11,7 +11,7 @@ import { tableNames } from '../../../src/xtables/rules';
 import { PlannedCluster } from '../../conformance/planned-cluster';
 import { recordedScenarios } from '../../conformance/recorded-scenarios';
 
-const folder = join('test', 'support', 'recorded', 'ipvs');
+const folder = join('test', 'recorded', 'ipvs');
 const names = readdirSync(folder).flatMap((file) => /^(.*)\.1\.ipvs$/.exec(file)?.[1] ?? []);
 const settings: IpvsSettings = {
   masqueradeMark: 0x4000,

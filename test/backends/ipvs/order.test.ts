@@ -1,7 +1,7 @@
 /** What clients reach at each moment between two states: a write at a time, on a kernel in memory. */
 import fc from 'fast-check';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
-import { parseMark } from '../../../src/backends/ipvs/ipset-names';
+import { parseMark } from '../../../src/backends/ipvs/sets/names';
 import { parseScheduler } from '../../../src/model/scheduler';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';

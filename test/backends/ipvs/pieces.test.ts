@@ -1,7 +1,7 @@
 /** What differs is compared in pieces, and reads come in between. */
 import PQueue from 'p-queue';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
-import type { IpvsBatch } from '../../../src/backends/ipvs/batch';
+import type { IpvsBatch } from '../../../src/backends/ipvs/diff';
 import type { ClusterChange } from '../../../src/model/cluster';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import { finish } from '../../../src/model/pieces';

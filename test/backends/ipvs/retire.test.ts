@@ -1,5 +1,5 @@
-import { setName } from '../../../src/backends/ipvs/ipset-names';
-import { createLine } from '../../../src/backends/ipvs/ipset-text';
+import { setName } from '../../../src/backends/ipvs/sets/names';
+import { createLine } from '../../../src/backends/ipvs/sets/ipset-text';
 import { retireServers } from '../../../src/backends/ipvs/retire';
 import type { FlowFilter, UdpFlow } from '../../../src/model/flow';
 import { FakeIpvs } from '../../support/fake-ipvs';

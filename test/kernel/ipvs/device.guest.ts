@@ -3,8 +3,8 @@
  * has no prebuilt file for.
  */
 import { execFileSync } from 'node:child_process';
-import { IpvsDevice, readNodeAddresses } from '../../../src/backends/ipvs/driver-device';
-import { prepareNode, thisNode } from '../../../src/backends/ipvs/driver-node';
+import { IpvsDevice, readNodeAddresses } from '../../../src/backends/ipvs/device/driver';
+import { prepareNode, thisNode } from '../../../src/backends/ipvs/driver';
 import { runCommand } from '../../../src/host/command';
 import { readSysctl } from '../../../src/host/sysctl';
 import { families } from '../../../src/model/address';

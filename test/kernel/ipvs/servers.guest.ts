@@ -1,9 +1,9 @@
 /** Virtual servers in a fresh network namespace of a kernel that has IPVS: what the driver does, as JSON. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { openServers, openTool, ServersDriver } from '../../../src/backends/ipvs/driver-servers';
-import { printServer, printServerWrites } from '../../../src/backends/ipvs/ipvsadm-text';
-import type { ServerWrite } from '../../../src/backends/ipvs/virtual-server';
+import { openServers, openTool, ServersDriver } from '../../../src/backends/ipvs/servers/driver';
+import { printServer, printServerWrites } from '../../../src/backends/ipvs/servers/ipvsadm-text';
+import type { ServerWrite } from '../../../src/backends/ipvs/servers/virtual-server';
 import { runCommand, type RunCommand } from '../../../src/host/command';
 import { schedulerNames, type SchedulerName } from '../../../src/model/scheduler';
 

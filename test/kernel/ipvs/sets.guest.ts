@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { isDeepStrictEqual } from 'node:util';
-import { destroySets, SetDriver } from '../../../src/backends/ipvs/driver-sets';
+import { destroySets, SetDriver } from '../../../src/backends/ipvs/sets/driver';
 import {
   ipPortElement,
   knownSets,
@@ -12,9 +12,14 @@ import {
   setName,
   type SetName,
   setNames,
-} from '../../../src/backends/ipvs/ipset-names';
-import { printSetAdditions, printSetRemovals, type SavedSets, SetParser } from '../../../src/backends/ipvs/ipset-text';
-import { SetContents } from '../../../src/backends/ipvs/set-contents';
+} from '../../../src/backends/ipvs/sets/names';
+import {
+  printSetAdditions,
+  printSetRemovals,
+  type SavedSets,
+  SetParser,
+} from '../../../src/backends/ipvs/sets/ipset-text';
+import { SetContents } from '../../../src/backends/ipvs/sets/contents';
 import { runCommand } from '../../../src/host/command';
 import { families, type Family } from '../../../src/model/address';
 
