@@ -59,7 +59,8 @@ function serviceOf(draft: Draft, n: number): Service {
 function slicesOf(draft: Draft, n: number): EndpointSlice[] {
   const ports = portsOf(draft, n).map(({ name, protocol }, i) => ({ name, protocol, port: 8000 + i }));
   return (['IPv4', 'IPv6'] as const).map((family) => {
-    const address = (i: number): string => (family === 'IPv4' ? `10.244.${n}.${i + 1}` : `fd44::${n}:${i + 1}`);
+    const address = (i: number): string =>
+      family === 'IPv4' ? `10.244.${n}.${i + 1}` : `fd44::${(n + 1).toString(16)}:${(i + 1).toString(16)}`;
     const endpoints = Array.from({ length: draft.endpoints }, (_, i) =>
       makeEndpoint(address(i), { ready: i > 0 || !draft.notReady, nodeName: i % 3 === 0 ? 'node' : 'other' }),
     );

@@ -1,0 +1,51 @@
+/** What every mode has to show on a kernel, and where each can. */
+import type { ProxyMode } from '../../src/model/proxy-mode';
+
+export const modeCases = {
+  again: 'a fresh process that reads the kernel has nothing to write',
+  differing: 'rendering the changes, rendering anew and rendering twice give the same',
+  wrong: 'after each step every frontend is as it was before the batch, or as it is to be',
+  left: 'cleanup leaves nothing of ours, and all that is of others',
+  steps: 'a large batch is several steps',
+} as const;
+
+export type ModeCase = keyof typeof modeCases;
+
+export interface ModeRun {
+  readonly mode: ProxyMode;
+  readonly variant: 'nft' | 'legacy';
+  /** Cases that it cannot show, with the reason. */
+  readonly cannot?: Partial<Record<ModeCase, string>>;
+}
+
+/** Every mode of the record has its runs. `guest`: on a kernel of scripts/guest, which has IPVS. */
+export const modeRuns: Readonly<
+  Record<ProxyMode, { readonly kernel: 'host' | 'guest'; readonly runs: readonly ModeRun[] }>
+> = {
+  iptables: {
+    kernel: 'host',
+    runs: [
+      { mode: 'iptables', variant: 'nft' },
+      {
+        mode: 'iptables',
+        variant: 'legacy',
+        cannot: { steps: 'each call of the tool rewrites the whole table, so that one call has all' },
+      },
+    ],
+  },
+  ipvs: { kernel: 'guest', runs: [{ mode: 'ipvs', variant: 'legacy' }] },
+};
+
+/** What the guest program tells. */
+export interface ModeReport {
+  /** What a fresh process would write after each round, by family and round. */
+  readonly again: readonly string[];
+  /** Rounds after which two ways to the same Plan differ. */
+  readonly differing: readonly string[];
+  /** Frontends that were neither as before nor as wanted, with the step. */
+  readonly wrong: readonly string[];
+  /** What cleanup left of ours, and what it took of others. */
+  readonly left: readonly string[];
+  /** Of the largest batch. */
+  readonly steps: number;
+}
