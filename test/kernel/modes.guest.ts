@@ -25,9 +25,10 @@ import { largeHistoryArb } from '../support/large-histories';
 import type { ModeReport } from '../support/mode-cases';
 import { clusterIP, endpoint, plan as makePlan, planDifference, service, servicePort } from '../support/plans';
 
-const [mode, variant, seed = '1', rounds = '4', plain = '600'] = process.argv.slice(2) as [
+const [mode, variant, seed = '1', size = '120', plain = '600'] = process.argv.slice(2) as [
   ProxyMode,
   'nft' | 'legacy',
+  string?,
   string?,
   string?,
 ];
@@ -49,15 +50,16 @@ function plainServices(family: Family): ServicePlan[] {
   });
 }
 
-/** Of some random histories the one with the largest round, as many rounds as are asked for, then many plain Services, and none at last. */
+/** Of some random histories that whose largest round is nearest to the size asked for, then plain Services, and none at last. */
 function plansOf(family: Family): Plan[] {
   const histories = fc.sample(largeHistoryArb, { numRuns: samples, seed: Number(seed) });
-  const size = (history: (typeof histories)[number]): number => Math.max(...history.map((changes) => changes.length));
-  const [history = []] = histories.toSorted((a, b) => size(b) - size(a));
+  const farOff = (history: (typeof histories)[number]): number =>
+    Math.abs(Math.max(...history.map((changes) => changes.length)) - Number(size));
+  const [history = []] = histories.toSorted((a, b) => farOff(a) - farOff(b));
   const store = new ClusterStore(0);
   const { settings } = makePlan(family, [], { hostAddresses });
   const planNow = (): Plan => planCluster(store, family, settings);
-  const plans = history.slice(0, Number(rounds)).map((changes) => {
+  const plans = history.map((changes) => {
     store.apply(changes);
     return planNow();
   });
@@ -87,17 +89,19 @@ async function writesOf(configuration: ProxyConfiguration, plan: Plan): Promise<
   return batch === undefined ? '' : backend.print(batch);
 }
 
-/** Frontends whose connections are not what the Plan wants. */
-async function wrongBy(plan: Plan): Promise<ReadonlySet<string>> {
+/** Of each Plan the frontends whose connections are not as it wants them, by what the kernel holds now. */
+async function wrongBy(plans: readonly Plan[]): Promise<readonly ReadonlySet<string>[]> {
   const { texts } = await readKernelHere(variant, log);
-  const parsed = parseKernel(texts.get(plan.family) ?? {}, plan, hostAddresses);
-  if (parsed === undefined) return new Set(['nothing can be read']);
-  const { kernel, nodeAddresses, hasRules } = parsed;
-  const { differences, undecided } = comparePlan(plan, kernel, { nodeAddresses, hasRules });
-  return new Set([
-    ...differences.filter(({ known }) => known === undefined).map(({ frontend }) => frontend),
-    ...undecided.map(({ frontend }) => frontend),
-  ]);
+  return plans.map((plan) => {
+    const parsed = parseKernel(texts.get(plan.family) ?? {}, plan, hostAddresses);
+    if (parsed === undefined) return new Set(['nothing can be read']);
+    const { kernel, nodeAddresses, hasRules } = parsed;
+    const { differences, undecided } = comparePlan(plan, kernel, { nodeAddresses, hasRules });
+    return new Set([
+      ...differences.filter(({ known }) => known === undefined).map(({ frontend }) => frontend),
+      ...undecided.map(({ frontend }) => frontend),
+    ]);
+  });
 }
 
 /** What a batch writes, in whatever order: chains come in the order in which they changed. */
@@ -150,9 +154,9 @@ class FamilyRun {
     this.steps = Math.max(this.steps, batch.length);
     for (const [i, step] of batch.entries()) {
       await this.backend.apply([step]);
-      const [asBefore, asWanted] = [await wrongBy(before), await wrongBy(plan)];
-      for (const frontend of asWanted)
-        if (asBefore.has(frontend) || i === batch.length - 1)
+      const [asBefore, asWanted] = await wrongBy([before, plan]);
+      for (const frontend of asWanted ?? [])
+        if (asBefore?.has(frontend) === true || i === batch.length - 1)
           this.wrong.push(`${name}, step ${i + 1} of ${batch.length}: ${frontend}`);
     }
   }

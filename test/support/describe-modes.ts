@@ -10,7 +10,10 @@ function check(which: ModeCase, report: ModeReport): void {
   else expect(report[which]).toEqual([]);
 }
 
-/** The suite of every mode that runs on this kernel, with what it can and cannot show. `args`: the seed, the number of rounds, and how many plain Services come after them. */
+/**
+ * The suite of every mode that runs on this kernel, with what it can and cannot show. `args`: the seed, the changes of the largest
+ * round, and how many plain Services come last.
+ */
 export function describeModes(kernel: 'host' | 'guest', ...args: readonly string[]): void {
   const runs = Object.values(modeRuns).flatMap((of): readonly ModeRun[] => (of.kernel === kernel ? of.runs : []));
   describe.each(runs)('mode $mode, iptables $variant', ({ mode, variant, cannot = {} }) => {
