@@ -35,53 +35,52 @@ const isBase = new RegExp(`^(?:${baseSets.map((set) => set.replace('KUBE-', 'KUB
 
 export class IpvsNeighbours {
   /** By `10.96.0.10 TCP 80`; without the address of NodePorts. */
-  private readonly owners = new Map<string, Owner>();
-  private readonly byAddress = new Map<string, string>();
+  readonly #owners = new Map<string, Owner>();
+  readonly #byAddress = new Map<string, string>();
   /** Entries of the kernel's: `10.96.0.10,tcp:80`, or a NodePort's `tcp:30080`. */
-  private readonly based: ReadonlySet<string>;
-  private readonly local: ReadonlySet<string>;
-  private readonly clusterIPs: ReadonlySet<string>;
-  private served: ReadonlySet<string> | undefined;
-  private byPort: ReadonlyMap<ServicePortPlan, readonly string[]> | undefined;
+  readonly #based: ReadonlySet<string>;
+  readonly #local: ReadonlySet<string>;
+  readonly #clusterIPs: ReadonlySet<string>;
+  #served: ReadonlySet<string> | undefined;
+  #byPort: ReadonlyMap<ServicePortPlan, readonly string[]> | undefined;
+  readonly #state: State;
 
-  constructor(
-    plan: Plan,
-    private readonly state: State,
-  ) {
+  constructor(plan: Plan, state: State) {
+    this.#state = state;
     for (const { key, ports } of plan.services.values())
-      for (const port of ports) this.addOwner({ service: key, port });
+      for (const port of ports) this.#addOwner({ service: key, port });
     const entries = (sets: readonly SetName[]): Set<string> =>
       new Set(sets.flatMap((set) => [...state.sets.observed(set).keys()].map((entry) => placeName(set, entry))));
-    this.based = entries(baseSets);
-    this.local = entries(localSets);
-    this.clusterIPs = entries(['KUBE-CLUSTER-IP']);
+    this.#based = entries(baseSets);
+    this.#local = entries(localSets);
+    this.#clusterIPs = entries(['KUBE-CLUSTER-IP']);
   }
 
   /** '': nobody's that we know. */
   serviceOfServer(server: string): string {
-    return this.ownerOf(server)?.service ?? '';
+    return this.#ownerOf(server)?.service ?? '';
   }
 
   serviceOfAddress(address: string): string {
-    return this.byAddress.get(address) ?? '';
+    return this.#byAddress.get(address) ?? '';
   }
 
   serviceOfElement(element: string): string {
     const [set = '', entry = ''] = element.split(' ');
     const [, host, protocol = '', port] = /^(?:([^,]+),)?(tcp|udp|sctp):(\d+)/.exec(placeName(set, entry)) ?? [];
     if (port === undefined) return this.serviceOfAddress(entry);
-    return this.find(protocol.toUpperCase(), host ?? '', Number(port))?.service ?? '';
+    return this.#find(protocol.toUpperCase(), host ?? '', Number(port))?.service ?? '';
   }
 
   /** Why somebody else must have had a hand in the server; undefined: nothing says so. */
   suspectServer(server: string, seen: string | undefined): string | undefined {
     if (server.startsWith('FWM ')) return undefined;
-    const isBased = this.isBased(server);
+    const isBased = this.#isBased(server);
     if (seen === undefined) return isBased ? `${server} was taken away: the sets have it` : undefined;
     if (!isBased) return `${server} was added: no set has it`;
-    const owner = this.ownerOf(server);
+    const owner = this.#ownerOf(server);
     if (owner === undefined) return undefined;
-    return this.suspectWeights(server, seen, owner) ?? this.suspectSibling(server, seen, owner);
+    return this.#suspectWeights(server, seen, owner) ?? this.#suspectSibling(server, seen, owner);
   }
 
   /** The same of an entry that is missing (`+`) or too many (`-`). */
@@ -89,56 +88,56 @@ export class IpvsNeighbours {
     const [set = '', entry = ''] = element.split(' ');
     if (!isBase.test(set)) return undefined;
     const place = placeName(set, entry);
-    const isServed = this.servedPlaces().has(place);
+    const isServed = this.#servedPlaces().has(place);
     if (sign === '+') {
-      const isElsewhere = this.based.has(place);
+      const isElsewhere = this.#based.has(place);
       return isServed && !isElsewhere ? `${entry} was taken out of ${set}: its virtual server is there` : undefined;
     }
     return isServed ? undefined : `${entry} was added to ${set}: no virtual server has it`;
   }
 
   /** Of a frontend that several claim, the first is the owner. */
-  private addOwner(owner: Owner): void {
+  #addOwner(owner: Owner): void {
     const { service, port } = owner;
     for (const { address, port: number } of port.frontends) {
       const end = `${address} ${port.protocol} ${number}`;
-      if (!this.owners.has(end)) this.owners.set(end, owner);
-      if (address !== '' && !this.byAddress.has(address)) this.byAddress.set(address, service);
+      if (!this.#owners.has(end)) this.#owners.set(end, owner);
+      if (address !== '' && !this.#byAddress.has(address)) this.#byAddress.set(address, service);
     }
   }
 
-  private servedPlaces(): ReadonlySet<string> {
-    this.served ??= new Set(
-      [...this.state.servers.observedEntries()].flatMap(([server]) =>
-        server.startsWith('FWM ') ? [] : this.placesOf(server),
+  #servedPlaces(): ReadonlySet<string> {
+    this.#served ??= new Set(
+      [...this.#state.servers.observedEntries()].flatMap(([server]) =>
+        server.startsWith('FWM ') ? [] : this.#placesOf(server),
       ),
     );
-    return this.served;
+    return this.#served;
   }
 
-  private ownerOf(server: string): Owner | undefined {
+  #ownerOf(server: string): Owner | undefined {
     const [protocol = ''] = server.split(' ');
     if (protocol === 'FWM') return undefined;
     const { address, port } = endOf(server);
-    return this.find(protocol, address, port);
+    return this.#find(protocol, address, port);
   }
 
-  private find(protocol: string, address: string, port: number): Owner | undefined {
-    return this.owners.get(`${address} ${protocol} ${port}`) ?? this.owners.get(` ${protocol} ${port}`);
+  #find(protocol: string, address: string, port: number): Owner | undefined {
+    return this.#owners.get(`${address} ${protocol} ${port}`) ?? this.#owners.get(` ${protocol} ${port}`);
   }
 
-  private placesOf(server: string): readonly string[] {
+  #placesOf(server: string): readonly string[] {
     const [protocol = ''] = server.split(' ');
     const { address, port } = endOf(server);
     const end = `${protocol.toLowerCase()}:${port}`;
     return [`${address},${end}`, end];
   }
 
-  private isBased(server: string): boolean {
-    return this.placesOf(server).some((place) => this.based.has(place));
+  #isBased(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#based.has(place));
   }
 
-  private suspectWeights(server: string, seen: string, { port }: Owner): string | undefined {
+  #suspectWeights(server: string, seen: string, { port }: Owner): string | undefined {
     const own = new Map(
       [...port.clusterEndpoints, ...port.localEndpoints].map((one) => [
         joinHostPort(one.address, one.port),
@@ -151,32 +150,33 @@ export class IpvsNeighbours {
   }
 
   /** All external servers of a port have one policy, and so one list. */
-  private suspectSibling(server: string, seen: string, { port }: Owner): string | undefined {
-    if (this.isClusterIP(server)) return undefined;
-    const isLocal = this.isLocal(server);
-    const other = (this.serversOf().get(port) ?? []).find(
-      (one) => !this.isClusterIP(one) && this.isLocal(one) === isLocal && this.state.servers.getObserved(one) !== seen,
+  #suspectSibling(server: string, seen: string, { port }: Owner): string | undefined {
+    if (this.#isClusterIP(server)) return undefined;
+    const isLocal = this.#isLocal(server);
+    const other = (this.#serversOf().get(port) ?? []).find(
+      (one) =>
+        !this.#isClusterIP(one) && this.#isLocal(one) === isLocal && this.#state.servers.getObserved(one) !== seen,
     );
     if (other !== undefined) return `${server} is other than ${other}, which has the same policy`;
     return undefined;
   }
 
-  private serversOf(): ReadonlyMap<ServicePortPlan, readonly string[]> {
-    if (this.byPort !== undefined) return this.byPort;
+  #serversOf(): ReadonlyMap<ServicePortPlan, readonly string[]> {
+    if (this.#byPort !== undefined) return this.#byPort;
     const byPort = new Map<ServicePortPlan, string[]>();
-    for (const [server] of this.state.servers.observedEntries()) {
-      const port = this.ownerOf(server)?.port;
+    for (const [server] of this.#state.servers.observedEntries()) {
+      const port = this.#ownerOf(server)?.port;
       if (port !== undefined) byPort.set(port, [...(byPort.get(port) ?? []), server]);
     }
-    return (this.byPort = byPort);
+    return (this.#byPort = byPort);
   }
 
-  private isClusterIP(server: string): boolean {
-    return this.placesOf(server).some((place) => this.clusterIPs.has(place));
+  #isClusterIP(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#clusterIPs.has(place));
   }
 
-  private isLocal(server: string): boolean {
-    return this.placesOf(server).some((place) => this.local.has(place));
+  #isLocal(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#local.has(place));
   }
 }
 

@@ -1,8 +1,7 @@
 /** All ways in to a Service, and all Services that lead to a pod. */
 import { isIn, planSources, type Source } from '../compare/sources';
 import { isLoopback, joinHostPort } from '../model/address';
-import type { Service } from '../model/cluster';
-import { serviceKey } from '../model/cluster';
+import { type Service, serviceKey } from '../model/cluster';
 import type { Frontend, ServicePortPlan } from '../planner/plan';
 import { sharesOf } from '../compare/ways';
 import { explainConnection, type Explanation, type ExplainScope } from './explain-connection';

@@ -1,8 +1,7 @@
 /** Who asks for what, in the words of a command line and in the cluster's. */
 import { type Family, families, familyOf, joinHostPort, parseAddress } from '../model/address';
-import type { ClusterState, EndpointSlice, SliceEndpoint } from '../model/cluster';
+import { type ClusterState, type EndpointSlice, type SliceEndpoint, serviceKey } from '../model/cluster';
 import type { Protocol } from '../model/protocol';
-import { serviceKey } from '../model/cluster';
 import { suggest } from '../model/nearest-name';
 import { UserError } from '../model/user-error';
 import { isIn } from '../compare/sources';

@@ -52,53 +52,55 @@ export const parseRule = memoized((text: string): Rule => new RuleParser(text).p
 type Facts = { -readonly [Name in keyof Omit<Rule, 'text' | 'matches' | 'target'>]: Rule[Name] };
 
 class RuleParser {
-  private readonly words: string[];
-  private at = 0;
-  private readonly matches: Match[] = [];
-  private readonly facts: Facts = {};
-  private target: Target | undefined;
+  readonly #words: string[];
+  #at = 0;
+  readonly #matches: Match[] = [];
+  readonly #facts: Facts = {};
+  #target: Target | undefined;
+  readonly #text: string;
 
-  constructor(private readonly text: string) {
-    this.words = splitWords(text);
+  constructor(text: string) {
+    this.#text = text;
+    this.#words = splitWords(text);
   }
 
   parse(): Rule {
     try {
-      while (this.at < this.words.length) this.option();
+      while (this.#at < this.#words.length) this.#option();
     } catch (error) {
       if (!(error instanceof UnknownRule)) throw error;
-      this.target = { kind: 'unknown', why: error.message };
+      this.#target = { kind: 'unknown', why: error.message };
     }
-    return { text: this.text, matches: this.matches, target: this.target, ...this.facts };
+    return { text: this.#text, matches: this.#matches, target: this.#target, ...this.#facts };
   }
 
-  private next(): string {
-    const word = this.words[this.at++];
+  #next(): string {
+    const word = this.#words[this.#at++];
     if (word === undefined) throw unknown('a rule that ends here');
     return word;
   }
 
-  private option(): void {
-    const isNegated = this.words[this.at] === '!';
-    if (isNegated) this.at++;
-    const name = this.next();
+  #option(): void {
+    const isNegated = this.#words[this.#at] === '!';
+    if (isNegated) this.#at++;
+    const name = this.#next();
     const match = valueMatches[name];
     if (match !== undefined) {
-      const value = this.next();
-      this.match(match(value), isNegated);
-      if (!isNegated) this.noteFact(name, value);
-    } else if (name === '--match-set') this.matchSet(isNegated);
-    else if (name === '--physdev-is-in') this.match(() => 0, isNegated);
+      const value = this.#next();
+      this.#match(match(value), isNegated);
+      if (!isNegated) this.#noteFact(name, value);
+    } else if (name === '--match-set') this.#matchSet(isNegated);
+    else if (name === '--physdev-is-in') this.#match(() => 0, isNegated);
     else if (isNegated) throw unknown(`! ${name}`);
-    else this.plainOption(name);
+    else this.#plainOption(name);
   }
 
-  private match(chance: Match['chance'], isNegated: boolean): void {
-    this.matches.push({ chance: isNegated ? (...args): number => 1 - chance(...args) : chance });
+  #match(chance: Match['chance'], isNegated: boolean): void {
+    this.#matches.push({ chance: isNegated ? (...args): number => 1 - chance(...args) : chance });
   }
 
-  private noteFact(name: string, value: string): void {
-    const { facts } = this;
+  #noteFact(name: string, value: string): void {
+    const facts = this.#facts;
     if (name === '-p') facts.protocol = value;
     else if (name === '--dst-type') facts.isToLocal = true;
     else if (name === '--dport') {
@@ -111,94 +113,94 @@ class RuleParser {
     }
   }
 
-  private matchSet(isNegated: boolean): void {
-    const [set, directions] = [this.next(), this.next()];
-    this.match((packet, context) => Number(matchIpSet(set, directions, packet, context)), isNegated);
+  #matchSet(isNegated: boolean): void {
+    const [set, directions] = [this.#next(), this.#next()];
+    this.#match((packet, context) => Number(matchIpSet(set, directions, packet, context)), isNegated);
   }
 
-  private plainOption(name: string): void {
+  #plainOption(name: string): void {
     switch (name) {
       case '-m': {
-        const module = this.next();
+        const module = this.#next();
         if (!modules.has(module)) throw unknown(`match ${module}`);
-        if (module === 'recent') this.recent();
+        if (module === 'recent') this.#recent();
         return;
       }
       case '--comment':
-        this.facts.comment = this.next();
+        this.#facts.comment = this.#next();
         return;
       case '--nfacct-name':
-        this.next();
+        this.#next();
         return;
       case '--mode':
-        if (this.next() !== 'random' || this.next() !== '--probability') throw unknown('this mode');
-        this.random(Number(this.next()));
+        if (this.#next() !== 'random' || this.#next() !== '--probability') throw unknown('this mode');
+        this.#random(Number(this.#next()));
         return;
       case '-j':
-        this.target = this.parseTarget(this.next());
+        this.#target = this.#parseTarget(this.#next());
         return;
       case '-g':
-        this.target = { kind: 'goto', chain: this.next() };
+        this.#target = { kind: 'goto', chain: this.#next() };
         return;
       default:
         throw unknown(`option ${name}`);
     }
   }
 
-  private random(probability: number): void {
+  #random(probability: number): void {
     if (!(probability > 0 && probability <= 1)) throw unknown(`probability ${probability}`);
-    this.matches.push({ chance: () => probability });
+    this.#matches.push({ chance: () => probability });
   }
 
   /** Time does not pass: a client that was here is remembered. */
-  private recent(): void {
+  #recent(): void {
     let mode = '';
     let list = '';
     let seconds = 0;
     for (;;) {
-      const word = this.words[this.at];
+      const word = this.#words[this.#at];
       if (word === '--set' || word === '--update' || word === '--rcheck') mode = word;
-      else if (word === '--name') list = this.words[++this.at] ?? '';
-      else if (word === '--seconds') seconds = readSeconds(this.words[++this.at]);
-      else if (word === '--mask') checkMask(this.words[++this.at] ?? '');
+      else if (word === '--name') list = this.#words[++this.#at] ?? '';
+      else if (word === '--seconds') seconds = readSeconds(this.#words[++this.#at]);
+      else if (word === '--mask') checkMask(this.#words[++this.#at] ?? '');
       else if (word !== '--reap' && word !== '--rsource') break;
-      this.at++;
+      this.#at++;
     }
     if (mode === '' || list === '') throw unknown('what recent is to do');
     if (mode !== '--set')
-      this.matches.push({
+      this.#matches.push({
         chance: ({ recent }) => Number(recent.has(list)),
         effect: (packet) => ({ ...packet, rememberedSeconds: seconds }),
       });
     else
-      this.matches.push({
+      this.#matches.push({
         chance: () => 1,
         effect: (packet) => ({ ...packet, recent: new Set([...packet.recent, list]) }),
       });
   }
 
-  private parseTarget(name: string): Target {
+  #parseTarget(name: string): Target {
     const kind = terminal.find((known) => known === name);
     if (kind === 'REJECT') {
-      if (this.next() !== '--reject-with' || !/^icmp6?-port-unreachable$/.test(this.next()))
+      if (this.#next() !== '--reject-with' || !/^icmp6?-port-unreachable$/.test(this.#next()))
         throw unknown('this way to reject');
-    } else if (kind === 'MASQUERADE' && this.words[this.at] === '--random-fully') this.at++;
+    } else if (kind === 'MASQUERADE' && this.#words[this.#at] === '--random-fully') this.#at++;
     if (kind !== undefined) return { kind };
     if (name === 'DNAT') {
-      if (this.next() !== '--to-destination') throw unknown('this DNAT');
-      const [, v6, v4, port] = /^(?:\[([\da-f:.]+)\]|([\d.]+)):(\d+)$/.exec(this.next()) ?? [];
+      if (this.#next() !== '--to-destination') throw unknown('this DNAT');
+      const [, v6, v4, port] = /^(?:\[([\da-f:.]+)\]|([\d.]+)):(\d+)$/.exec(this.#next()) ?? [];
       if (port === undefined) throw unknown('this destination');
       return { kind: 'DNAT', address: v6 ?? v4 ?? '', port: Number(port) };
     }
     if (name === 'MARK') {
-      if (this.next() !== '--set-xmark') throw unknown('this MARK');
-      const [value = 0, mask = 0xffffffff] = this.next().split('/').map(Number);
+      if (this.#next() !== '--set-xmark') throw unknown('this MARK');
+      const [value = 0, mask = 0xffffffff] = this.#next().split('/').map(Number);
       return { kind: 'MARK', value, mask };
     }
     if (name === 'SET') {
-      if (this.next() !== '--map-set') throw unknown('this SET');
-      const target: Target = { kind: 'SET', set: this.next(), directions: this.next() };
-      if (this.next() !== '--map-mark') throw unknown('this SET');
+      if (this.#next() !== '--map-set') throw unknown('this SET');
+      const target: Target = { kind: 'SET', set: this.#next(), directions: this.#next() };
+      if (this.#next() !== '--map-mark') throw unknown('this SET');
       return target;
     }
     return { kind: 'jump', chain: name };

@@ -3,26 +3,26 @@ import { parseRule, type Rule } from './iptables-rule';
 
 export class TracedChain {
   readonly rules: Rule[] = [];
-  private byKey: ReadonlyMap<string | number, readonly number[]> | undefined;
-  private others: readonly number[] = [];
+  #byKey: ReadonlyMap<string | number, readonly number[]> | undefined;
+  #others: readonly number[] = [];
 
   constructor(readonly name: string) {}
 
   /** Positions of the rules that a packet with this destination could match, in order. A long list is not walked for each. */
   candidates(destination: string, port: number): Iterable<number> {
     if (this.rules.length <= 16) return this.rules.keys();
-    this.byKey ??= this.makeIndex();
-    const found = [...(this.byKey.get(destination) ?? []), ...(this.byKey.get(port) ?? []), ...this.others];
+    this.#byKey ??= this.#makeIndex();
+    const found = [...(this.#byKey.get(destination) ?? []), ...(this.#byKey.get(port) ?? []), ...this.#others];
     return found.sort((a, b) => a - b);
   }
 
   add(rule: Rule, isFirst: boolean): void {
     if (isFirst) this.rules.unshift(rule);
     else this.rules.push(rule);
-    this.byKey = undefined;
+    this.#byKey = undefined;
   }
 
-  private makeIndex(): ReadonlyMap<string | number, readonly number[]> {
+  #makeIndex(): ReadonlyMap<string | number, readonly number[]> {
     const byKey = new Map<string | number, number[]>();
     const others: number[] = [];
     for (const [i, { destination, port }] of this.rules.entries()) {
@@ -31,7 +31,7 @@ export class TracedChain {
       list.push(i);
       if (key !== undefined) byKey.set(key, list);
     }
-    this.others = others;
+    this.#others = others;
     return byKey;
   }
 }

@@ -21,8 +21,8 @@ export interface NftChain {
 
 /** A set or a map. */
 export class NftSet {
-  private readonly exact = new Map<string, Json>();
-  private readonly ranges: { readonly contains: (address: string) => boolean; readonly value: Json }[] = [];
+  readonly #exact = new Map<string, Json>();
+  readonly #ranges: { readonly contains: (address: string) => boolean; readonly value: Json }[] = [];
   /** CIDRs, of a set of addresses. */
   readonly networks: string[] = [];
 
@@ -34,30 +34,30 @@ export class NftSet {
   ) {
     for (const element of elements) {
       const [key, value] = isMap && Array.isArray(element) ? (element as readonly Json[]) : [element, true];
-      this.add(unwrap(key ?? null), value ?? null);
+      this.#add(unwrap(key ?? null), value ?? null);
     }
   }
 
   get(key: string): Json | undefined {
-    const found = this.exact.get(key);
-    if (found !== undefined || this.ranges.length === 0) return found;
-    return this.ranges.find(({ contains }) => contains(key))?.value;
+    const found = this.#exact.get(key);
+    if (found !== undefined || this.#ranges.length === 0) return found;
+    return this.#ranges.find(({ contains }) => contains(key))?.value;
   }
 
   entries(): Iterable<[key: string, value: Json]> {
-    return this.exact;
+    return this.#exact;
   }
 
-  private add(key: Json, value: Json): void {
+  #add(key: Json, value: Json): void {
     const cidr = cidrOf(key);
     if (cidr !== undefined) this.networks.push(`${cidr.address}/${cidr.prefix}`);
     const { range } = isObject(key) ? key : { range: undefined };
     if (isObject(key) && 'prefix' in key && cidr !== undefined)
-      this.ranges.push({ contains: (address) => cidrContains(cidr, address), value });
+      this.#ranges.push({ contains: (address) => cidrContains(cidr, address), value });
     else if (Array.isArray(range)) {
       const [low, high] = (range as readonly Json[]).map(Number);
-      this.ranges.push({ contains: (text) => Number(text) >= (low ?? 0) && Number(text) <= (high ?? 0), value });
-    } else this.exact.set(printValue(key), value);
+      this.#ranges.push({ contains: (text) => Number(text) >= (low ?? 0) && Number(text) <= (high ?? 0), value });
+    } else this.#exact.set(printValue(key), value);
   }
 }
 

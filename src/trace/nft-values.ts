@@ -22,10 +22,13 @@ const certain = (value: string | number): readonly Chance[] => [{ value: String(
 const setsInRules = new WeakMap<JsonObject, NftSet>();
 
 export class NftValues {
-  constructor(
-    private readonly table: NftTable,
-    private readonly context: MatchContext,
-  ) {}
+  readonly #table: NftTable;
+  readonly #context: MatchContext;
+
+  constructor(table: NftTable, context: MatchContext) {
+    this.#table = table;
+    this.#context = context;
+  }
 
   evaluate(json: Json, packet: PacketState): readonly Chance[] {
     if (!isObject(json)) return certain(printValue(json));
@@ -38,15 +41,15 @@ export class NftValues {
       case 'ct':
         return certain(ctOf(body, packet));
       case 'fib':
-        return certain(this.fib(body, packet));
+        return certain(this.#fib(body, packet));
       case 'numgen':
         return numbers(body);
       case 'concat':
-        return this.concat(listOf(body), packet);
+        return this.#concat(listOf(body), packet);
       case '&':
       case '|':
       case '^':
-        return certain(this.bits(name, listOf(body), packet));
+        return certain(this.#bits(name, listOf(body), packet));
       case 'map':
         return this.lookup(body, packet);
       default:
@@ -72,7 +75,7 @@ export class NftValues {
     const { op, left = null, right = null } = isObject(body) ? body : {};
     const [first, ...others] = this.evaluate(left, packet);
     if (first === undefined || others.length > 0) throw new UnknownNft(body);
-    const isEqual = this.isIn(first.value, left, right, packet);
+    const isEqual = this.#isIn(first.value, left, right, packet);
     if (op === '!=') return !isEqual;
     if (op === '==' || op === 'in') return isEqual;
     throw new UnknownNft(body);
@@ -81,13 +84,13 @@ export class NftValues {
   /** Seconds for which the set of a match remembers; undefined: no set that packets add to. */
   rememberedSeconds(body: Json): number | undefined {
     const { right } = isObject(body) ? body : {};
-    return typeof right === 'string' ? this.table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
+    return typeof right === 'string' ? this.#table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
   }
 
   /** The set of that name, or one that stands in the rule. */
   setOf(json: Json): NftSet {
     if (typeof json === 'string' && json.startsWith('@')) {
-      const set = this.table.sets.get(json.slice(1));
+      const set = this.#table.sets.get(json.slice(1));
       if (set !== undefined) return set;
     } else if (isObject(json) && Array.isArray(json['set'])) {
       const elements = json['set'] as readonly Json[];
@@ -98,18 +101,18 @@ export class NftValues {
     throw new UnknownNft(json);
   }
 
-  private isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
+  #isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
     const isSource = isObject(left) && isObject(left['payload']) && left['payload']['field'] === 'saddr';
     const cidr = cidrOf(right);
     if (cidr !== undefined) {
-      if (isSource) this.context.onSource?.(`${cidr.address}/${cidr.prefix}`);
+      if (isSource) this.#context.onSource?.(`${cidr.address}/${cidr.prefix}`);
       return cidrContains(cidr, value);
     }
     const isSet = typeof right === 'string' && right.startsWith('@');
     if (isSet || (isObject(right) && 'set' in right)) {
       const set = this.setOf(right);
       if (isSet && set.timeoutSeconds !== undefined) return packet.recent.has(right.slice(1));
-      if (isSource) for (const network of set.networks) this.context.onSource?.(network);
+      if (isSource) for (const network of set.networks) this.#context.onSource?.(network);
       return set.get(value) !== undefined;
     }
     if (isObject(right) && Array.isArray(right['concat'])) throw new UnknownNft(right);
@@ -118,14 +121,14 @@ export class NftValues {
     return text.endsWith('*') ? value.startsWith(text.slice(0, -1)) : text === value;
   }
 
-  private fib(body: Json, packet: PacketState): string {
+  #fib(body: Json, packet: PacketState): string {
     const { result, flags } = isObject(body) ? body : {};
     const [flag, ...others] = listOf(flags ?? null);
     if (result !== 'type' || others.length > 0 || (flag !== 'saddr' && flag !== 'daddr')) throw new UnknownNft(body);
-    return this.context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
+    return this.#context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
   }
 
-  private concat(parts: readonly Json[], packet: PacketState): readonly Chance[] {
+  #concat(parts: readonly Json[], packet: PacketState): readonly Chance[] {
     return parts
       .map((part) => this.evaluate(part, packet))
       .reduce((heads, tails) =>
@@ -138,7 +141,7 @@ export class NftValues {
       );
   }
 
-  private bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
+  #bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
     const [left = 0, right = 0] = sides.map((side) => Number(this.evaluate(side, packet)[0]?.value));
     const result = operator === '&' ? left & right : operator === '|' ? left | right : left ^ right;
     return result >>> 0;

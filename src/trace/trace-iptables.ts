@@ -33,31 +33,34 @@ export function traceConnection(
 }
 
 class Trace {
-  constructor(
-    private readonly rules: IptablesWalk,
-    private readonly node: TracedNode,
-  ) {}
+  readonly #rules: IptablesWalk;
+  readonly #node: TracedNode;
+
+  constructor(rules: IptablesWalk, node: TracedNode) {
+    this.#rules = rules;
+    this.#node = node;
+  }
 
   run(start: PacketState): Ended[] {
     const isOwn = start.inDevice === '';
-    const outDevice = isOwn ? this.node.deviceTo(start.destination) : '';
-    return this.rules.hook('nat', isOwn ? 'OUTPUT' : 'PREROUTING', { ...start, outDevice }, (packet) =>
-      isOwn ? this.leave('OUTPUT', packet) : this.route(packet),
+    const outDevice = isOwn ? this.#node.deviceTo(start.destination) : '';
+    return this.#rules.hook('nat', isOwn ? 'OUTPUT' : 'PREROUTING', { ...start, outDevice }, (packet) =>
+      isOwn ? this.#leave('OUTPUT', packet) : this.#route(packet),
     );
   }
 
-  private route(packet: PacketState): Ended[] {
-    return this.node.isLocal(packet.destination)
-      ? this.rules.hook('filter', 'INPUT', packet, accepted)
-      : this.leave('FORWARD', packet);
+  #route(packet: PacketState): Ended[] {
+    return this.#node.isLocal(packet.destination)
+      ? this.#rules.hook('filter', 'INPUT', packet, accepted)
+      : this.#leave('FORWARD', packet);
   }
 
-  private leave(hook: 'OUTPUT' | 'FORWARD', before: PacketState): Ended[] {
-    const packet = { ...before, outDevice: this.node.deviceTo(before.destination) };
-    return this.rules.hook('filter', hook, packet, (allowed) =>
-      this.rules.hook('nat', 'POSTROUTING', allowed, (out) =>
+  #leave(hook: 'OUTPUT' | 'FORWARD', before: PacketState): Ended[] {
+    const packet = { ...before, outDevice: this.#node.deviceTo(before.destination) };
+    return this.#rules.hook('filter', hook, packet, (allowed) =>
+      this.#rules.hook('nat', 'POSTROUTING', allowed, (out) =>
         out.outDevice === 'lo'
-          ? this.rules.hook('filter', 'INPUT', { ...out, inDevice: 'lo', outDevice: '' }, accepted)
+          ? this.#rules.hook('filter', 'INPUT', { ...out, inDevice: 'lo', outDevice: '' }, accepted)
           : accepted(out),
       ),
     );

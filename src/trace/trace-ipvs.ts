@@ -64,43 +64,47 @@ export function ownAddresses({ boundAddresses }: Pick<IpvsState, 'boundAddresses
 }
 
 class Trace {
-  constructor(
-    private readonly state: IpvsState,
-    private readonly node: TracedNode,
-    private readonly rules: IptablesWalk,
-  ) {}
+  readonly #state: IpvsState;
+  readonly #node: TracedNode;
+  readonly #rules: IptablesWalk;
+
+  constructor(state: IpvsState, node: TracedNode, rules: IptablesWalk) {
+    this.#state = state;
+    this.#node = node;
+    this.#rules = rules;
+  }
 
   run(start: PacketState): Ended[] {
     if (start.inDevice === '')
-      return this.rules.hook('mangle', 'OUTPUT', start, (packet) =>
-        this.rules.hook('nat', 'OUTPUT', packet, (sent) => this.serve(sent, (unserved) => this.stay(unserved))),
+      return this.#rules.hook('mangle', 'OUTPUT', start, (packet) =>
+        this.#rules.hook('nat', 'OUTPUT', packet, (sent) => this.#serve(sent, (unserved) => this.#stay(unserved))),
       );
-    return this.rules.hook('nat', 'PREROUTING', start, (packet) =>
-      this.node.isLocal(packet.destination) ? this.arrive(packet) : this.pass(packet),
+    return this.#rules.hook('nat', 'PREROUTING', start, (packet) =>
+      this.#node.isLocal(packet.destination) ? this.#arrive(packet) : this.#pass(packet),
     );
   }
 
-  private arrive(packet: PacketState): Ended[] {
-    return this.rules.hook('mangle', 'INPUT', packet, (marked) =>
-      this.rules.hook('filter', 'INPUT', marked, (allowed) => this.serve(allowed, accepted)),
+  #arrive(packet: PacketState): Ended[] {
+    return this.#rules.hook('mangle', 'INPUT', packet, (marked) =>
+      this.#rules.hook('filter', 'INPUT', marked, (allowed) => this.#serve(allowed, accepted)),
     );
   }
 
-  private pass(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'FORWARD', packet, (allowed) =>
-      this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+  #pass(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'FORWARD', packet, (allowed) =>
+      this.#rules.hook('nat', 'POSTROUTING', allowed, accepted),
     );
   }
 
   /** Of the node's own, what no virtual server takes. */
-  private stay(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'OUTPUT', packet, (sent) =>
-      this.node.isLocal(sent.destination) ? this.rules.hook('filter', 'INPUT', sent, accepted) : accepted(sent),
+  #stay(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'OUTPUT', packet, (sent) =>
+      this.#node.isLocal(sent.destination) ? this.#rules.hook('filter', 'INPUT', sent, accepted) : accepted(sent),
     );
   }
 
-  private serve(packet: PacketState, unserved: (packet: PacketState) => Ended[]): Ended[] {
-    const { servers } = this.state;
+  #serve(packet: PacketState, unserved: (packet: PacketState) => Ended[]): Ended[] {
+    const { servers } = this.#state;
     const byAddress = `${packet.protocol} ${joinHostPort(packet.destination, packet.port)}`;
     const byMark = `mark ${packet.mark}`;
     const key = packet.mark !== 0 && servers.has(byMark) ? byMark : byAddress;
@@ -109,27 +113,27 @@ class Trace {
     const rule = { table: 'ipvs', chain: key, text: server.options };
     const met = { ...packet, trail: { rule, before: packet.trail } };
     const ways = pickDestinations(key, server, met);
-    return ways.length === 0 ? [{ verdict: 'reject', packet: met }] : ways.flatMap((way) => this.send(way));
+    return ways.length === 0 ? [{ verdict: 'reject', packet: met }] : ways.flatMap((way) => this.#send(way));
   }
 
-  private send(packet: PacketState): Ended[] {
-    const out = { ...packet, outDevice: this.node.deviceTo(packet.destination) };
-    if (this.node.isLocal(packet.destination))
-      return packet.inDevice === '' ? this.deliverOwn(out) : accepted({ ...out, outDevice: '' });
-    return this.rules.hook('mangle', 'OUTPUT', out, (marked) =>
-      this.rules.hook('filter', 'OUTPUT', marked, (allowed) =>
-        this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+  #send(packet: PacketState): Ended[] {
+    const out = { ...packet, outDevice: this.#node.deviceTo(packet.destination) };
+    if (this.#node.isLocal(packet.destination))
+      return packet.inDevice === '' ? this.#deliverOwn(out) : accepted({ ...out, outDevice: '' });
+    return this.#rules.hook('mangle', 'OUTPUT', out, (marked) =>
+      this.#rules.hook('filter', 'OUTPUT', marked, (allowed) =>
+        this.#rules.hook('nat', 'POSTROUTING', allowed, accepted),
       ),
     );
   }
 
   /** By lo: out, and in again. */
-  private deliverOwn(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'OUTPUT', packet, (allowed) =>
-      this.rules.hook('nat', 'POSTROUTING', allowed, (out) => {
+  #deliverOwn(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'OUTPUT', packet, (allowed) =>
+      this.#rules.hook('nat', 'POSTROUTING', allowed, (out) => {
         const back = { ...out, inDevice: 'lo', outDevice: '' };
-        return this.rules.hook('mangle', 'INPUT', back, (marked) =>
-          this.rules.hook('filter', 'INPUT', marked, accepted),
+        return this.#rules.hook('mangle', 'INPUT', back, (marked) =>
+          this.#rules.hook('filter', 'INPUT', marked, accepted),
         );
       }),
     );

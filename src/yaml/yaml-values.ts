@@ -50,12 +50,15 @@ export class ValueReader {
   readonly #anchors = new Map<string, Anchor>();
   #size = 0;
   #aliased = 0;
+  readonly #document: Document;
 
-  constructor(private readonly document: Document) {}
+  constructor(document: Document) {
+    this.#document = document;
+  }
 
   /** Throws BadNode. The document must not be nested deeper than `deepest`. */
   read(): unknown {
-    return this.#node(this.document.contents, '').value;
+    return this.#node(this.#document.contents, '').value;
   }
 
   #node(node: unknown, path: string): Read {
