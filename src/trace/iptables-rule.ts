@@ -1,4 +1,4 @@
-/** A rule in iptables-save's words, as matches that a packet can be held against and a target. Knows what a proxy writes. */
+/** Parses a rule of iptables-save into matches and a target. It knows the rules that a service proxy writes. */
 import { addressWidth } from '../model/address';
 import { matchIpSet } from './match-ip-set';
 import { memoized } from './memoized';
@@ -9,20 +9,21 @@ export type Target =
   | { readonly kind: 'ACCEPT' | 'DROP' | 'REJECT' | 'RETURN' | 'MASQUERADE' }
   | { readonly kind: 'DNAT'; readonly address: string; readonly port: number }
   | { readonly kind: 'MARK'; readonly value: number; readonly mask: number }
-  /** The mark that a set has for the packet. */
+  /** Sets the mark that a set has for the packet. */
   | { readonly kind: 'SET'; readonly set: string; readonly directions: string }
-  /** Of a rule that is not understood; its matches are those before what is not. */
+  /** The rule is not understood. Its matches are those before the part that is not. */
   | { readonly kind: 'unknown'; readonly why: string };
 
 export interface Rule {
   readonly text: string;
   readonly matches: readonly Match[];
-  /** undefined: the rule only counts. */
+  /** Undefined if the rule only counts. */
   readonly target: Target | undefined;
-  /** What it asks of the destination, where that is this much: for finding one's way in a long chain. */
+  /** The single destination address that it matches, if it has one: an index of long chains needs it. */
   readonly destination?: string;
+  /** The single destination port that it matches, if it has one. */
   readonly port?: number;
-  /** `-d`, whatever its length; `! -d` is none. */
+  /** `-d` with any prefix length. Not set for `! -d`. */
   readonly network?: string;
   /** Inclusive. */
   readonly ports?: readonly [low: number, high: number];
@@ -31,7 +32,7 @@ export interface Rule {
   readonly comment?: string;
 }
 
-/** Words of a rule; `"in quotes"` is one. */
+/** Splits a rule into words. A text in double quotes is one word. */
 function splitWords(text: string): string[] {
   return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(
     ([, quoted, bare]) => bare ?? (quoted ?? '').replaceAll(/\\(.)/g, '$1'),
@@ -44,8 +45,8 @@ const modules = new Set(
 const terminal = ['ACCEPT', 'DROP', 'REJECT', 'RETURN', 'MASQUERADE'] as const;
 
 /**
- * `text`: what follows `-A CHAIN`. A rule that is not understood has the target `unknown`. Tables are parsed again and again, with few
- * rules that are new.
+ * Parses the text after `-A CHAIN`. A rule that is not understood gets the target `unknown`. It is memoized because tables are
+ * parsed again and again, and few of their rules are new.
  */
 export const parseRule = memoized((text: string): Rule => new RuleParser(text).parse());
 
@@ -76,7 +77,7 @@ class RuleParser {
 
   #next(): string {
     const word = this.#words[this.#at++];
-    if (word === undefined) throw unknown('a rule that ends here');
+    if (word === undefined) throw unknown('an option without its value');
     return word;
   }
 
@@ -133,7 +134,8 @@ class RuleParser {
         this.#next();
         return;
       case '--mode':
-        if (this.#next() !== 'random' || this.#next() !== '--probability') throw unknown('this mode');
+        if (this.#next() !== 'random' || this.#next() !== '--probability')
+          throw unknown('this mode of the match statistic');
         this.#random(Number(this.#next()));
         return;
       case '-j':
@@ -152,7 +154,7 @@ class RuleParser {
     this.#matches.push({ chance: () => probability });
   }
 
-  /** Time does not pass: a client that was here is remembered. */
+  /** No time passes during a trace, so a client that is in the list is always remembered. */
   #recent(): void {
     let mode = '';
     let list = '';
@@ -166,7 +168,7 @@ class RuleParser {
       else if (word !== '--reap' && word !== '--rsource') break;
       this.#at++;
     }
-    if (mode === '' || list === '') throw unknown('what recent is to do');
+    if (mode === '' || list === '') throw unknown('a match recent without a name or a mode');
     if (mode !== '--set')
       this.#matches.push({
         chance: ({ recent }) => Number(recent.has(list)),
@@ -187,20 +189,20 @@ class RuleParser {
     } else if (kind === 'MASQUERADE' && this.#words[this.#at] === '--random-fully') this.#at++;
     if (kind !== undefined) return { kind };
     if (name === 'DNAT') {
-      if (this.#next() !== '--to-destination') throw unknown('this DNAT');
+      if (this.#next() !== '--to-destination') throw unknown('this form of DNAT');
       const [, v6, v4, port] = /^(?:\[([\da-f:.]+)\]|([\d.]+)):(\d+)$/.exec(this.#next()) ?? [];
-      if (port === undefined) throw unknown('this destination');
+      if (port === undefined) throw unknown('this destination of DNAT');
       return { kind: 'DNAT', address: v6 ?? v4 ?? '', port: Number(port) };
     }
     if (name === 'MARK') {
-      if (this.#next() !== '--set-xmark') throw unknown('this MARK');
+      if (this.#next() !== '--set-xmark') throw unknown('this form of MARK');
       const [value = 0, mask = 0xffffffff] = this.#next().split('/').map(Number);
       return { kind: 'MARK', value, mask };
     }
     if (name === 'SET') {
-      if (this.#next() !== '--map-set') throw unknown('this SET');
+      if (this.#next() !== '--map-set') throw unknown('this form of SET');
       const target: Target = { kind: 'SET', set: this.#next(), directions: this.#next() };
-      if (this.#next() !== '--map-mark') throw unknown('this SET');
+      if (this.#next() !== '--map-mark') throw unknown('this form of SET');
       return target;
     }
     return { kind: 'jump', chain: name };
@@ -209,11 +211,11 @@ class RuleParser {
 
 function readSeconds(text: string | undefined): number {
   const seconds = Number(text);
-  if (!(seconds > 0)) throw unknown('these seconds');
+  if (!(seconds > 0)) throw unknown(`--seconds ${text ?? ''}`);
   return seconds;
 }
 
-/** Clients are whole addresses. */
+/** Throws for a mask that is shorter than an address: clients are whole addresses here. */
 function checkMask(mask: string): void {
   if (!/^(255(\.255){3}|ffff(:ffff){7})$/.test(mask)) throw unknown(`mask ${mask}`);
 }

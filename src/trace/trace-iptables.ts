@@ -1,8 +1,8 @@
 /**
- * What becomes of a new connection on a node with these iptables rules: without root, a kernel or packets.
+ * Finds out what happens to a new connection on a node with these iptables rules, without root, a kernel or packets.
  *
- *   from outside   nat PREROUTING -> route -> filter INPUT | filter FORWARD -> nat POSTROUTING
- *   of the node    nat OUTPUT -> filter OUTPUT -> nat POSTROUTING (-> filter INPUT, where it stays)
+ *   from outside    nat PREROUTING -> route -> filter INPUT | filter FORWARD -> nat POSTROUTING
+ *   from the node   nat OUTPUT -> filter OUTPUT -> nat POSTROUTING (-> filter INPUT, if it stays on the node)
  */
 import { familyOf } from '../model/address';
 import type { TracedTables } from './iptables-tables';
@@ -19,7 +19,7 @@ import {
 } from './packet';
 import { IptablesWalk } from './walk-iptables';
 
-/** All outcomes, the most probable first; their probabilities add up to 1. Throws where the node has no route. */
+/** Returns all outcomes, the most probable first. Their probabilities add up to 1. Throws if the node has no route. */
 export function traceConnection(
   tables: TracedTables,
   node: TracedNode,

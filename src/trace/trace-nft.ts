@@ -1,8 +1,8 @@
 /**
- * What becomes of a new connection on a node with this table of nftables: hooks in order, and of a hook the chains by priority.
+ * Finds out what happens to a new connection on a node with this nftables table. In each hook the chains come in order of priority.
  *
- *   from outside   prerouting -> route -> input | forward -> postrouting
- *   of the node    output -> postrouting (-> input, where it stays)
+ *   from outside    prerouting -> route -> input | forward -> postrouting
+ *   from the node   output -> postrouting (-> input, if it stays on the node)
  */
 import { familyOf } from '../model/address';
 import {
@@ -29,7 +29,7 @@ import {
   type TracedNode,
 } from './packet';
 
-/** As traceConnection of iptables. */
+/** Like traceConnection. */
 export function traceNftConnection(
   table: NftTable,
   node: TracedNode,
@@ -42,7 +42,7 @@ export function traceNftConnection(
   return mergeOutcomes(new Trace(table, context).run(start), node);
 }
 
-/** A statement's way with a packet: a verdict ends the rule. */
+/** What a statement does with a packet: `more` goes on to the rule's next statement, and any other verdict ends the rule. */
 type Way = Sent | { readonly verdict: 'more'; readonly packet: PacketState };
 
 class Trace {
@@ -60,7 +60,7 @@ class Trace {
   run(start: PacketState): Ended[] {
     const { node } = this.#context;
     const leave = (packet: PacketState): Ended[] => this.#hook('postrouting', packet, accepted);
-    // What stays on the node comes in again, by lo.
+    // A packet that stays on the node comes in again by lo.
     const leaveOrStay = (packet: PacketState): Ended[] =>
       node.isLocal(packet.destination)
         ? this.#hook('postrouting', packet, (out) => this.#hook('input', { ...out, inDevice: 'lo' }, accepted))
@@ -79,7 +79,7 @@ class Trace {
     for (const chain of this.#baseChains(name)) {
       const next: PacketState[] = [];
       for (const { verdict, packet: left } of here.flatMap((one) => this.#walk(chain.name, one, 0))) {
-        // A chain that accepts speaks for itself: the next one of the hook is asked too.
+        // A chain accepts only for itself: the next chain of the hook still sees the packet.
         if (verdict === 'accept' || verdict === 'return') next.push(left);
         else ended.push({ verdict, packet: left });
       }
@@ -127,7 +127,7 @@ class Trace {
       const more: PacketState[] = [];
       for (const way of here.flatMap((one) => this.#statement(statement, one, depth))) {
         if (way.verdict === 'more') more.push(way.packet);
-        // A match that fails is no way of the rule's own.
+        // If a match fails, the packet has not matched this rule.
         else sent.push(isMatch ? way : { ...way, packet: matched(way.packet) });
       }
       here = more;
@@ -215,7 +215,7 @@ class Trace {
     });
     const served = ways.reduce((sum, way) => sum + way.packet.probability, 0);
     const left = packet.probability - served;
-    // Numbers that the map has no element for.
+    // The map may have no element for some of the numbers.
     return left < 1e-9 ? ways : [...ways, { verdict: 'next', packet: { ...packet, probability: left } }];
   }
 

@@ -1,4 +1,4 @@
-/** One hook of one table: what its rules make of a packet. Where dice decide, every way with its probability. */
+/** Walks a packet through the rules of one hook of one table. At a random match it follows both ways, each with its probability. */
 import { markOfIpSet } from './match-ip-set';
 import type { Rule, Target } from './iptables-rule';
 import type { TableName, TracedTables } from './iptables-tables';
@@ -13,7 +13,7 @@ export class IptablesWalk {
     this.#context = context;
   }
 
-  /** Goes through a built-in chain; what it lets pass goes `onward`. */
+  /** Walks through a built-in chain. `onward` gets the packets that it lets pass. */
   hook(table: TableName, hook: string, packet: PacketState, onward: (packet: PacketState) => Ended[]): Ended[] {
     const policy = this.#tables[table].dropping.has(hook) ? 'drop' : 'accept';
     return this.#walk(table, hook, packet, 0).flatMap(({ verdict, packet: left }) => {
@@ -39,7 +39,7 @@ export class IptablesWalk {
     return left;
   }
 
-  /** Returns what goes on to the next rule; what leaves the chain is added to `left`. `at` is the rule's place in the chain. */
+  /** Returns the packets that go on to the next rule, and adds those that leave the chain to `left`. `at` is the rule's position. */
   #meet({ table, chain, depth, left }: ChainWalk, rule: Rule, at: number, here: readonly Walker[]): Walker[] {
     const next: Walker[] = [];
     const counted = at + 1;
@@ -98,8 +98,8 @@ export class IptablesWalk {
   }
 
   /**
-   * Matches are asked in order: what one of them does is done though the next says no. Whom dice sent on is added to `next`; undefined: all
-   * that came.
+   * Applies the matches in order. The effect of a match remains even if a later match fails. Packets that do not match, or that a
+   * random match sends on, are added to `next`. Returns undefined if nothing matched.
    */
   #applyMatches({ matches }: Rule, { packet, counted }: Walker, next: Walker[]): PacketState | undefined {
     let matched = packet;
@@ -119,20 +119,20 @@ export class IptablesWalk {
   }
 }
 
-/** One packet's way through one chain. */
+/** A walk through one chain. */
 interface ChainWalk {
   readonly table: TableName;
   readonly chain: string;
-  /** How many chains led here. */
+  /** The number of jumps that led to this chain. */
   readonly depth: number;
-  /** What has left the chain so far. */
+  /** The packets that have left the chain so far. */
   readonly left: Left[];
 }
 
 /** A packet in a chain. */
 interface Walker {
   readonly packet: PacketState;
-  /** Rules of the chain that are in its count already: one that only walks by is not copied. */
+  /** How many rules of the chain are already in `rulesWalked`, so that a packet that passes a rule need not be copied. */
   readonly counted: number;
 }
 
