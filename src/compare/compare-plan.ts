@@ -1,4 +1,4 @@
-/** A Plan against a node's rules, whoever wrote them: by what becomes of connections, not by text. */
+/** Compares a Plan with a node's rules, whoever wrote them, by what happens to connections and not by text. */
 import { protocolName } from '../model/protocol';
 import { joinHostPort } from '../model/address';
 import { type Frontend, type Plan, servicePortName } from '../planner/plan';
@@ -13,15 +13,15 @@ import { loopback, type Tried, tryHairpin, type TryScope, trySources } from './t
 import type { Asked } from './ways';
 
 export interface CompareOptions {
-  /** Canonical: on which NodePorts are tried. At least one of the family. */
+  /** The addresses on which NodePorts are tried: canonical, at least one of the family. */
   readonly nodeAddresses: readonly string[];
-  /** Whether the rules say who is masqueraded and let in; otherwise that is left out. */
+  /** Whether the rules show who is masqueraded and who is let in. If not, these are not compared. */
   readonly hasRules: boolean;
-  /** CIDRs of ipvs.excludeCIDRs: what is on them and no Service's is not told. */
+  /** The CIDRs of ipvs.excludeCIDRs. What is on their addresses without a Service is not reported. */
   readonly excludeCIDRs?: readonly string[];
 }
 
-/** What one claim comes to. */
+/** The result for one claim. */
 interface Compared {
   readonly differences: readonly Difference[];
   readonly undecided: readonly Undecided[];
@@ -33,7 +33,7 @@ export function comparePlan(plan: Plan, kernel: TracedKernel, options: CompareOp
 
 class PlanComparer {
   readonly #scope: TryScope;
-  /** What the rules are about: keys, as of claims. */
+  /** The destinations that the rules are for, as keys of claims. */
   readonly #there: ReadonlySet<string>;
   readonly #plan: Plan;
   readonly #kernel: TracedKernel;
@@ -71,8 +71,8 @@ class PlanComparer {
     const [first, ...others] = claims;
     if (first === undefined) return { differences: [], undecided: [] };
     const compared = this.#compareFrontend(first);
-    if (others.length === 0 || isAsWanted(compared)) return compared;
-    if (!others.some((other) => isAsWanted(this.#compareFrontend(other)))) return compared;
+    if (others.length === 0 || hasOnlyKnown(compared)) return compared;
+    if (!others.some((other) => hasOnlyKnown(this.#compareFrontend(other)))) return compared;
     return { ...compared, differences: compared.differences.map((one) => ({ ...one, known: contested })) };
   }
 
@@ -126,7 +126,7 @@ class PlanComparer {
     return { differences: found.differences(), undecided: [] };
   }
 
-  /** An address may be refused though no one knows it: an unused port of a cluster IP is, in nftables mode. */
+  /** A refused connection does not prove that the frontend exists: in nftables mode unused ports of a cluster IP are refused. */
   #isMissing(frontend: Frontend, { protocol }: Asked, tried: readonly Tried[]): boolean {
     if (tried.every(({ expected }) => expected.kind === 'untouched')) return false;
     if (tried.every(({ observed }) => observed.kind === 'untouched')) return true;
@@ -139,7 +139,7 @@ class PlanComparer {
   }
 }
 
-function isAsWanted({ differences }: Compared): boolean {
+function hasOnlyKnown({ differences }: Compared): boolean {
   return differences.every(({ known }) => known !== undefined);
 }
 

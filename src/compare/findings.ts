@@ -1,7 +1,7 @@
 import type { Difference, Finding, KnownDifference } from './difference';
 import type { Source } from './sources';
 
-/** Of one frontend; what is true of several sources is told once. */
+/** The differences of one frontend. Those that are equal for several sources become one. */
 export class Findings {
   readonly #byText = new Map<string, Difference>();
   readonly #where: Pick<Difference, 'service' | 'frontend'>;
