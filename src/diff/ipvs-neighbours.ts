@@ -1,4 +1,4 @@
-/** Whose virtual servers and entries of sets are, and what their neighbours say about them. */
+/** Finds the Services that own virtual servers and entries of sets, and what their neighbours say about them. */
 import type { IpvsBackend } from '../backends/ipvs/backend';
 import type { SetName } from '../backends/ipvs/sets/names';
 import { endOf } from '../backends/ipvs/servers/our-servers';
@@ -13,7 +13,7 @@ interface Owner {
   readonly port: ServicePortPlan;
 }
 
-/** A frontend is in one of these, whatever its policy. */
+/** Every frontend is in one of these sets, whatever its policy. */
 const baseSets = [
   'KUBE-CLUSTER-IP',
   'KUBE-EXTERNAL-IP',
@@ -23,7 +23,7 @@ const baseSets = [
   'KUBE-NODE-PORT-UDP',
   'KUBE-NODE-PORT-SCTP-HASH',
 ] as const satisfies readonly SetName[];
-/** In which of them is under policy Local. */
+/** The frontends in these sets have policy Local. */
 const localSets = [
   'KUBE-EXTERNAL-IP-LOCAL',
   'KUBE-LOAD-BALANCER-LOCAL',
@@ -34,10 +34,10 @@ const localSets = [
 const isBase = new RegExp(`^(?:${baseSets.map((set) => set.replace('KUBE-', 'KUBE-(?:6-)?')).join('|')})$`);
 
 export class IpvsNeighbours {
-  /** By `10.96.0.10 TCP 80`; without the address of NodePorts. */
+  /** By `10.96.0.10 TCP 80`, or ` TCP 30080` for a NodePort. */
   readonly #owners = new Map<string, Owner>();
   readonly #byAddress = new Map<string, string>();
-  /** Entries of the kernel's: `10.96.0.10,tcp:80`, or a NodePort's `tcp:30080`. */
+  /** The kernel's entries in the base sets: `10.96.0.10,tcp:80`, or `tcp:30080` for a NodePort. */
   readonly #based: ReadonlySet<string>;
   readonly #local: ReadonlySet<string>;
   readonly #clusterIPs: ReadonlySet<string>;
@@ -56,7 +56,7 @@ export class IpvsNeighbours {
     this.#clusterIPs = entries(['KUBE-CLUSTER-IP']);
   }
 
-  /** '': nobody's that we know. */
+  /** Returns '' if no Service owns it. */
   serviceOfServer(server: string): string {
     return this.#ownerOf(server)?.service ?? '';
   }
@@ -72,18 +72,18 @@ export class IpvsNeighbours {
     return this.#find(protocol.toUpperCase(), host ?? '', Number(port))?.service ?? '';
   }
 
-  /** Why somebody else must have had a hand in the server; undefined: nothing says so. */
+  /** Returns why somebody else must have edited the virtual server, or undefined if there is no sign of it. */
   suspectServer(server: string, seen: string | undefined): string | undefined {
     if (server.startsWith('FWM ')) return undefined;
     const isBased = this.#isBased(server);
-    if (seen === undefined) return isBased ? `${server} was taken away: the sets have it` : undefined;
+    if (seen === undefined) return isBased ? `${server} was removed: the sets have it` : undefined;
     if (!isBased) return `${server} was added: no set has it`;
     const owner = this.#ownerOf(server);
     if (owner === undefined) return undefined;
     return this.#suspectWeights(server, seen, owner) ?? this.#suspectSibling(server, seen, owner);
   }
 
-  /** The same of an entry that is missing (`+`) or too many (`-`). */
+  /** The same for an entry that is missing (`+`) or should not be there (`-`). */
   suspectElement(sign: '-' | '+', element: string): string | undefined {
     const [set = '', entry = ''] = element.split(' ');
     if (!isBase.test(set)) return undefined;
@@ -91,12 +91,12 @@ export class IpvsNeighbours {
     const isServed = this.#servedPlaces().has(place);
     if (sign === '+') {
       const isElsewhere = this.#based.has(place);
-      return isServed && !isElsewhere ? `${entry} was taken out of ${set}: its virtual server is there` : undefined;
+      return isServed && !isElsewhere ? `${entry} was removed from ${set}: its virtual server is there` : undefined;
     }
     return isServed ? undefined : `${entry} was added to ${set}: no virtual server has it`;
   }
 
-  /** Of a frontend that several claim, the first is the owner. */
+  /** If several Services claim a frontend, the first one is the owner. */
   #addOwner(owner: Owner): void {
     const { service, port } = owner;
     for (const { address, port: number } of port.frontends) {
@@ -146,10 +146,10 @@ export class IpvsNeighbours {
     );
     if ([...own.values()].some((weight) => weight !== undefined)) return undefined;
     const odd = [...parseServerText(seen).weights].find(([, weight]) => weight !== '1' && weight !== '0');
-    return odd && `${server}: ${odd[0]} weighs ${odd[1]}, though no endpoint of the Service has a weight`;
+    return odd && `${server}: ${odd[0]} has the weight ${odd[1]}, although no endpoint of the Service has one`;
   }
 
-  /** All external servers of a port have one policy, and so one list. */
+  /** All external virtual servers of a port have the same policy and therefore the same endpoints. */
   #suspectSibling(server: string, seen: string, { port }: Owner): string | undefined {
     if (this.#isClusterIP(server)) return undefined;
     const isLocal = this.#isLocal(server);
@@ -157,7 +157,7 @@ export class IpvsNeighbours {
       (one) =>
         !this.#isClusterIP(one) && this.#isLocal(one) === isLocal && this.#state.servers.getObserved(one) !== seen,
     );
-    if (other !== undefined) return `${server} is other than ${other}, which has the same policy`;
+    if (other !== undefined) return `${server} differs from ${other}, which has the same policy`;
     return undefined;
   }
 
@@ -180,7 +180,7 @@ export class IpvsNeighbours {
   }
 }
 
-/** `10.96.0.10,tcp:80`, or of a bitmap of ports `tcp:30080`. */
+/** Returns `10.96.0.10,tcp:80`, or `tcp:30080` for an entry of a bitmap of ports. */
 function placeName(set: string, entry: string): string {
   const [, ofPort] = /NODE-PORT-(?:LOCAL-)?(TCP|UDP)$/.exec(set) ?? [];
   return ofPort === undefined ? entry : `${ofPort.toLowerCase()}:${entry}`;
