@@ -1,4 +1,4 @@
-/** Who should have which address and port. */
+/** Which Services claim which address and port. */
 import { sortedServices } from '../planner/describe';
 import { type Frontend, type Plan, type ServicePortPlan, servicePortName } from '../planner/plan';
 import type { Destination } from '../trace/kernel';
@@ -9,7 +9,7 @@ export interface Claim {
   readonly frontend: Frontend;
 }
 
-/** By key; of several claims to one the first is to have it. */
+/** Returns the claims by key. If there are several for one key, the first one should have it. */
 export function collectClaims(plan: Plan): ReadonlyMap<string, readonly Claim[]> {
   const all = new Map<string, Claim[]>();
   for (const { ports } of sortedServices(plan))
@@ -26,7 +26,7 @@ export function keyOf({ address, protocol, port }: Destination): string {
   return `${address} ${protocol} ${port}`;
 }
 
-/** As the dispatch sorts claims. */
+/** The dispatch sorts claims in the same way. */
 function ownerOf({ port, frontend }: Claim): string {
   return `${servicePortName(port)} ${frontend.kind}`;
 }

@@ -1,4 +1,4 @@
-/** A Plan against a node's rules, whoever wrote them: by what becomes of connections, not by text. */
+/** Compares a Plan with a node's rules, whoever wrote them, by what happens to connections and not by text. */
 import { protocolName } from '../model/protocol';
 import { joinHostPort } from '../model/address';
 import { type Frontend, type Plan, servicePortName } from '../planner/plan';
@@ -13,15 +13,15 @@ import { loopback, type Tried, tryHairpin, type TryScope, trySources } from './t
 import type { Asked } from './ways';
 
 export interface CompareOptions {
-  /** Canonical: on which NodePorts are tried. At least one of the family. */
+  /** The addresses on which NodePorts are tried: canonical, at least one of the family. */
   readonly nodeAddresses: readonly string[];
-  /** Whether the rules say who is masqueraded and let in; otherwise that is left out. */
+  /** Whether the rules show who is masqueraded and who is let in. If not, these are not compared. */
   readonly hasRules: boolean;
-  /** CIDRs of ipvs.excludeCIDRs: what is on them and no Service's is not told. */
+  /** The CIDRs of ipvs.excludeCIDRs. What is on their addresses without a Service is not reported. */
   readonly excludeCIDRs?: readonly string[];
 }
 
-/** What one claim comes to. */
+/** The result for one claim. */
 interface Compared {
   readonly differences: readonly Difference[];
   readonly undecided: readonly Undecided[];
@@ -32,67 +32,69 @@ export function comparePlan(plan: Plan, kernel: TracedKernel, options: CompareOp
 }
 
 class PlanComparer {
-  private readonly scope: TryScope;
-  /** What the rules are about: keys, as of claims. */
-  private readonly there: ReadonlySet<string>;
+  readonly #scope: TryScope;
+  /** The destinations that the rules are for, as keys of claims. */
+  readonly #there: ReadonlySet<string>;
+  readonly #plan: Plan;
+  readonly #kernel: TracedKernel;
+  readonly #options: CompareOptions;
 
-  constructor(
-    private readonly plan: Plan,
-    private readonly kernel: TracedKernel,
-    private readonly options: CompareOptions,
-  ) {
+  constructor(plan: Plan, kernel: TracedKernel, options: CompareOptions) {
+    this.#plan = plan;
+    this.#kernel = kernel;
+    this.#options = options;
     const { nodeAddresses } = options;
     const nodeIP = plan.settings.nodeIPs[plan.family] ?? nodeAddresses[0] ?? '';
     const isLocal = (address: string): boolean => kernel.isLocal(address);
-    this.scope = { rules: kernel.kind, nodeIP, isLocal, plan, nodeAddresses };
-    this.there = new Set(kernel.destinations.map(keyOf));
+    this.#scope = { rules: kernel.kind, nodeIP, isLocal, plan, nodeAddresses };
+    this.#there = new Set(kernel.destinations.map(keyOf));
   }
 
   run(): Comparison {
-    const claims = collectClaims(this.plan);
-    const all = [...claims.values()].map((some) => this.compareClaims(some));
-    const { nodeAddresses, excludeCIDRs = [] } = this.options;
-    const open = this.options.hasRules ? this.kernel.healthCheckPorts : undefined;
+    const claims = collectClaims(this.#plan);
+    const all = [...claims.values()].map((some) => this.#compareClaims(some));
+    const { nodeAddresses, excludeCIDRs = [] } = this.#options;
+    const open = this.#options.hasRules ? this.#kernel.healthCheckPorts : undefined;
     return {
-      services: this.plan.services.size,
+      services: this.#plan.services.size,
       frontends: claims.size,
       differences: [
         ...all.flatMap(({ differences }) => differences),
-        ...findExtraFrontends(new Set(claims.keys()), this.kernel, nodeAddresses, excludeCIDRs),
-        ...(open === undefined ? [] : compareHealthPorts(this.plan, open)),
+        ...findExtraFrontends(new Set(claims.keys()), this.#kernel, nodeAddresses, excludeCIDRs),
+        ...(open === undefined ? [] : compareHealthPorts(this.#plan, open)),
       ],
       undecided: all.flatMap(({ undecided }) => undecided),
     };
   }
 
-  private compareClaims(claims: readonly Claim[]): Compared {
+  #compareClaims(claims: readonly Claim[]): Compared {
     const [first, ...others] = claims;
     if (first === undefined) return { differences: [], undecided: [] };
-    const compared = this.compareFrontend(first);
-    if (others.length === 0 || isAsWanted(compared)) return compared;
-    if (!others.some((other) => isAsWanted(this.compareFrontend(other)))) return compared;
+    const compared = this.#compareFrontend(first);
+    if (others.length === 0 || hasOnlyKnown(compared)) return compared;
+    if (!others.some((other) => hasOnlyKnown(this.#compareFrontend(other)))) return compared;
     return { ...compared, differences: compared.differences.map((one) => ({ ...one, known: contested })) };
   }
 
-  private compareFrontend(claim: Claim): Compared {
-    const found = this.addressesOf(claim.frontend).map((address) => this.compareAt(claim, address));
+  #compareFrontend(claim: Claim): Compared {
+    const found = this.#addressesOf(claim.frontend).map((address) => this.#compareAt(claim, address));
     return {
       differences: found.flatMap(({ differences }) => differences),
       undecided: found.flatMap(({ undecided }) => undecided),
     };
   }
 
-  private addressesOf(frontend: Frontend): readonly string[] {
+  #addressesOf(frontend: Frontend): readonly string[] {
     if (frontend.kind !== 'NodePort') return [frontend.address];
-    const { settings, family } = this.plan;
+    const { settings, family } = this.#plan;
     const answering = settings.nodePortAddresses[family];
-    const addresses = answering.kind === 'all' ? this.options.nodeAddresses : answering.addresses;
-    return family === 'IPv4' && this.kernel.kind.answersOnLoopback ? [...addresses, loopback] : addresses;
+    const addresses = answering.kind === 'all' ? this.#options.nodeAddresses : answering.addresses;
+    return family === 'IPv4' && this.#kernel.kind.answersOnLoopback ? [...addresses, loopback] : addresses;
   }
 
-  private compareAt({ port, frontend }: Claim, address: string): Compared {
-    const asked: Asked = { kernel: this.kernel, protocol: protocolName(port.protocol), address, port: frontend.port };
-    const tried = trySources(port, frontend, asked, this.scope);
+  #compareAt({ port, frontend }: Claim, address: string): Compared {
+    const asked: Asked = { kernel: this.#kernel, protocol: protocolName(port.protocol), address, port: frontend.port };
+    const tried = trySources(port, frontend, asked, this.#scope);
     const where = { service: servicePortName(port), frontend: describe(frontend, asked) };
     const unknown = tried.find(({ observed }) => observed.kind === 'unknown');
     if (unknown !== undefined)
@@ -102,7 +104,7 @@ class PlanComparer {
       tried.map(({ source }) => source),
       tried[0]?.observed.rules ?? [],
     );
-    if (this.isMissing(frontend, asked, tried)) {
+    if (this.#isMissing(frontend, asked, tried)) {
       found.add({
         aspect: 'frontend',
         change: 'missing',
@@ -114,30 +116,30 @@ class PlanComparer {
     const servesOutside = tried.some(
       ({ source, observed }) => source.kind === 'outside' && observed.kind === 'forwarded',
     );
-    const rules = this.kernel.kind;
+    const rules = this.#kernel.kind;
     for (const { source, expected, observed } of tried)
       for (const finding of compareWays({ rules, port, frontend, source, servesOutside }, expected, observed))
-        if (this.isCompared(finding))
-          found.add(finding, source, findKnown(this.kernel, frontend, source, finding), observed.rules);
-    for (const finding of tryHairpin(port, frontend, asked, this.scope))
-      if (this.isCompared(finding)) found.add(finding);
+        if (this.#isCompared(finding))
+          found.add(finding, source, findKnown(this.#kernel, frontend, source, finding), observed.rules);
+    for (const finding of tryHairpin(port, frontend, asked, this.#scope))
+      if (this.#isCompared(finding)) found.add(finding);
     return { differences: found.differences(), undecided: [] };
   }
 
-  /** An address may be refused though no one knows it: an unused port of a cluster IP is, in nftables mode. */
-  private isMissing(frontend: Frontend, { protocol }: Asked, tried: readonly Tried[]): boolean {
+  /** A refused connection does not prove that the frontend exists: in nftables mode unused ports of a cluster IP are refused. */
+  #isMissing(frontend: Frontend, { protocol }: Asked, tried: readonly Tried[]): boolean {
     if (tried.every(({ expected }) => expected.kind === 'untouched')) return false;
     if (tried.every(({ observed }) => observed.kind === 'untouched')) return true;
     const isServed = tried.some(({ observed }) => observed.kind === 'forwarded');
-    return !isServed && !this.there.has(keyOf({ ...frontend, protocol }));
+    return !isServed && !this.#there.has(keyOf({ ...frontend, protocol }));
   }
 
-  private isCompared({ aspect }: Finding): boolean {
-    return this.options.hasRules || (aspect !== 'masquerade' && aspect !== 'source ranges');
+  #isCompared({ aspect }: Finding): boolean {
+    return this.#options.hasRules || (aspect !== 'masquerade' && aspect !== 'source ranges');
   }
 }
 
-function isAsWanted({ differences }: Compared): boolean {
+function hasOnlyKnown({ differences }: Compared): boolean {
   return differences.every(({ known }) => known !== undefined);
 }
 

@@ -1,4 +1,4 @@
-/** One source's way to a frontend by the Plan against the one that was observed. */
+/** Compares one source's way to a frontend by the Plan with the way that was observed. */
 import type { Frontend, ServicePortPlan } from '../planner/plan';
 import type { RulesKind } from '../trace/rules-kind';
 import type { Finding } from './difference';
@@ -10,11 +10,11 @@ export interface WayContext {
   readonly port: ServicePortPlan;
   readonly frontend: Frontend;
   readonly source: Source;
-  /** Others outside are served here. */
+  /** Whether any source outside is served here. */
   readonly servesOutside: boolean;
 }
 
-/** Of a share: what dice in steps of 2^-31 may be off, over a long list. */
+/** How far a share may be off, relative to itself: probabilities have steps of 2^-31, which add up over a long list. */
 const tolerance = 1e-3;
 
 export function compareWays(context: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
@@ -42,17 +42,17 @@ function forwardedAgainstPlan({ port }: WayContext, { kind, why }: ExpectedWay, 
   return [{ aspect: 'verdict', change: 'changed', expected, observed: `forwarded to ${count}` }, ...extra];
 }
 
-/** The ways in which nobody answers. Of some the modes make no difference. */
+/** Compares two ways in which nothing is forwarded. Some of them are equivalent in some modes. */
 function compareUnserved(
   { rules, frontend, source }: WayContext,
   expected: ExpectedWay,
   observed: ObservedWay,
 ): Finding[] {
   if (expected.kind === observed.kind) return [];
-  // kube-proxy does not ask the node's own packets in iptables mode, and neither do we.
+  // In iptables mode kube-proxy does not filter the node's own packets, and neither does vipwire.
   if (source.kind === 'node' && (frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer')) return [];
   const isUntouched = observed.kind === 'untouched';
-  // IPVS refuses where there is no one; where nobody serves, it does not matter who is let in.
+  // IPVS refuses if there are no endpoints, and without endpoints it does not matter who is let in.
   if (
     !isUntouched &&
     (rules.refusesUnserved || (frontend.sourceRanges !== undefined && expected.why === 'no endpoints'))
@@ -129,7 +129,7 @@ function compareShares(
 function compareMasquerade({ kind }: Source, wanted: ExpectedWay, seen: ObservedWay): Finding[] {
   const wrong = [...seen.endpoints].filter(([text, { isMasqueraded }]) => {
     const one = wanted.endpoints.get(text) ?? [...wanted.endpoints.values()][0];
-    // From the node to itself it comes from an address of the node, masqueraded or not.
+    // A connection from the node to itself has an address of the node as its source, masqueraded or not.
     if (one === undefined || (kind === 'node' && one.isAtNode)) return false;
     return isMasqueraded !== one.isMasqueraded;
   });
@@ -145,7 +145,7 @@ function compareMasquerade({ kind }: Source, wanted: ExpectedWay, seen: Observed
 }
 
 function compareAffinity(seconds: number, found: ReadonlySet<number>): Finding[] {
-  // By the client's address: for as long as the endpoints stay.
+  // Infinity: the client's address decides, so the client is remembered as long as the endpoints stay the same.
   const observed = [...found].filter((one) => one !== Infinity);
   if (observed.every((one) => one === seconds)) return [];
   const change = seconds === 0 ? 'extra' : observed.every((one) => one === 0) ? 'missing' : 'changed';

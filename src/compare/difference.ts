@@ -1,13 +1,13 @@
-/** What a comparison finds. */
+/** The results of a comparison. */
 import type { MatchedRule } from '../trace/packet';
 import type { Source } from './sources';
 
 export type Aspect =
-  /** A way in that is not there, or that no Service has. */
+  /** A frontend that is missing in the rules, or that no Service has. */
   | 'frontend'
-  /** Forwarded, refused, dropped or left alone. */
+  /** Forwarded, refused, dropped or untouched. */
   | 'verdict'
-  /** Which list: the cluster's endpoints or this node's. */
+  /** Which list of endpoints is used: the cluster's or this node's. */
   | 'policy'
   | 'endpoint'
   | 'share'
@@ -18,37 +18,37 @@ export type Aspect =
 
 export type Change = 'missing' | 'extra' | 'changed';
 
-/** For one source; those that say the same of several are told as one. */
+/** What differs for one source. Equal findings of several sources become one Difference. */
 export interface Finding {
   readonly aspect: Aspect;
   readonly change: Change;
-  /** In words; '' where `change` says it all. */
+  /** In words. '' if `change` is enough. */
   readonly expected: string;
   readonly observed: string;
 }
 
-/** A difference from kube-proxy that is meant to be. */
+/** An intended difference from kube-proxy. */
 export interface KnownDifference {
   readonly why: string;
-  /** Of github.com/kubernetes/kubernetes. */
+  /** Issue numbers of github.com/kubernetes/kubernetes. */
   readonly issues: readonly number[];
 }
 
 export interface Difference extends Finding {
-  /** `default/web:http`; '' where no Service has it. */
+  /** `default/web:http`, or '' if no Service has it. */
   readonly service: string;
-  /** `ClusterIP 10.96.0.10:80/tcp`; '' for what is the Service's own. */
+  /** `ClusterIP 10.96.0.10:80/tcp`, or '' for what belongs to the Service as a whole. */
   readonly frontend: string;
-  /** Whose connections; empty: all that there are. */
+  /** The sources whose connections differ. Empty for all. */
   readonly sources: readonly Source[];
-  /** All the sources that were tried, of which these are some. */
+  /** All the sources that were tried. `sources` is a part of them. */
   readonly tried: readonly Source[];
-  /** That decided, for the first of them. */
+  /** The rules that decided for the first of the sources. */
   readonly rules: readonly MatchedRule[];
   readonly known?: KnownDifference;
 }
 
-/** Frontends that a rule which is not understood stands in front of. */
+/** A frontend that could not be compared, because a rule on the way to it is not understood. */
 export interface Undecided {
   readonly service: string;
   readonly frontend: string;

@@ -1,13 +1,13 @@
-/** What the rules have and no Service, and the ports of health checks. */
-import { type Family, joinHostPort } from '../model/address';
+/** Finds what the rules have without a Service, and compares the health check ports. */
+import { joinHostPort } from '../model/address';
 import type { Plan } from '../planner/plan';
 import type { Destination, TracedKernel } from '../trace/kernel';
 import { keyOf } from './claims';
 import type { Change, Difference } from './difference';
-import { isIn } from './sources';
+import { isIn, usualOutside } from './sources';
 import { observeWay, type ObservedWay } from './ways';
 
-/** `leftAlone`: CIDRs on which others may have theirs. */
+/** @param leftAlone CIDRs on which other programs may have virtual servers. */
 export function findExtraFrontends(
   wanted: ReadonlySet<string>,
   kernel: TracedKernel,
@@ -22,16 +22,16 @@ export function findExtraFrontends(
     const there = own.has(address) ? { ...destination, address: '' } : destination;
     if (!wanted.has(keyOf(there))) extra.set(keyOf(there), there);
   }
-  return [...extra.values()].map((destination) => tellExtra(destination, kernel, nodeAddresses[0] ?? ''));
+  return [...extra.values()].map((destination) => describeExtra(destination, kernel, nodeAddresses[0] ?? ''));
 }
 
-function tellExtra(destination: Destination, kernel: TracedKernel, nodeAddress: string): Difference {
+function describeExtra(destination: Destination, kernel: TracedKernel, nodeAddress: string): Difference {
   const { address, protocol, port } = destination;
   const asked = { kernel, protocol, address: address === '' ? nodeAddress : address, port };
-  const way = observeWay(asked, { address: outsideOf(kernel.family), device: 'eth0' }, false);
+  const way = observeWay(asked, { address: usualOutside[kernel.family], device: 'eth0' }, false);
   const where = address === '' ? `NodePort ${port}` : joinHostPort(address, port);
   return {
-    ...nobodys('frontend', 'extra'),
+    ...emptyDifference('frontend', 'extra'),
     observed: describeWay(way),
     frontend: `${where}/${protocol}`,
     rules: way.rules,
@@ -47,21 +47,17 @@ export function compareHealthPorts({ services }: Plan, open: ReadonlySet<number>
   const wanted = new Map<number, string>();
   for (const { key, healthCheckNodePort } of services.values())
     if (healthCheckNodePort !== 0) wanted.set(healthCheckNodePort, key);
-  const tell = (port: number, service: string, change: Change): Difference => ({
-    ...nobodys('health check port', change),
+  const describe = (port: number, service: string, change: Change): Difference => ({
+    ...emptyDifference('health check port', change),
     service,
     frontend: `health check port ${port}/tcp`,
   });
   return [
-    ...[...wanted].filter(([port]) => !open.has(port)).map(([port, key]) => tell(port, key, 'missing')),
-    ...[...open].filter((port) => !wanted.has(port)).map((port) => tell(port, '', 'extra')),
+    ...[...wanted].filter(([port]) => !open.has(port)).map(([port, key]) => describe(port, key, 'missing')),
+    ...[...open].filter((port) => !wanted.has(port)).map((port) => describe(port, '', 'extra')),
   ];
 }
 
-function nobodys(aspect: Difference['aspect'], change: Change): Difference {
+function emptyDifference(aspect: Difference['aspect'], change: Change): Difference {
   return { aspect, change, expected: '', observed: '', service: '', frontend: '', sources: [], tried: [], rules: [] };
-}
-
-function outsideOf(family: Family): string {
-  return family === 'IPv4' ? '192.0.2.1' : '2001:db8::1';
 }

@@ -1,23 +1,23 @@
-/** Where vipwire does something else than kube-proxy on purpose. */
+/** The cases in which vipwire differs from kube-proxy on purpose. */
 import type { Frontend } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { Finding, KnownDifference } from './difference';
 import type { Source } from './sources';
 
 const inside: KnownDifference = {
-  why: 'in IPVS mode kube-proxy holds clients on this node to its own endpoints, and does not masquerade the node',
+  why: "in IPVS mode kube-proxy sends clients on this node only to this node's endpoints, and does not masquerade the node",
   issues: [71596, 75262],
 };
 const fallback: KnownDifference = {
-  why: "in IPVS mode kube-proxy falls back to other nodes' endpoints where policy Local has none here",
+  why: "in IPVS mode kube-proxy falls back to other nodes' endpoints if policy Local has none on this node",
   issues: [93456, 97081],
 };
 const elsewhere: KnownDifference = {
-  why: 'the address is that of a Node: it is not made one of this machine, and packets to it go to that Node',
+  why: 'the address belongs to a Node: it is not added to this machine, so packets to it go to that Node',
   issues: [127410],
 };
 export const contested: KnownDifference = {
-  why: 'several Services claim this address and port: here the first by name has it, with kube-proxy chance decides',
+  why: 'several Services claim this address and port: vipwire gives it to the first by name, kube-proxy to any of them',
   issues: [],
 };
 
@@ -27,7 +27,7 @@ export function findKnown(
   { kind }: Source,
   { aspect, change }: Finding,
 ): KnownDifference | undefined {
-  // Cluster IPs are always bound.
+  // Cluster IPs are always added to this machine.
   const isExternal = frontend.kind === 'ExternalIP' || frontend.kind === 'LoadBalancer';
   if (isExternal && kind !== 'node' && isElsewhere?.(frontend.address) === true) return elsewhere;
   if (!rules.marksPastLocal) return undefined;

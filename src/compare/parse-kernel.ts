@@ -1,4 +1,4 @@
-/** Texts of the tools as rules that can be compared with a Plan. */
+/** Parses what the tools print into rules that can be compared with a Plan. */
 import { type Family, familyOf, isLoopback } from '../model/address';
 import { UserError } from '../model/user-error';
 import type { Plan } from '../planner/plan';
@@ -13,22 +13,22 @@ import type { TracedNode } from '../trace/packet';
 export interface UnreadTable {
   readonly table: 'nat' | 'filter' | 'mangle';
   readonly reason: string;
-  /** What a service proxy has there was read in another way; else nothing of it is known. */
+  /** Whether a service proxy's rules in it were read in another way. If not, nothing is known about them. */
   readonly isKnown: boolean;
 }
 
-/** `ip filter: Table `filter' is incompatible ...: what a service proxy has there was read from nf_tables` */
+/** Returns ``ip filter cannot be read in full: Table `filter' is incompatible ...; the service proxy's rules ...``. */
 export function printUnread(family: Family, { table, reason, isKnown }: UnreadTable): string {
   const name = `${family === 'IPv4' ? 'ip' : 'ip6'} ${table}`;
-  const rest = isKnown ? 'what a service proxy has there was read from nf_tables' : 'what it holds is not known';
+  const rest = isKnown ? "the service proxy's rules in it were read from nf_tables" : 'its rules are unknown';
   return `${name} cannot be read in full: ${reason.replace(/\.$/, '')}; ${rest}`;
 }
 
-/** Of one family, but for those that print both. */
+/** What the tools print for one family. Tools that print both families may print both here. */
 export interface KernelTexts {
   /** iptables-save or ip6tables-save. */
   readonly iptablesSave?: string;
-  /** Tables that it did not show in full. */
+  /** The tables that iptables-save did not show in full. */
   readonly unread?: readonly UnreadTable[];
   /** ipvsadm -Sn */
   readonly ipvsadm?: string;
@@ -42,18 +42,19 @@ export interface KernelTexts {
 
 export interface ParsedKernel {
   readonly kernel: TracedKernel;
-  /** Of the node, of this family, as far as they are known. */
+  /** The node's addresses of this family, as far as they are known. */
   readonly nodeAddresses: readonly string[];
-  /** Whether the rules that masquerade and let in are among the texts. */
+  /** Whether the texts include the rules that masquerade and that let sources in. */
   readonly hasRules: boolean;
 }
 
-/** kube-proxy's table. */
+/** The name of kube-proxy's table. */
 const nftTable = 'kube-proxy';
 
 /**
- * undefined: nothing of this family was given. Throws UserError for what makes no whole.
- * @param hostAddresses all that the node's interfaces have, as far as that is known.
+ * Returns undefined if the texts have nothing of this family. Throws UserError if they are incomplete.
+ *
+ * @param hostAddresses the addresses of all of the node's interfaces, as far as they are known.
  */
 export function parseKernel(
   texts: KernelTexts,
@@ -67,7 +68,7 @@ export function parseKernel(
   if (hidden !== undefined)
     throw new UserError(`iptables-save (${plan.family}) does not show table nat: ${hidden.reason}`);
   if (/^:KUBE-IPVS-FILTER /m.test(texts.iptablesSave))
-    throw new UserError('these are the rules of IPVS mode: ipvsadm -Sn and ipset save are needed beside them');
+    throw new UserError('these are the rules of IPVS mode: the output of ipvsadm -Sn and ipset save is needed too');
   if (!/^:KUBE-SERVICES /m.test(texts.iptablesSave))
     throw new UserError(`no service proxy's rules: iptables-save (${plan.family}) has no chain KUBE-SERVICES`);
   const nodeAddresses = knownAddresses(plan);
@@ -86,7 +87,7 @@ function parseNft(text: string, plan: Plan, hostAddresses: readonly string[]): P
 
 function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan, hostAddresses: readonly string[]): ParsedKernel {
   if (texts.ipset === undefined)
-    throw new UserError('ipset save is needed beside ipvsadm -Sn: its sets say what is a VIP');
+    throw new UserError('ipset save is needed in addition to ipvsadm -Sn: its sets show which addresses are VIPs');
   const servers = parseIpvsServers(ipvsadm);
   const sets = parseIpSets(texts.ipset);
   const boundAddresses = boundIn(texts.addresses, sets, plan);
@@ -100,14 +101,14 @@ function parseIpvs(ipvsadm: string, texts: KernelTexts, plan: Plan, hostAddresse
   };
 }
 
-/** Where nobody says what kube-ipvs0 has: what the set of its addresses has. */
+/** Returns the addresses of kube-ipvs0. If they are not given, it takes them from the set that contains them. */
 function boundIn(addresses: string | undefined, sets: IpSets, { family }: Plan): ReadonlySet<string> {
   if (addresses === undefined)
     return new Set(sets.get(family === 'IPv4' ? 'KUBE-IPVS-IPS' : 'KUBE-6-IPVS-IPS')?.elements.keys());
   return new Set(parseBoundAddresses(addresses).filter((address) => familyOf(address) === family));
 }
 
-/** Addresses that have a virtual server and are no VIP: the node's, with NodePorts on them. */
+/** Returns the addresses with virtual servers that are not VIPs: the node's own, on which NodePorts answer. */
 function hostsOf(servers: IpvsServers, sets: IpSets, bound: ReadonlySet<string>, plan: Plan): string[] {
   const vips = new Set(bound);
   for (const { ports } of plan.services.values())
@@ -122,7 +123,7 @@ function hostsOf(servers: IpvsServers, sets: IpSets, bound: ReadonlySet<string>,
 
 const anyAddress = { IPv4: '192.0.2.254', IPv6: '2001:db8::fffe' } as const;
 
-/** Where the Node is unknown, one stands in for its addresses. */
+/** Returns the node's known addresses, or one made-up address if none is known. */
 function knownAddresses({ settings, family }: Plan): string[] {
   const answering = settings.nodePortAddresses[family];
   const known = [

@@ -1,4 +1,4 @@
-/** A comparison for people, and for programs. */
+/** Prints a comparison, for people and for programs. */
 import type { Family } from '../model/address';
 import type { TracedMode } from '../trace/rules-kind';
 import { printUnread, type UnreadTable } from './parse-kernel';
@@ -8,17 +8,17 @@ import { printSpans, type Source } from './sources';
 
 export interface ComparedNode {
   readonly family: Family;
-  /** '' where it is not known. */
+  /** '' if it is unknown. */
   readonly nodeName: string;
   readonly mode: TracedMode;
-  /** False: nobody said what iptables does, so who is masqueraded and let in was left out. */
+  /** False if the iptables rules were not given. Masquerading and source ranges were then not compared. */
   readonly hasRules: boolean;
   readonly comparison: Comparison;
-  /** Tables that could not be read in full. */
+  /** The tables that could not be read in full. */
   readonly unread: readonly UnreadTable[];
 }
 
-/** The first line says it all; what follows says where. */
+/** The first line is the result. The others say where the differences are. */
 export function printComparison(node: ComparedNode): string {
   const { differences, undecided } = node.comparison;
   const [known, unknown] = [differences.filter(isKnown), differences.filter((one) => !isKnown(one))];
@@ -52,17 +52,17 @@ function headline(
       : undecided.length > 0
         ? 'no difference seen'
         : 'the same',
-    ...(undecided.length > 0 ? [`${undecided.length} could not be told`] : []),
-    ...(known > 0 ? ['known and wanted differences below'] : []),
+    ...(undecided.length > 0 ? [`${undecided.length} could not be compared`] : []),
+    ...(known > 0 ? ['known and intended differences below'] : []),
   ];
   return `${where}: ${size}: ${verdicts.join('; ')}`;
 }
 
-/** Service -> its frontends' differences, in the order in which they come. */
+/** Groups the differences by Service and frontend, in the order in which they come. */
 function byFrontend(differences: readonly Difference[]): [string, [string, Difference[]][]][] {
   const services = new Map<string, Map<string, Difference[]>>();
   for (const difference of differences) {
-    const name = difference.service === '' ? 'of no Service' : difference.service;
+    const name = difference.service === '' ? 'without a Service' : difference.service;
     const frontends = services.get(name) ?? new Map<string, Difference[]>();
     services.set(name, frontends);
     frontends.set(difference.frontend, [...(frontends.get(difference.frontend) ?? []), difference]);
@@ -85,7 +85,7 @@ function describeDifference(difference: Difference): string {
 
 const kindWords = { pods: "this node's pods", node: 'this node', outside: 'outside' } as const;
 
-/** `from this node's pods, from 10.0.0.0/8`; '' for everyone. */
+/** Returns `from this node's pods, from 10.0.0.0/8`, or '' for all sources. */
 function describeSources({ sources, tried }: Pick<Difference, 'sources' | 'tried'>): string {
   if (sources.length === 0 || sources.length === tried.length) return '';
   return namesOf(sources, tried)
@@ -108,7 +108,7 @@ function printUndecided(undecided: readonly Undecided[]): string[] {
     const by = rule === undefined ? '' : `  ${rule.table} ${rule.chain} ${rule.text}`;
     return `  ${service}  ${frontend}${by}`;
   });
-  return ['', 'could not be told: a rule in front of it is not understood', ...lines];
+  return ['', 'could not be compared: a rule on the way to it is not understood', ...lines];
 }
 
 function printKnown(differences: readonly Difference[]): string[] {
@@ -120,10 +120,10 @@ function printKnown(differences: readonly Difference[]): string[] {
     reasons.set(reason, (reasons.get(reason) ?? new Set()).add(`    ${service}  ${frontend}`));
   }
   if (reasons.size === 0) return [];
-  return ['', 'known and wanted', ...[...reasons].flatMap(([reason, where]) => [`  ${reason}`, ...where])];
+  return ['', 'known and intended', ...[...reasons].flatMap(([reason, where]) => [`  ${reason}`, ...where])];
 }
 
-/** As it is printed with --output json. */
+/** Returns what --output json prints. */
 export function comparisonJson({ family, nodeName, mode, hasRules, comparison, unread }: ComparedNode): unknown {
   const { services, frontends, differences, undecided } = comparison;
   return {
@@ -139,7 +139,7 @@ export function comparisonJson({ family, nodeName, mode, hasRules, comparison, u
   };
 }
 
-/** 0: the same, or different as is known and wanted. 1: different. 2: could not tell. */
+/** Returns 0 if there are only known and intended differences, 1 if there are others, 2 if not everything could be compared. */
 export function comparisonExitCode(nodes: readonly ComparedNode[]): 0 | 1 | 2 {
   if (nodes.some(({ comparison }) => comparison.differences.some((one) => !isKnown(one)))) return 1;
   const isOpen = nodes.some(

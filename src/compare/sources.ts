@@ -1,4 +1,4 @@
-/** Who may ask: sources that no rule and no Plan tells apart are asked for by one of them. */
+/** The clients to try. One source stands for all those that neither the rules nor the Plan distinguish. */
 import {
   addressBits,
   addressWidth,
@@ -15,15 +15,15 @@ export type SourceKind = 'pods' | 'node' | 'outside';
 
 export interface Source {
   readonly kind: SourceKind;
-  /** One for all. */
+  /** The one address that stands for the whole span. */
   readonly address: string;
-  /** '' for the node's own. */
+  /** The interface at which it comes in, or '' for the node's own packets. */
   readonly device: string;
-  /** All that it stands for; undefined: the node itself. */
+  /** The addresses that it stands for. Absent for the node itself. */
   readonly span?: AddressSpan;
 }
 
-/** Inclusive. */
+/** A range of addresses that includes both ends. */
 export interface AddressSpan {
   readonly family: Family;
   readonly low: bigint;
@@ -31,8 +31,8 @@ export interface AddressSpan {
 }
 
 /**
- * The address space in parts that these CIDRs do not cut, in order. Loopback and the addresses that are to be passed over are left
- * out: a part that consists of nothing else has no one to speak for it.
+ * Splits the address space at the bounds of these CIDRs and returns a source for each part, in order. No loopback address and no
+ * address that is passed over stands for a part, so a part that consists of such addresses has no source.
  */
 export function planSources(
   family: Family,
@@ -63,9 +63,10 @@ function spanOf({ family, address, prefix }: Cidr): AddressSpan {
   return { family, low, high: low + (1n << BigInt(addressWidth(family) - prefix)) - 1n };
 }
 
-/** A node and a Service have fewer addresses one behind the other. */
+/** The most consecutive addresses to look at: a node and a Service together have fewer. */
 const mostInARow = 10_000n;
-const usualOutside = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' } as const;
+/** The addresses that usually stand for clients outside, from the networks for documentation. */
+export const usualOutside: Readonly<Record<Family, string>> = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' };
 
 function pickAddress({ family, low, high }: AddressSpan, passesOver: (address: string) => boolean): string | undefined {
   const usual = addressBits(usualOutside[family]);
@@ -80,7 +81,7 @@ function pickAddress({ family, low, high }: AddressSpan, passesOver: (address: s
   return undefined;
 }
 
-/** How someone with this address may come: as a pod of this node, or from outside. */
+/** Returns how packets with this source may come in: from a pod of this node, or from outside. */
 export function devicesOf(
   detector: LocalDetector,
   address: string,
@@ -103,7 +104,7 @@ export function isIn(cidrText: string, address: string): boolean {
   return cidr !== undefined && cidrContains(cidr, address);
 }
 
-/** The fewest CIDRs that make up the span. */
+/** Returns the fewest CIDRs that make up the span. */
 function printSpan({ family, low, high }: AddressSpan): string[] {
   const width = addressWidth(family);
   const cidrs: string[] = [];
@@ -116,7 +117,7 @@ function printSpan({ family, low, high }: AddressSpan): string[] {
   return cidrs;
 }
 
-/** Neighbours are joined. */
+/** Joins adjacent spans first. */
 export function printSpans(spans: readonly AddressSpan[]): string[] {
   const sorted = [...spans].sort((a, b) => (a.low < b.low ? -1 : 1));
   const joined: AddressSpan[] = [];

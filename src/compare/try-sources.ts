@@ -1,11 +1,11 @@
-/** Asks for a frontend as everyone who may be treated by himself. */
+/** Tries a frontend from every source that may be treated differently from the others. */
 import { joinHostPort } from '../model/address';
 import type { Frontend, Plan, ServicePortPlan } from '../planner/plan';
 import type { Finding } from './difference';
 import { devicesOf, planSources, type Source } from './sources';
 import { type Asked, expectWay, type ExpectedWay, type ExpectScope, observeWay, type ObservedWay } from './ways';
 
-/** Where NodePorts answer beside the node's addresses, in IPv4 and iptables mode. */
+/** NodePorts also answer here in IPv4 in iptables mode. */
 export const loopback = '127.0.0.1';
 
 export interface TryScope extends ExpectScope {
@@ -20,7 +20,7 @@ export interface Tried {
   readonly observed: ObservedWay;
 }
 
-/** Until no rule tells sources apart that were asked for as one. */
+/** Splits the sources further until no rule distinguishes addresses that one source stands for. */
 export function trySources(port: ServicePortPlan, frontend: Frontend, asked: Asked, scope: TryScope): Tried[] {
   if (asked.address === loopback) return [tryLoopback(port, frontend, asked, scope)];
   const { settings, family } = scope.plan;
@@ -56,8 +56,8 @@ function tryLoopback(port: ServicePortPlan, frontend: Frontend, asked: Asked, sc
 }
 
 /**
- * An endpoint that reaches itself has to be masqueraded. Of other nodes' endpoints iptables mode alone does it. It is the endpoint's
- * own matter: through a port's first frontend all are tried, through the others one.
+ * Finds endpoints that reach themselves without being masqueraded. Only iptables mode masquerades endpoints on other nodes. Since the
+ * result depends on the endpoint and hardly on the frontend, a port's first frontend tries all endpoints and the others only one.
  */
 export function tryHairpin(port: ServicePortPlan, frontend: Frontend, asked: Asked, scope: TryScope): Finding[] {
   if (asked.address === loopback) return [];

@@ -1,4 +1,4 @@
-/** What becomes of a source's new connections to a frontend: by the Plan, and by the rules that were read. */
+/** What happens to a source's new connections to a frontend, by the Plan and by the rules that were read. */
 import { joinHostPort } from '../model/address';
 import type { Frontend, PlanEndpoint, ServicePortPlan } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
@@ -8,9 +8,9 @@ import type { Connection, MatchedRule, MatchContext, Outcome } from '../trace/pa
 import { isIn, type Source } from './sources';
 
 export interface EndpointShare {
-  /** Of new connections: 0 to 1. */
+  /** Its share of new connections, 0 to 1. */
   readonly share: number;
-  /** It sees the node's address in the place of the client's. */
+  /** It sees the node's address instead of the client's. */
   readonly isMasqueraded: boolean;
 }
 
@@ -18,7 +18,7 @@ export type Unserved = 'refused' | 'dropped' | 'untouched';
 
 export interface ExpectedWay {
   readonly kind: 'forwarded' | Unserved;
-  /** Why there is no one. */
+  /** Why it is not forwarded. */
   readonly why?: 'source ranges' | 'no endpoints' | 'no local endpoints';
   readonly list?: 'cluster' | 'local';
   /** By `address:port`. */
@@ -26,20 +26,20 @@ export interface ExpectedWay {
 }
 
 interface ExpectedShare extends EndpointShare {
-  /** The endpoint is an address of the node. */
+  /** The endpoint's address is one of the node's own. */
   readonly isAtNode: boolean;
-  /** It would be masqueraded, were the endpoint not the node itself. */
+  /** It would be masqueraded if the endpoint's address were not one of the node's own. */
   readonly isDelivered: boolean;
 }
 
 export interface ObservedWay {
   readonly kind: 'forwarded' | Unserved | 'unknown';
   readonly endpoints: ReadonlyMap<string, EndpointShare>;
-  /** Of new connections the part that reaches no one though others do. */
+  /** The share of new connections that reaches no endpoint, if other connections do. */
   readonly lost: number;
-  /** Seconds, of each endpoint that has a share: several where they differ. 0: a client is not remembered. */
+  /** For how long the endpoints' clients are remembered: several values if the endpoints differ. 0: not remembered. */
   readonly affinitySeconds: ReadonlySet<number>;
-  /** Those that the first of its outcomes matched. */
+  /** The rules that its most probable outcome matched. */
   readonly rules: readonly MatchedRule[];
 }
 
@@ -47,16 +47,16 @@ const noEndpoints: ReadonlyMap<string, ExpectedShare> = new Map();
 
 export interface ExpectScope {
   readonly rules: RulesKind;
-  /** For source ranges; '' where it is unknown. */
+  /** Compared with source ranges. '' if it is unknown. */
   readonly nodeIP: string;
-  /** As of TracedKernel. */
+  /** See TracedKernel. */
   readonly isLocal: (address: string) => boolean;
 }
 
 /**
- * An endpoint that the node itself has sees the client that comes from elsewhere, whatever the Plan says of masquerading: such a packet
- * is delivered, and never meets POSTROUTING. One of the node's own does, on its way out by lo. Hairpin connections are not in it: an
- * endpoint that is the source sees the node's address whatever this says.
+ * Returns the way by the Plan. If the endpoint's address is one of the node's own, the endpoint sees the address of a client that is not
+ * on the node, whatever the Plan says about masquerading: such a packet is delivered and never passes POSTROUTING. The node's own packets
+ * do pass it, on their way out by lo. Hairpin connections are not considered: they always get the node's address.
  */
 export function expectWay(
   port: ServicePortPlan,
@@ -72,7 +72,7 @@ export function expectWay(
     return { kind: 'dropped', why: 'source ranges', endpoints: noEndpoints };
   if (frontend.localSourcesToCluster && source.kind !== 'outside') return forwardTo(port, 'cluster', isNode, to);
   if (verdict.kind === 'drop') return { kind: 'dropped', why: verdict.why, endpoints: noEndpoints };
-  // In IPVS mode the node's own packets come from the VIP itself: an endpoint could not answer that.
+  // In IPVS mode the node's own packets have the VIP as their source, and an endpoint could not answer that.
   const isFromVip = rules.vipIsLocal && isNode && kind === 'ClusterIP';
   const isOther = masquerade === 'not-local-pods' && source.kind !== 'pods';
   return forwardTo(port, verdict.endpoints, masquerade === 'always' || isOther || isFromVip, to);
@@ -107,7 +107,7 @@ function forwardTo(
   return { kind: 'forwarded', list, endpoints };
 }
 
-/** By `address:port`, those that get anything. */
+/** Returns the shares by `address:port`, without endpoints whose weight is 0. */
 export function sharesOf(endpoints: readonly PlanEndpoint[]): ReadonlyMap<string, number> {
   const all = endpoints.reduce((sum, { weight = 1 }) => sum + weight, 0);
   return new Map(
@@ -124,7 +124,7 @@ export interface Asked {
   readonly port: number;
 }
 
-/** `remembers`: also ask for the next connections of a client. */
+/** @param remembers whether the next connections of the client are traced too. */
 export function observeWay(
   { kernel, protocol, address, port }: Asked,
   { address: source, device }: Pick<Source, 'address' | 'device'>,
@@ -162,7 +162,7 @@ function unservedKind(outcome: Outcome | undefined): Unserved {
   return outcome?.kind === 'refused' || outcome?.kind === 'dropped' ? outcome.kind : 'untouched';
 }
 
-/** For how long the client that came to this endpoint comes to it again; 0: it does not, or not always. */
+/** Returns for how long a client that reached this endpoint will reach it again. 0 if it will not, or not always. */
 function rememberedSeconds(kernel: TracedKernel, connection: Connection, { address, port, recent }: Outcome): number {
   const next = kernel.trace({ ...connection, recent });
   const comesBack = next.every((one) => one.address === address && one.port === port);

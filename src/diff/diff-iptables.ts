@@ -1,6 +1,6 @@
 /**
- * Rules of iptables mode. Whether somebody else had a hand in them is told by what they say: read back as the Plan that they
- * were written for and rendered again, rules of any earlier state are the same.
+ * Compares the rules of iptables mode. To detect edits by somebody else, the rules are parsed back into the Plan for which they were
+ * written, and that Plan is rendered again: rules of any earlier state come out the same.
  */
 import { markMasquerade } from '../xtables/common-rules';
 import type { IptablesSettings } from '../backends/iptables/settings';
@@ -19,26 +19,27 @@ import { diffLines, type Line } from './line-diff';
 interface Compared {
   readonly saved: SavedTables;
   readonly desired: RuleSet;
-  /** What the rules that are there were written for, rendered again. */
+  /** The Plan for which the rules in the kernel were written, rendered again. */
   readonly restored: RuleSet;
+  /** The Plan for which the rules in the kernel were written. */
   readonly past: Plan;
   readonly ownerOf: (chain: string) => string | undefined;
-  /** Tables that somebody flushed. */
+  /** The tables that somebody flushed. */
   readonly flushed: ReadonlySet<TableName>;
 }
 
-/** What iptables-save showed, and the tables that it did not show in full. */
+/** The rules that iptables-save showed, and the tables that it did not show in full. */
 export interface SeenRules {
   readonly saved: SavedTables;
   readonly unread: readonly UnreadTable[];
 }
 
-/** Those of which anything can be said. */
+/** Returns the tables whose rules are known. */
 export function knownTables(unread: readonly UnreadTable[]): readonly TableName[] {
   return tableNames.filter((name) => !unread.some(({ table, isKnown }) => table === name && !isKnown));
 }
 
-/** Throws UserError where the rules are another proxy's. */
+/** Throws UserError if kube-proxy wrote the rules. */
 export function diffIptables(
   plan: Plan,
   { saved, unread }: SeenRules,
@@ -47,7 +48,7 @@ export function diffIptables(
 ): KernelDiff {
   if (isKubeProxys(saved))
     throw new UserError(
-      `these rules (${plan.family}) are kube-proxy's, in its own layout: vipwire compare says what they do`,
+      `kube-proxy wrote these rules (${plan.family}), in its own layout: use vipwire compare to see what they do`,
     );
   const desired = new RuleSet(plan.family, settings);
   desired.render(plan);
@@ -67,7 +68,7 @@ export function diffIptables(
   return { family, mode: 'iptables', nodeName, services: services.size, unread, differences: joinPlaces(places) };
 }
 
-/** By what it asks for now; of one that is gone nobody knows. */
+/** Whether the Service has weights now. Of a Service that is gone this is unknown, so it returns true. */
 function isWeighted({ services }: Plan, key: ServiceKey): boolean {
   const service = services.get(key);
   if (service === undefined) return true;
@@ -80,7 +81,7 @@ function hasCanary({ chains }: SavedTables, table: TableName): boolean {
   return chains[table].get('KUBE-PROXY-CANARY')?.endsWith(canaryRule) === true;
 }
 
-/** It has a chain an endpoint, and no rule in its canaries. */
+/** kube-proxy has one chain per endpoint, and no rule in its canaries. */
 function isKubeProxys(saved: SavedTables): boolean {
   const hasEndpointChains = [...saved.chains.nat].some(
     ([chain, text]) => parseServiceChain(chain)?.kind === 'SEP' && text.includes(markMasquerade),
@@ -100,8 +101,8 @@ function diffTable(table: TableName, compared: Compared): PlaceDiff[] {
 }
 
 /**
- * The shape of a dispatch tree follows from all Services: a rule that only stands in another chain than it should is no difference of
- * its own Service.
+ * Leaves out rules that are only in another chain than they should be: the shape of a dispatch tree depends on all Services, so that is
+ * not a difference of the rule's Service.
  */
 function withoutMoved(places: readonly PlaceDiff[]): PlaceDiff[] {
   const counts = new Map<string, number>();
@@ -120,7 +121,7 @@ function withoutMoved(places: readonly PlaceDiff[]): PlaceDiff[] {
   });
 }
 
-/** What the kubelet shares stays where it is; an emptied chain stays where others jump to it. */
+/** vipwire does not remove the chain that it shares with the kubelet, nor an emptied chain to which others jump. */
 function isLeftAlone(
   chain: string,
   before: string | undefined,
@@ -144,25 +145,25 @@ function diffChain(table: TableName, chain: string, texts: Texts, compared: Comp
     : [...findForeign(place, texts, lines), ...findUnled(lines, compared)];
   const owner = compared.ownerOf(chain);
   if (owner !== undefined) return [{ service: owner, hunk: hunkOf(place, lines), foreign: orUndefined(foreign) }];
-  const owners = new Set(changed(lines).map(({ text }) => whose(text)));
+  const owners = new Set(changed(lines).map(({ text }) => serviceOfRule(text)));
   if (owners.size === 0) owners.add('');
   return [...owners].map((service) => ({
     service,
     hunk: hunkOf(
       place,
-      changed(lines).filter(({ text }) => whose(text) === service),
+      changed(lines).filter(({ text }) => serviceOfRule(text) === service),
     ),
-    // Of a dispatch chain, a Service of whose rules none is foreign is stale.
+    // In a dispatch chain, a Service without foreign rules is stale.
     foreign: orUndefined(foreign.filter((evidence) => isAbout(evidence, service))),
   }));
 }
 
 function describeFlush(table: TableName, { chains }: SavedTables): string {
-  if (chains[table].size === 0) return `nothing of vipwire's is in ${table}: flushed with its chains, or never written`;
-  return `${table} was flushed: the rule by which that is seen is gone`;
+  if (chains[table].size === 0) return `${table} has no chains of vipwire: it was flushed, or never written`;
+  return `${table} was flushed: the rule that shows it is gone`;
 }
 
-function whose(line: string): string {
+function serviceOfRule(line: string): string {
   return ownerOfRule(line)?.replace(/:.*/, '') ?? '';
 }
 
@@ -170,24 +171,27 @@ function orUndefined(evidence: readonly string[]): readonly string[] | undefined
   return evidence.length === 0 ? undefined : evidence;
 }
 
-/** Chains of Services come before what leads to them, and go after it. */
+/**
+ * Finds missing rules whose Service's chains are there. vipwire writes these chains before the rules that lead to them and removes
+ * them after those, so somebody else removed such a rule.
+ */
 function findUnled(lines: readonly Line[], { saved, restored, past }: Compared): string[] {
   return lines.flatMap(({ sign, text }) => {
-    // Every service port has a cluster IP.
+    // Every service port has a cluster IP, so one that others lead to without a rule for it was edited.
     if (sign === '+' && / cluster IP" /.test(text) && isHeadless(past, ownerOfRule(text)))
-      return [`taken away, though others lead to the same Service: ${text}`];
+      return [`removed, although other rules lead to the same Service: ${text}`];
     const to = targetChain(text) ?? '';
     const { kind = 'SEP' } = parseServiceChain(to) ?? {};
     const isUnled =
       sign === '+' && kind !== 'SEP' && saved.chains.nat.has(to) && restored.tables.nat.getDesired(to) === undefined;
-    return isUnled ? [`taken away, though ${to} is there: ${text}`] : [];
+    return isUnled ? [`removed, although ${to} is there: ${text}`] : [];
   });
 }
 
-/** Evidence that names a rule is about whose the rule is. */
+/** Evidence that quotes a rule is about the rule's Service only. */
 function isAbout(evidence: string, service: string): boolean {
   const at = evidence.indexOf('-A ');
-  return at < 0 || whose(evidence.slice(at)) === service;
+  return at < 0 || serviceOfRule(evidence.slice(at)) === service;
 }
 
 function changed(lines: readonly Line[]): readonly Line[] {
@@ -195,16 +199,18 @@ function changed(lines: readonly Line[]): readonly Line[] {
 }
 
 /**
- * What was added or taken away, where the chain is of no state of what the tables say. Against what it should be, where that is all
- * that differs; else against what is nearest to it. `lines` lead from what is there to what should be.
+ * Finds what was added or removed in a chain that no state of the Services would have given. If lines were only added or only removed
+ * compared with what the chain should be, these are the ones; otherwise it is compared with `past`, which is nearest to it.
+ *
+ * @param lines the difference between what is there and what should be.
  */
 function findForeign(place: string, { before, after, past }: Texts, lines: readonly Line[]): string[] {
   if (before === past) return [];
-  if (before === undefined) return after === undefined ? [] : [`${place} was taken away`];
+  if (before === undefined) return after === undefined ? [] : [`${place} was removed`];
   const toAfter = changed(lines);
   const isPlain = after !== undefined && new Set(toAfter.map(({ sign }) => sign)).size === 1;
   const found = isPlain ? toAfter : changed(diffLines(linesOf(before), linesOf(past)));
-  return found.map(({ sign, text }) => (sign === '-' ? `added: ${text}` : `taken away: ${text}`));
+  return found.map(({ sign, text }) => (sign === '-' ? `added: ${text}` : `removed: ${text}`));
 }
 
 function linesOf(text: string | undefined): string[] {
@@ -221,7 +227,7 @@ function hunkOf(place: string, lines: readonly Line[]): PlaceDiff['hunk'] {
   return { place, lines: lines.map(({ sign, text }) => ({ sign, text: text.replace(/^-A \S+ /, '') })) };
 }
 
-/** They are written at every start, and never changed. */
+/** Jumps are written at every start and never changed, so each difference is somebody else's. */
 export function diffJumps(
   seen: readonly Jump[],
   allWanted: readonly Jump[],
@@ -229,20 +235,20 @@ export function diffJumps(
 ): PlaceDiff[] {
   const wanted = allWanted.filter(({ table }) => tables.includes(table));
   const keyOf = ({ table, from, rule }: Jump): string => `${table} ${from} ${rule}`;
-  const tell = (sign: '-' | '+', { table, from, rule }: Jump): PlaceDiff => ({
+  const describe = (sign: '-' | '+', { table, from, rule }: Jump): PlaceDiff => ({
     service: '',
     hunk: { place: `${table} ${from}`, lines: [{ sign, text: rule }] },
     foreign: [
       sign === '+'
-        ? `the jump from ${table} ${from} was taken away`
-        : `a jump from ${table} ${from} is not of this mode`,
+        ? `the jump from ${table} ${from} was removed`
+        : `a jump from ${table} ${from} does not belong to this mode`,
     ],
   });
   const [seenKeys, wantedKeys] = [new Set(seen.map(keyOf)), new Set(wanted.map(keyOf))];
   return [
-    ...wanted.filter((jump) => !seenKeys.has(keyOf(jump))).map((jump) => tell('+', jump)),
+    ...wanted.filter((jump) => !seenKeys.has(keyOf(jump))).map((jump) => describe('+', jump)),
     ...seen
       .filter((jump) => !wantedKeys.has(keyOf(jump)) && !jump.rule.endsWith(`-j ${sharedChain}`))
-      .map((jump) => tell('-', jump)),
+      .map((jump) => describe('-', jump)),
   ];
 }

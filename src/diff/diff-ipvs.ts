@@ -1,7 +1,7 @@
 /**
- * Virtual servers, sets, addresses and rules of IPVS mode. Nothing in them has a Service's name: whose they are is told by what the
- * Services should have. Whether somebody else had a hand in them is told by their neighbours, since a frontend's server,
- * its entries in sets and its address are written together, and all of a port's external servers have the same endpoints.
+ * Compares virtual servers, sets, addresses and rules of IPVS mode. They do not contain the names of Services: their owners are those
+ * Services that should have them. Edits by somebody else show in their neighbours, because a frontend's virtual server, its entries in
+ * sets and its address are written together, and all external virtual servers of a port have the same endpoints.
  */
 import type { IpvsBackend } from '../backends/ipvs/backend';
 import { endOf } from '../backends/ipvs/servers/our-servers';
@@ -15,13 +15,9 @@ import { diffLines, type Line } from './line-diff';
 
 type State = IpvsBackend['state'];
 
-/** Of a backend that has read the kernel and rendered the Plan. */
-export function diffIpvs(
-  plan: Plan,
-  { state }: IpvsBackend,
-  { saved, unread }: SeenRules,
-  nodeName: string,
-): KernelDiff {
+/** @param backend has read the kernel and rendered the Plan. */
+export function diffIpvs(plan: Plan, backend: IpvsBackend, { saved, unread }: SeenRules, nodeName: string): KernelDiff {
+  const { state } = backend;
   const tables = knownTables(unread);
   const neighbours = new IpvsNeighbours(plan, state);
   const places = [
@@ -54,15 +50,15 @@ function diffAddresses({ addresses, servers }: State, neighbours: IpvsNeighbours
   const served = new Set(
     [...servers.observedEntries()].flatMap(([server]) => (server.startsWith('FWM ') ? [] : endOf(server).address)),
   );
-  const tell = (sign: '-' | '+', address: string): PlaceDiff => {
+  const describe = (sign: '-' | '+', address: string): PlaceDiff => {
     const isSuspect = served.has(address) === (sign === '+');
-    const why = sign === '+' ? 'was taken off: its virtual servers are there' : 'was added: no virtual server is on it';
+    const why = sign === '+' ? 'was removed: its virtual servers are there' : 'was added: it has no virtual server';
     const foreign = isSuspect ? `${address} ${why}` : undefined;
     return placeOf(neighbours.serviceOfAddress(address), 'addresses of kube-ipvs0', [{ sign, text: address }], foreign);
   };
   return [
-    ...[...updates.keys()].map((address) => tell('+', address)),
-    ...[...deletions].map((address) => tell('-', address)),
+    ...[...updates.keys()].map((address) => describe('+', address)),
+    ...[...deletions].map((address) => describe('-', address)),
   ];
 }
 
@@ -70,7 +66,7 @@ function diffSets({ sets }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
   const writes = sets.pendingWrites();
   if (writes === undefined) return [];
   const { creates, deletionsFirst, deletions, additions } = writes;
-  const tell = (sign: '-' | '+', element: string, options = ''): PlaceDiff => {
+  const describe = (sign: '-' | '+', element: string, options = ''): PlaceDiff => {
     const [set = '', entry = ''] = element.split(' ');
     const text = options === '' ? entry : `${entry} ${options}`;
     const foreign = neighbours.suspectElement(sign, element);
@@ -80,19 +76,19 @@ function diffSets({ sets }: State, neighbours: IpvsNeighbours): PlaceDiff[] {
     ...creates.map((name) =>
       placeOf('', `set ${name}`, [{ sign: '+', text: 'the set itself, with these parameters' }], undefined),
     ),
-    ...[...deletionsFirst, ...deletions].map((element) => tell('-', element)),
-    ...[...additions].map(([element, options]) => tell('+', element, options)),
+    ...[...deletionsFirst, ...deletions].map((element) => describe('-', element)),
+    ...[...additions].map(([element, options]) => describe('+', element, options)),
   ];
 }
 
-/** They depend on the settings alone. */
+/** The rules depend only on the settings. */
 function diffRules({ tables }: State, { chains }: SavedTables, known: readonly TableName[]): PlaceDiff[] {
   return known.flatMap((table) => {
     const { updates, deletions } = tables[table].pending();
     return [...updates.keys(), ...deletions].map((chain) => {
       const [before, after] = [linesOf(chains[table].get(chain)), linesOf(tables[table].getDesired(chain))];
       const lines = diffLines(before, after).map(({ sign, text }) => ({ sign, text: text.replace(/^-A \S+ /, '') }));
-      const why = `${table} ${chain} is the same for all Services: edited, or written with other settings`;
+      const why = `${table} ${chain} does not depend on Services: it was edited, or written with other settings`;
       return placeOf('', `${table} ${chain}`, lines, why);
     });
   });

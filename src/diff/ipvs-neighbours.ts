@@ -1,4 +1,4 @@
-/** Whose virtual servers and entries of sets are, and what their neighbours say about them. */
+/** Finds the Services that own virtual servers and entries of sets, and what their neighbours say about them. */
 import type { IpvsBackend } from '../backends/ipvs/backend';
 import type { SetName } from '../backends/ipvs/sets/names';
 import { endOf } from '../backends/ipvs/servers/our-servers';
@@ -13,7 +13,7 @@ interface Owner {
   readonly port: ServicePortPlan;
 }
 
-/** A frontend is in one of these, whatever its policy. */
+/** Every frontend is in one of these sets, whatever its policy. */
 const baseSets = [
   'KUBE-CLUSTER-IP',
   'KUBE-EXTERNAL-IP',
@@ -23,7 +23,7 @@ const baseSets = [
   'KUBE-NODE-PORT-UDP',
   'KUBE-NODE-PORT-SCTP-HASH',
 ] as const satisfies readonly SetName[];
-/** In which of them is under policy Local. */
+/** The frontends in these sets have policy Local. */
 const localSets = [
   'KUBE-EXTERNAL-IP-LOCAL',
   'KUBE-LOAD-BALANCER-LOCAL',
@@ -34,111 +34,110 @@ const localSets = [
 const isBase = new RegExp(`^(?:${baseSets.map((set) => set.replace('KUBE-', 'KUBE-(?:6-)?')).join('|')})$`);
 
 export class IpvsNeighbours {
-  /** By `10.96.0.10 TCP 80`; without the address of NodePorts. */
-  private readonly owners = new Map<string, Owner>();
-  private readonly byAddress = new Map<string, string>();
-  /** Entries of the kernel's: `10.96.0.10,tcp:80`, or a NodePort's `tcp:30080`. */
-  private readonly based: ReadonlySet<string>;
-  private readonly local: ReadonlySet<string>;
-  private readonly clusterIPs: ReadonlySet<string>;
-  private served: ReadonlySet<string> | undefined;
-  private byPort: ReadonlyMap<ServicePortPlan, readonly string[]> | undefined;
+  /** By `10.96.0.10 TCP 80`, or ` TCP 30080` for a NodePort. */
+  readonly #owners = new Map<string, Owner>();
+  readonly #byAddress = new Map<string, string>();
+  /** The kernel's entries in the base sets: `10.96.0.10,tcp:80`, or `tcp:30080` for a NodePort. */
+  readonly #based: ReadonlySet<string>;
+  readonly #local: ReadonlySet<string>;
+  readonly #clusterIPs: ReadonlySet<string>;
+  #served: ReadonlySet<string> | undefined;
+  #byPort: ReadonlyMap<ServicePortPlan, readonly string[]> | undefined;
+  readonly #state: State;
 
-  constructor(
-    plan: Plan,
-    private readonly state: State,
-  ) {
+  constructor(plan: Plan, state: State) {
+    this.#state = state;
     for (const { key, ports } of plan.services.values())
-      for (const port of ports) this.addOwner({ service: key, port });
+      for (const port of ports) this.#addOwner({ service: key, port });
     const entries = (sets: readonly SetName[]): Set<string> =>
       new Set(sets.flatMap((set) => [...state.sets.observed(set).keys()].map((entry) => placeName(set, entry))));
-    this.based = entries(baseSets);
-    this.local = entries(localSets);
-    this.clusterIPs = entries(['KUBE-CLUSTER-IP']);
+    this.#based = entries(baseSets);
+    this.#local = entries(localSets);
+    this.#clusterIPs = entries(['KUBE-CLUSTER-IP']);
   }
 
-  /** '': nobody's that we know. */
+  /** Returns '' if no Service owns it. */
   serviceOfServer(server: string): string {
-    return this.ownerOf(server)?.service ?? '';
+    return this.#ownerOf(server)?.service ?? '';
   }
 
   serviceOfAddress(address: string): string {
-    return this.byAddress.get(address) ?? '';
+    return this.#byAddress.get(address) ?? '';
   }
 
   serviceOfElement(element: string): string {
     const [set = '', entry = ''] = element.split(' ');
     const [, host, protocol = '', port] = /^(?:([^,]+),)?(tcp|udp|sctp):(\d+)/.exec(placeName(set, entry)) ?? [];
     if (port === undefined) return this.serviceOfAddress(entry);
-    return this.find(protocol.toUpperCase(), host ?? '', Number(port))?.service ?? '';
+    return this.#find(protocol.toUpperCase(), host ?? '', Number(port))?.service ?? '';
   }
 
-  /** Why somebody else must have had a hand in the server; undefined: nothing says so. */
+  /** Returns why somebody else must have edited the virtual server, or undefined if there is no sign of it. */
   suspectServer(server: string, seen: string | undefined): string | undefined {
     if (server.startsWith('FWM ')) return undefined;
-    const isBased = this.isBased(server);
-    if (seen === undefined) return isBased ? `${server} was taken away: the sets have it` : undefined;
+    const isBased = this.#isBased(server);
+    if (seen === undefined) return isBased ? `${server} was removed: the sets have it` : undefined;
     if (!isBased) return `${server} was added: no set has it`;
-    const owner = this.ownerOf(server);
+    const owner = this.#ownerOf(server);
     if (owner === undefined) return undefined;
-    return this.suspectWeights(server, seen, owner) ?? this.suspectSibling(server, seen, owner);
+    return this.#suspectWeights(server, seen, owner) ?? this.#suspectSibling(server, seen, owner);
   }
 
-  /** The same of an entry that is missing (`+`) or too many (`-`). */
+  /** The same for an entry that is missing (`+`) or should not be there (`-`). */
   suspectElement(sign: '-' | '+', element: string): string | undefined {
     const [set = '', entry = ''] = element.split(' ');
     if (!isBase.test(set)) return undefined;
     const place = placeName(set, entry);
-    const isServed = this.servedPlaces().has(place);
+    const isServed = this.#servedPlaces().has(place);
     if (sign === '+') {
-      const isElsewhere = this.based.has(place);
-      return isServed && !isElsewhere ? `${entry} was taken out of ${set}: its virtual server is there` : undefined;
+      const isElsewhere = this.#based.has(place);
+      return isServed && !isElsewhere ? `${entry} was removed from ${set}: its virtual server is there` : undefined;
     }
     return isServed ? undefined : `${entry} was added to ${set}: no virtual server has it`;
   }
 
-  /** Of a frontend that several claim, the first is the owner. */
-  private addOwner(owner: Owner): void {
+  /** If several Services claim a frontend, the first one is the owner. */
+  #addOwner(owner: Owner): void {
     const { service, port } = owner;
     for (const { address, port: number } of port.frontends) {
       const end = `${address} ${port.protocol} ${number}`;
-      if (!this.owners.has(end)) this.owners.set(end, owner);
-      if (address !== '' && !this.byAddress.has(address)) this.byAddress.set(address, service);
+      if (!this.#owners.has(end)) this.#owners.set(end, owner);
+      if (address !== '' && !this.#byAddress.has(address)) this.#byAddress.set(address, service);
     }
   }
 
-  private servedPlaces(): ReadonlySet<string> {
-    this.served ??= new Set(
-      [...this.state.servers.observedEntries()].flatMap(([server]) =>
-        server.startsWith('FWM ') ? [] : this.placesOf(server),
+  #servedPlaces(): ReadonlySet<string> {
+    this.#served ??= new Set(
+      [...this.#state.servers.observedEntries()].flatMap(([server]) =>
+        server.startsWith('FWM ') ? [] : this.#placesOf(server),
       ),
     );
-    return this.served;
+    return this.#served;
   }
 
-  private ownerOf(server: string): Owner | undefined {
+  #ownerOf(server: string): Owner | undefined {
     const [protocol = ''] = server.split(' ');
     if (protocol === 'FWM') return undefined;
     const { address, port } = endOf(server);
-    return this.find(protocol, address, port);
+    return this.#find(protocol, address, port);
   }
 
-  private find(protocol: string, address: string, port: number): Owner | undefined {
-    return this.owners.get(`${address} ${protocol} ${port}`) ?? this.owners.get(` ${protocol} ${port}`);
+  #find(protocol: string, address: string, port: number): Owner | undefined {
+    return this.#owners.get(`${address} ${protocol} ${port}`) ?? this.#owners.get(` ${protocol} ${port}`);
   }
 
-  private placesOf(server: string): readonly string[] {
+  #placesOf(server: string): readonly string[] {
     const [protocol = ''] = server.split(' ');
     const { address, port } = endOf(server);
     const end = `${protocol.toLowerCase()}:${port}`;
     return [`${address},${end}`, end];
   }
 
-  private isBased(server: string): boolean {
-    return this.placesOf(server).some((place) => this.based.has(place));
+  #isBased(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#based.has(place));
   }
 
-  private suspectWeights(server: string, seen: string, { port }: Owner): string | undefined {
+  #suspectWeights(server: string, seen: string, { port }: Owner): string | undefined {
     const own = new Map(
       [...port.clusterEndpoints, ...port.localEndpoints].map((one) => [
         joinHostPort(one.address, one.port),
@@ -147,40 +146,41 @@ export class IpvsNeighbours {
     );
     if ([...own.values()].some((weight) => weight !== undefined)) return undefined;
     const odd = [...parseServerText(seen).weights].find(([, weight]) => weight !== '1' && weight !== '0');
-    return odd && `${server}: ${odd[0]} weighs ${odd[1]}, though no endpoint of the Service has a weight`;
+    return odd && `${server}: ${odd[0]} has the weight ${odd[1]}, although no endpoint of the Service has one`;
   }
 
-  /** All external servers of a port have one policy, and so one list. */
-  private suspectSibling(server: string, seen: string, { port }: Owner): string | undefined {
-    if (this.isClusterIP(server)) return undefined;
-    const isLocal = this.isLocal(server);
-    const other = (this.serversOf().get(port) ?? []).find(
-      (one) => !this.isClusterIP(one) && this.isLocal(one) === isLocal && this.state.servers.getObserved(one) !== seen,
+  /** All external virtual servers of a port have the same policy and therefore the same endpoints. */
+  #suspectSibling(server: string, seen: string, { port }: Owner): string | undefined {
+    if (this.#isClusterIP(server)) return undefined;
+    const isLocal = this.#isLocal(server);
+    const other = (this.#serversOf().get(port) ?? []).find(
+      (one) =>
+        !this.#isClusterIP(one) && this.#isLocal(one) === isLocal && this.#state.servers.getObserved(one) !== seen,
     );
-    if (other !== undefined) return `${server} is other than ${other}, which has the same policy`;
+    if (other !== undefined) return `${server} differs from ${other}, which has the same policy`;
     return undefined;
   }
 
-  private serversOf(): ReadonlyMap<ServicePortPlan, readonly string[]> {
-    if (this.byPort !== undefined) return this.byPort;
+  #serversOf(): ReadonlyMap<ServicePortPlan, readonly string[]> {
+    if (this.#byPort !== undefined) return this.#byPort;
     const byPort = new Map<ServicePortPlan, string[]>();
-    for (const [server] of this.state.servers.observedEntries()) {
-      const port = this.ownerOf(server)?.port;
+    for (const [server] of this.#state.servers.observedEntries()) {
+      const port = this.#ownerOf(server)?.port;
       if (port !== undefined) byPort.set(port, [...(byPort.get(port) ?? []), server]);
     }
-    return (this.byPort = byPort);
+    return (this.#byPort = byPort);
   }
 
-  private isClusterIP(server: string): boolean {
-    return this.placesOf(server).some((place) => this.clusterIPs.has(place));
+  #isClusterIP(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#clusterIPs.has(place));
   }
 
-  private isLocal(server: string): boolean {
-    return this.placesOf(server).some((place) => this.local.has(place));
+  #isLocal(server: string): boolean {
+    return this.#placesOf(server).some((place) => this.#local.has(place));
   }
 }
 
-/** `10.96.0.10,tcp:80`, or of a bitmap of ports `tcp:30080`. */
+/** Returns `10.96.0.10,tcp:80`, or `tcp:30080` for an entry of a bitmap of ports. */
 function placeName(set: string, entry: string): string {
   const [, ofPort] = /NODE-PORT-(?:LOCAL-)?(TCP|UDP)$/.exec(set) ?? [];
   return ofPort === undefined ? entry : `${ofPort.toLowerCase()}:${entry}`;

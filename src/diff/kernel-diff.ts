@@ -1,15 +1,15 @@
-/** What a node's kernel has against what it should have, by Service. */
+/** The difference between what a node's kernel has and what it should have, by Service. */
 import type { Family } from '../model/address';
 import type { UnreadTable } from '../xtables/save-text';
 import type { Line } from './line-diff';
 
 /**
- * stale: the kernel has what another state of the Service gives: it was written for that, or not written yet.
- * foreign: what there is, is of no state of it: somebody else wrote, or a write was cut short.
+ * stale: the kernel has what another state of the Service would give, so it was written for that state, or not written yet.
+ * foreign: no state of the Service would give what the kernel has, so somebody else edited it, or a write was cut short.
  */
 export type Cause = 'stale' | 'foreign';
 
-/** A chain, a virtual server, a set ... */
+/** The lines that differ in one place: a chain, a virtual server, a set and so on. */
 export interface Hunk {
   /** `nat KUBE-SVC-...`, `set KUBE-CLUSTER-IP`, `kube-ipvs0` */
   readonly place: string;
@@ -17,10 +17,10 @@ export interface Hunk {
 }
 
 export interface ServiceDiff {
-  /** `default/web`; '' for what belongs to none. */
+  /** `default/web`, or '' for what does not belong to a Service. */
   readonly service: string;
   readonly cause: Cause;
-  /** How that is known, a line each. */
+  /** What shows the cause, one line each. */
   readonly evidence: readonly string[];
   readonly hunks: readonly Hunk[];
 }
@@ -28,25 +28,25 @@ export interface ServiceDiff {
 export interface KernelDiff {
   readonly family: Family;
   readonly mode: 'iptables' | 'ipvs';
-  /** '' where it is not known. */
+  /** '' if it is unknown. */
   readonly nodeName: string;
-  /** That the node should serve. */
+  /** How many Services the node should serve. */
   readonly services: number;
-  /** Tables that could not be read in full; one of which nothing is known was not compared. */
+  /** The tables that could not be read in full. One whose rules are unknown was not compared. */
   readonly unread: readonly UnreadTable[];
-  /** Sorted by Service; what belongs to none comes last. */
+  /** Sorted by Service. What does not belong to a Service comes last. */
   readonly differences: readonly ServiceDiff[];
 }
 
-/** What one place comes to. */
+/** The difference in one place. */
 export interface PlaceDiff {
   readonly service: string;
   readonly hunk: Hunk;
-  /** How it is known that somebody else wrote; undefined: it is stale. */
+  /** What shows that somebody else edited it. Undefined if it is stale. */
   readonly foreign: readonly string[] | undefined;
 }
 
-/** A Service of which anything is foreign is foreign. */
+/** A Service with any foreign difference is foreign as a whole. */
 export function joinPlaces(places: readonly PlaceDiff[]): ServiceDiff[] {
   const byService = new Map<string, PlaceDiff[]>();
   for (const place of places) byService.set(place.service, [...(byService.get(place.service) ?? []), place]);
@@ -68,11 +68,13 @@ function joinHunks(places: readonly PlaceDiff[]): Hunk[] {
 
 function describeStale(places: readonly PlaceDiff[]): string {
   const signs = new Set(places.flatMap(({ hunk }) => hunk.lines.map(({ sign }) => sign)));
-  if (!signs.has(' ') && !signs.has('-')) return 'missing: not written yet, or taken away whole';
-  return signs.size === 1 && signs.has('-') ? 'left over: no Service has it now' : 'as for another state of it';
+  if (!signs.has(' ') && !signs.has('-')) return 'missing: not written yet, or removed completely';
+  return signs.size === 1 && signs.has('-')
+    ? 'left over: no Service needs it now'
+    : 'matches another state of the Service';
 }
 
-/** 0: as it should be. 1: different. 2: no difference is seen, and not all could be compared. */
+/** Returns 0 if all is as it should be, 1 if anything differs, 2 if nothing differs but not everything could be compared. */
 export function diffExitCode(diffs: readonly KernelDiff[]): 0 | 1 | 2 {
   if (diffs.some(({ differences }) => differences.length > 0)) return 1;
   return diffs.some(({ unread }) => unread.some(({ isKnown }) => !isKnown)) ? 2 : 0;

@@ -1,12 +1,12 @@
-/** What leads from one list of lines to another. */
+/** The difference between two lists of lines. */
 
 export interface Line {
-  /** `-`: the kernel has it and should not; `+`: it should have it; ` `: both. */
+  /** `-`: the kernel has it but should not. `+`: it should have it but does not. ` `: it has it and should. */
   readonly sign: ' ' | '-' | '+';
   readonly text: string;
 }
 
-/** Longer lists, of which no line is common at either end, are told as one that goes and one that comes. */
+/** Longer lists, after equal lines at both ends are cut off, count as entirely different. */
 const mostCells = 4_000_000;
 
 export function diffLines(before: readonly string[], after: readonly string[]): Line[] {
@@ -27,7 +27,7 @@ export function diffLines(before: readonly string[], after: readonly string[]): 
   ];
 }
 
-/** By the longest common subsequence. */
+/** Uses the longest common subsequence. */
 function diffMiddle(before: readonly string[], after: readonly string[]): Line[] {
   const width = after.length + 1;
   const goes = (text: string): Line => ({ sign: '-', text });

@@ -3,7 +3,7 @@ import { parseServerOptions, printServerOptions } from '../backends/ipvs/servers
 import { type Family, familyOf, joinHostPort } from '../model/address';
 import { parseIpvsServers } from '../trace/ipvs-servers';
 
-/** What `ipvsadm -Sn` prints, in the words of virtual-server.ts. */
+/** Reads what `ipvsadm -Sn` prints into the texts that the IPVS backend uses for virtual servers. */
 export function parseSeenServers(ipvsadm: string, family: Family): SeenServers {
   const servers = new Map<string, string>();
   const resting: { server: string; destination: string }[] = [];
@@ -26,7 +26,7 @@ function plainOptions(options: string): string {
   try {
     return printServerOptions(parseServerOptions(own));
   } catch (error) {
-    // Of nobody that we know.
+    // vipwire has never written such options.
     if (error instanceof TypeError) return own;
     throw error;
   }

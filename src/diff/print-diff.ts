@@ -1,4 +1,4 @@
-/** A diff for people: a summary, or with its rules. */
+/** Prints a diff for people, as a summary or with its rules. */
 import type { KernelDiff, ServiceDiff } from './kernel-diff';
 
 /** `IPv4, node node-1, iptables mode: 12 services: 2 stale, 1 edited by somebody else` */
@@ -16,7 +16,7 @@ function printHeadline({ family, nodeName, mode, services, differences, unread }
   return `${where}: ${services === 1 ? '1 service' : `${services} services`}: ${what}`;
 }
 
-/** `ip filter cannot be read in full: ...` */
+/** Returns lines such as `ip filter cannot be read in full: ...`. */
 function printUnread({ family, unread }: KernelDiff): string[] {
   return unread.map(({ table, reason, isKnown }) => {
     const name = `${family === 'IPv4' ? 'ip' : 'ip6'} ${table}`;
@@ -25,19 +25,19 @@ function printUnread({ family, unread }: KernelDiff): string[] {
   });
 }
 
-/** More are told as one. */
+/** If more Services than this are alike, they are printed as one. */
 const mostAlike = 5;
 
 const causeWords = { stale: 'stale', foreign: 'edited by somebody else' } as const;
 
-/** One Service's line, and how it is known. */
+/** The Service's line, followed by the evidence. */
 function printService({ service, cause, evidence, hunks }: ServiceDiff): string[] {
   const count = (sign: string): number =>
     hunks.flatMap(({ lines }) => lines).filter((line) => line.sign === sign).length;
   const size = `${count('-')} too many, ${count('+')} missing`;
   const shown = evidence.slice(0, 5).map((line) => `  ${line}`);
   const more = evidence.length > 5 ? [`  and ${evidence.length - 5} more`] : [];
-  return [`${service === '' ? 'of no Service' : service}: ${causeWords[cause]}: ${size}`, ...shown, ...more];
+  return [`${service === '' ? 'without a Service' : service}: ${causeWords[cause]}: ${size}`, ...shown, ...more];
 }
 
 export function printSummaryOfDiff(diff: KernelDiff): string {
@@ -46,7 +46,7 @@ export function printSummaryOfDiff(diff: KernelDiff): string {
   );
 }
 
-/** Many Services of which the same is known: a table that was flushed, say. */
+/** Joins Services with the same evidence if there are many, for example after a table was flushed. */
 function joinAlike(differences: readonly ServiceDiff[]): readonly ServiceDiff[] {
   const alike = new Map<string, ServiceDiff[]>();
   for (const one of differences) {
@@ -61,7 +61,7 @@ function joinAlike(differences: readonly ServiceDiff[]): readonly ServiceDiff[] 
   });
 }
 
-/** Lines that stay are shown as far as they are this near to one that does not. */
+/** How many equal lines are shown before and after a line that differs. */
 const contextLines = 3;
 
 export function printDiff(diff: KernelDiff): string {

@@ -1,4 +1,4 @@
-/** Where a new connection goes and why: by the Plan, and by the rules that a node has or would have. */
+/** Explains where a new connection goes and why, by the Plan and by the rules that a node has or would have. */
 import { protocolName } from '../model/protocol';
 import { devicesOf, type Source } from '../compare/sources';
 import { expectWay, type ExpectedWay, observeWay, type ObservedWay, sharesOf } from '../compare/ways';
@@ -26,12 +26,12 @@ export interface ExplainScope {
   readonly cluster: ClusterState;
   readonly plan: Plan;
   readonly kernel: TracedKernel;
-  /** This node's, of the Plan's family, canonical. */
+  /** This node's addresses of the Plan's family, canonical. */
   readonly nodeAddresses: readonly string[];
 }
 
 export interface Receiver extends ShownEndpoint {
-  /** Of new connections: above 0, to 1. */
+  /** Its share of new connections: more than 0, at most 1. */
   readonly share: number;
 }
 
@@ -40,27 +40,27 @@ export interface Explanation {
   readonly to: string;
   readonly node: string;
   readonly mode: string;
-  /** By the Plan; what is no Service's is untouched. */
+  /** The outcome by the Plan. What does not belong to a Service is untouched. */
   readonly outcome: 'forwarded' | 'refused' | 'dropped' | 'untouched';
-  /** `ClusterIP 10.96.0.10:80/tcp of shop/cart:http`; '' for what is no Service's. */
+  /** `ClusterIP 10.96.0.10:80/tcp of shop/cart:http`, or '' if it does not belong to a Service. */
   readonly frontend: string;
-  /** Whole sentences, the deciding one first. */
+  /** The reasons for the outcome, the deciding one first. */
   readonly reasons: readonly string[];
   readonly receivers: readonly Receiver[];
   readonly leftOut: readonly LeftOut[];
-  /** '' where nothing is forwarded. */
+  /** '' if the connection is not forwarded. */
   readonly source: string;
   readonly affinity: string;
-  /** In the order in which a packet meets them. */
+  /** In the order in which a packet reaches them. */
   readonly rules: readonly ShownRule[];
-  /** What the rules do otherwise than the Plan, in words. */
+  /** How the rules differ from the Plan, in words. */
   readonly disagreement: string;
 }
 
-/** A connection to a frontend: who opens it, and where it goes by the Plan. */
+/** A connection to a frontend, with its client and the way that it takes by the Plan. */
 interface PlannedConnection extends Found {
   readonly client: Client;
-  /** The client, as rules tell sources apart. */
+  /** The client in the way that rules distinguish sources. */
   readonly source: Source;
   readonly way: ExpectedWay;
 }
@@ -112,7 +112,7 @@ function describeWay(connection: PlannedConnection, scope: ExplainScope): Descri
     return { end, pod, nodeName, zone, share };
   });
   const choice = { list: way.list, policy, chosen: new Set(way.endpoints.keys()) } as const;
-  // Whoever is not let in is not told whom he would reach.
+  // A client that is not let in is not shown the endpoints that it would reach.
   const isServed = way.why !== 'source ranges';
   const isForwarded = way.kind === 'forwarded';
   return {
@@ -128,7 +128,7 @@ function describeWay(connection: PlannedConnection, scope: ExplainScope): Descri
   };
 }
 
-/** Throws where the cluster has no such port. */
+/** Throws if the cluster has no such port. */
 function findInCluster(port: ServicePortPlan, { cluster, plan }: ExplainScope): PortInCluster {
   const service = cluster.services.get(port.service);
   const servicePort = service?.ports.find((one) => one.name === port.portName && one.protocol === port.protocol);
@@ -157,7 +157,7 @@ function whyForwarded(
     reasons.push(
       `externalTrafficPolicy is Local, for clients outside; ${client.kind === 'node' ? 'the node itself' : 'a pod of this node'} reaches the whole cluster by a Service's external addresses`,
     );
-  else if (policy === 'Local') reasons.push(`${name} is Local: endpoints on ${settings.nodeName} alone`);
+  else if (policy === 'Local') reasons.push(`${name} is Local: only endpoints on ${settings.nodeName}`);
   else reasons.push(`${name} is Cluster: endpoints on any node`);
   if (frontend.sourceRanges !== undefined)
     reasons.push(`${source.address} is in the load balancer's source ranges (${frontend.sourceRanges.join(', ')})`);
@@ -165,7 +165,7 @@ function whyForwarded(
     ({ address, port: number }) => all.get(joinHostPort(address, number))?.conditions,
   );
   if (chosen.every((conditions) => conditions?.ready === false))
-    reasons.push('none is ready: those that are terminating and still serve get it (KEP-1669)');
+    reasons.push('no endpoint is ready: terminating endpoints that still serve are used (KEP-1669)');
   else if (list === 'cluster') reasons.push(...whyHinted([...all.values()], chosen.length, settings));
   if (sharesOf(port.clusterEndpoints).size > 1 && service.weights !== undefined)
     reasons.push('weights by the annotation vipwire.io/weights');
@@ -202,7 +202,7 @@ function whyUnserved(
     const wanted = `${servicePort.name === '' ? 'unnamed' : servicePort.name}/${servicePort.protocol}`;
     return `no EndpointSlice of ${port.service} has the port ${wanted}: they have ${endpoints.otherPorts.join(', ')}`;
   }
-  return `${port.service} has no endpoints: its selector fits no pod, or nobody wrote an EndpointSlice for it`;
+  return `${port.service} has no endpoints: its selector matches no pod, or it has no selector and no EndpointSlice`;
 }
 
 function describeSource(
@@ -216,29 +216,29 @@ function describeSource(
   const isEndpoint = [...port.clusterEndpoints, ...port.localEndpoints].some(
     ({ address }) => address === client.address,
   );
-  const hairpin = isEndpoint ? '; to itself always as the node (hairpin)' : '';
-  const atNode = "this node's own address: what is delivered here is never masqueraded";
+  const hairpin = isEndpoint ? '; always masqueraded when it reaches itself (hairpin)' : '';
+  const atNode = "this node's own address: connections that are delivered here are never masqueraded";
   if (!masqueraded) {
     if (delivered.length > 0) return `kept (${source.address}): ${delivered.join(', ')} is ${atNode}`;
     const why =
       frontend.masquerade === 'never' && frontend.kind !== 'ClusterIP'
         ? 'externalTrafficPolicy is Local'
         : frontend.masquerade === 'never'
-          ? 'nothing tells pods from others (detectLocalMode without a CIDR), so nobody is masqueraded'
+          ? 'pods cannot be told from other clients (detectLocalMode without a CIDR), so no client is masqueraded'
           : `it is a pod ${describeDetector(settings.localDetector[family])}`;
     return `kept (${source.address}): ${why}${hairpin}`;
   }
   const why = settings.masqueradeAll
     ? 'masqueradeAll'
     : frontend.masquerade === 'always'
-      ? 'externalTrafficPolicy is Cluster: the answer has to come back by this node'
+      ? 'externalTrafficPolicy is Cluster, so the answer has to come back through this node'
       : frontend.masquerade === 'not-local-pods'
-        ? `not a pod ${describeDetector(settings.localDetector[family])}`
+        ? `it is not a pod ${describeDetector(settings.localDetector[family])}`
         : kernel.kind.vipIsLocal && service.externalTrafficPolicy !== 'Local'
-          ? 'the node itself would ask from the VIP, which is its own in IPVS mode'
-          : 'the node itself';
+          ? 'the node itself would connect from the VIP, which is its own address in IPVS mode'
+          : 'it is the node itself';
   const but = delivered.length === 0 ? '' : `; kept (${source.address}) to ${delivered.join(', ')}, ${atNode}`;
-  return `masqueraded, by the address of this node on the way to the endpoint: ${why}${but}`;
+  return `masqueraded with this node's address on the way to the endpoint: ${why}${but}`;
 }
 
 function describeDetector(detector: LocalDetector): string {
@@ -246,7 +246,7 @@ function describeDetector(detector: LocalDetector): string {
     case 'none':
       return 'of this node';
     case 'cidr':
-      return `by ${detector.cidr}`;
+      return `by the CIDR ${detector.cidr}`;
     case 'interface':
       return `by the interface ${detector.name}`;
     case 'interface-prefix':
@@ -259,14 +259,14 @@ function describeAffinity(
   { list }: ExpectedWay,
   { kernel }: ExplainScope,
 ): string {
-  if (affinitySeconds === 0) return 'none: each connection is balanced by itself';
+  if (affinitySeconds === 0) return 'none: each connection is balanced independently';
   const held = `a client stays with its endpoint until ${affinitySeconds} s after its last connection`;
   return kernel.kind.marksPastLocal && list === 'cluster'
-    ? `${held} (by the hash of its address where a mark leads past externalTrafficPolicy Local)`
+    ? `${held} (by the hash of its address if a mark leads past externalTrafficPolicy Local)`
     : held;
 }
 
-/** As rules tell sources apart. */
+/** Returns the client in the way that rules distinguish sources. */
 function sourceOf({ kind, address, nodeName }: Client, target: Target, { settings, family }: Plan): Source {
   if (kind === 'node')
     return { kind: 'node', address: isLoopback(target.address) ? target.address : address, device: '' };
@@ -286,14 +286,14 @@ function connectionOf({ address, device }: Source, target: Target): Connection {
   };
 }
 
-/** '' where the rules do what the Plan wants. */
+/** Returns '' if the rules do what the Plan says. */
 function disagree(way: ExpectedWay, observed: ObservedWay): string {
-  if (observed.kind === 'unknown') return 'the rules have one that is not understood: what they do cannot be told';
-  if (way.kind !== observed.kind) return `by the rules it is ${observed.kind}, not ${way.kind}`;
+  if (observed.kind === 'unknown') return 'one of the rules is not understood, so what the rules do is unknown';
+  if (way.kind !== observed.kind) return `by the rules the connection is ${observed.kind}, not ${way.kind}`;
   const missing = [...way.endpoints.keys()].filter((end) => !observed.endpoints.has(end));
   const extra = [...observed.endpoints.keys()].filter((end) => !way.endpoints.has(end));
   return [
     ...(missing.length === 0 ? [] : [`the rules do not lead to ${missing.join(', ')}`]),
-    ...(extra.length === 0 ? [] : [`the rules lead to ${extra.join(', ')}, too`]),
+    ...(extra.length === 0 ? [] : [`the rules also lead to ${extra.join(', ')}`]),
   ].join('; ');
 }

@@ -1,18 +1,17 @@
-/** All ways in to a Service, and all Services that lead to a pod. */
-import { isIn, planSources, type Source } from '../compare/sources';
+/** Explains all ways in to a Service, and all Services that lead to a pod. */
+import { isIn, planSources, type Source, usualOutside } from '../compare/sources';
 import { isLoopback, joinHostPort } from '../model/address';
-import type { Service } from '../model/cluster';
-import { serviceKey } from '../model/cluster';
+import { type Service, serviceKey } from '../model/cluster';
 import type { Frontend, ServicePortPlan } from '../planner/plan';
 import { sharesOf } from '../compare/ways';
 import { explainConnection, type Explanation, type ExplainScope } from './explain-connection';
 import { endpointsOfPort, explainLeftOut } from './left-out';
-import { type Client, usualOutside } from './question';
+import type { Client } from './question';
 
 export interface WayIn {
   /** `NodePort 192.168.1.5:30080/tcp` */
   readonly frontend: string;
-  /** `a pod`, `the node`, `outside`, with what tells it from the others of its kind. */
+  /** `a pod`, `the node` or `outside`, and what distinguishes it from other clients of its kind. */
   readonly client: string;
   readonly explanation: Explanation;
 }
@@ -21,9 +20,9 @@ export interface PodOfService {
   /** `shop/web:http` */
   readonly service: string;
   readonly end: string;
-  /** Of new connections by policy Cluster and by policy Local: 0 to 1. */
+  /** Its share of new connections with policy Cluster and with policy Local, 0 to 1. */
   readonly share: { readonly cluster: number; readonly local: number };
-  /** Why it gets nothing, by each of the Service's policies; '' where it gets something. */
+  /** Why it gets no connections by the Service's internalTrafficPolicy, or '' if it gets some. */
   readonly why: string;
 }
 
@@ -37,7 +36,7 @@ export function explainService(service: Service, scope: ExplainScope): WayIn[] {
   );
 }
 
-/** Of a NodePort one address stands for all. */
+/** Returns only one of the addresses of a NodePort, because all of them behave alike. */
 function addressesOf(
   { kind, address }: Frontend,
   { plan: { family, settings }, nodeAddresses }: ExplainScope,
@@ -57,7 +56,7 @@ function waysIn(port: ServicePortPlan, frontend: Frontend, address: string, scop
   const node: Source = { kind: 'node', address: nodeIP, device: '' };
   const { sourceRanges } = frontend;
   const parts = planSources(family, settings.localDetector[family], sourceRanges ?? [], passesOver);
-  // Of parts that end the same way the one with the usual address speaks for all.
+  // Of several parts with the same result only the first one is kept, so the one with the usual address comes first.
   const sources = [...parts.toSorted((a, b) => rankOf(a) - rankOf(b)), node];
   const target = { address, port: frontend.port, protocol: port.protocol };
   const where = `${frontend.kind} ${joinHostPort(address, frontend.port)}/${port.protocol.toLowerCase()}`;
@@ -65,7 +64,7 @@ function waysIn(port: ServicePortPlan, frontend: Frontend, address: string, scop
   for (const source of sources) {
     const explanation = explainConnection(clientOf(source, settings.nodeName), target, scope);
     const name = source.kind === 'pods' ? 'a pod' : source.kind === 'node' ? 'the node' : 'outside';
-    // Parts of the address space that end the same way are one.
+    // Parts of the address space with the same result are shown once.
     const key = [name, explanation.outcome, ...explanation.receivers.map(({ end }) => end)].join(' ');
     if (seen.has(key)) continue;
     const isLetIn = sourceRanges?.some((range) => isIn(range, source.address));
@@ -85,7 +84,7 @@ function clientOf({ kind, address }: Source, nodeName: string): Client {
     : { kind: kind === 'node' ? 'node' : 'outside', address, pod: '', nodeName: '' };
 }
 
-/** Each Service port that has the pod among its endpoints, chosen or not. */
+/** Returns one entry for each Service port that has the pod among its endpoints, chosen or not. */
 export function explainPod(pod: string, { cluster, plan }: ExplainScope): PodOfService[] {
   return [...cluster.services.values()].flatMap((service): PodOfService[] => {
     const key = serviceKey(service.namespace, service.name);

@@ -1,4 +1,4 @@
-/** Which way in to a Service an address and port is, and what is near where it is none. */
+/** Finds the frontend at an address and port, or explains why there is none. */
 import { isLoopback, joinHostPort } from '../model/address';
 import { type ClusterState, serviceKey } from '../model/cluster';
 import { sortedServices } from '../planner/describe';
@@ -10,7 +10,7 @@ export interface Found {
   readonly frontend: Frontend;
 }
 
-/** Where several Services claim it, the first by name has it. */
+/** If several Services claim the target, the first one by name has it. */
 export function findFrontend(plan: Plan, target: Target, nodeAddresses: readonly string[]): Found | undefined {
   for (const { ports } of sortedServices(plan))
     for (const port of ports) {
@@ -33,7 +33,7 @@ function answersNodePorts(address: string, { family, settings }: Plan, nodeAddre
   return answering.kind === 'all' ? nodeAddresses.includes(address) : answering.addresses.includes(address);
 }
 
-/** Why nothing is there, and what is near: a line each. */
+/** Explains why the target has no frontend, and names what is similar to it, one line each. */
 export function explainMiss(
   plan: Plan,
   cluster: ClusterState,
@@ -61,13 +61,13 @@ export function explainMiss(
     const addresses = [...Object.values(service.clusterIPs), ...service.externalIPs, ...service.loadBalancerIPs];
     if (addresses.includes(address))
       lines.push(
-        `Service ${serviceKey(service.namespace, service.name)} has it, and is not proxied: ${service.notProxied}`,
+        `Service ${serviceKey(service.namespace, service.name)} has this address but is not proxied: ${service.notProxied}`,
       );
   }
   for (const { slice, endpoint } of endpointsOf(cluster))
     if (endpoint.address === address)
       lines.push(
-        `${address} is ${podOf(slice, endpoint.target) || 'an endpoint'} itself, behind Service ${slice.namespace}/${slice.serviceName}: no service proxy has a part in it`,
+        `${address} is ${podOf(slice, endpoint.target) || 'an endpoint'} itself, behind Service ${slice.namespace}/${slice.serviceName}: no service proxy is involved`,
       );
   return [...new Set(lines)];
 }
@@ -83,6 +83,6 @@ function nodePortMiss(
     return `${what} does not answer on loopback${family === 'IPv4' ? ' (iptables.localhostNodePorts)' : ' in IPv6'}`;
   const answering = settings.nodePortAddresses[family];
   if (answering.kind === 'some' && nodeAddresses.includes(address))
-    return `${what} does not answer on ${address}: nodePortAddresses leave ${answering.addresses.join(', ') || 'none'}`;
+    return `${what} does not answer on ${address}: nodePortAddresses allows ${answering.addresses.join(', ') || 'no address'}`;
   return `${what} answers on this node's addresses: ${nodeAddresses.map((one) => joinHostPort(one, port)).join(', ')}`;
 }

@@ -1,4 +1,4 @@
-/** Endpoints that slices name for a Service and that get no new connection of a client, each with the reason. */
+/** Finds the endpoints of a Service that get no new connections of a client, and says why. */
 import type { EndpointSlice, Service, ServicePort } from '../model/cluster';
 import { type Candidate, mergeSlices, portMatch } from '../planner/merge-slices';
 import type { NodeSettings, Plan } from '../planner/plan';
@@ -7,10 +7,11 @@ import { podOf } from './question';
 export interface ShownEndpoint {
   /** `10.244.1.2:8080` */
   readonly end: string;
-  /** `shop/web-1`, or '' . */
+  /** `shop/web-1`, or '' if it is not a pod. */
   readonly pod: string;
-  /** '' where unknown. */
+  /** '' if unknown. */
   readonly nodeName: string;
+  /** '' if unknown. */
   readonly zone: string;
 }
 
@@ -18,22 +19,22 @@ export interface LeftOut extends ShownEndpoint {
   readonly why: string;
 }
 
-/** What a client's connections are balanced over, and by which policy. */
+/** The endpoints over which a client's connections are balanced, and the policy that decides it. */
 export interface Choice {
-  /** undefined: over none. */
+  /** Undefined if its connections are not forwarded. */
   readonly list: 'cluster' | 'local' | undefined;
   readonly policy: 'internalTrafficPolicy' | 'externalTrafficPolicy';
-  /** `address:port` of those that get something. */
+  /** `address:port` of the endpoints that get connections. */
   readonly chosen: ReadonlySet<string>;
 }
 
 export interface PortEndpoints {
   readonly all: ReadonlyMap<string, Candidate & ShownEndpoint>;
-  /** Of slices that have no such port: `web/TCP` and the like. */
+  /** If no slice has the port: the ports that the slices have, such as `web/TCP`. */
   readonly otherPorts: readonly string[];
 }
 
-/** All that the slices name for this port of the Service. */
+/** Returns all endpoints that the slices have for this port of the Service. */
 export function endpointsOfPort(
   service: Service,
   port: ServicePort,
@@ -65,28 +66,29 @@ export function explainLeftOut({ all }: PortEndpoints, choice: Choice, settings:
 
 function reasonOf({ conditions, planned }: Candidate, { list, policy }: Choice, settings: NodeSettings): string {
   const { ready, serving, terminating, nodeName, zoneHints, nodeHints } = conditions;
-  if (!ready && terminating && !serving) return 'terminating, and serves no more';
+  if (!ready && terminating && !serving) return 'terminating and no longer serving';
   if (!ready && !terminating) return 'not ready';
-  const where = nodeName === '' ? 'on no node that is known' : `on ${nodeName}`;
+  const where = nodeName === '' ? 'on an unknown node' : `on ${nodeName}`;
   if (list !== 'cluster' && !planned.isLocal) return `${where}: ${policy} is Local`;
-  if (!ready) return 'terminating; others are ready';
+  if (!ready) return 'terminating; other endpoints are ready';
   if (planned.weight === 0) return 'its weight is 0 (vipwire.io/weights)';
   if (nodeHints.length > 0 && !nodeHints.includes(settings.nodeName)) return `hinted to node ${nodeHints.join(', ')}`;
-  if (zoneHints.length > 0) return `hinted to zone ${zoneHints.join(', ')}; this node is in ${settings.zone || 'none'}`;
+  if (zoneHints.length > 0)
+    return `hinted to zone ${zoneHints.join(', ')}; this node is in ${settings.zone || 'no known zone'}`;
   return 'not chosen';
 }
 
-/** `3 are on node-2, node-5`; '' for none. */
+/** Returns `3 are on node-2, node-5`, or '' if no endpoint is ready. */
 export function whereReady({ all }: PortEndpoints): string {
   const ready = [...all.values()].filter(({ conditions }) => conditions.ready);
-  const nodes = [...new Set(ready.map(({ nodeName }) => nodeName || 'no node that is known'))].sort();
+  const nodes = [...new Set(ready.map(({ nodeName }) => nodeName || 'an unknown node'))].sort();
   if (ready.length === 0) return '';
   const most = 5;
   const more = nodes.length > most ? ` and ${nodes.length - most} more` : '';
   return `${ready.length === 1 ? '1 is' : `${ready.length} are`} on ${nodes.slice(0, most).join(', ')}${more}`;
 }
 
-/** `2 not ready, 1 terminating`; '' where there is none at all. */
+/** Returns `2 not ready, 1 terminating`, or '' if there are no endpoints at all. */
 export function whyNoneIsReady({ all }: PortEndpoints): string {
   const counts = new Map<string, number>();
   for (const { conditions } of all.values()) {

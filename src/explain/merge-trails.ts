@@ -1,11 +1,11 @@
 import type { MatchedRule, Outcome } from '../trace/packet';
 
 export interface ShownRule extends MatchedRule {
-  /** Of new connections those that it matches: 0 to 1. */
+  /** The share of new connections that it matches, 0 to 1. */
   readonly share: number;
 }
 
-/** The rules of all outcomes in one list: each once, in an order that holds for every way. */
+/** Merges the rules of all outcomes into one list that has each rule once, in an order that is right for each outcome. */
 export function mergeTrails(outcomes: readonly Outcome[]): ShownRule[] {
   const list: (MatchedRule & { share: number })[] = [];
   for (const { rules, probability } of outcomes) {

@@ -1,18 +1,18 @@
-/** Explanations for people. */
+/** Prints explanations for people. */
 import type { Explanation } from './explain-connection';
 import type { PodOfService, WayIn } from './explain-service';
 import type { ShownRule } from './merge-trails';
 
-/** Rows of one kind at the most: the rest is counted. */
+/** The most rows of one kind. The rest is only counted. */
 const mostRows = 12;
-/** A packet meets some twenty; the others are those of one endpoint each. */
+/** A packet matches about twenty rules. The other ones belong to one endpoint each. */
 const mostRules = 40;
 
 const outcomes = {
   forwarded: 'forwarded',
   refused: 'refused (ICMP port unreachable)',
   dropped: 'dropped (no answer)',
-  untouched: 'left alone: it goes on by routes, as if there were no service proxy',
+  untouched: "untouched: it follows the node's routes, as if there were no service proxy",
 } as const;
 
 export function printExplanation(explanation: Explanation): string {
@@ -32,7 +32,7 @@ export function printExplanation(explanation: Explanation): string {
     ...section('not to', table(leftOut.map(({ end, pod, nodeName, zone, why }) => [end, pod, nodeName, zone, why]))),
     ...section('source', source === '' ? [] : [source]),
     ...section('affinity', affinity === '' ? [] : [affinity]),
-    ...section('rules', rules.length === 0 ? ['none matches'] : table(rules.map(ruleRow), mostRules)),
+    ...section('rules', rules.length === 0 ? ['no rule matches'] : table(rules.map(ruleRow), mostRules)),
     ...section('BUT', explanation.disagreement === '' ? [] : [explanation.disagreement]),
   ];
   return `${lines.join('\n')}\n`;
@@ -64,12 +64,12 @@ export function printPod(pod: string, rows: readonly PodOfService[]): string {
   return `${pod}\n${table([['SERVICE', 'ENDPOINT', 'CLUSTER', 'LOCAL', 'WHY NOT'], ...lines], rows.length + 1).join('\n')}\n`;
 }
 
-/** The first line has the title. */
+/** Puts the title before the first line and indents the others. */
 function section(title: string, lines: readonly string[]): string[] {
   return lines.map((line, i) => `  ${(i === 0 ? title : '').padEnd(9)} ${line}`.trimEnd());
 }
 
-/** Columns aligned. */
+/** Aligns the columns and leaves out those that are empty. */
 function table(rows: readonly (readonly string[])[], most = mostRows): string[] {
   const shown = rows.length > most + 1 ? rows.slice(0, most) : rows;
   const widths: number[] = [];

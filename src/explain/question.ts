@@ -1,11 +1,10 @@
-/** Who asks for what, in the words of a command line and in the cluster's. */
+/** Reads a client and a target from the command line and looks them up in the cluster. */
 import { type Family, families, familyOf, joinHostPort, parseAddress } from '../model/address';
-import type { ClusterState, EndpointSlice, SliceEndpoint } from '../model/cluster';
+import { type ClusterState, type EndpointSlice, type SliceEndpoint, serviceKey } from '../model/cluster';
 import type { Protocol } from '../model/protocol';
-import { serviceKey } from '../model/cluster';
 import { suggest } from '../model/nearest-name';
 import { UserError } from '../model/user-error';
-import { isIn } from '../compare/sources';
+import { isIn, usualOutside } from '../compare/sources';
 import type { NodeSettings } from '../planner/plan';
 
 /** An address, protocol and port to which a connection is opened. */
@@ -20,29 +19,28 @@ export interface Client {
   readonly kind: 'pod' | 'node' | 'outside';
   /** Canonical. */
   readonly address: string;
-  /** `shop/web-1`, as slices' targetRefs know it; '' for others. */
+  /** `shop/web-1` from the slice's targetRef. '' if it is not a known pod. */
   readonly pod: string;
-  /** Where a pod runs; '' where unknown, and for others. */
+  /** The node on which the pod runs. '' if unknown, and for other clients. */
   readonly nodeName: string;
 }
 
-/** Of the networks for documentation. */
-export const usualOutside: Readonly<Record<Family, string>> = { IPv4: '192.0.2.1', IPv6: '2001:db8::1' };
+const protocols: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
-/** `10.96.0.10:80`, `[fd00::a]:53/udp`, `shop/web:80`: of a Service its first cluster IP. Throws UserError. */
+/** Reads `10.96.0.10:80`, `[fd00::a]:53/udp` or `shop/web:80`, which is the Service's first cluster IP. Throws UserError. */
 export function parseTarget(text: string, cluster: ClusterState): Target {
   const [, end = '', word = 'tcp'] = /^(.*?)(?:\/(tcp|udp|sctp))?$/i.exec(text.trim()) ?? [];
-  const protocol = word.toUpperCase() as Protocol;
+  const protocol = protocols.find((one) => one === word.toUpperCase()) ?? 'TCP';
   const [, host = '', number = ''] = /^(.+):([^:]+)$/.exec(end) ?? [];
   const address = parseAddress(host.replace(/^\[(.*)\]$/, '$1'));
   const port = /^\d{1,5}$/.test(number) ? Number(number) : 0;
   if (address !== undefined && port > 0 && port < 65_536) return { address, port, protocol };
   const found = host.includes('/') ? findServicePort(host, number, protocol, cluster) : undefined;
   if (found !== undefined) return found;
-  throw new UserError(`"${text}" is no destination: 10.96.0.10:80, [fd00::a]:53/udp, or NAMESPACE/SERVICE:PORT`);
+  throw new UserError(`"${text}" is not a destination: use 10.96.0.10:80, [fd00::a]:53/udp, or NAMESPACE/SERVICE:PORT`);
 }
 
-/** Of a destination that is an address; undefined: the cluster says. */
+/** Returns the family of a destination that is an address. Returns undefined for a Service: its family is in the cluster. */
 export function familyOfTarget(text: string): Family | undefined {
   const [, host = ''] = /^\[?([^\]]+)\]?:[^:]+$/.exec(text.trim()) ?? [];
   const address = parseAddress(host);
@@ -59,7 +57,7 @@ function findServicePort(
   const service = services.get(serviceKey(namespace, rest));
   if (service === undefined) throw unknownName('Service', name, services.keys());
   const address = families.map((family) => service.clusterIPs[family]).find((ip) => ip !== undefined);
-  if (address === undefined) throw new UserError(`Service ${name} has no cluster IP: ask for an address`);
+  if (address === undefined) throw new UserError(`Service ${name} has no cluster IP: use an address instead`);
   const found = service.ports.find(
     (one) => one.protocol === protocol && (one.name === port || one.port.toString() === port),
   );
@@ -68,12 +66,12 @@ function findServicePort(
   throw new UserError(`Service ${name} has no port ${port}/${protocol.toLowerCase()}; it has ${has.join(', ')}`);
 }
 
-/** One line, with the nearest name. */
+/** The message has one line and suggests the nearest name. */
 export function unknownName(what: string, name: string, known: Iterable<string>): UserError {
   return new UserError(`there is no ${what} ${name}${suggest(name, known)}`);
 }
 
-/** `node`, `outside`, `pod shop/web-1` (also `pod/shop/web-1`), or an address; in the target's family. Throws UserError. */
+/** Reads `node`, `outside`, `pod shop/web-1`, `pod/shop/web-1` or an address. `family` is the target's. Throws UserError. */
 export function parseClient(text: string, family: Family, cluster: ClusterState, settings: NodeSettings): Client {
   const words = text.trim();
   if (words === 'outside') return { kind: 'outside', address: usualOutside[family], pod: '', nodeName: '' };
@@ -82,14 +80,15 @@ export function parseClient(text: string, family: Family, cluster: ClusterState,
   if (pod !== undefined) return findPod(pod, family, cluster);
   const address = parseAddress(words);
   if (address === undefined)
-    throw new UserError(`"${text}" is no client: an address, pod NAMESPACE/NAME, node, or outside`);
+    throw new UserError(`"${text}" is not a client: use an address, pod NAMESPACE/NAME, node, or outside`);
   if (familyOf(address) !== family) throw new UserError(`${address} cannot connect to an ${family} address`);
   return classify(address, cluster, settings);
 }
 
 function nodeAddress(family: Family, { nodeIPs, hostAddresses = [] }: NodeSettings): string {
   const address = nodeIPs[family] ?? hostAddresses.find((one) => familyOf(one) === family);
-  if (address === undefined) throw new UserError(`the node's ${family} address is unknown: name its Node with --node`);
+  if (address === undefined)
+    throw new UserError(`the node's ${family} address is unknown: give the name of its Node with --node`);
   return address;
 }
 
@@ -114,7 +113,7 @@ function findPod(name: string, family: Family, cluster: ClusterState): Client {
   throw unknownName('pod behind a Service of the name', name, podNames(cluster));
 }
 
-/** `shop/web-1`, of all that slices name. */
+/** Returns the names of all pods in slices, such as `shop/web-1`. */
 export function podNames(cluster: ClusterState): ReadonlySet<string> {
   const names = new Set<string>();
   for (const { slice, endpoint } of endpointsOf(cluster)) names.add(podOf(slice, endpoint.target));
@@ -122,7 +121,7 @@ export function podNames(cluster: ClusterState): ReadonlySet<string> {
   return names;
 }
 
-/** Where the pod of `pod shop/web-1` runs; '' for other clients, and where it is unknown. */
+/** Returns the node on which the pod of `pod shop/web-1` runs, or '' for other clients and if it is unknown. */
 export function nodeOfClient(text: string, cluster: ClusterState): string {
   const [, pod] = /^pod[ /](.+)$/.exec(text.trim()) ?? [];
   if (pod === undefined) return '';
@@ -135,12 +134,12 @@ function clientOf(slice: EndpointSlice, { address, target, nodeName }: SliceEndp
   return { kind: 'pod', address, pod: podOf(slice, target), nodeName };
 }
 
-/** `shop/web-1`; '' for a target that is no pod. */
+/** Returns `shop/web-1`, or '' if the target is not a pod. */
 export function podOf({ namespace }: Pick<EndpointSlice, 'namespace'>, target: string): string {
   return target.startsWith('Pod/') ? `${namespace}/${target.slice(4)}` : '';
 }
 
-/** Of all Services. */
+/** The endpoints of all Services. */
 export function* endpointsOf(
   cluster: ClusterState,
 ): Generator<{ readonly slice: EndpointSlice; readonly endpoint: SliceEndpoint }> {

@@ -11,7 +11,7 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-/** Canonical families have a colon only in IPv6. */
+/** Of the two families, only IPv6 has a colon in its canonical text. */
 export function familyOf(canonicalAddress: string): Family {
   return canonicalAddress.includes(':') ? 'IPv6' : 'IPv4';
 }
@@ -25,7 +25,7 @@ export function hostCidr(canonicalAddress: string): string {
   return `${canonicalAddress}/${addressWidth(familyOf(canonicalAddress))}`;
 }
 
-/** Longer texts are no addresses, and are not worth splitting. */
+/** No address is longer, so longer texts are not split at all. */
 const longestText = 64;
 
 function parseIPv4(text: string): bigint | undefined {
@@ -33,7 +33,7 @@ function parseIPv4(text: string): bigint | undefined {
   if (octets.length !== 4) return undefined;
   let value = 0;
   for (const octet of octets) {
-    // Leading zeros are decimal, as Kubernetes' ParseIPSloppy reads them.
+    // A number with leading zeros is decimal, as in Kubernetes' ParseIPSloppy.
     if (!/^\d+$/.test(octet) || Number(octet) > 255) return undefined;
     value = value * 256 + Number(octet);
   }
@@ -53,7 +53,7 @@ function parseIPv6(text: string): bigint | undefined {
         if (v4 === undefined) return undefined;
         groups.push(v4 >> 16n, v4 & 0xffffn);
       } else {
-        // Leading zeros do not count, as in ParseIPSloppy.
+        // Any number of leading zeros is accepted, as in ParseIPSloppy.
         const [, digits] = /^0*([0-9a-fA-F]{1,4})$/.exec(part) ?? [];
         if (digits === undefined) return undefined;
         groups.push(BigInt(`0x${digits}`));
@@ -73,7 +73,7 @@ function parseIPv6(text: string): bigint | undefined {
 function formatIPv6(value: bigint): string {
   const groups: number[] = [];
   for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn));
-  // RFC 5952: the first longest run of at least two zero groups is shortened.
+  // RFC 5952: the longest run of at least two zero groups becomes `::`, the first one if several are equally long.
   let best = { start: -1, length: 1 };
   for (let i = 0; i < 8; i++) {
     let length = 0;
@@ -81,14 +81,14 @@ function formatIPv6(value: bigint): string {
     if (length > best.length) best = { start: i, length };
     if (length > 0) i += length - 1;
   }
-  // As inet_ntop, the C library writes IPv4-compatible addresses with dots.
+  // IPv4-compatible addresses are written with dots, as the C library's inet_ntop does.
   if (best.start === 0 && best.length === 6) return `::${formatAddress('IPv4', value)}`;
   const hex = groups.map((group) => group.toString(16));
   if (best.start < 0) return hex.join(':');
   return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
 }
 
-/** The bits of a canonical address. */
+/** Returns a canonical address as a number. Throws if the text is not an address. */
 export function addressBits(canonicalAddress: string): bigint {
   const bits = familyOf(canonicalAddress) === 'IPv4' ? parseIPv4(canonicalAddress) : parseIPv6(canonicalAddress);
   if (bits === undefined) throw new TypeError(`not a canonical address: ${canonicalAddress}`);
@@ -101,7 +101,7 @@ export function formatAddress(family: Family, bits: bigint): string {
   return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff].join('.');
 }
 
-/** `::ffff:1.2.3.4` is its IPv4 address, as Go's net.IP sees it. */
+/** Whether this is `::ffff:1.2.3.4` or the like, which Go's net.IP treats as the IPv4 address. */
 function isMappedIPv4(bits: bigint): boolean {
   return bits >> 32n === 0xffffn;
 }
@@ -109,10 +109,10 @@ function isMappedIPv4(bits: bigint): boolean {
 const octet = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const canonicalIPv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
 
-/** Canonical text of an address, or undefined where it is none. IPv4-mapped IPv6 is IPv4. */
+/** Returns the canonical text of an address, or undefined if it is not an address. IPv4-mapped IPv6 becomes IPv4. */
 export function parseAddress(text: string): string | undefined {
   if (text.length > longestText) return undefined;
-  // As nearly all are: of 100,000 endpoints none needs to be taken apart.
+  // Nearly all addresses are canonical already. Among 100,000 endpoints not one usually has to be taken apart.
   if (canonicalIPv4.test(text)) return text;
   if (!text.includes(':')) {
     const bits = parseIPv4(text);
@@ -123,7 +123,7 @@ export function parseAddress(text: string): string | undefined {
   return formatAddress(isMappedIPv4(bits) ? 'IPv4' : 'IPv6', bits);
 }
 
-/** `10.0.0.0/8`, host bits cleared; undefined where it is no CIDR. A bare address is none. */
+/** Reads `10.0.0.0/8` and clears the host bits. Returns undefined for anything else, also for an address without a prefix. */
 export function parseCidr(text: string): Cidr | undefined {
   const [, addressText = '', prefixText = ''] = /^([\d.:a-fA-F]{1,64})\/0*(\d{1,3})$/.exec(text) ?? [];
   const family = familyOf(addressText);
@@ -158,12 +158,12 @@ export function isLoopback(canonicalAddress: string): boolean {
   return canonicalAddress === '::1' || canonicalAddress.startsWith('127.');
 }
 
-/** fe80::/10; link-local IPv4 addresses are like any other to a service proxy. */
+/** fe80::/10. A service proxy does not treat link-local IPv4 addresses specially. */
 export function isLinkLocalIPv6(canonicalAddress: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(canonicalAddress);
 }
 
-/** Whether an interface can have it: neither unspecified, multicast nor reserved (0.0.0.0/8, 224.0.0.0/3, ff00::/8). */
+/** Whether an interface can have the address: it is not unspecified, multicast or reserved (0.0.0.0/8, 224.0.0.0/3, ff00::/8). */
 export function isUnicast(canonicalAddress: string): boolean {
   if (familyOf(canonicalAddress) === 'IPv6')
     return canonicalAddress !== '::' && !/^ff[0-9a-f]{2}:/.test(canonicalAddress);

@@ -1,6 +1,6 @@
 /**
- * What a question to the machine or the API server was answered. `unknown` is not `absent`: nothing is removed, given up or decided
- * for the life of the process because of it, and the question is asked again.
+ * The answer to a question to the machine or the API server. `unknown` is not `absent`: after `unknown` nothing is removed, given up
+ * or decided for the life of the process, and the question is asked again.
  */
 import { messageOf } from './error-message';
 
@@ -11,15 +11,15 @@ export interface Found<T> {
   readonly value: T;
 }
 
-/** It was asked, and it is not there. */
+/** The question was answered: the thing is not there. */
 export interface Absent {
   readonly kind: 'absent';
 }
 
-/** It could not be told: a tool that failed or did not answer, an answer that cannot be understood, a right that is missing. */
+/** There is no answer: a tool failed or did not reply, its reply cannot be understood, or a permission is missing. */
 export interface Unknown {
   readonly kind: 'unknown';
-  /** In the words of whoever was asked, one line. */
+  /** One line, in the words of the tool or server that was asked. */
   readonly reason: string;
 }
 
@@ -29,7 +29,7 @@ export function found<T>(value: T): Found<T> {
   return { kind: 'found', value };
 }
 
-/** @param why what was thrown, or the reason itself. */
+/** @param why the error that was thrown, or the reason as text. */
 export function unknown(why: unknown): Unknown {
   return { kind: 'unknown', reason: messageOf(why) };
 }

@@ -1,15 +1,22 @@
-import type { ClusterChange, ClusterState, EndpointSlice, Node, Service, ServiceKey } from './cluster';
-import { serviceKey } from './cluster';
+import {
+  type ClusterChange,
+  type ClusterState,
+  type EndpointSlice,
+  type Node,
+  type Service,
+  type ServiceKey,
+  serviceKey,
+} from './cluster';
 import { sameValue } from './same-value';
 
-/** What changed since it was last asked for. */
+/** What changed since the last call of `takeChanged`. */
 export interface ClusterChanges {
-  /** Services that changed, went, or whose slices did. Naming one that is as before does no harm. */
+  /** Services that changed or were deleted, or whose slices were. It may also contain Services that are as they were. */
   readonly services: ReadonlySet<ServiceKey>;
   readonly nodes: boolean;
   /**
-   * When the endpoint changes among these were triggered (lastChangeTriggerMs), for the network programming latency; a
-   * Service that lost a slice has none, since its slices no longer tell.
+   * When these changes of endpoints were triggered (lastChangeTriggerMs), for the network programming latency. A Service
+   * that lost a slice has no entry, because its remaining slices do not say when that happened.
    */
   readonly triggerTimesMs: ReadonlyMap<ServiceKey, readonly number[]>;
 }
@@ -19,7 +26,7 @@ type SliceSource = EndpointSlice['source'];
 
 const nothing: readonly EndpointSlice[] = [];
 
-/** One Service's, by name: a slice comes or goes without a look at the others. */
+/** The slices of one Service by name, so that adding or removing one does not touch the others. */
 class ServiceSlices {
   readonly EndpointSlice = new Map<string, EndpointSlice>();
   readonly Endpoints = new Map<string, EndpointSlice>();
@@ -29,12 +36,12 @@ class ServiceSlices {
     return this.EndpointSlice.size + this.Endpoints.size === 0;
   }
 
-  /** Endpoints objects serve only where their Service has no EndpointSlice. */
+  /** Endpoints objects serve only if their Service has no EndpointSlice. */
   get serving(): SliceSource {
     return this.EndpointSlice.size > 0 ? 'EndpointSlice' : 'Endpoints';
   }
 
-  /** Those that serve, in the order of names. */
+  /** The slices that serve, sorted by name. */
   sorted(): readonly EndpointSlice[] {
     this.#sorted ??= [...this[this.serving].values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     return this.#sorted;
@@ -47,20 +54,20 @@ class ServiceSlices {
   }
 }
 
-/** Apart from the trigger time: a slice that says the same later is no change. */
+/** Ignores the trigger time: a slice that differs in that alone has not changed. */
 function sameSlice(a: EndpointSlice, b: EndpointSlice): boolean {
   return (
     a.name === b.name && a.family === b.family && sameValue(a.ports, b.ports) && sameValue(a.endpoints, b.endpoints)
   );
 }
 
-/** Slices of a Service that a batch has touched so far, as they were before it. */
+/** The slices of one Service that a batch has touched so far, as they were before the batch. */
 interface Touched {
   readonly serving: SliceSource;
   readonly slices: Readonly<Record<SliceSource, Map<string, EndpointSlice | undefined>>>;
 }
 
-/** What a batch has touched, and when its changes were triggered. */
+/** What one call of `apply` has touched, and when its changes were triggered. */
 interface Batch {
   readonly before: Map<ServiceKey, Touched>;
   readonly triggerTimesMs: Map<ServiceKey, number[]>;
@@ -71,21 +78,24 @@ function sameOrAbsent(a: EndpointSlice | undefined, b: EndpointSlice | undefined
 }
 
 /**
- * The cluster as its sources told it. What it holds depends on the last word about each object, not on the order in which
- * objects came; an object that is told again as it was changes nothing.
+ * The cluster as its sources reported it. Its content depends on the last report of each object, not on the order in which
+ * the objects came. An object that is reported again unchanged counts as no change.
  */
 export class ClusterStore implements ClusterState {
   readonly #services = new Map<ServiceKey, Service>();
   readonly #nodes = new Map<string, Node>();
   readonly #slices = new Map<ServiceKey, ServiceSlices>();
-  /** Whose slice an EndpointSlice is, by its `namespace/name`: its label may come to name another Service. */
+  /** The Service of each EndpointSlice, by the slice's `namespace/name`: its label may change to another Service. */
   readonly #sliceOwners = new Map<string, ServiceKey>();
   #changedServices = new Set<ServiceKey>();
   #changedNodes = false;
   #triggerTimesMs = new Map<ServiceKey, number[]>();
+  readonly #startedMs: number;
 
-  /** Trigger times before `startedMs` (since the epoch) tell nothing about this process and are left out. */
-  constructor(private readonly startedMs: number) {}
+  /** Trigger times before `startedMs` (since the epoch) say nothing about this process and are left out. */
+  constructor(startedMs: number) {
+    this.#startedMs = startedMs;
+  }
 
   get services(): ReadonlyMap<ServiceKey, Service> {
     return this.#services;
@@ -105,7 +115,7 @@ export class ClusterStore implements ClusterState {
       if (change.op === 'set') this.#set(change.object, batch);
       else this.#delete(change, batch);
     }
-    // Slices are compared over the whole batch: an Endpoints object is told anew as a deletion and its new slices.
+    // Slices are compared over the whole batch, because a changed Endpoints object comes as a deletion and its new slices.
     for (const [key, touched] of batch.before) {
       if (!this.#settle(key, touched)) continue;
       this.#changedServices.add(key);
@@ -117,7 +127,7 @@ export class ClusterStore implements ClusterState {
     }
   }
 
-  /** What changed since the last call; the next one starts from nothing. */
+  /** Returns what changed since the last call, and forgets it. */
   takeChanged(): ClusterChanges {
     const taken = {
       services: this.#changedServices,
@@ -156,7 +166,7 @@ export class ClusterStore implements ClusterState {
     const present = this.#slices.get(key)?.[slice.source].get(slice.name);
     if (present !== undefined && sameSlice(present, slice)) return;
     this.#touch(key, slice.source, slice.name, batch).put(slice.source, slice.name, slice);
-    if (slice.lastChangeTriggerMs !== undefined && slice.lastChangeTriggerMs > this.startedMs) {
+    if (slice.lastChangeTriggerMs !== undefined && slice.lastChangeTriggerMs > this.#startedMs) {
       const times = batch.triggerTimesMs.get(key);
       if (times === undefined) batch.triggerTimesMs.set(key, [slice.lastChangeTriggerMs]);
       else times.push(slice.lastChangeTriggerMs);
@@ -184,7 +194,7 @@ export class ClusterStore implements ClusterState {
     }
   }
 
-  /** Removes the slice of this name, or all of this source where none is named. */
+  /** Removes the slice of this name, or all slices of this source if `name` is undefined. */
   #removeSlices(key: ServiceKey, source: SliceSource, name: string | undefined, batch: Batch): void {
     const slices = this.#slices.get(key);
     const gone = name === undefined ? [...(slices?.[source].keys() ?? [])] : [name];
@@ -199,7 +209,7 @@ export class ClusterStore implements ClusterState {
     batch.triggerTimesMs.delete(key);
   }
 
-  /** The Service's slices, of which the batch is about to change the one of this name: what it was before is noted. */
+  /** Notes how the slice of this name was before the batch, which is about to change it. Returns the Service's slices. */
   #touch(key: ServiceKey, source: SliceSource, name: string, batch: Batch): ServiceSlices {
     const slices = this.#slices.get(key) ?? new ServiceSlices();
     this.#slices.set(key, slices);
@@ -213,7 +223,10 @@ export class ClusterStore implements ClusterState {
     return slices;
   }
 
-  /** At the end of a batch: whether the slices that serve are others. Those that say the same as before stay the ones before. */
+  /**
+   * At the end of a batch: returns whether the slices that serve have changed. Slices that are equal to the ones before the
+   * batch are replaced by those, so that the objects stay the same.
+   */
   #settle(key: ServiceKey, touched: Touched): boolean {
     const slices = this.#slices.get(key);
     if (slices === undefined) return false;

@@ -1,8 +1,8 @@
-/** What the cluster says, as small immutable values: only what a service proxy or its explanations need. */
+/** The cluster as small immutable values: only what a service proxy or its explanations need. */
 import type { Family } from './address';
+import type { Protocol } from './protocol';
 import type { Scheduler } from './scheduler';
 
-import type { Protocol } from './protocol';
 export type TrafficPolicy = 'Cluster' | 'Local';
 
 declare const serviceKeyBrand: unique symbol;
@@ -10,6 +10,7 @@ declare const serviceKeyBrand: unique symbol;
 export type ServiceKey = string & { readonly [serviceKeyBrand]: true };
 
 export function serviceKey(namespace: string, name: string): ServiceKey {
+  // The brand exists in the type system alone, so the only way to make one is a cast.
   return `${namespace}/${name}` as ServiceKey;
 }
 
@@ -22,12 +23,12 @@ export interface ServicePort {
   readonly nodePort: number;
 }
 
-/** Why a Service is not proxied at all; it stays in the store so that explanations can say so. */
+/** Why a Service is not proxied at all. It is kept in the store so that explanations can give this reason. */
 export type NotProxied = 'headless' | 'ExternalName' | 'no cluster IP' | 'another proxy';
 
-/** Which endpoints of a Service weigh so much. */
+/** Gives a weight to some endpoints of a Service. */
 export interface WeightRule {
-  /** Its address, the beginning of its pod's name, its node or its zone. */
+  /** What `value` is compared with: the endpoint's address, the beginning of its pod's name, its node or its zone. */
   readonly kind: 'address' | 'pod' | 'node' | 'zone';
   readonly value: string;
   /** 0 to 65535. */
@@ -39,25 +40,25 @@ export interface Service {
   readonly namespace: string;
   readonly name: string;
   readonly notProxied?: NotProxied;
-  /** Canonical; a family without one has no entry. */
+  /** Canonical. A family without a cluster IP has no entry. */
   readonly clusterIPs: Readonly<Partial<Record<Family, string>>>;
   readonly ports: readonly ServicePort[];
   /** Seconds of sessionAffinity ClientIP; 0: none. */
   readonly affinitySeconds: number;
   readonly internalTrafficPolicy: TrafficPolicy;
-  /** Local only where the Service's type lets it be (behaviour of externalPolicyLocal in kube-proxy). */
+  /** Local only if the Service's type allows it, as externalPolicyLocal in kube-proxy decides. */
   readonly externalTrafficPolicy: TrafficPolicy;
   /** Canonical, both families. */
   readonly externalIPs: readonly string[];
   /** status.loadBalancer.ingress[].ip with ipMode VIP; canonical, both families. */
   readonly loadBalancerIPs: readonly string[];
-  /** Canonical CIDRs, both families; an empty list lets everyone in. A family with a /0 has none left. */
+  /** Canonical CIDRs, both families. An empty list lets everyone in. The ranges of a family that has a /0 are left out. */
   readonly sourceRanges: readonly string[];
   /** 0: none. */
   readonly healthCheckNodePort: number;
-  /** What it asks for by an annotation. */
+  /** The scheduler that the Service's annotation asks for. */
   readonly scheduler?: Scheduler;
-  /** The first that fits an endpoint counts; one that none fits weighs 1. */
+  /** The first rule that fits an endpoint counts. An endpoint that no rule fits has the weight 1. */
   readonly weights?: readonly WeightRule[];
 }
 
@@ -73,19 +74,19 @@ export interface SliceEndpoint {
   readonly ready: boolean;
   readonly serving: boolean;
   readonly terminating: boolean;
-  /** '' where unknown. */
+  /** '' if unknown. */
   readonly nodeName: string;
   readonly zone: string;
   /** Empty: no hints. */
   readonly zoneHints: readonly string[];
   readonly nodeHints: readonly string[];
-  /** `Kind/name` of the targetRef (in the slice's namespace), '' without one. */
+  /** `Kind/name` of the targetRef (in the slice's namespace), '' if there is no targetRef. */
   readonly target: string;
 }
 
 export interface EndpointSlice {
   readonly kind: 'EndpointSlice';
-  /** An Endpoints object serves only where its Service has no EndpointSlice. */
+  /** The kind of object that it was decoded from. An Endpoints object serves only if its Service has no EndpointSlice. */
   readonly source: 'EndpointSlice' | 'Endpoints';
   readonly namespace: string;
   readonly name: string;
@@ -102,14 +103,14 @@ export interface Node {
   readonly name: string;
   /** InternalIPs, then ExternalIPs, in status order, canonical. */
   readonly addresses: readonly string[];
-  /** topology.kubernetes.io/zone, '' without one. */
+  /** topology.kubernetes.io/zone, '' if the label is missing. */
   readonly zone: string;
   readonly podCIDRs: readonly string[];
-  /** deletionTimestamp set, or tainted ToBeDeletedByClusterAutoscaler: load balancers should send nothing new here. */
+  /** It has a deletionTimestamp or the taint ToBeDeletedByClusterAutoscaler: load balancers should send nothing new here. */
   readonly leaving: boolean;
 }
 
-/** One decoded object coming or going; a source hands them over in the order in which it learned of them. */
+/** One decoded object that was added, changed or deleted. A source passes them on in the order in which it learned of them. */
 export type ClusterChange =
   | { readonly op: 'set'; readonly object: Service | EndpointSlice | Node }
   | { readonly op: 'delete'; readonly kind: 'Service' | 'Node'; readonly namespace: string; readonly name: string }
@@ -118,11 +119,11 @@ export type ClusterChange =
       readonly kind: 'EndpointSlice';
       readonly source: EndpointSlice['source'];
       readonly namespace: string;
+      /** An Endpoints object becomes one slice per subset and family. Its name deletes all of them. */
       readonly name: string;
-      /** Endpoints objects become a slice a subset and family: all that came of one object go with its name. */
     };
 
-/** What was wrong with one object: the rest of the cluster goes on. */
+/** What is wrong with one object. It does not affect the rest of the cluster. */
 export interface ClusterWarning {
   /** `Service shop/cart`. */
   readonly object: string;
@@ -133,7 +134,7 @@ export interface ClusterWarning {
 
 export interface ClusterState {
   readonly services: ReadonlyMap<ServiceKey, Service>;
-  /** Slices that serve a Service: its EndpointSlices, or those made of its Endpoints object where it has none. */
+  /** The slices that serve a Service: its EndpointSlices, or, if it has none, those made of its Endpoints object. */
   slicesOf(key: ServiceKey): readonly EndpointSlice[];
   readonly nodes: ReadonlyMap<string, Node>;
 }

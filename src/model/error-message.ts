@@ -1,11 +1,11 @@
-/** What was thrown, in words. Errors of another realm have a message, too, and are no instances of this one's Error. */
+/** What was thrown, in words. It looks for a message, because errors of another realm are not instances of this realm's Error. */
 export function messageOf(thrown: unknown): string {
-  const { message } = Object(thrown) as { readonly message?: unknown };
-  return typeof message === 'string' ? message : String(thrown);
+  const hasMessage = typeof thrown === 'object' && thrown !== null && 'message' in thrown;
+  return hasMessage && typeof thrown.message === 'string' ? thrown.message : String(thrown);
 }
 
 /** Node's code of a system error, such as ENOENT. Returns '' for other errors. */
 export function errorCode(thrown: unknown): string {
-  const { code } = Object(thrown) as { readonly code?: unknown };
-  return typeof code === 'string' ? code : '';
+  const hasCode = typeof thrown === 'object' && thrown !== null && 'code' in thrown;
+  return hasCode && typeof thrown.code === 'string' ? thrown.code : '';
 }

@@ -1,16 +1,17 @@
-/** One UDP flow as the connection tracker knows it, apart from its client. Addresses are canonical. */
+/** One UDP flow of the connection tracker, without its client's address and port. Addresses are canonical. */
 export interface UdpFlow {
-  /** Where the client sends to: a VIP, say. */
+  /** The address that the client sends to, for example a VIP. */
   readonly dst: string;
   readonly dstPort: number;
-  /** Who answers: an endpoint, or dst itself where the flow was not translated. */
+  /** The address that answers: an endpoint, or dst itself if the flow was not translated. */
   readonly replySrc: string;
   readonly replySrcPort: number;
 }
 
-/** Which UDP flows are to go. The judgement must not throw, and holds for every client of the VIP. */
+/** Selects the UDP flows to delete. */
 export interface FlowFilter {
-  /** Flows to other ports are not judged. Where there are few, the kernel looks at the others for us. */
+  /** Flows to other ports are not looked at. If there are only a few ports, the kernel filters by them. */
   readonly ports: ReadonlySet<number>;
+  /** Must not throw. The answer holds for every client of the VIP. */
   readonly isStale: (flow: UdpFlow) => boolean;
 }

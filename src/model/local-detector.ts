@@ -1,4 +1,4 @@
-/** How a packet from one of this node's pods is told from others. */
+/** How packets from this node's pods are recognised. */
 export type LocalDetector =
   | { readonly kind: 'none' }
   | { readonly kind: 'cidr'; readonly cidr: string }

@@ -1,7 +1,7 @@
-/** The one of the names that was most likely meant; undefined where none is near. Case does not count. */
+/** Returns the name that was most likely meant, or undefined if no name is similar. Ignores case. */
 export function nearestName(given: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
-  // A third of the letters may be wrong: more is another word.
+  // A third of the letters may be wrong. With more, it is probably another word.
   let least = Math.max(1, Math.floor(given.length / 3)) + 1;
   for (const name of names) {
     const distance = editDistance(given.toLowerCase(), name.toLowerCase(), least);
@@ -10,16 +10,17 @@ export function nearestName(given: string, names: Iterable<string>): string | un
   return best;
 }
 
-/** `: did you mean x?`, or nothing. */
+/** Returns `: did you mean x?`, or '' if no name is similar. */
 export function suggest(given: string, names: Iterable<string>): string {
   const name = nearestName(given, names);
   return name === undefined ? '' : `: did you mean ${name}?`;
 }
 
-/** Letters to change, add, leave out or swap with the next; `most` stands for all from there on. */
+/** The number of letters to change, add, remove or swap with the next one. Returns `most` if it is that many or more. */
 function editDistance(from: string, to: string, most: number): number {
   if (Math.abs(from.length - to.length) >= most) return most;
-  let [before, last] = [[] as number[], Array.from({ length: to.length + 1 }, (_, i) => i)];
+  let before: number[] = [];
+  let last = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {
     const row = [i];
     for (let j = 1; j <= to.length; j++) {

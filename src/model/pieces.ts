@@ -1,7 +1,7 @@
-/** Work that can be left between two pieces: each is short, and who does it decides what happens in between. */
+/** Work in short pieces. Its caller decides what happens between two pieces. */
 export type Pieces<T> = Generator<void, T, void>;
 
-/** All of it at once. */
+/** Does all of the work at once. */
 export function finish<T>(work: Pieces<T>): T {
   for (;;) {
     const { done, value } = work.next();
@@ -9,7 +9,7 @@ export function finish<T>(work: Pieces<T>): T {
   }
 }
 
-/** All of it; `pause` is asked after each piece, and gives a promise where others should have their turn. */
+/** Does all of the work. Calls `pause` after each piece, and awaits its promise if it returns one, so that others get their turn. */
 export async function finishWithPauses<T>(work: Pieces<T>, pause: () => Promise<void> | undefined): Promise<T> {
   for (;;) {
     const { done, value } = work.next();

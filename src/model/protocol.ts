@@ -1,6 +1,6 @@
-/** What carries the ports of Services, by its names and by IANA's numbers. */
+/** The transport protocols of Services' ports: Kubernetes' names, the tools' names and IANA's numbers. */
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
-/** As the kernel's tools write it. */
+/** The name that the kernel's tools use. */
 export type ProtocolName = 'tcp' | 'udp' | 'sctp';
 
 export const protocolNumbers: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
@@ -16,7 +16,7 @@ export function protocolName(protocol: Protocol): ProtocolName {
   return names[protocol];
 }
 
-/** Returns undefined for protocols that no Service has. */
+/** Returns undefined for protocols that a Service cannot have. */
 export function protocolNameOf(number: number): ProtocolName | undefined {
   return namesOfNumbers.get(number);
 }

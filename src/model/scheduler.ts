@@ -1,9 +1,8 @@
-/**
- * How a virtual server of the kernel chooses, in ipvsadm's words: a name, and for sh and mh flags: `wrr`, `mh,mh-port`,
- * `sh,sh-fallback,sh-port`. Two texts of one meaning are one text.
- */
-
 declare const schedulerBrand: unique symbol;
+/**
+ * How a virtual server of the kernel chooses a real server, in ipvsadm's words: a name, and for sh and mh also flags: `wrr`,
+ * `mh,mh-port`, `sh,sh-fallback,sh-port`. Two schedulers that mean the same are the same text.
+ */
 export type Scheduler = string & { readonly [schedulerBrand]: true };
 
 export const schedulerNames = [
@@ -24,24 +23,26 @@ export const schedulerNames = [
 export type SchedulerName = (typeof schedulerNames)[number];
 
 function isSchedulerName(text: string): text is SchedulerName {
-  return (schedulerNames as readonly string[]).includes(text);
+  return schedulerNames.some((name) => name === text);
 }
 
-/** Undefined where it is none. Flags may come in any order; those of sh are sh's alone. */
+/** Returns undefined if the text is not a scheduler. The flags may come in any order; sh and mh take only their own. */
 export function parseScheduler(text: string): Scheduler | undefined {
   const [name = '', ...flags] = text.split(',').map((word) => word.trim());
   if (!isSchedulerName(name)) return undefined;
   const known = name === 'sh' || name === 'mh' ? [`${name}-fallback`, `${name}-port`] : [];
   if (!flags.every((flag) => known.includes(flag))) return undefined;
+  // The brand is made here and nowhere else: a known name, then its flags in one order.
   return [name, ...known.filter((flag) => flags.includes(flag))].join(',') as Scheduler;
 }
 
 export function schedulerName(scheduler: Scheduler): SchedulerName {
   const comma = scheduler.indexOf(',');
+  // parseScheduler checked the name.
   return (comma < 0 ? scheduler : scheduler.slice(0, comma)) as SchedulerName;
 }
 
-/** '' without any; else as ipvsadm's `-b` takes them: `sh-fallback,sh-port`. */
+/** Returns the flags as ipvsadm's `-b` takes them, `sh-fallback,sh-port`, or '' if there are none. */
 export function schedulerFlags(scheduler: Scheduler): string {
   const comma = scheduler.indexOf(',');
   return comma < 0 ? '' : scheduler.slice(comma + 1);

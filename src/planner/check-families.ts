@@ -1,38 +1,38 @@
-/** Whether configuration, Node and machine speak of the same IP families: kube-proxy's rules (checkBadIPConfig). */
+/** Checks that configuration, Node and machine agree about the IP families, by kube-proxy's rules (checkBadIPConfig). */
 import { type Family, parseCidr } from '../model/address';
 import type { Node } from '../model/cluster';
 import { choosePrimaryFamily, type NodeConfig } from './node-settings';
 
 export interface FamilyProblem {
-  /** kube-proxy would not start. */
+  /** kube-proxy would not start with it. */
   readonly isFatal: boolean;
   readonly message: string;
 }
 
-/** @param supported families that this machine has iptables for. */
+/** @param supported the families for which this machine has iptables. */
 export function checkFamilies(
   config: Pick<NodeConfig, 'bindAddress' | 'detectLocalMode' | 'clusterCIDRs' | 'nodePortAddresses'>,
-  of: Node | undefined,
+  node: Node | undefined,
   supported: readonly Family[],
 ): FamilyProblem[] {
-  const primary = choosePrimaryFamily(of, config.bindAddress);
+  const primary = choosePrimaryFamily(node, config.bindAddress);
   const other = primary === 'IPv4' ? 'IPv6' : 'IPv4';
   const isSingle = supported.length < 2;
-  const node = `a node of ${isSingle ? '' : 'primary '}family ${primary}`;
+  const which = isSingle ? 'only family' : 'primary family';
   if (!supported.includes(primary))
     return [
       {
         isFatal: true,
-        message: `the node's primary family is ${primary}, and this machine has iptables for ${other} alone`,
+        message: `the node's primary family is ${primary}, but this machine has iptables only for ${other}`,
       },
     ];
   const problems: FamilyProblem[] = [];
   const check = (cidrs: readonly string[], what: string, isFatal: boolean): void => {
     if (cidrs.length > 0 && cidrs.every((cidr) => familyOfCidr(cidr) === other))
-      problems.push({ isFatal, message: `${what}: ${other} addresses alone, on ${node}` });
+      problems.push({ isFatal, message: `${what}: only ${other} addresses, but the node's ${which} is ${primary}` });
   };
   if (config.detectLocalMode === 'ClusterCIDR') check(config.clusterCIDRs, 'clusterCIDR', isSingle);
-  if (config.detectLocalMode === 'NodeCIDR') check(of?.podCIDRs ?? [], "the Node's podCIDRs", true);
+  if (config.detectLocalMode === 'NodeCIDR') check(node?.podCIDRs ?? [], "the Node's podCIDRs", true);
   check(config.nodePortAddresses, 'nodePortAddresses', false);
   return problems;
 }

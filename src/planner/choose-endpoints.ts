@@ -6,17 +6,17 @@ export interface ListsInUse {
   readonly local: boolean;
 }
 
-/** Where the choice is made. */
+/** The node for which the choice is made. */
 export interface Topology {
   readonly nodeName: string;
-  /** '' where unknown: zone hints are then not followed. */
+  /** '' if unknown. Zone hints are then not followed. */
   readonly zone: string;
 }
 
 export interface ChosenEndpoints {
   readonly cluster: readonly Candidate[];
   readonly local: readonly Candidate[];
-  /** Somewhere in the cluster there is one that could serve: an empty list is then a matter of policy, not of absence. */
+  /** Whether any endpoint in the cluster could serve. If so, a list is empty because of a policy, not for lack of endpoints. */
   readonly hasAny: boolean;
 }
 
@@ -26,14 +26,15 @@ function isReady(candidate: Candidate): boolean {
   return candidate.conditions.ready;
 }
 
-/** KEP-1669: the last resort, while a rollout leaves nothing that is ready. */
+/** KEP-1669: such endpoints are the last resort while a rollout leaves no endpoint ready. */
 function isServingWhileTerminating({ conditions }: Candidate): boolean {
   return !conditions.ready && conditions.serving && conditions.terminating;
 }
 
 /**
- * The ready endpoints that hints leave to this node (KEP-2433, KEP-3015). Hints are followed only where every ready
- * endpoint has them and one is meant for here: node hints first, then zone hints, then all.
+ * Returns the ready endpoints that hints assign to this node (KEP-2433, KEP-3015). Hints of one kind are followed only if every
+ * ready endpoint has them and at least one endpoint is hinted to this node or zone. Node hints are tried first, then zone
+ * hints. If neither can be followed, all ready endpoints are returned.
  */
 function followHints(ready: readonly Candidate[], { nodeName, zone }: Topology): readonly Candidate[] {
   if (ready.every((candidate) => candidate.conditions.nodeHints.length > 0)) {
@@ -48,9 +49,9 @@ function followHints(ready: readonly Candidate[], { nodeName, zone }: Topology):
 }
 
 /**
- * The endpoints of one service port, by readiness, topology hints and traffic policy, as kube-proxy 1.36 chooses. The
- * order of the candidates is kept. Hints touch neither the local list nor the fallback to terminating endpoints, and each
- * list falls back by itself.
+ * Chooses the endpoints of one service port by readiness, topology hints and traffic policy, as kube-proxy 1.36 does. Keeps the
+ * order of the candidates. Hints affect neither the local list nor the fallback to terminating endpoints, and each list
+ * falls back independently of the other.
  */
 export function chooseEndpoints(
   candidates: readonly Candidate[],

@@ -1,4 +1,4 @@
-/** A Plan's Services in words, a line each, in order of namespace and name. */
+/** Describes a Plan's Services in words, one line per Service, sorted by namespace and name. */
 import type { ServiceKey } from '../model/cluster';
 import { joinHostPort } from '../model/address';
 import type { Frontend, Plan, ServicePlan, ServicePortPlan } from './plan';
@@ -21,7 +21,7 @@ export function describeServices(plan: Plan): ServiceLine[] {
   }));
 }
 
-/** By namespace, then name. */
+/** Sorted by namespace, then by name. */
 export function sortedServices(plan: Plan): ServicePlan[] {
   const nameOf = ({ ports }: ServicePlan): [string, string] => [ports[0]?.namespace ?? '', ports[0]?.name ?? ''];
   return [...plan.services.values()].sort((a, b) => {
@@ -31,7 +31,7 @@ export function sortedServices(plan: Plan): ServicePlan[] {
   });
 }
 
-/** Distinct ones over all ports and lists. */
+/** Counts the distinct addresses of all ports and lists. */
 function describeEndpoints({ ports }: ServicePlan): string {
   const addresses = new Set<string>();
   for (const { clusterEndpoints, localEndpoints } of ports)

@@ -1,6 +1,5 @@
-/** Services of a Plan to look at, found by a text, with each endpoint's share of new connections. Pure. */
-import { joinHostPort } from '../model/address';
-import type { Family } from '../model/address';
+/** Lists the Services of Plans that match a search text, with each endpoint's share of new connections. */
+import { joinHostPort, type Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import { describeFrontend } from './describe';
 import type { Plan, PlanEndpoint, ServicePortPlan } from './plan';
@@ -9,8 +8,9 @@ export interface ListedEndpoint {
   /** `10.244.1.2:8080` */
   readonly address: string;
   readonly isLocal: boolean;
-  /** 0 to 1, of the list that serves the cluster and of the one under policy Local; left out: it is not in it. */
+  /** Its share in the cluster list, 0 to 1. Left out if it is not in that list. */
   readonly share?: number;
+  /** The same for the local list. */
   readonly localShare?: number;
 }
 
@@ -21,7 +21,7 @@ export interface ListedPort {
   /** `NodePort 30080/tcp (Local)` */
   readonly frontends: readonly string[];
   readonly endpointCount: number;
-  /** The first of them. */
+  /** At most the first 100. */
   readonly endpoints: readonly ListedEndpoint[];
   /** Seconds; 0: none. */
   readonly affinitySeconds: number;
@@ -34,13 +34,13 @@ export interface ListedService {
 
 export interface ServiceList {
   readonly total: number;
-  /** Of them, those that the text is found in. */
+  /** How many of them match the search text. */
   readonly found: number;
   readonly services: readonly ListedService[];
 }
 
 export interface ListRequest {
-  /** Every word of it is found in the name, a frontend or an endpoint; '': all. */
+  /** A Service matches if each word is found in its name, a frontend or an endpoint. '' matches all. */
   readonly search: string;
   readonly offset: number;
   readonly limit: number;
@@ -48,13 +48,13 @@ export interface ListRequest {
 
 const mostEndpoints = 100;
 
-/** In order of namespace and name. At 10,000 services of 10 endpoints a search takes some 30 ms. */
+/** Sorted by namespace and name. With 10,000 Services of 10 endpoints a search takes about 30 ms. */
 export function listServices(plans: readonly Plan[], { search, offset, limit }: ListRequest): ServiceList {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const keys = new Set(plans.flatMap(({ services }) => [...services.keys()]));
   const portsOf = (key: ServiceKey): [Family, ServicePortPlan][] =>
     plans.flatMap(({ family, services }) =>
-      (services.get(key)?.ports ?? []).map((port) => [family, port] as [Family, ServicePortPlan]),
+      (services.get(key)?.ports ?? []).map((port): [Family, ServicePortPlan] => [family, port]),
     );
   const found = [...keys].filter((key) => words.every((word) => isIn(word, key, () => portsOf(key)))).sort(byName);
   const services = found.slice(offset, offset + limit).map((name) => ({
@@ -64,7 +64,7 @@ export function listServices(plans: readonly Plan[], { search, offset, limit }: 
   return { total: keys.size, found: found.length, services };
 }
 
-/** As `kubectl get services -A`: `a-b/x` after `a/x`. */
+/** The order of `kubectl get services -A`: `a-b/x` comes after `a/x`. */
 function byName(a: ServiceKey, b: ServiceKey): number {
   const [x, y] = [a.replace('/', '\0'), b.replace('/', '\0')];
   return x < y ? -1 : x > y ? 1 : 0;

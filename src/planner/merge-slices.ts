@@ -1,19 +1,18 @@
-import type { Family } from '../model/address';
-import { joinHostPort } from '../model/address';
+import { type Family, joinHostPort } from '../model/address';
 import type { EndpointSlice, SliceEndpoint, WeightRule } from '../model/cluster';
 import type { Protocol } from '../model/protocol';
 import type { PlanEndpoint } from './plan';
 import { weightOf } from './weights';
 
-/** One address:port behind a service port, whatever its readiness. */
+/** One address:port behind a service port, ready or not. */
 export interface Candidate {
-  /** `address:port`, what the candidates of a port are sorted by. */
+  /** `address:port`. The candidates of a port are sorted by it. */
   readonly text: string;
   readonly planned: PlanEndpoint;
   readonly conditions: SliceEndpoint;
 }
 
-/** What matches a slice's port with a Service's: targetPort plays no part. */
+/** The key by which a slice's port belongs to a Service's port. The targetPort plays no part in it. */
 export function portMatch(name: string, protocol: Protocol): string {
   return `${protocol} ${name}`;
 }
@@ -30,13 +29,13 @@ function isSorted(candidates: readonly Candidate[]): boolean {
   return candidates.every((candidate, i) => i === 0 || byText(candidates[i - 1] ?? candidate, candidate) < 0);
 }
 
-/** A slice, and the number that it has for a port. */
+/** A slice, and its number of one named port. */
 export interface PortOfSlice {
   readonly slice: EndpointSlice;
   readonly port: number;
 }
 
-/** By portMatch: the slices of this family that have the port, in the order of their names. */
+/** Returns, by portMatch, the slices of this family that have the port, sorted by name. */
 export function indexSlices(
   slices: readonly EndpointSlice[],
   family: Family,
@@ -52,7 +51,10 @@ export function indexSlices(
   return index;
 }
 
-/** The candidates of one port, as mergeSlices. */
+/**
+ * Returns the candidates of one port. If slices name one address:port twice, the later slice by name counts, except that a
+ * terminating endpoint never replaces another one: pod addresses are reused, and endpoints move between slices.
+ */
 export function mergePort(
   found: readonly PortOfSlice[],
   nodeName: string,
@@ -72,11 +74,7 @@ export function mergePort(
   return isSorted(list) ? list : list.sort(byText);
 }
 
-/**
- * The candidates of each port that a Service's slices name in this family, by portMatch. Where slices name one
- * address:port twice, the later one by slice name counts, but a terminating one never stands in for one that is not: pod
- * addresses are used again, and endpoints move between slices.
- */
+/** Returns the candidates of each port that a Service's slices name in this family, by portMatch; see mergePort. */
 export function mergeSlices(
   slices: readonly EndpointSlice[],
   family: Family,

@@ -1,6 +1,7 @@
 import type { LocalDetector } from '../model/local-detector';
-import type { Cidr, Family } from '../model/address';
 import {
+  type Cidr,
+  type Family,
   addressBits,
   addressWidth,
   cidrContains,
@@ -17,31 +18,31 @@ import type { NodePortAddresses, NodeSettings } from './plan';
 
 /** What the configuration says about this node, in kube-proxy's terms. */
 export interface NodeConfig {
-  /** The host's name or what overrides it, in any case. */
+  /** The host's name or its override, in upper or lower case. */
   readonly hostname: string;
   readonly detectLocalMode: 'ClusterCIDR' | 'NodeCIDR' | 'BridgeInterface' | 'InterfaceNamePrefix';
   readonly clusterCIDRs: readonly string[];
   readonly bridgeInterface: string;
   readonly interfaceNamePrefix: string;
-  /** CIDRs, or `primary` for the node's own IPs; empty: all addresses. */
+  /** CIDRs, or `primary` for the node's own IPs. Empty for all addresses. */
   readonly nodePortAddresses: readonly string[];
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
   readonly allowServiceExternalIPs: boolean;
-  /** The mode names each of the node's addresses. */
+  /** The mode's rules list each of the node's addresses. */
   readonly needsHostAddresses?: boolean;
-  /** In the place of the Node's IP of its family; '' or a wildcard: none. */
+  /** Used instead of the Node's IP of its family. Not used if it is '' or a wildcard address. */
   readonly bindAddress: string;
 }
 
 export interface SettingsWarning {
   readonly kind:
     | 'bad-cidr'
-    /** No telling this node's pods from others in a family. */
+    /** This node's pods cannot be told from other sources in one family. */
     | 'no-local-cidr'
-    /** NodePorts answer nowhere in a family. */
+    /** NodePorts do not answer on any address of one family. */
     | 'no-node-port-address'
-    /** A node-port address that the kernel would not route. */
+    /** A node-port address that the kernel does not route. */
     | 'loopback-node-port-address'
     | 'localhost-node-ports-off';
   readonly message: string;
@@ -54,26 +55,26 @@ const loopbackNet: Cidr = { family: 'IPv4', address: '127.0.0.0', prefix: 8 };
 function parseCidrs(texts: readonly string[], what: string, warn: Warn): Cidr[] {
   return texts.flatMap((text) => {
     const cidr = parseCidr(text.trim());
-    if (cidr === undefined) warn('bad-cidr', `${what}: "${text}" is no CIDR and is left out`);
+    if (cidr === undefined) warn('bad-cidr', `${what}: "${text}" is not a CIDR and is ignored`);
     return cidr ?? [];
   });
 }
 
-/** The Node's addresses, best first; an address to bind to stands before them. */
+/** Returns the address to bind to, if there is one, and then the Node's addresses, best first. */
 function addressesOf(node: Node | undefined, bindAddress: string): readonly string[] {
   const bound = parseAddress(bindAddress);
   const isGiven = bound !== undefined && addressBits(bound) !== 0n;
   return [...(isGiven ? [bound] : []), ...(node?.addresses ?? [])];
 }
 
-/** The first of each family. */
+/** Returns the first address of each family. */
 function nodeIPsOf(node: Node | undefined, bindAddress: string): Partial<Record<Family, string>> {
   const nodeIPs: Partial<Record<Family, string>> = {};
   for (const address of addressesOf(node, bindAddress)) nodeIPs[familyOf(address)] ??= address;
   return nodeIPs;
 }
 
-/** Of the first address; IPv4 where there is none. */
+/** Returns the family of the node's first address, or IPv4 if it has none. */
 export function choosePrimaryFamily(node: Node | undefined, bindAddress: string): Family {
   const [first] = addressesOf(node, bindAddress);
   return first === undefined ? 'IPv4' : familyOf(first);
@@ -97,12 +98,12 @@ function chooseDetectors(config: NodeConfig, node: Node | undefined, warn: Warn)
   const detectorOf = (family: Family): LocalDetector => {
     const cidr = cidrs.find((cidr) => cidr.family === family);
     if (cidr !== undefined) return { kind: 'cidr', cidr: formatCidr(cidr) };
-    // A node of one family is not told about the other.
+    // A single-family node gets no warning about the other family.
     if (cidrs.length === 0 ? family === 'IPv4' : node?.addresses.some((address) => familyOf(address) === family)) {
       const which = cidrs.length === 0 ? '' : `${family} `;
       warn(
         'no-local-cidr',
-        `detectLocalMode ${config.detectLocalMode}: ${what} has no ${which}CIDR, so pods count as no sources of their own`,
+        `detectLocalMode ${config.detectLocalMode}: ${what} has no ${which}CIDR, so this node's pods cannot be told from other sources`,
       );
     }
     return none;
@@ -110,7 +111,7 @@ function chooseDetectors(config: NodeConfig, node: Node | undefined, warn: Warn)
   return { IPv4: detectorOf('IPv4'), IPv6: detectorOf('IPv6') };
 }
 
-/** The configured list, with `primary` as the node's own IPs. */
+/** Reads the configured list and replaces `primary` by the node's own IPs. */
 function nodePortCidrs(config: NodeConfig, nodeIPs: NodeSettings['nodeIPs'], warn: Warn): Cidr[] {
   const primary = families.flatMap((family) => {
     const address = nodeIPs[family];
@@ -120,16 +121,16 @@ function nodePortCidrs(config: NodeConfig, nodeIPs: NodeSettings['nodeIPs'], war
   return parseCidrs(texts, 'nodePortAddresses', warn);
 }
 
-/** What NodePorts may answer on. */
+/** What decides on which addresses NodePorts answer. */
 interface NodePortScope {
-  /** As configured. */
+  /** The configured list. */
   readonly cidrs: readonly Cidr[];
   readonly hostAddresses: readonly string[];
-  /** Whether IPv4 loopback addresses are among them; IPv6 ones never are. */
+  /** Whether NodePorts also answer on IPv4 loopback addresses. They never do on the IPv6 one. */
   readonly localhostNodePorts: boolean;
 }
 
-/** A list that says nothing about a family lets all of the family's addresses be, as does a /0. */
+/** If the list has no CIDR of a family, or a /0, NodePorts answer on all addresses of that family. */
 function chooseNodePortAddresses(
   family: Family,
   { cidrs, hostAddresses, localhostNodePorts }: NodePortScope,
@@ -147,13 +148,13 @@ function chooseNodePortAddresses(
     const list = ofFamily.map(formatCidr).join(', ');
     warn(
       'no-node-port-address',
-      `nodePortAddresses: this node has no ${family} address in ${list}: NodePorts answer nowhere`,
+      `nodePortAddresses: this node has no ${family} address in ${list}, so NodePorts do not answer on ${family}`,
     );
   }
   return { kind: 'some', addresses };
 }
 
-/** Whether IPv4 NodePorts are meant to answer on the loopback net too. */
+/** Whether the list includes the IPv4 loopback network, or a part of it. */
 function includeLoopback(cidrs: readonly Cidr[]): boolean {
   const ofIPv4 = cidrs.filter((cidr) => cidr.family === 'IPv4');
   return (
@@ -162,7 +163,7 @@ function includeLoopback(cidrs: readonly Cidr[]): boolean {
   );
 }
 
-/** The same of a configuration, before the node's own IPs are known: they are not of the loopback net. */
+/** Whether a configuration makes NodePorts answer on IPv4 loopback addresses. It does not need the node's IPs: those are never loopback. */
 export function answersOnLocalhost(config: Pick<NodeConfig, 'localhostNodePorts' | 'nodePortAddresses'>): boolean {
   if (config.nodePortAddresses.includes('primary')) return false;
   const cidrs = config.nodePortAddresses.flatMap((text) => parseCidr(text) ?? []);
@@ -170,8 +171,10 @@ export function answersOnLocalhost(config: Pick<NodeConfig, 'localhostNodePorts'
 }
 
 /**
- * What the Plan needs to know of this node. `node` is undefined while the cluster does not know it; `hostAddresses` are
- * the canonical addresses of all of the host's interfaces.
+ * Returns what the Plan needs to know about this node.
+ *
+ * @param node undefined while the cluster does not know the node.
+ * @param hostAddresses the canonical addresses of all of the host's interfaces.
  */
 export function planNodeSettings(
   config: NodeConfig,
@@ -203,7 +206,7 @@ export function planNodeSettings(
   return { settings, warnings };
 }
 
-/** kube-proxy's idea of an address that VIPs and NodePorts can be on. */
+/** Returns the addresses on which VIPs and NodePorts can be, by kube-proxy's rule. */
 function servingAddresses(hostAddresses: readonly string[]): readonly string[] {
   return [...new Set(hostAddresses.filter((address) => !isLoopback(address) && !isLinkLocalIPv6(address)))].sort();
 }

@@ -5,14 +5,14 @@ import type { MutablePlan, Plan, PlanChanges, ServicePlan } from './plan';
 import { planPorts } from './plan-service';
 
 /**
- * What becomes of these services of a plan, at the cost of these services alone: `applyPlanChanges` then gives what
- * `planCluster` gives from nothing. A key may be named though nothing about it changed.
+ * Plans these Services anew, at the cost of these Services only. After `applyPlanChanges` the plan is what `planCluster` would
+ * make from scratch. `keys` may contain Services that have not changed.
  */
 export function planChanges(plan: Plan, state: ClusterState, keys: Iterable<ServiceKey>): PlanChanges {
   return finish(planChangesInPieces(plan, state, keys));
 }
 
-/** Each Service as the state has it when its turn comes. */
+/** Each Service is read from the state when its turn comes. */
 export function* planChangesInPieces(plan: Plan, state: ClusterState, keys: Iterable<ServiceKey>): Pieces<PlanChanges> {
   const changes = new Map<ServiceKey, ServicePlan | undefined>();
   for (const key of keys) {
@@ -25,7 +25,7 @@ export function* planChangesInPieces(plan: Plan, state: ClusterState, keys: Iter
   return changes;
 }
 
-/** Brings the plan up to date, in place. */
+/** Updates the plan in place. */
 export function applyPlanChanges(plan: MutablePlan, changes: PlanChanges): void {
   for (const [key, planned] of changes) {
     if (planned === undefined) plan.services.delete(key);

@@ -4,12 +4,12 @@ import { finish, type Pieces } from '../model/pieces';
 import type { MutablePlan, NodeSettings, ServicePlan } from './plan';
 import { planPorts } from './plan-service';
 
-/** The whole Plan of one family, from nothing. The order of its services is the state's and says nothing. */
+/** Makes the whole Plan of one family from scratch. The order of its Services is that of the state and has no meaning. */
 export function planCluster(state: ClusterState, family: Family, settings: NodeSettings): MutablePlan {
   return finish(planClusterInPieces(state, family, settings));
 }
 
-/** Each Service as the state has it when its turn comes. */
+/** Each Service is read from the state when its turn comes. */
 export function* planClusterInPieces(state: ClusterState, family: Family, settings: NodeSettings): Pieces<MutablePlan> {
   const services = new Map<ServiceKey, ServicePlan>();
   for (const key of [...state.services.keys()]) {

@@ -1,13 +1,9 @@
-import type { Family } from '../model/address';
-import { cidrContains, familyOf, parseCidr } from '../model/address';
-import type { EndpointSlice, Service, ServicePort, TrafficPolicy } from '../model/cluster';
-import { serviceKey } from '../model/cluster';
+import { type Family, cidrContains, familyOf, parseCidr } from '../model/address';
+import { type EndpointSlice, type Service, type ServicePort, type TrafficPolicy, serviceKey } from '../model/cluster';
 import { finish, type Pieces } from '../model/pieces';
 import { sameValue } from '../model/same-value';
-import type { ChosenEndpoints } from './choose-endpoints';
-import { chooseEndpoints } from './choose-endpoints';
-import type { Candidate } from './merge-slices';
-import { indexSlices, mergePort, portMatch } from './merge-slices';
+import { type ChosenEndpoints, chooseEndpoints } from './choose-endpoints';
+import { type Candidate, indexSlices, mergePort, portMatch } from './merge-slices';
 import type {
   Frontend,
   Masquerade,
@@ -51,7 +47,7 @@ function planSourceRanges(service: Service, family: Family, nodeIP: string | und
   return { sourceRanges, sourceRangesHaveNode };
 }
 
-/** REJECT tells that nobody could serve, DROP that others could: a load balancer then tries another node. */
+/** Rejects if no endpoint could serve. Drops if endpoints elsewhere could: a load balancer then tries another node. */
 function planVerdict(policy: TrafficPolicy, chosen: ChosenEndpoints): Verdict {
   if (!chosen.hasAny) return reject;
   if (policy === 'Cluster') return forwardToCluster;
@@ -63,7 +59,7 @@ function clusterIPMasquerade({ settings, family }: Scope): Masquerade {
   return settings.localDetector[family].kind === 'none' ? 'never' : 'not-local-pods';
 }
 
-/** Sorted by kind and address. An address that has two kinds keeps the first: the dispatch knows it once. */
+/** Sorted by kind and address. An address of two kinds keeps the first kind, because the dispatch can contain it only once. */
 function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints): Frontend[] {
   const { service, clusterIP } = scope;
   const frontends: Frontend[] = [];
@@ -96,7 +92,7 @@ function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints)
   return frontends;
 }
 
-/** Where all have the weight 0 none could be drained to another: they serve alike. */
+/** If all endpoints have the weight 0, there is no other to drain them to, so all serve with equal weight. */
 function planEndpoints(candidates: readonly Candidate[]): readonly PlanEndpoint[] {
   if (candidates.length === 0) return noEndpoints;
   const planned = candidates.map((candidate) => candidate.planned);
@@ -112,7 +108,7 @@ function planPort(port: ServicePort, scope: Scope, candidates: readonly Candidat
   const { service, settings } = scope;
   const internalLocal = service.internalTrafficPolicy === 'Local';
   const externalLocal = service.externalTrafficPolicy === 'Local';
-  // External IPs count though the gate may leave them unanswered, as in kube-proxy.
+  // External IPs count even if the gate AllowServiceExternalIPs leaves them unanswered, as in kube-proxy.
   const hasExternals = port.nodePort !== 0 || scope.externalIPs.length > 0 || scope.loadBalancerIPs.length > 0;
   const chosen = chooseEndpoints(
     candidates,
@@ -141,8 +137,10 @@ function planPort(port: ServicePort, scope: Scope, candidates: readonly Candidat
 }
 
 /**
- * What this node should do for one Service in one family; undefined where it does nothing: the Service is not proxied, or
- * has no cluster IP of this family. `slices` are those that serve it, of any family and in any order.
+ * Plans what this node should do for one Service in one family. Returns undefined if it does nothing: the Service is not
+ * proxied, or has no port or no cluster IP of this family.
+ *
+ * @param slices those that serve the Service, of any family and in any order.
  */
 export function planService(
   service: Service,
@@ -153,7 +151,7 @@ export function planService(
   return finish(planPorts(service, slices, { family, settings }));
 }
 
-/** As planService, a port at a time. Ports that are as `before` are the same objects. */
+/** Like planService, one port per piece of work. A port that is equal to the one in `before` is the same object. */
 export function* planPorts(
   service: Service,
   slices: readonly EndpointSlice[],

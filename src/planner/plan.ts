@@ -1,6 +1,6 @@
 /**
- * The Plan: what this node should do for one IP family. Every backend renders it, explanations walk it, dry runs print it.
- * All decisions about policy, readiness, topology and masquerading are made here; a backend decides none of them again.
+ * The Plan: what this node should do for one IP family. Backends render it, explanations walk through it, and dry runs print it.
+ * The planner makes all decisions about policy, readiness, topology and masquerading; a backend makes none of them again.
  */
 import type { Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
@@ -8,7 +8,7 @@ import type { Protocol } from '../model/protocol';
 import type { LocalDetector } from '../model/local-detector';
 import type { Scheduler } from '../model/scheduler';
 
-/** Node addresses on which NodePorts answer. */
+/** The node's addresses on which NodePorts answer. */
 export type NodePortAddresses =
   | { readonly kind: 'all' }
   /** Canonical addresses of this node, sorted; may be empty. */
@@ -18,45 +18,48 @@ export interface PlanEndpoint {
   readonly address: string;
   readonly port: number;
   readonly isLocal: boolean;
-  /** Its part of new connections, against the others of its list: 0 (none) to 65535; absent: 1. Of a list, some get some. */
+  /**
+   * Its share of new connections relative to the other endpoints of its list: 0 (none) to 65535. Absent for 1. A list never
+   * consists of endpoints with the weight 0 alone.
+   */
   readonly weight?: number;
 }
 
 export type FrontendKind = 'ClusterIP' | 'ExternalIP' | 'LoadBalancer' | 'NodePort';
 
 /**
- * Sources whose connections get this node's address, where the endpoint is not an address of this node: what comes in for the node itself
- * (a Pod in its network) is delivered, never meets POSTROUTING and keeps its source, in every mode. Hairpin connections always get it,
- * apart from this.
+ * The sources whose connections get this node's address as their source. It does not apply to endpoints on an address of this node
+ * (pods with hostNetwork): those packets are delivered locally, never pass POSTROUTING and keep their source, in every mode.
+ * Hairpin connections are always masqueraded, whatever this says.
  */
 export type Masquerade =
   | 'never'
   | 'always'
-  /** All but this node's pods, as the Plan's detector tells them. */
+  /** All sources except this node's pods, as localDetector recognises them. */
   | 'not-local-pods';
 
 export type Verdict =
-  /** Balance over this list of the service port. */
+  /** Balance over this list of the service port's endpoints. */
   | { readonly kind: 'forward'; readonly endpoints: 'cluster' | 'local' }
-  /** ICMP port unreachable. */
+  /** Answer with ICMP port unreachable. */
   | { readonly kind: 'reject'; readonly why: 'no endpoints' }
   | { readonly kind: 'drop'; readonly why: 'no local endpoints' };
 
 export interface Frontend {
   readonly kind: FrontendKind;
-  /** Canonical; '' for a NodePort, which is on the Plan's node-port addresses. */
+  /** Canonical. '' for a NodePort: it answers on the addresses in nodePortAddresses. */
   readonly address: string;
   readonly port: number;
   readonly verdict: Verdict;
   readonly masquerade: Masquerade;
   /**
-   * externalTrafficPolicy Local: this node's pods (unmasqueraded) and the node itself (masqueraded) go to the cluster list
-   * whatever the verdict says; set only where that list has anyone.
+   * With externalTrafficPolicy Local, this node's pods (unmasqueraded) and the node itself (masqueraded) go to the cluster list,
+   * whatever the verdict is. False if that list is empty.
    */
   readonly localSourcesToCluster: boolean;
-  /** Canonical CIDRs of this family that may connect, sorted; undefined: everyone. Packets of others are dropped. */
+  /** The canonical CIDRs of this family that may connect, sorted. Packets from other sources are dropped. Undefined: all may. */
   readonly sourceRanges?: readonly string[];
-  /** The ranges include this node's own address, so that it may also connect from the VIP itself. */
+  /** Whether the ranges include this node's own address. If so, the node may also connect with the VIP itself as the source. */
   readonly sourceRangesHaveNode?: boolean;
 }
 
@@ -67,18 +70,21 @@ export interface ServicePortPlan {
   /** '' for an unnamed port. */
   readonly portName: string;
   readonly protocol: Protocol;
-  /** Sorted by kind (in FrontendKind's order) and address. */
+  /** Sorted by kind (in the order of FrontendKind) and address. */
   readonly frontends: readonly Frontend[];
   /** Sorted by the text `address:port`. */
   readonly clusterEndpoints: readonly PlanEndpoint[];
   readonly localEndpoints: readonly PlanEndpoint[];
-  /** Every serving endpoint whatever policy or topology say: flows to others are stale. `address:port` texts, sorted. UDP only. */
+  /**
+   * `address:port` of every serving endpoint, whatever its policy or topology, sorted. Flows to other endpoints are stale. Empty
+   * for protocols other than UDP.
+   */
   readonly servingEndpoints: readonly string[];
   /** Seconds; 0: none. */
   readonly affinitySeconds: number;
-  /** What the Service asks for, in the place of the one of all; IPVS alone has several. */
+  /** What the Service asks for instead of the configured scheduler. Only IPVS has several. */
   readonly scheduler?: Scheduler;
-  /** internalTrafficPolicy or externalTrafficPolicy is Local, there are endpoints, and none is here (a kube-proxy metric). */
+  /** Whether the policy is Local and there are endpoints, but not on this node (a kube-proxy metric). */
   readonly noLocalEndpoints: { readonly internal: boolean; readonly external: boolean };
 }
 
@@ -87,48 +93,48 @@ export interface ServicePlan {
   readonly ports: readonly ServicePortPlan[];
   /** 0: none. */
   readonly healthCheckNodePort: number;
-  /** Distinct addresses of ready endpoints on this node, over all ports: what the service health server tells. */
+  /** The number of distinct addresses of ready endpoints on this node, over all ports. The service health server reports it. */
   readonly localReadyEndpoints: number;
-  /** Endpoints over all ports, ready or not (a kube-proxy count). */
+  /** The number of endpoints of all ports, ready or not (a kube-proxy metric). */
   readonly endpointCount: number;
 }
 
-/** What of the node and the configuration the Plan depends on, apart from Services and slices. */
+/** What the Plan depends on besides Services and slices: facts about the node, and configuration. */
 export interface NodeSettings {
   readonly nodeName: string;
-  /** '' where unknown. */
+  /** '' if unknown. */
   readonly zone: string;
   readonly nodeIPs: Readonly<Partial<Record<Family, string>>>;
   readonly masqueradeAll: boolean;
   readonly localDetector: Readonly<Record<Family, LocalDetector>>;
   readonly nodePortAddresses: Readonly<Record<Family, NodePortAddresses>>;
-  /** IPv4 alone: NodePorts answer on 127.0.0.0/8. */
+  /** Whether NodePorts answer on 127.0.0.0/8. There is no such thing for IPv6. */
   readonly localhostNodePorts: boolean;
   /**
-   * This node's own addresses of both families, sorted, without loopback and link-local ones: only in modes that name each, and
-   * then not those of kube-ipvs0.
+   * This node's own addresses of both families, sorted, without those that are loopback or link-local or on kube-ipvs0. Only set
+   * in modes whose rules list them.
    */
   readonly hostAddresses?: readonly string[];
-  /** Gate AllowServiceExternalIPs: otherwise nobody answers on spec.externalIPs. */
+  /** The gate AllowServiceExternalIPs. Without it nothing answers on spec.externalIPs. */
   readonly allowServiceExternalIPs: boolean;
 }
 
 export interface Plan {
   readonly family: Family;
   readonly settings: NodeSettings;
-  /** Services that are proxied in this family. */
+  /** The Services that are proxied in this family. */
   readonly services: ReadonlyMap<ServiceKey, ServicePlan>;
 }
 
-/** Services whose plan changed: the new plan, or undefined where the Service is gone. */
+/** The Services whose plan changed, with the new plan, or undefined if there is none any more. */
 export type PlanChanges = ReadonlyMap<ServiceKey, ServicePlan | undefined>;
 
-/** A Plan that its owner keeps up to date; everyone else sees a Plan. */
+/** A Plan that its owner keeps up to date. Everyone else gets it as a Plan. */
 export interface MutablePlan extends Plan {
   readonly services: Map<ServiceKey, ServicePlan>;
 }
 
-/** kube-proxy's name of a service port: `ns/name`, or `ns/name:port` where the port has a name. */
+/** kube-proxy's name of a service port: `ns/name`, or `ns/name:port` if the port has a name. */
 export function servicePortName(port: Pick<ServicePortPlan, 'service' | 'portName'>): string {
   return port.portName === '' ? port.service : `${port.service}:${port.portName}`;
 }

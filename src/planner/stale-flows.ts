@@ -1,16 +1,18 @@
 /**
- * UDP flows that the connection tracker would go on sending to where nobody is. kube-proxy's rule (a flow's endpoint must be one
- * that serves its frontend), and beyond it: flows whose last endpoint or whose frontend is gone (kubernetes #139628, #141371).
+ * Finds UDP flows that the connection tracker would keep sending to an endpoint that is gone. The rule is kube-proxy's (a flow's
+ * endpoint must be one that serves its frontend). Beyond it, flows are stale if their frontend's last endpoint or the frontend
+ * itself is gone (kubernetes #139628, #141371).
  */
 import { joinHostPort } from '../model/address';
 import type { FlowFilter, UdpFlow } from '../model/flow';
 import type { Plan, ServicePlan } from './plan';
 
 declare const udpFrontendBrand: unique symbol;
-/** `10.96.0.10 53`; ` 30053` for a NodePort. */
+/** `10.96.0.10 53`, or ` 30053` for a NodePort. */
 export type UdpFrontend = string & { readonly [udpFrontendBrand]: true };
 
 function udpFrontend(address: string, port: number): UdpFrontend {
+  // The brand exists in the type system alone, so the only way to make one is a cast.
   return `${address} ${port}` as UdpFrontend;
 }
 
@@ -18,10 +20,10 @@ function portOf(frontend: UdpFrontend): number {
   return Number(frontend.slice(frontend.indexOf(' ')));
 }
 
-/** `address:port` of every serving endpoint; of all Services together where several claim one frontend. */
+/** `address:port` of every serving endpoint. If several Services claim one frontend, their endpoints are together. */
 type Serving = Map<UdpFrontend, ReadonlySet<string>>;
 
-/** A port's frontends share one set, unless another port has the same frontend. */
+/** The frontends of a port share one set, unless another port has the same frontend. */
 function addServing(serving: Serving, service: ServicePlan): void {
   for (const { protocol, frontends, servingEndpoints } of service.ports) {
     if (protocol !== 'UDP') continue;
@@ -35,8 +37,8 @@ function addServing(serving: Serving, service: ServicePlan): void {
 }
 
 /**
- * Frontends of a Service some of whose flows are stale after the change; most changes have none. To be remembered until
- * the change is in force and the flows are gone: before that a client would only make the same flow again.
+ * Returns the frontends of a Service that may have stale flows after the change; most changes have none. The caller must
+ * remember them until the change is in force and the flows are deleted: before that a client would only make the same flow again.
  */
 export function diffUdpFrontends(before: ServicePlan | undefined, after: ServicePlan | undefined): UdpFrontend[] {
   const was: Serving = new Map();
@@ -49,13 +51,13 @@ export function diffUdpFrontends(before: ServicePlan | undefined, after: Service
     | undefined;
   return [...new Set([...was.keys(), ...is.keys()])].filter((frontend) => {
     const [old, now] = [was.get(frontend) ?? none, is.get(frontend) ?? none];
-    // The frontends of a port come one after the other, and share their sets.
+    // The frontends of a port come one after the other and share their sets.
     if (last?.old !== old || last.now !== now) last = { old, now, stale: haveStaleFlows(old, now) };
     return last.stale;
   });
 }
 
-/** With the first endpoint, flows that went to the VIP itself are stale. */
+/** When the first endpoint appears, flows that went to the VIP itself become stale. */
 function haveStaleFlows(old: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
   return old.size === 0 ? now.size > 0 : ![...old].every((endpoint) => now.has(endpoint));
 }
@@ -65,11 +67,12 @@ function isTranslated({ dst, dstPort, replySrc, replySrcPort }: UdpFlow): boolea
 }
 
 /**
- * Flows to these frontends that the Plan does not want, whatever it wanted before; no ports where there are none to look
- * for. `nodeAddresses` are this node's own: where NodePorts answer on all of them, a flow to another address is not one's.
+ * Returns a filter for the flows to these frontends that contradict the Plan, whatever the Plan was before. The filter has no
+ * ports if there is nothing to look for.
  *
- * A process that starts judges 'all': what happened while nobody looked is unknown. Flows to frontends that went in
- * that time stay: nothing tells their VIPs from other addresses.
+ * @param frontends a process that starts passes 'all', because it does not know what happened before. Flows to frontends that
+ *   were deleted before it started are not found, because nothing distinguishes their VIPs from other addresses.
+ * @param nodeAddresses this node's own. If NodePorts answer on all of them, a flow to another address does not belong to a NodePort.
  */
 export function planStaleFlows(
   frontends: ReadonlySet<UdpFrontend> | 'all',

@@ -1,10 +1,10 @@
-/** What each endpoint of a Service weighs, at a cost that does not grow with the number of rules. */
+/** The weights of a Service's endpoints, at a cost that does not grow with the number of rules. */
 import type { SliceEndpoint, WeightRule } from '../model/cluster';
 
-/** One letter of the beginnings of pods' names. */
+/** One letter of the prefixes of pod names: a node of a trie. */
 interface Letter {
   readonly next: Map<string, Letter>;
-  /** The rule that ends here: its place in the list. */
+  /** The position in the list of the first rule whose prefix ends here. */
   rule?: number;
 }
 
@@ -16,11 +16,11 @@ interface Lookup {
   readonly byPod: Letter;
 }
 
-/** Rules are one list for as long as their Service stays as it is: each is read once, and not again when endpoints change. */
+/** The list of rules is the same object until its Service changes, so it is read once, and not again when endpoints change. */
 const lookups = new WeakMap<readonly WeightRule[], Lookup>();
 const podKind = 'Pod/';
 
-/** The weight by the first rule that fits the endpoint; 1 where none does. */
+/** Returns the weight of the first rule that fits the endpoint, or 1 if no rule does. */
 export function weightOf(endpoint: SliceEndpoint, rules: readonly WeightRule[]): number {
   if (rules.length === 0) return 1;
   const { weights, byAddress, byNode, byZone, byPod } = lookupOf(rules);

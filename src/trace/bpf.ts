@@ -1,8 +1,8 @@
-/** Classic BPF as `-m bpf` runs it: from the IP header on. As much of it as compares addresses. */
+/** Runs classic BPF as `-m bpf` does, from the IP header on: only the instructions that are needed to compare addresses. */
 import { addressBits, addressWidth, type Family } from '../model/address';
 import { memoized } from './memoized';
 
-/** An address in words of 32 bits. */
+/** An address as words of 32 bits. */
 const wordsOf = memoized((address: string): readonly number[] => {
   const words: number[] = [];
   const width = addressWidth(address.includes(':') ? 'IPv6' : 'IPv4');
@@ -11,7 +11,7 @@ const wordsOf = memoized((address: string): readonly number[] => {
   return words;
 });
 
-/** A word of the IP header: source and destination in their places, zeros elsewhere. */
+/** Returns a word of the IP header. All of the header but source and destination is zeros. */
 function loadWord(at: number, { family, source, destination }: FilteredPacket): number {
   const bytes = addressWidth(family) / 8;
   const offset = at - (family === 'IPv4' ? 12 : 8);
@@ -30,14 +30,18 @@ type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, k: n
 
 const parseProgram = memoized((program: string): readonly Instruction[] => {
   const [count, ...instructions] = program.split(',');
-  if (Number(count) !== instructions.length) throw new Error(`a BPF program of ${count} instructions: ${program}`);
+  if (Number(count) !== instructions.length)
+    throw new Error(`a BPF program that does not have the ${count} instructions that it declares: ${program}`);
   return instructions.map((text): Instruction => {
     const [code = -1, ifTrue = 0, ifFalse = 0, k = 0] = text.split(' ').map(Number);
     return [code, ifTrue, ifFalse, k];
   });
 });
 
-/** Runs `count,code jt jf k,...` to its return value. Throws for an instruction that it does not know, and where the kernel would refuse the program. */
+/**
+ * Runs `count,code jt jf k,...` and returns its return value. Throws if it does not know an instruction, or if the kernel would
+ * refuse the program.
+ */
 export function runFilter(program: string, packet: FilteredPacket): number {
   const instructions = parseProgram(program);
   let accumulator = 0;
@@ -60,5 +64,5 @@ export function runFilter(program: string, packet: FilteredPacket): number {
         throw new Error(`the tracer does not know BPF instruction ${code}: ${program}`);
     }
   }
-  throw new Error(`a BPF program without an end: ${program}`);
+  throw new Error(`a BPF program that does not return: ${program}`);
 }

@@ -1,5 +1,5 @@
 /**
- * Sets as `ipset save` prints them:
+ * Reads sets as `ipset save` prints them:
  *
  *   create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536
  *   add KUBE-CLUSTER-IP 10.96.0.10,tcp:80
@@ -11,9 +11,9 @@ import { protocolNameOf } from '../model/protocol';
 export interface IpSet {
   readonly type: string;
   readonly family: string;
-  /** Entry -> options. */
+  /** The options of each entry, by the entry. */
   readonly elements: Map<string, string>;
-  /** Of a set with nets: their lengths of prefix, by what stands before the net. */
+  /** For a set whose type ends with `net`: the networks, by the part of the entry before the network. */
   readonly nets: Map<string, Cidr[]>;
 }
 

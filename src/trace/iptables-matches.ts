@@ -1,4 +1,4 @@
-/** What the matches of iptables-save ask of a packet. */
+/** The matches of iptables-save, as functions of a packet. */
 import { protocolNameOf } from '../model/protocol';
 import { type Cidr, addressBits, addressWidth, familyOf, hostCidr, parseCidr } from '../model/address';
 import { runFilter } from './bpf';
@@ -6,20 +6,20 @@ import { memoized } from './memoized';
 import type { MatchContext, PacketState } from './packet';
 
 export interface Match {
-  /** 0, 1 or the chance between. */
+  /** The probability that it matches, 0 to 1. */
   readonly chance: (packet: PacketState, context: MatchContext) => number;
-  /** What matching does to the packet. */
+  /** What it does to a packet that matches. */
   readonly effect?: (packet: PacketState) => PacketState;
 }
 
-/** What the parser says of a rule that it does not understand. */
+/** Thrown for a rule that the parser does not understand. */
 export class UnknownRule extends Error {}
 
 export function unknown(what: string): UnknownRule {
   return new UnknownRule(`the tracer does not know ${what}`);
 }
 
-/** Options of matches that take one value: what they ask. */
+/** The options of matches that take one value. */
 export const valueMatches: Readonly<Record<string, (value: string) => Match['chance']>> = {
   '-s': (value) => matchSource(value),
   '-d': (value) => matchDestination(value),
@@ -40,10 +40,10 @@ export const valueMatches: Readonly<Record<string, (value: string) => Match['cha
   },
   '--ctstatus': (value) => {
     if (value !== 'CONFIRMED') throw unknown(`status ${value}`);
-    // A first packet is confirmed when it leaves.
+    // The first packet of a connection is confirmed only when it leaves.
     return () => 0;
   },
-  // Of rules that only count.
+  // Only rules that count have it, so it matches always.
   '--ctorigdst': () => () => 1,
   '--mark': (value) => {
     const [wanted = 0, mask = 0xffffffff] = value.split('/').map(Number);

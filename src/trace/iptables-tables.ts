@@ -1,28 +1,28 @@
-/** Text of iptables-save, or of iptables-restore, as tables that a connection can be traced through. */
+/** Parses the text of iptables-save or iptables-restore into tables through which a connection can be traced. */
 import { parseRule, type Rule } from './iptables-rule';
 
 export class TracedChain {
   readonly rules: Rule[] = [];
-  private byKey: ReadonlyMap<string | number, readonly number[]> | undefined;
-  private others: readonly number[] = [];
+  #byKey: ReadonlyMap<string | number, readonly number[]> | undefined;
+  #others: readonly number[] = [];
 
   constructor(readonly name: string) {}
 
-  /** Positions of the rules that a packet with this destination could match, in order. A long list is not walked for each. */
+  /** Returns the positions of the rules that a packet with this destination could match, in order. Long chains have an index. */
   candidates(destination: string, port: number): Iterable<number> {
     if (this.rules.length <= 16) return this.rules.keys();
-    this.byKey ??= this.makeIndex();
-    const found = [...(this.byKey.get(destination) ?? []), ...(this.byKey.get(port) ?? []), ...this.others];
+    this.#byKey ??= this.#makeIndex();
+    const found = [...(this.#byKey.get(destination) ?? []), ...(this.#byKey.get(port) ?? []), ...this.#others];
     return found.sort((a, b) => a - b);
   }
 
   add(rule: Rule, isFirst: boolean): void {
     if (isFirst) this.rules.unshift(rule);
     else this.rules.push(rule);
-    this.byKey = undefined;
+    this.#byKey = undefined;
   }
 
-  private makeIndex(): ReadonlyMap<string | number, readonly number[]> {
+  #makeIndex(): ReadonlyMap<string | number, readonly number[]> {
     const byKey = new Map<string | number, number[]>();
     const others: number[] = [];
     for (const [i, { destination, port }] of this.rules.entries()) {
@@ -31,7 +31,7 @@ export class TracedChain {
       list.push(i);
       if (key !== undefined) byKey.set(key, list);
     }
-    this.others = others;
+    this.#others = others;
     return byKey;
   }
 }
@@ -45,11 +45,12 @@ export interface TracedTable {
 export type TableName = 'nat' | 'filter' | 'mangle';
 export type TracedTables = Readonly<Record<TableName, TracedTable>>;
 
-/** What of the tables is of interest. */
+/** Which rules are parsed. */
 export interface ParseOptions {
   /**
-   * A service proxy's alone: rules of built-in chains that lead to no chain whose name begins with KUBE- are left out, and so are
-   * policies. Otherwise a rule that is not understood throws, as does one in a table that the tracer does not know.
+   * Parses only the rules of a service proxy: those in chains whose names begin with KUBE-, and those in built-in chains that
+   * lead to such a chain. Policies are left out too. If this is false, a rule that is not understood, or one in a table that the
+   * tracer does not know, throws.
    */
   readonly onlyProxy: boolean;
 }
@@ -61,7 +62,7 @@ function emptyTable(): TracedTable {
 const builtIn = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']);
 const counters = /^\[\d+:\d+\] /;
 
-/** Tables from nothing: what iptables-save prints, or what iptables-restore makes of this text. */
+/** Starts from empty tables: the text is what iptables-save prints, or what iptables-restore is given. */
 export function parseTables(text: string, { onlyProxy }: ParseOptions = { onlyProxy: false }): TracedTables {
   const tables: TracedTables = { nat: emptyTable(), filter: emptyTable(), mangle: emptyTable() };
   const isKnown = (name: string): name is TableName => Object.hasOwn(tables, name);

@@ -1,5 +1,5 @@
 /**
- * Virtual servers as `ipvsadm -Sn` prints them:
+ * Reads virtual servers as `ipvsadm -Sn` prints them:
  *
  *   -A -t 10.96.0.10:80 -s rr -p 10800
  *   -a -t 10.96.0.10:80 -r 10.244.1.2:8080 -m -w 1
@@ -11,12 +11,12 @@ import type { ProtocolName } from '../model/protocol';
 export interface IpvsDestination {
   readonly address: string;
   readonly port: number;
-  /** 0: no new connections. */
+  /** 0: it gets no new connections. */
   readonly weight: number;
 }
 
 export interface IpvsServer {
-  /** undefined: by the packet's mark. */
+  /** Undefined if the server is found by the packet's mark. */
   readonly end?: { readonly protocol: ProtocolName; readonly address: string; readonly port: number };
   readonly scheduler: string;
   /** 0: none. */
@@ -26,7 +26,7 @@ export interface IpvsServer {
   readonly options: string;
 }
 
-/** By key: `tcp 10.96.0.10:80`, `mark 4526`. */
+/** The virtual servers by their keys: `tcp 10.96.0.10:80` or `mark 4526`. */
 export type IpvsServers = ReadonlyMap<string, IpvsServer>;
 
 const protocols: Readonly<Record<string, ProtocolName>> = {
@@ -48,14 +48,14 @@ function optionOf(words: readonly string[], name: string): string | undefined {
   return at < 0 ? undefined : words[at + 1];
 }
 
-/** The option's value; without one, `bare`. 0: the option is not there. */
+/** Returns the seconds of `-p`, the default if the option has no value, or 0 if the option is missing. */
 function secondsOf(words: readonly string[]): number {
   const at = words.indexOf('-p');
   if (at < 0) return 0;
   return Number(words[at + 1]) || defaultPersistenceSeconds;
 }
 
-/** Lines of other kinds are passed over. */
+/** Ignores lines of other kinds. */
 export function parseIpvsServers(text: string): IpvsServers {
   const servers = new Map<string, IpvsServer>();
   for (const line of text.split('\n')) {
@@ -75,7 +75,7 @@ export function parseIpvsServers(text: string): IpvsServers {
   return servers;
 }
 
-/** Canonical, of both families: what `ip -o address show dev kube-ipvs0` prints. */
+/** Reads what `ip -o address show dev kube-ipvs0` prints. The addresses are canonical and of both families. */
 export function parseBoundAddresses(text: string): string[] {
   return [...text.matchAll(/^.*\bkube-ipvs0\b.* inet6? ([\da-f.:]+)\//gm)].flatMap(
     ([, address = '']) => parseAddress(address) ?? [],

@@ -1,4 +1,4 @@
-/** One family of a node's service rules, in whichever mode they were written: what can be asked of them. */
+/** The service rules of one family on a node, with the same interface whatever mode wrote them. */
 import { type Cidr, type Family, familyOf, isLoopback, parseCidr } from '../model/address';
 import type { Rule } from './iptables-rule';
 import type { TracedTable, TracedTables } from './iptables-tables';
@@ -11,7 +11,7 @@ import { traceConnection } from './trace-iptables';
 import { type IpvsState, ownAddresses, traceIpvsConnection } from './trace-ipvs';
 import { traceNftConnection } from './trace-nft';
 
-/** What rules are about: an address, protocol and port. */
+/** What rules are about: an address, a protocol and a port. */
 export interface Destination {
   /** '' for the node's own addresses. */
   readonly address: string;
@@ -22,15 +22,15 @@ export interface Destination {
 export interface TracedKernel {
   readonly kind: RulesKind;
   readonly family: Family;
-  /** All outcomes of a new connection, the most probable first. */
+  /** Returns all outcomes of a new connection, the most probable first. */
   trace(connection: Connection, onSource?: MatchContext['onSource']): Outcome[];
-  /** Whether the node itself has the address: what comes in for it is delivered, and never meets POSTROUTING. */
+  /** Whether the node itself has the address. Packets that come in for it are delivered and never pass POSTROUTING. */
   isLocal(address: string): boolean;
-  /** Everything that a rule, an element or a virtual server is there for. */
+  /** Every destination that a rule, an element of a set or a virtual server is for. */
   readonly destinations: readonly Destination[];
-  /** It has a virtual server here and is another machine's: packets to it go there, but for the node's own. */
+  /** Whether the address has a virtual server here but belongs to another machine. Packets to it go there, except the node's own. */
   readonly isElsewhere?: (address: string) => boolean;
-  /** Ports of the health checks of Services that are let in; undefined: the mode has no such rules. */
+  /** The health check ports of Services that are let in. Undefined if the mode has no rules for them. */
   readonly healthCheckPorts: ReadonlySet<number> | undefined;
 }
 
@@ -115,28 +115,29 @@ function readSets(
   return { destinations, healthCheckPorts };
 }
 
-/** `10.96.0.10,tcp:80` and what may follow. */
+/** Reads `10.96.0.10,tcp:80`, whatever follows it. */
 function parseEntry(entry: string): Destination[] {
   const [, address = '', protocol, port] = /^([^,]+),(\w+):(\d+)/.exec(entry) ?? [];
   return isProtocol(protocol) ? [{ address, protocol, port: Number(port) }] : [];
 }
 
-/** What all rules on the way to here ask of the destination. */
-interface Asked {
-  readonly network?: Cidr;
-  readonly protocol?: string;
-  readonly ports?: readonly [number, number];
+/** What all rules on the way to a chain require of the destination. */
+interface Required {
+  readonly network: Cidr | undefined;
+  readonly protocol: string | undefined;
+  readonly ports: readonly [number, number] | undefined;
 }
+const noRequirement: Required = { network: undefined, protocol: undefined, ports: undefined };
 
 /** A walk through the dispatch from one hook of a table. */
 interface DispatchWalk {
   readonly table: TracedTable;
-  /** Chains that were met, each with what was asked on the way to it. */
+  /** The chains that were visited, each with the requirements on the way to it. */
   readonly visited: Set<string>;
   readonly onFound: (destination: Destination, rule: Rule) => void;
 }
 
-/** Walks the dispatch, in all tables, as far as nothing more is left to be asked of the destination. */
+/** Walks the dispatch in all tables, down to the rules that determine one destination completely. */
 function findDestinations(tables: TracedTables): {
   readonly destinations: Destination[];
   readonly accepted: ReadonlySet<number>;
@@ -151,20 +152,21 @@ function findDestinations(tables: TracedTables): {
       if (target?.kind === 'ACCEPT' && name === 'filter') accepted.add(destination.port);
       else found.push(destination);
     };
-    for (const hook of hooks) visitChain({ table: tables[name], visited: new Set(), onFound }, hook, {});
+    for (const hook of hooks) visitChain({ table: tables[name], visited: new Set(), onFound }, hook, noRequirement);
   }
   return { destinations: distinct(found), accepted };
 }
 
-function visitChain(walk: DispatchWalk, chain: string, asked: Asked): void {
+function visitChain(walk: DispatchWalk, chain: string, required: Required): void {
   const { table, visited, onFound } = walk;
-  const key = [chain, asked.network?.address, asked.network?.prefix, asked.protocol, asked.ports].join(' ');
+  const { network, protocol, ports } = required;
+  const key = [chain, network?.address, network?.prefix, protocol, ports].join(' ');
   if (visited.has(key)) return;
   visited.add(key);
   for (const rule of table.chains.get(chain)?.rules ?? []) {
     const { target } = rule;
     if (target === undefined || target.kind === 'RETURN' || target.kind === 'MARK') continue;
-    const next = narrow(asked, rule);
+    const next = narrow(required, rule);
     if (next === undefined) continue;
     const destination = destinationOf(next);
     if (destination !== undefined) onFound(destination, rule);
@@ -172,23 +174,24 @@ function visitChain(walk: DispatchWalk, chain: string, asked: Asked): void {
   }
 }
 
-/** undefined: no packet can do both. */
-function narrow(asked: Asked, { network: text, protocol, ports }: Rule): Asked | undefined {
+/** Adds what the rule requires. Returns undefined if no packet can have both protocols. */
+function narrow(required: Required, { network: text, protocol, ports }: Rule): Required | undefined {
   const network = text === undefined ? undefined : parseCidr(text);
-  if (protocol !== undefined && asked.protocol !== undefined && protocol !== asked.protocol) return undefined;
-  const narrowed = {
-    network: network === undefined || (asked.network?.prefix ?? 0) > network.prefix ? asked.network : network,
-    protocol: protocol ?? asked.protocol,
-    ports: ports === undefined || (asked.ports !== undefined && span(asked.ports) < span(ports)) ? asked.ports : ports,
+  if (protocol !== undefined && required.protocol !== undefined && protocol !== required.protocol) return undefined;
+  const keepsNetwork = network === undefined || (required.network?.prefix ?? 0) > network.prefix;
+  const keepsPorts = ports === undefined || (required.ports !== undefined && span(required.ports) < span(ports));
+  return {
+    network: keepsNetwork ? required.network : network,
+    protocol: protocol ?? required.protocol,
+    ports: keepsPorts ? required.ports : ports,
   };
-  return narrowed as Asked;
 }
 
 function span([low, high]: readonly [number, number]): number {
   return high - low;
 }
 
-function destinationOf({ network, protocol, ports }: Asked): Destination | undefined {
+function destinationOf({ network, protocol, ports }: Required): Destination | undefined {
   if (!isProtocol(protocol) || ports === undefined || ports[0] !== ports[1]) return undefined;
   const isOwn = network === undefined || isLoopback(network.address);
   return { address: isOwn ? '' : network.address, protocol, port: ports[0] };

@@ -1,8 +1,8 @@
-/** What a set says about a packet. */
+/** Looks up packets in sets. */
 import { cidrContains } from '../model/address';
 import type { MatchContext, PacketState } from './packet';
 
-/** The entry that the packet would be, for these directions: `dst,dst,src`. */
+/** Returns the entry by which the set would contain the packet, for directions such as `dst,dst,src`. */
 function entryOf(type: string, directions: readonly string[], packet: PacketState): string {
   const parts: string[] = [];
   const words = type.slice(type.indexOf(':') + 1).split(',');
@@ -10,13 +10,13 @@ function entryOf(type: string, directions: readonly string[], packet: PacketStat
     const isSource = directions[i] === 'src';
     if (word !== 'port') parts.push(isSource ? packet.source : packet.destination);
     else if (type.startsWith('bitmap')) parts.push(packet.port.toString());
-    // Of kube-proxy's rules none asks for a source port: `src,dst` is the address of the source.
+    // None of kube-proxy's rules matches a source port: in `src,dst` only the address is the source's.
     else parts.push(`${packet.protocol}:${packet.port}`);
   }
   return parts.join(',');
 }
 
-/** False where there is no such set: the kernel would have refused the rule. */
+/** Returns false if there is no such set. The kernel would have refused such a rule. */
 export function matchIpSet(
   name: string,
   directionsText: string,
@@ -37,7 +37,7 @@ export function matchIpSet(
   return set.elements.has(entry);
 }
 
-/** undefined: the set has none for it. */
+/** Returns undefined if the set has no mark for the packet. */
 export function markOfIpSet(
   name: string,
   directions: string,

@@ -1,7 +1,7 @@
-/** As many as are kept: then all are forgotten. */
+/** The most results that are kept. When there are more, all are forgotten. */
 const mostKept = 100_000;
 
-/** The same function, which remembers: the same few addresses are asked for again and again. */
+/** Returns the same function with a memory, for callers that ask about the same few texts again and again. */
 export function memoized<Result>(compute: (text: string) => Result): (text: string) => Result {
   const known = new Map<string, Result>();
   return (text) => {

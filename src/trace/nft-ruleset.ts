@@ -1,4 +1,4 @@
-/** What `nft -j list ruleset` prints, cut down to one table, by name. */
+/** Reads one table from what `nft -j list ruleset` prints. */
 import { type Cidr, cidrContains, hostCidr, parseCidr } from '../model/address';
 import { UserError } from '../model/user-error';
 import { messageOf } from '../model/error-message';
@@ -7,57 +7,57 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type JsonObject = Readonly<Record<string, Json>>;
 
 export interface NftRule {
-  /** A statement an entry, each an object with one name. */
+  /** Each statement is an object with one field, whose name is the kind of statement. */
   readonly statements: readonly JsonObject[];
   readonly comment: string;
 }
 
 export interface NftChain {
   readonly name: string;
-  /** undefined: a chain that others jump to. */
+  /** Absent in a chain that others jump to. */
   readonly hook?: { readonly name: string; readonly priority: number };
   readonly rules: NftRule[];
 }
 
 /** A set or a map. */
 export class NftSet {
-  private readonly exact = new Map<string, Json>();
-  private readonly ranges: { readonly contains: (address: string) => boolean; readonly value: Json }[] = [];
-  /** CIDRs, of a set of addresses. */
+  readonly #exact = new Map<string, Json>();
+  readonly #ranges: { readonly contains: (address: string) => boolean; readonly value: Json }[] = [];
+  /** The elements of a set of addresses, as CIDRs. */
   readonly networks: string[] = [];
 
   constructor(
     elements: readonly Json[],
     isMap: boolean,
-    /** Elements come with packets: seconds for which they stay; undefined: elements are those of the ruleset. */
+    /** For a set that packets add elements to: how long these stay. Undefined if the ruleset says what the elements are. */
     readonly timeoutSeconds: number | undefined,
   ) {
     for (const element of elements) {
-      const [key, value] = isMap && Array.isArray(element) ? (element as readonly Json[]) : [element, true];
-      this.add(unwrap(key ?? null), value ?? null);
+      const [key, value] = isMap && isArray(element) ? element : [element, true];
+      this.#add(unwrap(key ?? null), value ?? null);
     }
   }
 
   get(key: string): Json | undefined {
-    const found = this.exact.get(key);
-    if (found !== undefined || this.ranges.length === 0) return found;
-    return this.ranges.find(({ contains }) => contains(key))?.value;
+    const found = this.#exact.get(key);
+    if (found !== undefined || this.#ranges.length === 0) return found;
+    return this.#ranges.find(({ contains }) => contains(key))?.value;
   }
 
   entries(): Iterable<[key: string, value: Json]> {
-    return this.exact;
+    return this.#exact;
   }
 
-  private add(key: Json, value: Json): void {
+  #add(key: Json, value: Json): void {
     const cidr = cidrOf(key);
     if (cidr !== undefined) this.networks.push(`${cidr.address}/${cidr.prefix}`);
     const { range } = isObject(key) ? key : { range: undefined };
     if (isObject(key) && 'prefix' in key && cidr !== undefined)
-      this.ranges.push({ contains: (address) => cidrContains(cidr, address), value });
-    else if (Array.isArray(range)) {
-      const [low, high] = (range as readonly Json[]).map(Number);
-      this.ranges.push({ contains: (text) => Number(text) >= (low ?? 0) && Number(text) <= (high ?? 0), value });
-    } else this.exact.set(printValue(key), value);
+      this.#ranges.push({ contains: (address) => cidrContains(cidr, address), value });
+    else if (isArray(range)) {
+      const [low, high] = range.map(Number);
+      this.#ranges.push({ contains: (text) => Number(text) >= (low ?? 0) && Number(text) <= (high ?? 0), value });
+    } else this.#exact.set(printValue(key), value);
   }
 }
 
@@ -71,7 +71,12 @@ export function isObject(json: Json | undefined): json is JsonObject {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
-/** An address or a prefix; undefined for what is neither. */
+/** Unlike Array.isArray it narrows to a readonly array of Json. */
+export function isArray(json: Json | undefined): json is readonly Json[] {
+  return Array.isArray(json);
+}
+
+/** Reads an address or a prefix. Returns undefined for anything else. */
 export function cidrOf(json: Json): Cidr | undefined {
   if (typeof json === 'string' && /[.:]/.test(json)) return parseCidr(hostCidr(json));
   if (!isObject(json) || !isObject(json['prefix'])) return undefined;
@@ -79,24 +84,23 @@ export function cidrOf(json: Json): Cidr | undefined {
   return parseCidr(`${textOf(addr)}/${textOf(len)}`);
 }
 
-/** '' for what is no text and no number. */
+/** Returns '' if it is neither a text nor a number. */
 export function textOf(json: Json | undefined): string {
   return typeof json === 'string' || typeof json === 'number' ? String(json) : '';
 }
 
-/** An element may come with a comment or a timeout around it. */
+/** Returns the value of an element, which may be wrapped together with a comment or a timeout. */
 function unwrap(json: Json): Json {
   return isObject(json) && isObject(json['elem']) ? (json['elem']['val'] ?? null) : json;
 }
 
 /** `10.96.0.10 . tcp . 80` */
 export function printValue(json: Json): string {
-  if (isObject(json) && Array.isArray(json['concat']))
-    return (json['concat'] as readonly Json[]).map(textOf).join(' . ');
+  if (isObject(json) && isArray(json['concat'])) return json['concat'].map(textOf).join(' . ');
   return typeof json === 'string' || typeof json === 'number' ? String(json) : JSON.stringify(json);
 }
 
-/** undefined: there is no such table. Throws UserError where the text is not nft's. */
+/** Returns undefined if there is no such table. Throws UserError if nft did not print the text. */
 export function parseNftTable(text: string, family: 'ip' | 'ip6', name: string): NftTable | undefined {
   const chains = new Map<string, NftChain>();
   const sets = new Map<string, NftSet>();
@@ -113,13 +117,14 @@ export function parseNftTable(text: string, family: 'ip' | 'ip6', name: string):
 function readEntries(text: string): readonly JsonObject[] {
   let json: Json;
   try {
+    // JSON.parse returns `any`. Whatever it parses is Json.
     json = JSON.parse(text) as Json;
   } catch (error) {
     throw new UserError(`not the JSON of nft -j list ruleset: ${messageOf(error)}`);
   }
-  if (!isObject(json) || !Array.isArray(json['nftables']))
+  if (!isObject(json) || !isArray(json['nftables']))
     throw new UserError('not the JSON of nft -j list ruleset: it has no "nftables"');
-  return (json['nftables'] as readonly Json[]).filter(isObject);
+  return json['nftables'].filter(isObject);
 }
 
 function addObject(kind: string, object: JsonObject, chains: Map<string, NftChain>, sets: Map<string, NftSet>): void {
@@ -131,11 +136,11 @@ function addObject(kind: string, object: JsonObject, chains: Map<string, NftChai
   } else if (kind === 'set' || kind === 'map') {
     const { elem, flags, timeout } = object;
     const isDynamic = [flags].flat().some((flag) => flag === 'timeout' || flag === 'dynamic');
-    const elements = Array.isArray(elem) && !isDynamic ? (elem as readonly Json[]) : [];
+    const elements = isArray(elem) && !isDynamic ? elem : [];
     sets.set(name, new NftSet(elements, kind === 'map', isDynamic ? Number(timeout ?? 0) : undefined));
   } else if (kind === 'rule') {
     const { chain, expr, comment } = object;
-    const statements = Array.isArray(expr) ? (expr as readonly Json[]).filter(isObject) : [];
+    const statements = isArray(expr) ? expr.filter(isObject) : [];
     chains.get(textOf(chain))?.rules.push({ statements, comment: typeof comment === 'string' ? comment : '' });
   }
 }

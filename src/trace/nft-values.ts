@@ -1,6 +1,15 @@
-/** What an expression of nft is for a packet. */
+/** Evaluates nft's expressions for a packet. */
 import { cidrContains } from '../model/address';
-import { cidrOf, isObject, type Json, type JsonObject, NftSet, type NftTable, printValue } from './nft-ruleset';
+import {
+  cidrOf,
+  isArray,
+  isObject,
+  type Json,
+  type JsonObject,
+  NftSet,
+  type NftTable,
+  printValue,
+} from './nft-ruleset';
 import type { MatchContext, PacketState } from './packet';
 
 /** An expression, statement or match that the tracer does not know. */
@@ -10,7 +19,7 @@ export class UnknownNft extends Error {
   }
 }
 
-/** What a value is with which probability. */
+/** A value that an expression has with this probability. */
 export interface Chance {
   readonly value: string;
   readonly probability: number;
@@ -18,14 +27,17 @@ export interface Chance {
 
 const certain = (value: string | number): readonly Chance[] => [{ value: String(value), probability: 1 }];
 
-/** Sets that stand in a rule. */
+/** The sets that are written in a rule itself, by their JSON. */
 const setsInRules = new WeakMap<JsonObject, NftSet>();
 
 export class NftValues {
-  constructor(
-    private readonly table: NftTable,
-    private readonly context: MatchContext,
-  ) {}
+  readonly #table: NftTable;
+  readonly #context: MatchContext;
+
+  constructor(table: NftTable, context: MatchContext) {
+    this.#table = table;
+    this.#context = context;
+  }
 
   evaluate(json: Json, packet: PacketState): readonly Chance[] {
     if (!isObject(json)) return certain(printValue(json));
@@ -38,15 +50,15 @@ export class NftValues {
       case 'ct':
         return certain(ctOf(body, packet));
       case 'fib':
-        return certain(this.fib(body, packet));
+        return certain(this.#fib(body, packet));
       case 'numgen':
         return numbers(body);
       case 'concat':
-        return this.concat(listOf(body), packet);
+        return this.#concat(listOf(body), packet);
       case '&':
       case '|':
       case '^':
-        return certain(this.bits(name, listOf(body), packet));
+        return certain(this.#bits(name, listOf(body), packet));
       case 'map':
         return this.lookup(body, packet);
       default:
@@ -54,13 +66,14 @@ export class NftValues {
     }
   }
 
-  /** Of a map, by a key: values that have no element are left out. */
+  /** Looks up a key in a map. Keys that the map has no element for are left out. */
   lookup(body: Json, packet: PacketState): readonly Chance[] {
     return this.lookupAll(body, packet).flatMap(({ found, probability }) =>
       found === undefined ? [] : [{ value: printValue(found), probability }],
     );
   }
 
+  /** Like `lookup`, but keeps the keys that the map has no element for. */
   lookupAll(body: Json, packet: PacketState): readonly { found: Json | undefined; probability: number }[] {
     const { key = null, data = null } = isObject(body) ? body : {};
     const set = this.setOf(data);
@@ -72,60 +85,60 @@ export class NftValues {
     const { op, left = null, right = null } = isObject(body) ? body : {};
     const [first, ...others] = this.evaluate(left, packet);
     if (first === undefined || others.length > 0) throw new UnknownNft(body);
-    const isEqual = this.isIn(first.value, left, right, packet);
+    const isEqual = this.#isIn(first.value, left, right, packet);
     if (op === '!=') return !isEqual;
     if (op === '==' || op === 'in') return isEqual;
     throw new UnknownNft(body);
   }
 
-  /** Seconds for which the set of a match remembers; undefined: no set that packets add to. */
+  /** Returns for how long the set of a match remembers. Returns undefined if it is not a set that packets add to. */
   rememberedSeconds(body: Json): number | undefined {
     const { right } = isObject(body) ? body : {};
-    return typeof right === 'string' ? this.table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
+    return typeof right === 'string' ? this.#table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
   }
 
-  /** The set of that name, or one that stands in the rule. */
+  /** Returns the set of that name, or the one that is written in the rule itself. */
   setOf(json: Json): NftSet {
     if (typeof json === 'string' && json.startsWith('@')) {
-      const set = this.table.sets.get(json.slice(1));
+      const set = this.#table.sets.get(json.slice(1));
       if (set !== undefined) return set;
-    } else if (isObject(json) && Array.isArray(json['set'])) {
-      const elements = json['set'] as readonly Json[];
-      const known = setsInRules.get(json) ?? new NftSet(elements, elements.some(Array.isArray), undefined);
+    } else if (isObject(json) && isArray(json['set'])) {
+      const elements = json['set'];
+      const known = setsInRules.get(json) ?? new NftSet(elements, elements.some(isArray), undefined);
       setsInRules.set(json, known);
       return known;
     }
     throw new UnknownNft(json);
   }
 
-  private isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
+  #isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
     const isSource = isObject(left) && isObject(left['payload']) && left['payload']['field'] === 'saddr';
     const cidr = cidrOf(right);
     if (cidr !== undefined) {
-      if (isSource) this.context.onSource?.(`${cidr.address}/${cidr.prefix}`);
+      if (isSource) this.#context.onSource?.(`${cidr.address}/${cidr.prefix}`);
       return cidrContains(cidr, value);
     }
     const isSet = typeof right === 'string' && right.startsWith('@');
     if (isSet || (isObject(right) && 'set' in right)) {
       const set = this.setOf(right);
       if (isSet && set.timeoutSeconds !== undefined) return packet.recent.has(right.slice(1));
-      if (isSource) for (const network of set.networks) this.context.onSource?.(network);
+      if (isSource) for (const network of set.networks) this.#context.onSource?.(network);
       return set.get(value) !== undefined;
     }
-    if (isObject(right) && Array.isArray(right['concat'])) throw new UnknownNft(right);
-    if (Array.isArray(right)) return (right as readonly Json[]).some((one) => printValue(one) === value);
+    if (isObject(right) && isArray(right['concat'])) throw new UnknownNft(right);
+    if (isArray(right)) return right.some((one) => printValue(one) === value);
     const text = printValue(right);
     return text.endsWith('*') ? value.startsWith(text.slice(0, -1)) : text === value;
   }
 
-  private fib(body: Json, packet: PacketState): string {
+  #fib(body: Json, packet: PacketState): string {
     const { result, flags } = isObject(body) ? body : {};
     const [flag, ...others] = listOf(flags ?? null);
     if (result !== 'type' || others.length > 0 || (flag !== 'saddr' && flag !== 'daddr')) throw new UnknownNft(body);
-    return this.context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
+    return this.#context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
   }
 
-  private concat(parts: readonly Json[], packet: PacketState): readonly Chance[] {
+  #concat(parts: readonly Json[], packet: PacketState): readonly Chance[] {
     return parts
       .map((part) => this.evaluate(part, packet))
       .reduce((heads, tails) =>
@@ -138,7 +151,7 @@ export class NftValues {
       );
   }
 
-  private bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
+  #bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
     const [left = 0, right = 0] = sides.map((side) => Number(this.evaluate(side, packet)[0]?.value));
     const result = operator === '&' ? left & right : operator === '|' ? left | right : left ^ right;
     return result >>> 0;
@@ -146,7 +159,7 @@ export class NftValues {
 }
 
 function listOf(json: Json): readonly Json[] {
-  return Array.isArray(json) ? (json as readonly Json[]) : [json];
+  return isArray(json) ? json : [json];
 }
 
 function fieldsOf(json: Json): JsonObject {
@@ -176,7 +189,7 @@ function metaOf(body: Json, packet: PacketState): string | number {
   }
 }
 
-/** A connection that begins. */
+/** The packet is always the first one of its connection. */
 function ctOf(body: Json, packet: PacketState): string {
   switch (fieldsOf(body)['key']) {
     case 'state':

@@ -1,110 +1,112 @@
-/** A new connection on its way through a node's rules, whoever wrote them and in whichever tool's words. */
+/** A new connection on its way through a node's rules, whoever wrote them and with whatever tool. */
 import type { Family } from '../model/address';
-import type { IpSets } from './ip-sets';
-
 import type { ProtocolName } from '../model/protocol';
+import type { IpSets } from './ip-sets';
 
 export interface Connection {
   readonly protocol: ProtocolName | 'icmp';
-  /** The node's own packets may leave it to the node's routes. */
+  /** May be left out for the node's own packets: the node's routes then decide it. */
   readonly source?: string;
   readonly destination: string;
-  /** 0 where the protocol has none. */
+  /** 0 if the protocol has no ports. */
   readonly port: number;
-  /** Where it comes in; '' for the node's own. */
+  /** The interface at which it comes in, or '' for the node's own. */
   readonly device: string;
-  /** Affinity lists that have the client. */
+  /** The affinity lists that contain the client. */
   readonly recent?: ReadonlySet<string>;
 }
 
 /** A rule that a packet matched. */
 export interface MatchedRule {
-  /** `nat`, `filter`; of nftables the table's name; `ipvs` for a virtual server. */
+  /** `nat` or `filter`, the table's name in nftables, or `ipvs` for a virtual server. */
   readonly table: string;
   readonly chain: string;
-  /** As the tool prints it, without the chain. */
+  /** The rule as the tool prints it, without the chain. */
   readonly text: string;
 }
 
-/** The last one first. */
+/** The rules that a packet matched, as a linked list that begins with the last one. */
 export interface Trail {
   readonly rule: MatchedRule;
   readonly before: Trail | undefined;
 }
 
-/** A packet on its way through the hooks; never changed in place. */
+/** A packet on its way through the hooks. It is never changed in place. */
 export interface PacketState {
   readonly family: Family;
   readonly protocol: Connection['protocol'];
   readonly source: string;
   readonly destination: string;
-  /** 0 where the protocol has none. */
+  /** 0 if the protocol has no ports. */
   readonly port: number;
-  /** '' before an incoming packet's route is known, and where there is none: in OUTPUT, in PREROUTING. */
+  /** '' in hooks without an incoming interface, such as OUTPUT. */
   readonly inDevice: string;
+  /** '' in hooks without an outgoing interface, such as PREROUTING, where the route is not known yet. */
   readonly outDevice: string;
   readonly mark: number;
   readonly isDnated: boolean;
   readonly isMasqueraded: boolean;
-  /** What the client asked for, once IPVS sent it on. */
+  /** The destination that the client asked for. Set once IPVS has sent the packet on. */
   readonly virtual?: { readonly address: string; readonly port: number };
-  /** Affinity lists that have this client by now. */
+  /** The affinity lists that contain this client by now. */
   readonly recent: ReadonlySet<string>;
-  /** For how long the list that decided remembers; 0: none did. */
+  /** How long the affinity list that decided remembers its clients. 0 if no list decided. */
   readonly rememberedSeconds: number;
   readonly probability: number;
-  /** Rules whose matches were looked at. */
+  /** The number of rules whose matches were checked. */
   readonly rulesWalked: number;
   readonly trail: Trail | undefined;
 }
 
-/** What rules ask of the machine. */
+/** What the tracer needs to know about the machine. */
 export interface TracedNode {
   isLocal(address: string): boolean;
-  /** Throws where there is no route. */
+  /** Throws if there is no route. */
   deviceTo(destination: string): string;
-  /** The node's address on the way there. */
+  /** The node's address that its packets to this destination have as their source. */
   sourceTo(destination: string): string;
 }
 
-/** What matches are asked with. */
+/** What matches need besides the packet. */
 export interface MatchContext {
   readonly node: TracedNode;
   readonly sets?: IpSets;
-  /** Told every CIDR that a packet's source was held against. */
+  /** Called with every CIDR that a packet's source is compared with. */
   readonly onSource?: (cidr: string) => void;
 }
 
 export interface Outcome {
   /**
-   * forwarded: to another destination than the client's. untouched: on its way to the client's. local: to the node itself, which
-   * the client asked for. unknown: by a rule that is not understood.
+   * forwarded: sent to another destination than the client asked for. untouched: on its way to the destination that the client
+   * asked for. local: delivered to the node itself, as the client asked. unknown: a rule that is not understood decides.
    */
   readonly kind: 'forwarded' | 'untouched' | 'local' | 'refused' | 'dropped' | 'unknown';
-  /** Where it was on its way to in the end. */
+  /** The destination that it had in the end. */
   readonly address: string;
   readonly port: number;
   /** The client's address as the destination sees it. */
   readonly source: string;
   readonly isMasqueraded: boolean;
   readonly recent: ReadonlySet<string>;
-  /** 0: it was not for a client that was remembered. */
+  /** 0 if the outcome is not due to a client that was remembered. */
   readonly rememberedSeconds: number;
   readonly probability: number;
-  /** Of all hooks; the most where several ways lead to this outcome. */
+  /** Over all hooks. The largest number if several ways lead to this outcome. */
   readonly rulesWalked: number;
-  /** Those that it matched, in order, by the first of these ways. */
+  /** The rules that it matched on the first of these ways, in order. */
   readonly rules: readonly MatchedRule[];
 }
 
-/** Where a packet is sent: by a rule; by a chain (never to the next rule); by a hook (never back to the caller either). */
+/** What a rule does with a packet. */
 export interface Sent<
   Verdict = 'accept' | 'drop' | 'reject' | 'unknown' | 'return' | 'next' | { readonly goto: string },
 > {
   readonly verdict: Verdict;
   readonly packet: PacketState;
 }
+/** How a packet leaves a chain: never to the next rule. */
 export type Left = Sent<'accept' | 'drop' | 'reject' | 'unknown' | 'return'>;
+/** How a packet leaves a hook: never back to a calling chain either. */
 export type Ended = Sent<'accept' | 'drop' | 'reject' | 'unknown'>;
 
 export function startPacket(connection: Connection, family: Family, source: string): PacketState {
@@ -163,7 +165,7 @@ function outcomeOf({ verdict, packet }: Ended, node: TracedNode): Outcome {
   return { kind, ...rest, rules: rulesOf(packet.trail) };
 }
 
-/** All outcomes, the most probable first; their probabilities add up to 1. */
+/** Returns all outcomes, the most probable first. Their probabilities add up to 1. */
 export function mergeOutcomes(ended: readonly Ended[], node: TracedNode): Outcome[] {
   const merged = new Map<string, Outcome>();
   for (const end of ended) {

@@ -1,18 +1,18 @@
-/** Kinds of rules that a kernel or a dump may hold, vipwire's or another proxy's, and where they differ in what packets meet. */
+/** The kinds of rules that a kernel or a dump may hold, vipwire's or another proxy's, and how they treat packets differently. */
 export interface RulesKind {
-  /** The mode that wrote them. */
+  /** The mode that wrote the rules. */
   readonly mode: TracedMode;
-  /** A VIP is an address of the node itself, so what the node sends to a ClusterIP comes from the VIP. */
+  /** VIPs are addresses of the node itself, so packets of the node to a ClusterIP have the VIP as their source. */
   readonly vipIsLocal: boolean;
-  /** Where nobody serves, clients are refused, whatever the verdict and whoever is let in. */
+  /** Clients of a frontend without endpoints are refused, whatever its verdict and its source ranges are. */
   readonly refusesUnserved: boolean;
-  /** A mark leads clients on the node past policy Local; kube-proxy has none in this mode, and falls back instead. */
+  /** A mark leads clients on the node past policy Local. kube-proxy has no such mark in this mode and falls back instead. */
   readonly marksPastLocal: boolean;
-  /** NodePorts answer on 127.0.0.1 too. */
+  /** NodePorts also answer on 127.0.0.1. */
   readonly answersOnLoopback: boolean;
-  /** An endpoint of another node that reaches itself is masqueraded as one of this node is. */
+  /** An endpoint on another node that reaches itself is masqueraded, as one on this node is. */
   readonly masqueradesRemoteHairpin: boolean;
-  /** NodePorts answer on the node's primary addresses alone, where nothing else is configured. */
+  /** NodePorts answer only on the node's primary addresses, unless configured otherwise. */
   readonly answersOnPrimary: boolean;
 }
 

@@ -1,12 +1,13 @@
 /**
- * What becomes of a new connection on a node in IPVS mode. The virtual server picks; sets and rules say who is masqueraded,
- * refused and let in.
+ * Finds out what happens to a new connection on a node in IPVS mode. The virtual server chooses the endpoint; sets and rules decide
+ * who is masqueraded, refused and let in.
  *
- *   from outside   nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
- *   of the node    mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
+ *   from outside    nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
+ *   from the node   mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle, filter OUTPUT -> nat POSTROUTING
  *
- * Where the destination is the node itself IPVS changes the packet and lets it go on where it is (ip_vs_nat_send_or_cont): one from
- * outside is delivered and meets no OUTPUT and no POSTROUTING, one of the node's own goes on in OUTPUT.
+ * If the destination that was chosen is the node itself, IPVS changes the packet and lets it continue in its hook
+ * (ip_vs_nat_send_or_cont): a packet from outside is delivered and passes neither OUTPUT nor POSTROUTING, and one from the node
+ * continues in OUTPUT.
  */
 import { familyOf, joinHostPort } from '../model/address';
 import type { IpSets } from './ip-sets';
@@ -28,17 +29,17 @@ import { IptablesWalk } from './walk-iptables';
 export interface IpvsState {
   readonly servers: IpvsServers;
   readonly sets: IpSets;
-  /** Of kube-ipvs0, canonical. */
+  /** The addresses of kube-ipvs0, canonical. */
   readonly boundAddresses: ReadonlySet<string>;
   readonly tables: TracedTables;
 }
 
-/** Schedulers that give each destination that has a weight the same share. */
+/** Schedulers that give the same share to each destination whose weight is not 0. */
 const blindToWeights = new Set(['rr', 'lc']);
-/** Schedulers by which a client stays where it is for as long as the destinations do. */
+/** Schedulers that keep a client with its destination as long as the destinations do not change. */
 const byClient = new Set(['sh', 'mh', 'dh']);
 
-/** As traceConnection of iptables. The node's own packets to a VIP have the VIP as their source, since kube-ipvs0 has it. */
+/** Like traceConnection. The node's own packets to a VIP have the VIP as their source, because it is an address of kube-ipvs0. */
 export function traceIpvsConnection(
   state: IpvsState,
   node: TracedNode,
@@ -54,7 +55,7 @@ export function traceIpvsConnection(
   return mergeOutcomes(new Trace(state, own, new IptablesWalk(state.tables, context)).run(start), own);
 }
 
-/** The node's, with those of kube-ipvs0. */
+/** Returns the node with the addresses of kube-ipvs0 added. */
 export function ownAddresses({ boundAddresses }: Pick<IpvsState, 'boundAddresses'>, node: TracedNode): TracedNode {
   return {
     isLocal: (address) => boundAddresses.has(address) || node.isLocal(address),
@@ -64,43 +65,47 @@ export function ownAddresses({ boundAddresses }: Pick<IpvsState, 'boundAddresses
 }
 
 class Trace {
-  constructor(
-    private readonly state: IpvsState,
-    private readonly node: TracedNode,
-    private readonly rules: IptablesWalk,
-  ) {}
+  readonly #state: IpvsState;
+  readonly #node: TracedNode;
+  readonly #rules: IptablesWalk;
+
+  constructor(state: IpvsState, node: TracedNode, rules: IptablesWalk) {
+    this.#state = state;
+    this.#node = node;
+    this.#rules = rules;
+  }
 
   run(start: PacketState): Ended[] {
     if (start.inDevice === '')
-      return this.rules.hook('mangle', 'OUTPUT', start, (packet) =>
-        this.rules.hook('nat', 'OUTPUT', packet, (sent) => this.serve(sent, (unserved) => this.stay(unserved))),
+      return this.#rules.hook('mangle', 'OUTPUT', start, (packet) =>
+        this.#rules.hook('nat', 'OUTPUT', packet, (sent) => this.#serve(sent, (unserved) => this.#stay(unserved))),
       );
-    return this.rules.hook('nat', 'PREROUTING', start, (packet) =>
-      this.node.isLocal(packet.destination) ? this.arrive(packet) : this.pass(packet),
+    return this.#rules.hook('nat', 'PREROUTING', start, (packet) =>
+      this.#node.isLocal(packet.destination) ? this.#arrive(packet) : this.#pass(packet),
     );
   }
 
-  private arrive(packet: PacketState): Ended[] {
-    return this.rules.hook('mangle', 'INPUT', packet, (marked) =>
-      this.rules.hook('filter', 'INPUT', marked, (allowed) => this.serve(allowed, accepted)),
+  #arrive(packet: PacketState): Ended[] {
+    return this.#rules.hook('mangle', 'INPUT', packet, (marked) =>
+      this.#rules.hook('filter', 'INPUT', marked, (allowed) => this.#serve(allowed, accepted)),
     );
   }
 
-  private pass(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'FORWARD', packet, (allowed) =>
-      this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+  #pass(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'FORWARD', packet, (allowed) =>
+      this.#rules.hook('nat', 'POSTROUTING', allowed, accepted),
     );
   }
 
-  /** Of the node's own, what no virtual server takes. */
-  private stay(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'OUTPUT', packet, (sent) =>
-      this.node.isLocal(sent.destination) ? this.rules.hook('filter', 'INPUT', sent, accepted) : accepted(sent),
+  /** A packet from the node that no virtual server takes. */
+  #stay(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'OUTPUT', packet, (sent) =>
+      this.#node.isLocal(sent.destination) ? this.#rules.hook('filter', 'INPUT', sent, accepted) : accepted(sent),
     );
   }
 
-  private serve(packet: PacketState, unserved: (packet: PacketState) => Ended[]): Ended[] {
-    const { servers } = this.state;
+  #serve(packet: PacketState, unserved: (packet: PacketState) => Ended[]): Ended[] {
+    const { servers } = this.#state;
     const byAddress = `${packet.protocol} ${joinHostPort(packet.destination, packet.port)}`;
     const byMark = `mark ${packet.mark}`;
     const key = packet.mark !== 0 && servers.has(byMark) ? byMark : byAddress;
@@ -109,27 +114,27 @@ class Trace {
     const rule = { table: 'ipvs', chain: key, text: server.options };
     const met = { ...packet, trail: { rule, before: packet.trail } };
     const ways = pickDestinations(key, server, met);
-    return ways.length === 0 ? [{ verdict: 'reject', packet: met }] : ways.flatMap((way) => this.send(way));
+    return ways.length === 0 ? [{ verdict: 'reject', packet: met }] : ways.flatMap((way) => this.#send(way));
   }
 
-  private send(packet: PacketState): Ended[] {
-    const out = { ...packet, outDevice: this.node.deviceTo(packet.destination) };
-    if (this.node.isLocal(packet.destination))
-      return packet.inDevice === '' ? this.deliverOwn(out) : accepted({ ...out, outDevice: '' });
-    return this.rules.hook('mangle', 'OUTPUT', out, (marked) =>
-      this.rules.hook('filter', 'OUTPUT', marked, (allowed) =>
-        this.rules.hook('nat', 'POSTROUTING', allowed, accepted),
+  #send(packet: PacketState): Ended[] {
+    const out = { ...packet, outDevice: this.#node.deviceTo(packet.destination) };
+    if (this.#node.isLocal(packet.destination))
+      return packet.inDevice === '' ? this.#deliverOwn(out) : accepted({ ...out, outDevice: '' });
+    return this.#rules.hook('mangle', 'OUTPUT', out, (marked) =>
+      this.#rules.hook('filter', 'OUTPUT', marked, (allowed) =>
+        this.#rules.hook('nat', 'POSTROUTING', allowed, accepted),
       ),
     );
   }
 
-  /** By lo: out, and in again. */
-  private deliverOwn(packet: PacketState): Ended[] {
-    return this.rules.hook('filter', 'OUTPUT', packet, (allowed) =>
-      this.rules.hook('nat', 'POSTROUTING', allowed, (out) => {
+  /** It leaves by lo and comes in again. */
+  #deliverOwn(packet: PacketState): Ended[] {
+    return this.#rules.hook('filter', 'OUTPUT', packet, (allowed) =>
+      this.#rules.hook('nat', 'POSTROUTING', allowed, (out) => {
         const back = { ...out, inDevice: 'lo', outDevice: '' };
-        return this.rules.hook('mangle', 'INPUT', back, (marked) =>
-          this.rules.hook('filter', 'INPUT', marked, accepted),
+        return this.#rules.hook('mangle', 'INPUT', back, (marked) =>
+          this.#rules.hook('filter', 'INPUT', marked, accepted),
         );
       }),
     );

@@ -1,10 +1,10 @@
-/** JSON documents of a text, one after the other, as kubectl reads them: with nothing between them, or with `---`. */
+/** Reads a text of several JSON documents as kubectl does: they follow each other directly, or with `---` between them. */
 
 export interface JsonValue {
   readonly value: unknown;
-  /** How deep its lists and objects go. */
+  /** How deep its lists and objects are nested. */
   readonly depth: number;
-  /** Where it begins. */
+  /** Where it begins in the text. */
   readonly offset: number;
 }
 
@@ -18,14 +18,14 @@ const backslash = 0x5c;
 const openers = new Set([0x7b, 0x5b]);
 const closers = new Set([0x7d, 0x5d]);
 
-/** Where the string ends that begins here. */
+/** Returns the offset of the closing quote of the string that begins here. */
 function stringEnd(text: string, start: number): number {
   let i = start + 1;
   while (i < text.length && text.charCodeAt(i) !== quote) i += text.charCodeAt(i) === backslash ? 2 : 1;
   return i;
 }
 
-/** The list or object that begins here; undefined where it does not end. */
+/** Returns the extent of the list or object that begins here, or undefined if it does not end. */
 function extentOf(text: string, start: number): Extent | undefined {
   let [open, depth] = [0, 0];
   for (let i = start; i < text.length; i++) {
@@ -44,7 +44,10 @@ function skipBetween(text: string, from: number): number {
   return from + (between.exec(text)?.[0].length ?? 0);
 }
 
-/** undefined where the text is anything else than lists and objects in JSON. Nothing is recursive: a text may be nested a million deep. */
+/**
+ * Returns undefined if the text is anything other than lists and objects in JSON. Only JSON.parse sees the depth, and nothing here is
+ * recursive, because a text may be nested a million deep.
+ */
 export function readJsonValues(text: string): readonly JsonValue[] | undefined {
   const values: JsonValue[] = [];
   let offset = skipBetween(text, 0);

@@ -1,40 +1,40 @@
 /**
- * The one reader of YAML: manifests, kubeconfigs and KubeProxyConfigurations. It has the results of sigs.k8s.io/yaml, by which kubectl
- * and kube-proxy read them; syntax alone is the yaml package's.
+ * Reads all YAML: manifests, kubeconfigs and KubeProxyConfigurations. The results are those of sigs.k8s.io/yaml, with which kubectl and
+ * kube-proxy read them. Only the syntax is left to the yaml package.
  */
 import { Composer, type CST, type Document, LineCounter, Parser } from 'yaml';
 import { readJsonValues } from './json-values';
 import { BadNode, deepest, fieldOffsets, ValueReader } from './yaml-values';
 
+/** A line and a column, both counted from 1. */
 export interface YamlPlace {
-  /** From 1. */
   readonly line: number;
   readonly column: number;
 }
 
 export interface YamlDocument extends YamlPlace {
-  /** JSON. */
+  /** A JSON value. */
   readonly value: unknown;
-  /** Paths of keys that a mapping has more than once: the last counts. Not told of JSON. */
+  /** The paths of keys that a mapping has more than once. The last one counts. Empty for JSON. */
   readonly doubled: readonly (YamlPlace & { readonly path: string })[];
-  /** Of a field's key and of its value, by the names that lead there; not told of JSON, nor of what was merged in. */
+  /** Returns the lines of a field's key and value, or undefined in JSON and for fields that were merged in. */
   linesOf(path: readonly string[]): { readonly key: number; readonly value: number } | undefined;
 }
 
 export interface YamlMistake extends YamlPlace {
-  /** `syntax`: its document cannot be read. `left out`: the rest can. */
+  /** `syntax`: the document cannot be read. `left out`: only a part of it cannot be read. */
   readonly kind: 'syntax' | 'left out';
   readonly message: string;
 }
 
 export interface YamlText {
-  /** Empty ones are left out. */
+  /** Without empty documents. */
   readonly documents: readonly YamlDocument[];
   readonly mistakes: readonly YamlMistake[];
 }
 
 export interface YamlOptions {
-  /** Read JSON as YAML too, which is slower, and tells lines and doubled keys. */
+  /** Also read JSON as YAML, which is slower but finds lines and doubled keys. */
   readonly tellLines?: boolean;
 }
 
@@ -46,7 +46,7 @@ export function parseKubernetesYaml(text: string, { tellLines = false }: YamlOpt
 
 const tooDeep = `nested more than ${deepest} deep: not read`;
 
-/** The short way for JSON, some 25 times as fast: dumps of clusters are large. */
+/** Reads JSON, about 25 times as fast as parseYaml: dumps of clusters are large. Returns undefined if the text is not JSON. */
 function parseJson(text: string): YamlText | undefined {
   if (!/^\s*[{[]/.test(text)) return undefined;
   const values = readJsonValues(text);
@@ -113,8 +113,8 @@ function readDocument(
 }
 
 /**
- * Documents as nodes, with every scalar as its text. The package composes nodes by recursion, and a document that is nested deep enough
- * ends the process there (V8 cannot even throw); its parser of tokens does not recurse, so the depth is looked at in between.
+ * Composes the documents into nodes, with every scalar as its text. The package composes nodes recursively, and a document that is nested
+ * deeply enough ends the process there (V8 cannot even throw). Its token parser is not recursive, so the depth is checked in between.
  */
 function* composeDocuments(
   text: string,
@@ -124,9 +124,9 @@ function* composeDocuments(
   const composer = new Composer({ version: '1.1', schema: 'failsafe', merge: false, uniqueKeys: false });
   for (const token of new Parser(lines.addNewLine).parse(text)) {
     if (token.type === 'document' && depthOf(token) > deepest) onTooDeep(token.value?.offset ?? token.offset);
-    else yield* composer.next(token) as Generator<Document.Parsed>;
+    else yield* composer.next(token);
   }
-  yield* composer.end() as Generator<Document.Parsed>;
+  yield* composer.end();
 }
 
 function childrenOf(token: CST.Token): readonly (CST.Token | null | undefined)[] {
@@ -136,13 +136,18 @@ function childrenOf(token: CST.Token): readonly (CST.Token | null | undefined)[]
     case 'block-map':
     case 'block-seq':
     case 'flow-collection':
-      return (token.items as readonly CST.CollectionItem[]).flatMap(({ key, value }) => [key, value]);
+      return itemsOf(token).flatMap(({ key, value }) => [key, value]);
     default:
       return [];
   }
 }
 
-/** Of lists and mappings within each other. */
+/** Without this type the items of the three kinds are a union of arrays, which has no flatMap. */
+function itemsOf(token: CST.BlockMap | CST.BlockSequence | CST.FlowCollection): readonly CST.CollectionItem[] {
+  return token.items;
+}
+
+/** Returns how deep lists and mappings are nested. */
 function depthOf(document: CST.Token): number {
   let level = [document];
   let depth = -1;
@@ -150,6 +155,6 @@ function depthOf(document: CST.Token): number {
     level = level.flatMap((token) => childrenOf(token).filter((child) => child !== null && child !== undefined));
     depth++;
   }
-  // The last level is of scalars.
+  // The last level consists of scalars.
   return depth - 1;
 }

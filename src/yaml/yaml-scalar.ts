@@ -1,4 +1,4 @@
-/** What a scalar means to go-yaml v2, the library behind sigs.k8s.io/yaml: YAML 1.1 in large part, and Go's numbers. */
+/** Resolves scalars as go-yaml v2 does, the library behind sigs.k8s.io/yaml: mostly YAML 1.1, with Go's numbers. */
 
 export type ScalarValue = string | number | boolean | null;
 
@@ -20,7 +20,7 @@ const wholeNumber = /^([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|
 const decimalNumber = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/;
 const [leastWhole, mostWhole] = [-(2n ** 63n), 2n ** 64n - 1n];
 
-/** Go's ParseInt of any base: 0777 is octal. */
+/** Like Go's ParseInt with any base: 0777 is octal. */
 function parseWhole(text: string): number | undefined {
   const [match, sign, hex, binary, octal, decimal] = wholeNumber.exec(text) ?? [];
   if (match === undefined) return undefined;
@@ -30,11 +30,11 @@ function parseWhole(text: string): number | undefined {
   return value < leastWhole || value > mostWhole ? undefined : Number(value);
 }
 
-/** A plain scalar, one without quotes. Dates and 12:30 are text. Infinities and NaN are numbers here; JSON has none. */
+/** Resolves a plain scalar, one without quotes. Dates and 12:30 are text. Infinities and NaN are numbers here, though not in JSON. */
 export function resolvePlain(text: string): ScalarValue {
   const word = words.get(text);
   if (word !== undefined) return word;
-  // Underscores count only where the first character is a digit or a sign.
+  // Underscores are ignored only if the first character is a digit or a sign.
   const digits = /^[-+\d]/.test(text) ? text.replaceAll('_', '') : text.startsWith('.') ? text : undefined;
   if (digits === undefined) return text;
   const whole = parseWhole(digits);
@@ -51,7 +51,7 @@ const typeOfTag: Readonly<Record<string, 'number' | 'boolean' | 'null'>> = {
   null: 'null',
 };
 
-/** A scalar with a tag, quoted or not: the tag has to fit. Tags of somebody's own mean nothing. */
+/** Resolves a scalar with a tag, quoted or not. The text must fit the tag. Private tags are ignored. */
 export function resolveTagged(tag: string, text: string): ScalarValue | ScalarMistake {
   const name = tag.startsWith(prefix) ? tag.slice(prefix.length) : '';
   if (name === 'binary') return Buffer.from(text, 'base64').toString('utf8');
@@ -64,7 +64,7 @@ export function resolveTagged(tag: string, text: string): ScalarValue | ScalarMi
     : { mistake: `cannot read ${text} as !!${name}` };
 }
 
-/** A scalar as the key of a JSON object; undefined where there is no such key. */
+/** Returns a scalar as the key of a JSON object, or undefined if it cannot be a key. */
 export function keyText(value: ScalarValue): string | undefined {
   if (value === null) return undefined;
   if (typeof value !== 'number' || Number.isInteger(value)) return String(value);

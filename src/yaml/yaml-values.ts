@@ -1,11 +1,22 @@
-/** The nodes of one YAML document as the JSON value that sigs.k8s.io/yaml makes of them. */
-import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from 'yaml';
+/** Turns the nodes of one YAML document into the JSON value that sigs.k8s.io/yaml makes of them. */
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type Node,
+  type Scalar,
+  type YAMLMap,
+} from 'yaml';
 import { keyText, resolvePlain, resolveTagged, type ScalarValue } from './yaml-scalar';
 
-/** Deeper than anything that Kubernetes has, and not so deep that reading it could use up the stack. */
+/** The greatest depth that is read: deeper than any object of Kubernetes, but not deep enough to exhaust the stack. */
 export const deepest = 300;
 
-/** A mistake at a node, which ends the document. */
+/** A mistake at a node, because of which the document cannot be read. */
 export class BadNode extends Error {
   constructor(
     readonly offset: number,
@@ -20,7 +31,7 @@ interface Place {
   readonly offset: number;
 }
 
-/** A value with what it would come to if every alias were written out. */
+/** A value, with the size and depth that it would have if every alias were written out. */
 interface Read {
   readonly value: unknown;
   readonly size: number;
@@ -29,11 +40,11 @@ interface Read {
 
 interface Anchor {
   readonly node: Node;
-  /** undefined while it is being read. */
+  /** Absent while the node is being read. */
   read?: Read;
 }
 
-/** go-yaml's limits: of few values nearly all may come from aliases, of millions one in ten. */
+/** go-yaml's limits: nearly all values may come from aliases if there are few, and one in ten if there are millions. */
 const [smallSize, largeSize] = [400_000, 4_000_000];
 
 function allowedShare(size: number): number {
@@ -42,20 +53,23 @@ function allowedShare(size: number): number {
 }
 
 export class ValueReader {
-  /** Keys that a mapping has more than once: the last counts. */
+  /** The keys that a mapping has more than once. The last one counts. */
   readonly doubled: Place[] = [];
-  /** What was taken for null, and why. */
+  /** The values that were replaced by null, and why. */
   readonly leftOut: (Place & { readonly why: string })[] = [];
-  /** By name: an anchor counts until the next of its name. The package's own lookup walks the whole document each time. */
+  /** By name. An anchor is valid until the next one with its name. The package's own lookup walks the whole document each time. */
   readonly #anchors = new Map<string, Anchor>();
   #size = 0;
   #aliased = 0;
+  readonly #document: Document;
 
-  constructor(private readonly document: Document) {}
+  constructor(document: Document) {
+    this.#document = document;
+  }
 
   /** Throws BadNode. The document must not be nested deeper than `deepest`. */
   read(): unknown {
-    return this.#node(this.document.contents, '').value;
+    return this.#node(this.#document.contents, '').value;
   }
 
   #node(node: unknown, path: string): Read {
@@ -81,15 +95,15 @@ export class ValueReader {
 
   #alias(node: Alias, path: string): Read {
     const { read } = this.#anchorOf(node);
-    if (read === undefined) return this.#leaveOut(node, path, `what ${node.source} stands for contains itself`);
+    if (read === undefined) return this.#leaveOut(node, path, `anchor ${node.source} contains itself`);
     this.#size += read.size;
     this.#aliased += read.size;
     if (this.#aliased > 100 && this.#size > 1000 && this.#aliased / this.#size > allowedShare(this.#size))
-      throw new BadNode(0, 'its aliases come to far more than the document itself');
+      throw new BadNode(0, 'its aliases are far larger than the document itself');
     return read;
   }
 
-  #leaveOut(node: Node, path: string, why: string): Read {
+  #leaveOut(node: unknown, path: string, why: string): Read {
     this.leftOut.push({ path, offset: offsetOf(node), why });
     return { value: null, size: 1, depth: 0 };
   }
@@ -97,7 +111,7 @@ export class ValueReader {
   #scalar(node: Scalar): Read {
     const value = scalarOf(node);
     if (typeof value === 'number' && !Number.isFinite(value))
-      throw new BadNode(offsetOf(node), `${String(node.value)} is no value that JSON has`);
+      throw new BadNode(offsetOf(node), `${String(node.value)} is not a value in JSON`);
     return { value, size: 1, depth: 0 };
   }
 
@@ -112,10 +126,10 @@ export class ValueReader {
     return { value, size, depth: depth + 1 };
   }
 
-  /** Aliases may make a value deeper than any text is. */
+  /** Leaves out a value that aliases make deeper than the text itself can be. */
   #deepEnough(node: unknown, path: string): Read {
     const read = this.#node(node, path);
-    return read.depth < deepest ? read : this.#leaveOut(node as Node, path, `nested more than ${deepest} deep`);
+    return read.depth < deepest ? read : this.#leaveOut(node, path, `nested more than ${deepest} deep`);
   }
 
   #map(map: YAMLMap, path: string): Read {
@@ -137,7 +151,7 @@ export class ValueReader {
       size += read.size + 1;
       depth = Math.max(depth, read.depth);
     }
-    // fromEntries makes own properties, also of __proto__.
+    // fromEntries always makes own properties, even of a key __proto__.
     const value = Object.fromEntries([...entries].map(([name, read]) => [name, read.value]));
     return { value, size, depth: depth + 1 };
   }
@@ -145,19 +159,20 @@ export class ValueReader {
   #key(key: unknown): string {
     const node = isAlias(key) ? this.#anchorOf(key).node : key;
     const text = isScalar(node) ? keyText(scalarOf(node)) : undefined;
-    if (text === undefined) throw new BadNode(offsetOf(key), 'a key is text, a number or a boolean');
+    if (text === undefined) throw new BadNode(offsetOf(key), 'a key must be text, a number or a boolean');
     return text;
   }
 
-  /** As go-yaml v2: what comes later in the mapping counts, be it merged or not; of several merged at once, the first. */
+  /** Like go-yaml v2: the later entry of the mapping counts, merged or not. Of several mappings in one merge the first counts. */
   #merged(value: unknown, path: string): [string, Read][] {
     const target = isAlias(value) ? this.#anchorOf(value).node : value;
     if (isSeq(target) && !isAlias(value))
       return [...target.items].reverse().flatMap((item) => this.#merged(item, path));
-    if (!isMap(target)) throw new BadNode(offsetOf(value), 'a merge takes a mapping or a list of mappings');
+    if (!isMap(target)) throw new BadNode(offsetOf(value), 'only a mapping or a list of mappings can be merged');
     const read = this.#node(value, path);
     const share = { size: read.size, depth: Math.max(read.depth - 1, 0) };
-    return Object.entries(read.value ?? {}).map(([name, each]) => [name, { value: each as unknown, ...share }]);
+    const entries: [string, unknown][] = Object.entries(read.value ?? {});
+    return entries.map(([name, each]) => [name, { value: each, ...share }]);
   }
 }
 
@@ -166,7 +181,7 @@ function isMerge(key: unknown): boolean {
 }
 
 function offsetOf(node: unknown): number {
-  return (node as Node | null)?.range?.[0] ?? 0;
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0;
 }
 
 /** Throws BadNode. */
@@ -178,7 +193,7 @@ function scalarOf(node: Scalar): ScalarValue {
   return value;
 }
 
-/** Where a field's key and value are, of the last of doubled ones; undefined where it was merged in, or is not there. */
+/** Returns where a field's key and value are, the last ones if it is doubled. Returns undefined if it was merged in or is missing. */
 export function fieldOffsets(document: Document, path: readonly string[]): { key: number; value: number } | undefined {
   let node: unknown = document.contents;
   let offsets: { key: number; value: number } | undefined;

@@ -56,7 +56,7 @@ test('ipvs: what is known and wanted is told apart', async () => {
   const file = (name: string): string => join(folder, name);
   const rules = ['--iptables-save', `${file('iptables-save')},${file('ip6tables-save')}`];
   const { code, stdout } = await compare(folder, '--ipvsadm', file('ipvsadm'), '--ipset', file('ipset'), ...rules);
-  expect(stdout).toMatch(/^IPv4.* the same; known and wanted differences below\n/);
+  expect(stdout).toMatch(/^IPv4.* the same; known and intended differences below\n/);
   expect(stdout).toContain('kubernetes #71596');
   expect(code).toBe(0);
   const without = await compare(folder, '--ipvsadm', file('ipvsadm'), '--ipset', file('ipset'));
@@ -103,7 +103,7 @@ test('a rule that is not understood: could not tell', async () => {
     text.replace(/^-A KUBE-EXT-(\S+) -j KUBE-SVC/m, '-A KUBE-EXT-$1 -m time --timestart 09:00 -j KUBE-SVC'),
   );
   const { code, stdout } = await compare(folder, '--iptables-save', join(folder, 'iptables-save'));
-  expect(stdout).toMatch(/no difference seen; 2 could not be told/);
+  expect(stdout).toMatch(/no difference seen; 2 could not be compared/);
   expect(stdout).toMatch(/NodePort .* nat KUBE-EXT-\S+ -m time/);
   expect(code).toBe(2);
 });

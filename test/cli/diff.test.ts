@@ -61,7 +61,7 @@ test('staleness, and --watch', async () => {
   await changed;
   child.kill();
   expect((await all).stdout).toMatch(
-    /^\d{4}-\S+Z\nIPv4.*\n\n\d{4}-\S+Z\nIPv4.*1 stale\ndefault\/local: stale: 1 too many, 1 missing\n {2}as for another state of it\n/,
+    /^\d{4}-\S+Z\nIPv4.*\n\n\d{4}-\S+Z\nIPv4.*1 stale\ndefault\/local: stale: 1 too many, 1 missing\n {2}matches another state of the Service\n/,
   );
   writeFileSync(file, text);
 }, 20_000);

@@ -232,7 +232,7 @@ describe('detectLocalMode NodeCIDR', () => {
     const other = makeNode({ addresses: ['192.168.88.10'], podCIDRs: ['fd44::/64'] });
     const node = await fakeNode(nodeCIDR).running(...web, other);
     await expect(node.agent.failed).rejects.toThrow(
-      "the Node's podCIDRs: IPv6 addresses alone, on a node of primary family IPv4",
+      "the Node's podCIDRs: only IPv6 addresses, but the node's primary family is IPv4",
     );
     expect(node.writes).toBe(0);
   });

@@ -122,25 +122,23 @@ describe('a hand in iptables', () => {
       .map((line) => [line]),
   )('%s, taken away', async (line) => {
     const found = await suspectsOf(written.replace(`${line}\n`, ''));
-    expect(found.join('\n')).toContain(`taken away${line.includes('cluster IP') ? '' : `: ${line}`}`);
+    expect(found.join('\n')).toContain(`removed${line.includes('cluster IP') ? '' : `: ${line}`}`);
   });
 
   test('a jump, and a whole table', async () => {
     expect(await suspectsOf(written.replace(/^-I PREROUTING.*\n/m, ''))).toEqual([
-      'the jump from nat PREROUTING was taken away',
+      'the jump from nat PREROUTING was removed',
     ]);
     const [, filter = ''] = written.split(/^(?=\*filter)/m);
-    expect(await suspectsOf(filter)).toContain(
-      "nothing of vipwire's is in nat: flushed with its chains, or never written",
-    );
+    expect(await suspectsOf(filter)).toContain('nat has no chains of vipwire: it was flushed, or never written');
     const emptied = written.replace(/^-A KUBE-(?!FORWARD|FIREWALL|PROXY-CANARY -m comment --comment "x).*$\n/gm, '');
-    expect(await suspectsOf(emptied)).toContain('nat was flushed: the rule by which that is seen is gone');
+    expect(await suspectsOf(emptied)).toContain('nat was flushed: the rule that shows it is gone');
   });
 
   test("kube-proxy's rules are refused, with a hint", async () => {
     const [recording] = readRecordings('iptables');
     const texts = { iptablesSave: recording?.iptablesSave ?? '' };
-    await expect(diffOf('iptables', plan, texts)).rejects.toThrow('vipwire compare says');
+    await expect(diffOf('iptables', plan, texts)).rejects.toThrow('use vipwire compare');
   });
 });
 
@@ -156,15 +154,15 @@ describe('a hand in IPVS', () => {
   };
 
   test.each([
-    ['an endpoint is taken from one server', 'ipvsadm', /^-a -t 203.*\n/m, '', 'is other than'],
-    ['a weight', 'ipvsadm', /(-t 10\.96\.0\.10:80 .*) -w 1/, '$1 -w 7', 'weighs 7'],
+    ['an endpoint is taken from one server', 'ipvsadm', /^-a -t 203.*\n/m, '', 'differs from'],
+    ['a weight', 'ipvsadm', /(-t 10\.96\.0\.10:80 .*) -w 1/, '$1 -w 7', 'has the weight 7'],
     ['a server is taken away', 'ipvsadm', /^-[Aa] -t 10\.96.*\n(-a -t 10.*\n)*/m, '', 'the sets have it'],
     ['a server is added', 'ipvsadm', /^/, '-A -t 10.96.0.10:9999 -s rr\n', 'no set has it'],
-    ['an entry is taken away', 'ipset', /^add KUBE-CLUSTER-IP .*\n/m, '', 'was taken out of KUBE-CLUSTER-IP'],
+    ['an entry is taken away', 'ipset', /^add KUBE-CLUSTER-IP .*\n/m, '', 'was removed from KUBE-CLUSTER-IP'],
     ['an entry is added', 'ipset', /$/, 'add KUBE-CLUSTER-IP 10.96.0.99,tcp:80\n', 'no virtual server has it'],
-    ['an address is taken off', 'addresses', /^.*10\.96.*\n?/m, '', 'was taken off'],
+    ['an address is taken off', 'addresses', /^.*10\.96.*\n?/m, '', 'was removed'],
     ['an address is added', 'addresses', /^/, '6: kube-ipvs0    inet 10.96.0.77/32 scope global\n', 'was added'],
-    ['a rule', 'iptablesSave', /^-A KUBE-NODE-PORT .*\n/m, '', 'the same for all Services'],
+    ['a rule', 'iptablesSave', /^-A KUBE-NODE-PORT .*\n/m, '', 'does not depend on Services'],
   ] as const)('%s', async (_, name, from, to, evidence) => {
     expect((await suspectsOf(edit(name, from, to))).join('\n')).toContain(evidence);
   });

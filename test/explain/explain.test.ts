@@ -65,7 +65,7 @@ test.each<[mode: 'iptables' | 'ipvs', from: string, to: string, source: RegExp]>
 
 test('of several endpoints it is told which one sees the client', () => {
   const { source } = ask(scopeOf([service(), slice([...atNode, 'd'])]), 'outside', vip);
-  expect(source).toMatch(/^masqueraded, .*; kept \(192\.0\.2\.1\) to 192\.168\.88\.10:8080, this node's own address/);
+  expect(source).toMatch(/^masqueraded .*; kept \(192\.0\.2\.1\) to 192\.168\.88\.10:8080, this node's own address/);
 });
 
 const reasons: readonly (readonly [
@@ -93,7 +93,7 @@ const reasons: readonly (readonly [
     vip,
     'forwarded',
     'internalTrafficPolicy is Cluster: endpoints on any node',
-    ['not ready', 'terminating; others are ready'],
+    ['not ready', 'terminating; other endpoints are ready'],
   ],
   [
     'the last resort',
@@ -101,7 +101,7 @@ const reasons: readonly (readonly [
     'node',
     vip,
     'forwarded',
-    'none is ready: those that are terminating and still serve get it (KEP-1669)',
+    'no endpoint is ready: terminating endpoints that still serve are used (KEP-1669)',
     [],
   ],
   [
@@ -152,7 +152,7 @@ const reasons: readonly (readonly [
     'outside',
     vip,
     'refused',
-    'default/web has no endpoints: its selector fits no pod, or nobody wrote an EndpointSlice for it',
+    'default/web has no endpoints: its selector matches no pod, or it has no selector and no EndpointSlice',
     [],
   ],
   [
@@ -188,7 +188,7 @@ const reasons: readonly (readonly [
     'outside',
     '10.244.1.2:8080',
     'untouched',
-    '10.244.1.2 is default/a itself, behind Service default/web: no service proxy has a part in it',
+    '10.244.1.2 is default/a itself, behind Service default/web: no service proxy is involved',
     [],
   ],
 ];
@@ -211,7 +211,7 @@ test.each(['iptables', 'ipvs'])('the source, in %s mode', (mode) => {
   expect(sourceOf('outside', vip)).toBe('masqueraded');
   expect(sourceOf('node', vip)).toBe('masqueraded');
   expect(sourceOf('10.244.1.77', '192.168.88.10:30080')).toBe('masqueraded');
-  expect(ask(scope, 'pod default/a', vip).source).toContain('to itself always as the node (hairpin)');
+  expect(ask(scope, 'pod default/a', vip).source).toContain('always masqueraded when it reaches itself (hairpin)');
 });
 
 test('rules that somebody else has changed: it says what they do otherwise', () => {
@@ -252,12 +252,12 @@ test('questions that cannot be asked: one line, with what was most likely meant'
   const target = (text: string): unknown => parseTarget(text, cluster);
   expect(() => target('default/wbe:80')).toThrow('there is no Service default/wbe: did you mean default/web?');
   expect(() => target('default/web:81')).toThrow('Service default/web has no port 81/tcp; it has 80/tcp');
-  expect(() => target('10.96.0.10')).toThrow('"10.96.0.10" is no destination');
-  expect(() => target('10.96.0.10:99999')).toThrow('is no destination');
+  expect(() => target('10.96.0.10')).toThrow('"10.96.0.10" is not a destination');
+  expect(() => target('10.96.0.10:99999')).toThrow('is not a destination');
   expect(target('default/web:80')).toEqual({ address: '10.96.0.10', port: 80, protocol: 'TCP' });
   const client = (text: string): unknown => parseClient(text, 'IPv4', cluster, plan.settings);
   expect(() => client('pod default/b')).toThrow('did you mean default/a?');
-  expect(() => client('nowhere')).toThrow('"nowhere" is no client');
+  expect(() => client('nowhere')).toThrow('"nowhere" is not a client');
   expect(() => client('fd00::1')).toThrow('fd00::1 cannot connect to an IPv4 address');
   expect(client('192.168.88.10')).toMatchObject({ kind: 'node' });
   expect(nodeOfClient('pod default/a', cluster)).toBe('node');

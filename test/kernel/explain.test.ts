@@ -125,7 +125,7 @@ describeAsRoot('explain', () => {
       await cluster.proxy.stop();
       await cluster.iptables('-t', 'nat', '-I', 'KUBE-SERVICES', '-d', '10.96.0.11', '-j', 'RETURN');
       const changed = await ask();
-      expect(changed).toContain('BUT       by the rules it is untouched, not forwarded');
+      expect(changed).toContain('BUT       by the rules the connection is untouched, not forwarded');
       expect(changed).toMatch(/exit 1\n$/);
     } finally {
       await cluster.stop();

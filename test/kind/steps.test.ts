@@ -77,7 +77,7 @@ describe('compare-nodes', () => {
 
   test.each([
     ['iptables', /^IPv4, node node, iptables mode: .* the same\n$/],
-    ['ipvs', /^IPv4, node node, ipvs mode: .* the same; known and wanted differences below\n/],
+    ['ipvs', /^IPv4, node node, ipvs mode: .* the same; known and intended differences below\n/],
     ['nftables', /^IPv4, node node, nftables mode: .* the same\n$/],
   ] as const)('%s: the same', async (mode, said) => {
     cluster.holdRecording(mode, 'nodeport-local.2');

@@ -30,14 +30,14 @@ test.each<[string, Partial<Config>, Parameters<typeof makeNode>[0], readonly Fam
     { clusterCIDRs: ['fd00::/8'] },
     v4,
     both,
-    ['warning: clusterCIDR: IPv6 addresses alone, on a node of primary family IPv4'],
+    ["warning: clusterCIDR: only IPv6 addresses, but the node's primary family is IPv4"],
   ],
   [
     'the same on a machine of one',
     { clusterCIDRs: ['fd00::/8'] },
     v4,
     ['IPv4'],
-    ['fatal: clusterCIDR: IPv6 addresses alone, on a node of family IPv4'],
+    ["fatal: clusterCIDR: only IPv6 addresses, but the node's only family is IPv4"],
   ],
   ['where it does not count', { detectLocalMode: 'NodeCIDR', clusterCIDRs: ['fd00::/8'] }, v4, ['IPv4'], []],
   [
@@ -45,14 +45,14 @@ test.each<[string, Partial<Config>, Parameters<typeof makeNode>[0], readonly Fam
     { detectLocalMode: 'NodeCIDR' },
     { ...v6, podCIDRs: ['10.244.1.0/24'] },
     both,
-    ["fatal: the Node's podCIDRs: IPv4 addresses alone, on a node of primary family IPv6"],
+    ["fatal: the Node's podCIDRs: only IPv4 addresses, but the node's primary family is IPv6"],
   ],
   [
     'nodePortAddresses of the other family',
     { nodePortAddresses: ['fd88::/64'] },
     v4,
     both,
-    ['warning: nodePortAddresses: IPv6 addresses alone, on a node of primary family IPv4'],
+    ["warning: nodePortAddresses: only IPv6 addresses, but the node's primary family is IPv4"],
   ],
   ['primary', { nodePortAddresses: ['primary'] }, v4, both, []],
   [
@@ -60,7 +60,7 @@ test.each<[string, Partial<Config>, Parameters<typeof makeNode>[0], readonly Fam
     {},
     v6,
     ['IPv4'],
-    ["fatal: the node's primary family is IPv6, and this machine has iptables for IPv4 alone"],
+    ["fatal: the node's primary family is IPv6, but this machine has iptables only for IPv4"],
   ],
   ['bindAddress decides it', { bindAddress: '192.168.88.10' }, v6, ['IPv4'], []],
 ])('%s', (_what, config, of, supported, problems) => {

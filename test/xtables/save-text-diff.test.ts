@@ -73,5 +73,5 @@ test('compare: the same', () => {
   expect(comparisonExitCode([{ ...node, unread: [{ ...hidden, isKnown: true }] }])).toBe(0);
   expect(comparisonExitCode([{ ...node, unread: [] }])).toBe(0);
   expect(comparisonJson({ ...node, unread: [hidden] })).toMatchObject({ unread: [hidden] });
-  expect(printComparison({ ...node, unread: [hidden] })).toContain('what it holds is not known');
+  expect(printComparison({ ...node, unread: [hidden] })).toContain('its rules are unknown');
 });

@@ -113,7 +113,7 @@ test('keys are text, whatever they look like', () => {
 });
 
 test.each(['~: a', '? [1]\n: a', '? {a: 1}\n: a'])('%j has no key that JSON has', (text) => {
-  expect(mistakesOf(text)).toEqual([expect.stringMatching(/^syntax 1:\d+ a key is text/)]);
+  expect(mistakesOf(text)).toEqual([expect.stringMatching(/^syntax 1:\d+ a key must be text/)]);
 });
 
 test('__proto__ is a key like any other', () => {
@@ -151,7 +151,9 @@ describe('merge keys', () => {
   });
 
   test.each(['r: {<<: 1}', 'x: &x [1]\nr: {<<: *x}', 'r: {<<: [1]}'])('%j is refused', (text) => {
-    expect(mistakesOf(text)).toEqual([expect.stringMatching(/^syntax \d+:\d+ a merge takes/)]);
+    expect(mistakesOf(text)).toEqual([
+      expect.stringMatching(/^syntax \d+:\d+ only a mapping or a list of mappings can be merged/),
+    ]);
   });
 });
 
@@ -170,9 +172,7 @@ describe('aliases', () => {
   });
 
   test('within their own anchor are left out', () => {
-    expect(mistakesOf('a: &x\n  b: *x\n  c: 1\n')).toEqual([
-      'left out 2:6 a.b: what x stands for contains itself: left out',
-    ]);
+    expect(mistakesOf('a: &x\n  b: *x\n  c: 1\n')).toEqual(['left out 2:6 a.b: anchor x contains itself: left out']);
     expect(parseKubernetesYaml('a: &x\n  b: *x\n  c: 1\n').documents[0]?.value).toEqual({ a: { b: null, c: 1 } });
   });
 
@@ -186,7 +186,7 @@ describe('aliases', () => {
             .join(', ')}]\n`,
       )
       .join('');
-    expect(mistakesOf(bomb)).toEqual(['syntax 1:1 its aliases come to far more than the document itself']);
+    expect(mistakesOf(bomb)).toEqual(['syntax 1:1 its aliases are far larger than the document itself']);
     const usual = `x: &x {a: 1, b: [1, 2, 3]}\nlist:\n${'- <<: *x\n  c: 2\n'.repeat(500)}`;
     expect(mistakesOf(usual)).toEqual([]);
   });

@@ -29,7 +29,7 @@ test('a hand in servers, sets and addresses', async () => {
     ip address add 10.96.7.7/32 dev kube-ipvs0`);
   const { code, stdout } = await askNode(cluster, 'diff');
   expect(stdout).toContain('TCP 10.96.0.10:9999 was added: no set has it');
-  expect(stdout).toContain('10.96.0.10,tcp:80 was taken out of KUBE-CLUSTER-IP: its virtual server is there');
-  expect(stdout).toContain('10.96.7.7 was added: no virtual server is on it');
+  expect(stdout).toContain('10.96.0.10,tcp:80 was removed from KUBE-CLUSTER-IP: its virtual server is there');
+  expect(stdout).toContain('10.96.7.7 was added: it has no virtual server');
   expect(code).toBe(1);
 }, 400_000);
