@@ -1,14 +1,20 @@
 /** Our rules in one family's iptables, as they are and as they should be. Reads them, compares them and notes what is written. */
-import type { DeltaTracker } from '../delta/delta-tracker';
+import { DeltaTracker } from '../delta/delta-tracker';
 import { sharedChain } from './known-chains';
 import type { SavedTables } from './parse-save';
 import { type Jump, printStep, type Step, type TableName, tableNames } from './rules';
 import type { KernelTables } from './kernel-tables';
 
+/** Chain -> its rules as `-A CHAIN ...` lines, joined by newlines. '' for a chain without rules. */
+export type RuleTables = Readonly<Record<TableName, DeltaTracker<string, string>>>;
+
+export function newRuleTables(): RuleTables {
+  return { nat: new DeltaTracker(), filter: new DeltaTracker(), mangle: new DeltaTracker() };
+}
+
 /** What a mode wants iptables to hold. */
 export interface DesiredRules {
-  /** Chain -> its `-A` lines, joined by newlines. */
-  readonly tables: Readonly<Record<TableName, DeltaTracker<string, string>>>;
+  readonly tables: RuleTables;
   readonly jumps: readonly Jump[];
 }
 

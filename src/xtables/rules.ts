@@ -79,6 +79,11 @@ export function addJumps(
   return counts;
 }
 
+/** The rules of a chain as `-A CHAIN ...` lines, joined by newlines. */
+export function chainText(chain: string, rules: readonly string[]): string {
+  return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
+}
+
 export function countLines(lines: string): number {
   if (lines === '') return 0;
   let count = 1;

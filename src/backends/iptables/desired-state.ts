@@ -1,5 +1,4 @@
 /** The chains of a Plan, and how they change with it. */
-import { DeltaTracker } from '../../delta/delta-tracker';
 import { type Family, hostCidr } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
 import { finish, type Pieces } from '../../model/pieces';
@@ -12,7 +11,8 @@ import {
   type ServicePortPlan,
   servicePortName,
 } from '../../planner/plan';
-import { countLines, type Jump, slices, type TableName, tableNames } from '../../xtables/rules';
+import { newRuleTables } from '../../xtables/kernel-rules';
+import { chainText, countLines, type Jump, slices, type TableName, tableNames } from '../../xtables/rules';
 import { comment, setMasqueradeMark } from '../../xtables/common-rules';
 import type { DispatchEntry } from './dispatch/keys';
 import { type ChangedChains, type DispatchOptions, DispatchTree } from './dispatch/tree';
@@ -53,12 +53,7 @@ interface RenderedService {
 }
 
 export class RuleSet {
-  /** Chain -> its rules as `-A CHAIN ...` lines, joined by newlines. '' for a chain without rules. */
-  readonly tables: Readonly<Record<TableName, DeltaTracker<string, string>>> = {
-    nat: new DeltaTracker(),
-    filter: new DeltaTracker(),
-    mangle: new DeltaTracker(),
-  };
+  readonly tables = newRuleTables();
   jumps: readonly Jump[] = [];
   /** The number of desired rules by table, without the jumps. */
   readonly ruleCounts: Record<TableName, number> = { nat: 0, filter: 0, mangle: 0 };
@@ -263,10 +258,6 @@ function healthCheckEntry(key: ServiceKey, port: number): DispatchEntry {
     comment: `${key} health check node port`,
     action: '-j ACCEPT',
   };
-}
-
-function chainText(chain: string, rules: readonly string[]): string {
-  return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
 }
 
 function collect(into: Entries, from: Entries | undefined): void {

@@ -1,6 +1,6 @@
 /** Turns what differs into calls of iptables-restore. After each call the rules are right. */
 import type { Pending } from '../../delta/delta-tracker';
-import type { KernelRules } from '../../xtables/kernel-rules';
+import type { KernelRules, RuleTables } from '../../xtables/kernel-rules';
 import { isServiceChain, parseServiceChain, sharedChain, targetChains } from '../../xtables/known-chains';
 import {
   emptyStep,
@@ -20,7 +20,7 @@ import type { RuleSet } from './desired-state';
 export const chainsPerCall = { nft: 1000, legacy: Number.POSITIVE_INFINITY } as const;
 
 type ChainLines = [chain: string, lines: string];
-type TableRules = RuleSet['tables'][TableName];
+type TableRules = RuleTables[TableName];
 type SeenJumps = Pick<KernelRules, 'missingJumps' | 'staleJumps'>;
 type SeenRules = SeenJumps & Pick<KernelRules, 'usedByOthers'>;
 

@@ -111,7 +111,7 @@ describeAsRoot('virtual servers, in a network namespace', () => {
       'UserError: IPVS mode needs the netlink addon, which does not load here, or ipvsadm: install it',
     );
     expect(told.withoutKernel.failure).toMatch(
-      /^UserError: the kernel has no IPVS: load it on the node \(modprobe ip_vs\), or let vipwire do so by mounting the node's \/lib\/modules \(modprobe: .* not found .*\)$/,
+      /^UserError: the kernel has no IPVS: load it on the node \(modprobe ip_vs\), or mount the node's \/lib\/modules, so that vipwire can load it \(modprobe: .* not found .*\)$/,
     );
   });
 
