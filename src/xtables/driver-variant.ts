@@ -117,7 +117,7 @@ function warnOfOther(chosen: Variant, other: SavedTables, log: Logger): void {
 /** The tools are asked for the tables that are there. To ask the legacy tools for a table by name would load it into the kernel. */
 async function readVariant(run: RunCommand, variant: Variant): Promise<Answer<VariantTables>> {
   if (variant === 'nft') {
-    // Of a kernel without nf_tables iptables-nft-save says nothing.
+    // On a kernel without nf_tables iptables-nft-save prints nothing.
     const usable = await askFamily(run, variant, 'IPv4');
     if (usable.kind !== 'found') return usable;
   }
@@ -157,13 +157,13 @@ export async function askFamily(
   } catch (error) {
     const answer = judge(error);
     const isLocked = error instanceof CommandError && /xtables lock/.test(error.stderr);
-    return answer.kind === 'unknown' && isLocked ? await ofHeldLock(answer) : answer;
+    return answer.kind === 'unknown' && isLocked ? await explainHeldLock(answer) : answer;
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function ofHeldLock({ reason }: Unknown): Promise<Unknown> {
+async function explainHeldLock({ reason }: Unknown): Promise<Unknown> {
   const holder = await findXtablesLockHolder();
   return unknown(holder === undefined ? reason : explainHolder(holder));
 }

@@ -76,19 +76,19 @@ export class SaveParser {
     else if (line.startsWith('-A ') || line.startsWith('-I ')) this.#rule(line);
     else if (first === ':' && line.includes(' ')) this.#chain(line.slice(1, line.indexOf(' ')));
     else if (line.trimEnd() === 'COMMIT') this.#end();
-    else this.#failTable(`a line that is not understood: ${line}`);
+    else this.#failTable(`vipwire does not understand the line: ${line}`);
   };
 
   /** Takes a line of the tool's standard error. */
   readonly remark = (line: string): void => this.#note(line);
 
   result(): SavedTables {
-    if (this.#open !== undefined) this.#failTable('the output ends in the middle of it');
+    if (this.#open !== undefined) this.#failTable('the output ends in the middle of the table');
     const unread = new Map(this.#unread);
     if (this.#stray !== '')
       for (const table of tableNames)
         if (!this.#complete.has(table) && !unread.has(table))
-          unread.set(table, `a line that is not understood: ${this.#stray}`);
+          unread.set(table, `vipwire does not understand the line: ${this.#stray}`);
     const chains = {
       nat: new Map<string, string>(),
       filter: new Map<string, string>(),
@@ -125,7 +125,7 @@ export class SaveParser {
   }
 
   #begin(name: string): void {
-    if (this.#open !== undefined) this.#failTable('another table begins in the middle of it');
+    if (this.#open !== undefined) this.#failTable('another table begins in the middle of this one');
     this.#open = name;
     this.#table = tableNames.find((table) => table === name);
   }
@@ -161,7 +161,7 @@ export class SaveParser {
     }
     const target = targetChain(line);
     if (this.#table !== undefined && isOurs(this.#table, chain))
-      this.#failTable(`rules of ${chain}, which is not in it`);
+      this.#failTable(`it has rules of ${chain}, a chain that it does not declare`);
     if (this.#table === undefined || target === undefined || !this.#lines[this.#table].has(target))
       this.#foreignRules++;
     else if (isBuiltIn(chain)) this.#jumps.push({ table: this.#table, from: chain, rule: line.slice(end + 1) });

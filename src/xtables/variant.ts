@@ -29,19 +29,19 @@ const asksBySign = [15, 5, 0] as const;
  * Returns the variant to use, or undefined when neither is there. A variant that cannot be read may well be in use. When one
  * cannot be read, the signs in the other one count, then the command `iptables` of this machine.
  */
-export function weighVariants(seen: SeenByVariant, ofPlainCommand: Variant | undefined): VariantChoice | undefined {
+export function weighVariants(seen: SeenByVariant, plainCommand: Variant | undefined): VariantChoice | undefined {
   const there = variants.filter((variant) => seen[variant].kind !== 'absent');
   const [only, second] = there;
   if (only === undefined) return undefined;
   if (second === undefined) return { variant: only };
   const whole = variants.flatMap((variant) => readWhole(seen[variant]) ?? []);
   const [nft, legacy] = whole;
-  if (nft !== undefined && legacy !== undefined) return { variant: compareVariants({ nft, legacy }, ofPlainCommand) };
+  if (nft !== undefined && legacy !== undefined) return { variant: compareVariants({ nft, legacy }, plainCommand) };
   const signs = { nft: signOf(seen.nft), legacy: signOf(seen.legacy) };
   const best = Math.max(signs.nft, signs.legacy);
   const reason = there.flatMap((variant) => explainUnread(variant, seen[variant]) ?? []).join('; ');
   const worthAsking = there.some((variant) => seen[variant].kind === 'unknown') ? (asksBySign[best] ?? 0) : 0;
-  if (best === 0) return { variant: ofPlainCommand ?? 'nft', doubt: { reason, worthAsking } };
+  if (best === 0) return { variant: plainCommand ?? 'nft', doubt: { reason, worthAsking } };
   // Both have the same sign. The variant that cannot be read in full has more than can be seen.
   const unread = variants.find((variant) => readWhole(seen[variant]) === undefined) ?? 'nft';
   const variant = signs.nft === signs.legacy ? unread : signs.nft > signs.legacy ? 'nft' : 'legacy';
@@ -64,14 +64,14 @@ function explainUnread(variant: Variant, answer: Answer<VariantTables>): string 
   if (answer.kind === 'unknown') return answer.reason;
   if (answer.kind === 'absent' || answer.value.unreadable.length === 0) return undefined;
   const tables = answer.value.unreadable.join(' and ');
-  return `iptables-${variant}-save cannot read ${tables}: nft's own rules are in there`;
+  return `iptables-${variant}-save cannot read ${tables}: there are rules that only nft can print`;
 }
 
 /**
  * Returns the variant that the kubelet uses, else the one with more KUBE- chains, else the one with more rules, else the one that
  * the command `iptables` stands for on this machine.
  */
-function compareVariants(saved: Readonly<Record<Variant, SavedTables>>, ofPlainCommand: Variant | undefined): Variant {
+function compareVariants(saved: Readonly<Record<Variant, SavedTables>>, plainCommand: Variant | undefined): Variant {
   const measures: ((tables: SavedTables) => number)[] = [
     (tables) => Math.min(tables.kubeletChains, 1),
     (tables) => tables.chains.nat.size + tables.chains.filter.size,
@@ -81,7 +81,7 @@ function compareVariants(saved: Readonly<Record<Variant, SavedTables>>, ofPlainC
     const [nft, legacy] = [measure(saved.nft), measure(saved.legacy)];
     if (nft !== legacy) return nft > legacy ? 'nft' : 'legacy';
   }
-  return ofPlainCommand ?? 'nft';
+  return plainCommand ?? 'nft';
 }
 
 /** `iptables v1.8.9 (nf_tables)`, `iptables v1.8.9 (legacy)`. Before 1.8 there is no word in brackets: only legacy existed. */

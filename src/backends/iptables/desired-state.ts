@@ -116,23 +116,23 @@ export class RuleSet {
     }
     for (const chain of stale) this.#setChain('nat', chain, undefined);
     for (const root of rootNames) {
-      const [gone, come] = [removed.get(root) ?? [], added.get(root) ?? []];
-      if (sameEntries(gone, come)) continue;
-      yield* this.#replaceEntries(root, plan, gone, come);
+      const [oldEntries, newEntries] = [removed.get(root) ?? [], added.get(root) ?? []];
+      if (sameEntries(oldEntries, newEntries)) continue;
+      yield* this.#replaceEntries(root, plan, oldEntries, newEntries);
     }
   }
 
   /** May go in pieces, because the tree does not depend on the order in which entries come and go. */
-  *#replaceEntries(root: Root, plan: Plan, gone: DispatchEntry[], come: DispatchEntry[]): Pieces<void> {
-    if (gone.length + come.length <= entriesPerPiece) {
-      this.#setDispatch(root, plan, this.#tree(root).update(gone, come));
+  *#replaceEntries(root: Root, plan: Plan, oldEntries: DispatchEntry[], newEntries: DispatchEntry[]): Pieces<void> {
+    if (oldEntries.length + newEntries.length <= entriesPerPiece) {
+      this.#setDispatch(root, plan, this.#tree(root).update(oldEntries, newEntries));
       return;
     }
-    for (const some of slices(gone, entriesPerPiece)) {
+    for (const some of slices(oldEntries, entriesPerPiece)) {
       this.#setDispatch(root, plan, this.#tree(root).update(some, []));
       yield;
     }
-    for (const some of slices(come, entriesPerPiece)) {
+    for (const some of slices(newEntries, entriesPerPiece)) {
       this.#setDispatch(root, plan, this.#tree(root).update([], some));
       yield;
     }

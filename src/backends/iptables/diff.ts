@@ -154,7 +154,7 @@ function renderSteps(rules: RuleSet, differences: Differences, chains: OrderedCh
 }
 
 /**
- * nat is written between two writes of filter. What is newly refused is refused before nat stops to forward it, and what was refused
+ * nat is written between two writes of filter. What is newly refused is refused before nat stops forwarding it, and what was refused
  * until now stays so until nat forwards it. In between filter has both. This is harmless, because packets that nat has translated
  * no longer have the VIP as their destination in filter.
  */

@@ -64,9 +64,9 @@ export class DispatchKeys {
       this.#add(key, entry);
     }
     const sorted = [...touched.keys()].sort();
-    const gone = new Set(sorted.filter((key) => touched.get(key) === true && !this.#claims.has(key)));
-    const come = sorted.filter((key) => touched.get(key) === false && this.#claims.has(key));
-    this.#replaceKeys(gone, come);
+    const goneKeys = new Set(sorted.filter((key) => touched.get(key) === true && !this.#claims.has(key)));
+    const newKeys = sorted.filter((key) => touched.get(key) === false && this.#claims.has(key));
+    this.#replaceKeys(goneKeys, newKeys);
     return sorted;
   }
 
@@ -88,20 +88,20 @@ export class DispatchKeys {
     claims.splice(at, claims[at]?.owner === entry.owner ? 1 : 0, entry);
   }
 
-  /** `come` must be sorted. */
-  #replaceKeys(gone: ReadonlySet<string>, come: readonly string[]): void {
-    if (gone.size + come.length <= mostInsertions) {
-      for (const key of gone) this.#keys.splice(lowerBound(this.#keys, key), 1);
-      for (const key of come) this.#keys.splice(lowerBound(this.#keys, key), 0, key);
+  /** `newKeys` must be sorted. */
+  #replaceKeys(goneKeys: ReadonlySet<string>, newKeys: readonly string[]): void {
+    if (goneKeys.size + newKeys.length <= mostInsertions) {
+      for (const key of goneKeys) this.#keys.splice(lowerBound(this.#keys, key), 1);
+      for (const key of newKeys) this.#keys.splice(lowerBound(this.#keys, key), 0, key);
       return;
     }
     const merged: string[] = [];
     let next = 0;
     for (const key of this.#keys) {
-      for (; next < come.length && (come[next] ?? '') < key; next++) merged.push(come[next] ?? '');
-      if (!gone.has(key)) merged.push(key);
+      for (; next < newKeys.length && (newKeys[next] ?? '') < key; next++) merged.push(newKeys[next] ?? '');
+      if (!goneKeys.has(key)) merged.push(key);
     }
-    for (; next < come.length; next++) merged.push(come[next] ?? '');
+    for (; next < newKeys.length; next++) merged.push(newKeys[next] ?? '');
     this.#keys = merged;
   }
 }

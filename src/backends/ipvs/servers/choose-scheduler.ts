@@ -6,7 +6,7 @@ type Port = Pick<ServicePortPlan, 'scheduler'>;
 type Schedulers = Pick<IpvsSettings, 'scheduler' | 'hasScheduler'>;
 
 /** Schedulers that ignore weights -> those that are used instead for weighted endpoints. */
-const weightedKin: ReadonlyMap<string, Scheduler | undefined> = new Map([
+const weightedCounterparts: ReadonlyMap<string, Scheduler | undefined> = new Map([
   ['rr', parseScheduler('wrr')],
   ['lc', parseScheduler('wlc')],
 ]);
@@ -23,7 +23,7 @@ export function chooseScheduler(port: Port, endpoints: readonly PlanEndpoint[], 
   const chosen = isServed(port.scheduler, settings) ? port.scheduler : settings.scheduler;
   // All schedulers respect a weight of 0.
   if (!endpoints.some(({ weight }) => weight !== undefined && weight > 0)) return chosen;
-  const weighted = weightedKin.get(chosen);
+  const weighted = weightedCounterparts.get(chosen);
   return isServed(weighted, settings) ? weighted : chosen;
 }
 

@@ -51,9 +51,10 @@ export async function openTool(family: Family, run: RunCommand): Promise<ToolSer
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     if (error.notFound)
-      throw new UserError('IPVS mode needs the netlink addon, which does not load here, or ipvsadm: install it', {
-        cause: error,
-      });
+      throw new UserError(
+        'IPVS mode needs the netlink addon, which cannot be loaded here, or the tool ipvsadm: install ipvsadm',
+        { cause: error },
+      );
     // The tool was killed, or never began.
     if (error.exitCode === undefined) throw error;
     throw failure === undefined ? new UserError(error.message, { cause: error }) : noKernel(failure);
@@ -71,7 +72,7 @@ function noKernel(failure: string | undefined): UserError {
 async function tryLoading(name: string, run: RunCommand): Promise<string | undefined> {
   const loaded = await loadModule(run, name);
   // modprobe said nothing about the module.
-  if (loaded.kind === 'unknown') throw new Error(`cannot tell whether ${name} is there: ${loaded.reason}`);
+  if (loaded.kind === 'unknown') throw new Error(`cannot tell whether the kernel has ${name}: ${loaded.reason}`);
   return loaded.kind === 'absent' ? loaded.reason : undefined;
 }
 

@@ -38,7 +38,7 @@ const sets = [
   ['KUBE-IPVS-DROP', 'hash:ip,port'],
   // Ours: the node's addresses on which NodePorts answer.
   ['KUBE-IPVS-NODE-IPS', 'hash:ip'],
-  // Ours: the marks of our virtual servers, from before the servers are added until they are removed.
+  // Ours: the marks of our virtual servers, from before the servers are added until after they are removed.
   ['KUBE-IPVS-MARKS', 'bitmap:port'],
 ] as const;
 
