@@ -2,47 +2,47 @@ import type { ClusterWarning } from '../model/cluster';
 import type { Pieces } from '../model/pieces';
 import type { Plan, PlanChanges } from '../planner/plan';
 
-/** Rules (or what a backend has in their place) by table. */
+/** The number of rules, or of what a backend has instead of rules, by table. */
 export type RuleCounts = Readonly<Record<string, number>>;
 
-/** Of an external or load-balancer IP: whether it may be made an address of this machine. */
+/** Whether an external or load-balancer IP may be made an address of this machine. */
 export type AddressJudgement = 'free' | 'of a Node' | 'unknown';
 
-/** What a batch writes, for logs and metrics. */
+/** How much a batch writes, for logs and metrics. */
 export interface BatchSize {
-  /** By table. */
+  /** Rules that it writes, by table. */
   readonly rules: RuleCounts;
   readonly bytes: number;
   /** Tables that it writes to. */
   readonly tables: readonly string[];
-  /** Calls of the tool, each right by itself. */
+  /** Calls of the tool. After each of them the rules are right. */
   readonly steps: number;
-  /** What else it writes, by the words of the log. */
+  /** Counts of what else it writes, by their names in the log. */
   readonly others?: Readonly<Record<string, number>>;
 }
 
 /**
- * The seam: one backend for one IP family. It says the Plan in its own words (render), compares with what the kernel was seen to
- * hold (diff), shows (print) and writes (apply) the difference. render, diff and print touch nothing outside the
- * process. Read by a fresh process after apply, diff is empty.
+ * The interface of a mode: one backend for one IP family. It renders the Plan in its own words (render), compares the result with
+ * what the kernel was seen to hold (diff), and prints (print) or writes (apply) the difference. render, diff and print touch nothing
+ * outside the process. When a fresh process reads the kernel after an apply, its diff is empty.
  *
- * It never retries. After apply threw, what the kernel holds is unknown: read comes before the next diff. A read may go on
- * beside an apply: what was written meanwhile counts as written.
+ * It never retries. After apply has thrown, it is unknown what the kernel holds, and a read must come before the next diff. A read may
+ * run beside an apply: what is written meanwhile counts as written.
  */
 export interface Backend<Batch> {
-  /** From nothing. The same Plan gives the same bytes, whatever the order of its services. */
+  /** Renders the whole Plan. The same Plan gives the same bytes, whatever the order of its services. */
   render(plan: Plan): void;
-  /** What render would give for this Plan, at the cost of the services that changed since the last one. */
+  /** Gives what render would give for this Plan. Its cost depends on the services that changed since the last rendering. */
   renderChanges(plan: Plan, changes: PlanChanges): void;
-  /** As render, or renderChanges where there are changes, in pieces. No other rendering begins before it is done, and no diff. */
+  /** As render, or as renderChanges if `changes` are given, in pieces. Until it is done, no other rendering and no diff may begin. */
   renderPieces(plan: Plan, changes?: PlanChanges): Pieces<void>;
-  /** What Services ask for and this machine cannot do, of those that were rendered since the last time. */
+  /** Warnings about Services rendered since the last call that ask for what this machine cannot do. */
   takeWarnings?(): readonly ClusterWarning[];
-  /** What is to be written, at the cost of what differs; undefined: nothing. */
+  /** Returns what is to be written, or undefined when nothing is. Its cost depends on what differs. */
   diff(): Batch | undefined;
   /**
-   * As diff, in pieces, where a large one takes long. No rendering and no apply may come in between; after a read that does, the batch
-   * is not to be applied.
+   * As diff, in pieces, for backends whose large diffs take long. No rendering and no apply may come between the pieces. When a read
+   * comes between them, the batch must not be applied.
    */
   diffPieces?(): Pieces<Batch | undefined>;
   print(batch: Batch): string;
@@ -50,21 +50,21 @@ export interface Backend<Batch> {
   /** As size, in pieces. */
   sizePieces?(batch: Batch): Pieces<BatchSize>;
   /**
-   * Looks at what the kernel holds of ours, and of other proxies that this one takes over from. True: until now all was as it
-   * should be, and it is not any more, so somebody else wrote.
+   * Reads what the kernel holds of ours, and of other proxies that this one takes over from. Returns true when everything was as it
+   * should be until now and no longer is: somebody else wrote.
    */
   read(): Promise<boolean>;
-  /** In steps that are each right by themselves; with the signal aborted it ends after the step in hand. */
+  /** Writes the batch in steps. The rules are right after each step. When the signal is aborted, it ends after the current step. */
   apply(batch: Batch, signal?: AbortSignal): Promise<void>;
   /**
-   * In modes that make VIPs addresses of this machine: those of Nodes are not, and what is unknown stays as it is. It is called again
-   * when it may judge otherwise.
+   * For modes that make VIPs addresses of this machine. An address of a Node is not made one, and an unknown one stays as it is. It is
+   * called again when the judgement may have changed.
    */
   judgeAddresses?(judge: (address: string) => AddressJudgement): void;
-  /** What the passing of time asks for, every few seconds and beside no other write. */
+  /** Does what is due as time passes. It is called every few seconds, and never beside another write. */
   tend?(): Promise<void>;
-  /** Goes on as if the batch had been applied: dry runs. */
+  /** Takes the batch as applied, for dry runs. */
   assumeApplied(batch: Batch): void;
-  /** Rules that should be in force. Cheap: it is asked after every write. */
+  /** The number of rules that should be in force. It is asked for after every write, so it must be cheap. */
   ruleCounts(): RuleCounts;
 }

@@ -1,5 +1,5 @@
-import type { SeenServers } from '../backends/ipvs/backend';
 import { parseServerOptions, printServerOptions } from '../backends/ipvs/servers/server-options';
+import type { SeenServers } from '../backends/ipvs/servers/virtual-server';
 import { type Family, familyOf, joinHostPort } from '../model/address';
 import { parseIpvsServers } from '../trace/ipvs-servers';
 

@@ -1,22 +1,23 @@
-/** Removes everything that is ours or of any version of kube-proxy from the iptables tables, and nothing else. */
+/** Removes everything of vipwire and of any version of kube-proxy from the iptables tables, and nothing else. */
 import type { Family } from '../model/address';
 import { sharedChain, targetChains } from './known-chains';
 import type { SavedTables } from './parse-save';
-import { type Jump, type TableName, tableNames, printTable, slices } from './rules';
+import { emptyStep, type Jump, printTable, slices, type TableName, tableNames } from './rules';
 import type { KernelTables } from './kernel-tables';
 
 export interface CleanupReport {
   readonly family: Family;
-  /** That went, as a second look shows. */
+  /** How many chains went, as a second look shows. */
   readonly chains: number;
+  /** How many jumps went. */
   readonly jumps: number;
-  /** What stays though its name is Kubernetes', and why: `filter KUBE-FIREWALL: the kubelet uses it`. */
+  /** Chains that stay although they have one of Kubernetes' names, and why: `filter KUBE-FIREWALL: the kubelet uses it`. */
   readonly kept: readonly string[];
-  /** What was to go and is there all the same. */
+  /** Chains and jumps that should have gone and are still there. */
   readonly left: readonly string[];
 }
 
-/** Throws where the tables cannot be read or written; what went by then is gone. Nothing to remove is no error. */
+/** Throws when the tables cannot be read or written. What was removed by then stays removed. Nothing to remove is no error. */
 export async function cleanUp(tables: KernelTables, family: Family): Promise<CleanupReport> {
   const before = await tables.save();
   const steps = planCleanup(before);
@@ -37,7 +38,7 @@ function allGoneChains(saved: SavedTables): string[] {
   return tableNames.flatMap((table) => goneChains(saved, table).map((chain) => `${table} ${chain}`));
 }
 
-/** A line for each chain; pure. */
+/** One line for each chain that stays. */
 function explainKept(saved: SavedTables): string[] {
   const kept = tableNames.flatMap((table) => {
     const gone = new Set(goneChains(saved, table));
@@ -51,23 +52,29 @@ function explainKept(saved: SavedTables): string[] {
 
 function whyKept(table: TableName, chain: string, { users, kubeletChains }: SavedTables): string {
   const user = users.get(chain);
-  if (user !== undefined) return `${user} jumps to it, which is no service proxy's`;
-  if (isShared(table, chain) && kubeletChains > 0) return 'the kubelet runs with this variant and uses it too';
-  return 'a chain that is kept leads to it';
+  if (user !== undefined) return usedBy(user);
+  if (isShared(table, chain) && kubeletChains > 0) return 'the kubelet uses this iptables variant, and this chain too';
+  return 'a chain that is kept jumps to it';
 }
 
 function whyForeign(name: string, { users }: SavedTables): string {
   const [, chain = ''] = name.split(' ');
   const user = users.get(chain);
-  if (user !== undefined) return `${user} jumps to it, which is no service proxy's`;
-  return /^KUBE-(KUBELET-|IPTABLES-HINT$)/.test(chain) ? "it is the kubelet's" : "it is no service proxy's";
+  if (user !== undefined) return usedBy(user);
+  return /^KUBE-(KUBELET-|IPTABLES-HINT$)/.test(chain)
+    ? 'it belongs to the kubelet'
+    : 'it does not belong to a service proxy';
+}
+
+function usedBy(user: string): string {
+  return `the chain ${user} jumps to it, which does not belong to a service proxy`;
 }
 
 function isShared(table: TableName, chain: string): boolean {
   return table === 'filter' && chain === sharedChain;
 }
 
-/** Inputs of iptables-restore: jumps first, so that no packet meets half of a rule set; pure. */
+/** Inputs of iptables-restore. The jumps go first, so that no packet meets half of a rule set. */
 function planCleanup(saved: SavedTables): string[] {
   const steps: string[] = [];
   for (const table of tableNames) {
@@ -75,18 +82,15 @@ function planCleanup(saved: SavedTables): string[] {
     const jumps = goneJumps(saved).filter((jump) => jump.table === table);
     if (jumps.length > 0)
       steps.push([`*${table}`, ...jumps.map(({ from, rule }) => `-D ${from} ${rule}`), 'COMMIT', ''].join('\n'));
-    // All are emptied before any is deleted: they jump to each other.
+    // All chains are emptied before the first is deleted, because they jump to each other.
     for (const some of slices(chains, 1000))
-      steps.push(
-        printTable({ table, chains: some.map((chain) => [chain, '']), appends: [], deletions: [], jumps: [] }),
-      );
-    for (const some of slices(chains, 1000))
-      steps.push(printTable({ table, chains: [], appends: [], deletions: some, jumps: [] }));
+      steps.push(printTable({ ...emptyStep(table), chains: some.map((chain) => [chain, '']) }));
+    for (const some of slices(chains, 1000)) steps.push(printTable({ ...emptyStep(table), deletions: some }));
   }
   return steps;
 }
 
-/** Not what chains of others jump to, nor what that leads to: somebody relies on it. */
+/** The chains to remove. A chain stays when other people's chains lead to it, directly or by other chains: somebody relies on it. */
 function goneChains(saved: SavedTables, table: TableName): string[] {
   const chains = saved.chains[table];
   const kept = new Set<string>();
@@ -100,7 +104,7 @@ function goneChains(saved: SavedTables, table: TableName): string[] {
   return [...chains.keys()].filter((chain) => !kept.has(chain));
 }
 
-/** The kubelet guards 127.0.0.0/8 with the same chain. */
+/** The jumps to remove. With a kubelet those to the shared chain stay, because the kubelet guards 127.0.0.0/8 with it. */
 function goneJumps({ jumps, kubeletChains }: SavedTables): Jump[] {
   return jumps.filter(({ rule }) => kubeletChains === 0 || !rule.endsWith(`-j ${sharedChain}`));
 }

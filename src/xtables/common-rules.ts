@@ -1,4 +1,4 @@
-/** The iptables rules that every mode has, in the words in which iptables-save prints them, without `-A CHAIN`. */
+/** The iptables rules that every mode has, as iptables-save prints them, without `-A CHAIN`. */
 import type { LocalDetector } from '../model/local-detector';
 import type { Jump, TableName } from './rules';
 
@@ -16,7 +16,7 @@ export function jump(table: TableName, from: Jump['from'], match: string, to: st
   return { table, from, rule: `${match}${match === '' ? '' : ' '}-j ${to}` };
 }
 
-/** Packets to VIPs reach KUBE-SERVICES, masqueraded ones KUBE-POSTROUTING. In the order of insertion. */
+/** They lead packets to VIPs to KUBE-SERVICES, and packets to be masqueraded to KUBE-POSTROUTING. In the order of insertion. */
 export const natJumps: readonly Jump[] = [
   jump('nat', 'OUTPUT', comment('kubernetes service portals'), 'KUBE-SERVICES'),
   jump('nat', 'PREROUTING', comment('kubernetes service portals'), 'KUBE-SERVICES'),
@@ -25,7 +25,7 @@ export const natJumps: readonly Jump[] = [
 
 export const forwardJump = jump('filter', 'FORWARD', comment('kubernetes forwarding rules'), 'KUBE-FORWARD');
 
-/** The match of packets from this node's pods, or of all others. Returns undefined where nobody can tell them apart. */
+/** Matches packets from this node's pods, or all others. Returns undefined when the detector cannot tell them apart. */
 export function matchLocalPods(detector: LocalDetector, isLocal: boolean): string | undefined {
   const not = isLocal ? '' : '! ';
   switch (detector.kind) {
@@ -62,7 +62,7 @@ export function renderPostrouting(
   return [
     hairpin,
     `-m mark ! --mark ${mark}/${mark} -j RETURN`,
-    // Cleared before MASQUERADE: a packet that comes by again, through a tunnel for example, must not be masqueraded twice.
+    // The mark is cleared before MASQUERADE. A packet that comes by again, for example through a tunnel, must not be masqueraded twice.
     `-j MARK --set-xmark ${mark}/0x0`,
     ...beforeMasquerade,
     `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,

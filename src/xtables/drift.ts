@@ -1,8 +1,8 @@
 /**
- * Whether somebody else wrote to our tables. In the nft variant every transaction moves the ruleset's generation on, and asking for
- * it costs microseconds; CNIs write often, so a foreign one leads to a read that is rationed, and meanwhile to a look
- * at the canary rules, which costs milliseconds and sees a flush. The legacy variant has the canaries, and a full read now
- * and then.
+ * Finds out whether somebody else wrote to our tables. In the nft variant every transaction increases the ruleset's generation,
+ * and asking for it costs microseconds. CNIs write often, so reads after somebody else's write are rationed. While a read has to
+ * wait, a look at the canary rules tells whether a table was flushed; that costs milliseconds. The legacy variant has the
+ * canaries, and a full read now and then.
  */
 import type { Clock } from '../host/clock';
 import { type Answer, unknown } from '../model/answer';
@@ -10,139 +10,141 @@ import type { KernelTables } from './kernel-tables';
 
 export interface DriftOptions {
   readonly clock: Clock;
-  /** The nft variant's ruleset generation; undefined in the legacy variant, or where netlink is not to be had. */
+  /** The nft variant's ruleset generation. undefined in the legacy variant, and when netlink cannot be used. */
   readonly readGeneration?: () => Promise<number>;
-  /** Found where no table of any family was flushed. */
+  /** Returns found when no table of any family was flushed. */
   readonly canariesStand: () => Promise<Answer<true>>;
-  /** Told each time that the canaries have no answer, and when they have one. */
+  /** Is given the answer of every look at the canaries. */
   readonly onCanaries?: (answer: Answer<true>) => void;
-  /** Full reads where nothing tells of single edits. */
+  /** Time between full reads, which find the edits that nothing else tells of. */
   readonly fullCheckMs: number;
-  /** Whether there is more to read than iptables' tables, of which nothing tells. */
+  /** Whether a read covers more than iptables' tables. Nothing tells of changes there. */
   readonly hasMore?: boolean;
-  /** What reads may take of the time in the long run. */
+  /** The share of the time that reads may take in the long run. */
   readonly readShare: number;
 }
 
 const mostBudgetMs = 1000;
-/** 2^32 generations wrap around. */
+/** A generation has 32 bits and wraps around. */
 const wrap = 2 ** 32;
 
 export class DriftWatch {
-  private expected: number | undefined;
-  private foreign = false;
-  private writing = 0;
-  private lastReadEndedMs: number;
-  /** Reading time that may be spent; it grows with the clock. */
-  private budgetMs = mostBudgetMs;
-  private budgetAtMs: number;
+  #expected: number | undefined;
+  #foreign = false;
+  #writing = 0;
+  #lastReadEndedMs: number;
+  /** Reading time that may be spent. It grows as time passes. */
+  #budgetMs = mostBudgetMs;
+  #budgetAtMs: number;
+  readonly #options: DriftOptions;
 
-  constructor(private readonly options: DriftOptions) {
-    this.lastReadEndedMs = options.clock.now();
-    this.budgetAtMs = this.lastReadEndedMs;
+  constructor(options: DriftOptions) {
+    this.#options = options;
+    this.#lastReadEndedMs = options.clock.now();
+    this.#budgetAtMs = this.#lastReadEndedMs;
   }
 
-  /** How often to ask shouldRead: the generation costs microseconds, the canaries a process. */
+  /** How often to ask shouldRead. The generation costs microseconds, the canaries cost a process. */
   get pollMs(): number {
-    return this.options.readGeneration === undefined ? 1000 : 500;
+    return this.#options.readGeneration === undefined ? 1000 : 500;
   }
 
-  /** Before the first read. */
+  /** To be called before the first read. */
   async start(): Promise<void> {
-    this.expected = await this.generation();
+    this.#expected = await this.#generation();
   }
 
-  /** The same tables, their reads and writes taken note of. */
+  /** The same tables. Every read and write through them is taken into account here. */
   watched(tables: KernelTables): KernelTables {
     return {
       variant: tables.variant,
-      save: () => this.ownRead(() => tables.save()),
-      restore: (input) => this.ownWrite(countTransactions(input), () => tables.restore(input)),
+      save: () => this.#ownRead(() => tables.save()),
+      restore: (input) => this.#ownWrite(countTransactions(input), () => tables.restore(input)),
       canariesStand: () => tables.canariesStand(),
     };
   }
 
-  /** Around each write of ours, which makes so many transactions. */
-  private async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
-    const before = await this.generation();
-    if (before !== this.expected) this.foreign = true;
-    this.writing++;
+  /** Wraps a write of ours that makes this many transactions. */
+  async #ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
+    const before = await this.#generation();
+    if (before !== this.#expected) this.#foreign = true;
+    this.#writing++;
     try {
       await write();
-      const after = await this.generation();
+      const after = await this.#generation();
       if (before !== undefined && after !== undefined && (after - before + wrap) % wrap !== transactions)
-        this.foreign = true;
-      this.expected = after;
+        this.#foreign = true;
+      this.#expected = after;
     } finally {
-      this.writing--;
+      this.#writing--;
     }
   }
 
-  /** Around each full read of ours, which it is charged for. */
-  private async ownRead<T>(read: () => Promise<T>): Promise<T> {
-    const { clock } = this.options;
+  /** Wraps a full read of ours and takes its time off the budget. */
+  async #ownRead<T>(read: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
     const startedMs = clock.now();
     try {
       return await read();
     } finally {
-      this.lastReadEndedMs = clock.now();
-      this.budgetMs = this.budget() - (this.lastReadEndedMs - startedMs);
+      this.#lastReadEndedMs = clock.now();
+      this.#budgetMs = this.#budget() - (this.#lastReadEndedMs - startedMs);
     }
   }
 
-  /** A few reads in a row are free; in the long run they get their share of the time. */
-  private budget(): number {
-    const { clock, readShare } = this.options;
+  /** The reading time left. A few reads in a row are free; in the long run reads get their share of the time. */
+  #budget(): number {
+    const { clock, readShare } = this.#options;
     const nowMs = clock.now();
-    this.budgetMs = Math.min(mostBudgetMs, this.budgetMs + Math.max(0, nowMs - this.budgetAtMs) * readShare);
-    this.budgetAtMs = nowMs;
-    return this.budgetMs;
+    this.#budgetMs = Math.min(mostBudgetMs, this.#budgetMs + Math.max(0, nowMs - this.#budgetAtMs) * readShare);
+    this.#budgetAtMs = nowMs;
+    return this.#budgetMs;
   }
 
-  /** Whether the tables of all families should be read and compared now. To be asked every pollMs. */
+  /** Whether the tables of all families should be read and compared now. To be called every pollMs. */
   async shouldRead(): Promise<boolean> {
-    const { clock, fullCheckMs } = this.options;
-    // What moves now is most likely our own; the write counts its transactions.
-    if (this.writing > 0) return false;
-    const generation = await this.generation();
-    const isDue = clock.now() >= this.lastReadEndedMs + fullCheckMs;
-    if (generation === undefined) return isDue || (await this.wasFlushed());
-    if (generation !== this.expected) this.foreign = true;
-    this.expected = generation;
-    if (isDue && this.options.hasMore === true) this.foreign = true;
-    if (!this.foreign) return false;
-    if (this.budget() <= 0 && !(await this.wasFlushed())) {
-      // The look at the canaries may count as a transaction.
-      this.expected = await this.generation();
+    const { clock, fullCheckMs } = this.#options;
+    // A generation that changes now is most likely our own write, and the write counts its transactions itself.
+    if (this.#writing > 0) return false;
+    const generation = await this.#generation();
+    const isDue = clock.now() >= this.#lastReadEndedMs + fullCheckMs;
+    if (generation === undefined) return isDue || (await this.#wasFlushed());
+    if (generation !== this.#expected) this.#foreign = true;
+    this.#expected = generation;
+    if (isDue && this.#options.hasMore === true) this.#foreign = true;
+    if (!this.#foreign) return false;
+    if (this.#budget() <= 0 && !(await this.#wasFlushed())) {
+      // The look at the canaries may count as a transaction of its own.
+      this.#expected = await this.#generation();
       return false;
     }
-    this.foreign = false;
+    this.#foreign = false;
     return true;
   }
 
-  /** What cannot be told is no flush: it is asked again at the next look. */
-  private async wasFlushed(): Promise<boolean> {
-    const answer = await this.options.canariesStand().catch(unknown);
-    this.options.onCanaries?.(answer);
+  /** An unknown answer does not count as a flush. The next look asks again. */
+  async #wasFlushed(): Promise<boolean> {
+    const answer = await this.#options.canariesStand().catch(unknown);
+    this.#options.onCanaries?.(answer);
     return answer.kind === 'absent';
   }
 
-  /** The read that shouldRead led to did not come about. */
+  /** To be called when the read that shouldRead asked for was not made. */
   askAgain(): void {
-    this.foreign = true;
+    this.#foreign = true;
   }
 
-  /** undefined where it cannot be told just now: neither a write nor a check fails for that. */
-  private async generation(): Promise<number | undefined> {
+  /** Returns undefined when the generation is unknown. Neither a write nor a check fails because of that. */
+  async #generation(): Promise<number | undefined> {
     try {
-      return await this.options.readGeneration?.();
+      return await this.#options.readGeneration?.();
     } catch {
       return undefined;
     }
   }
 }
 
-/** One a COMMIT of iptables-nft-restore. */
+/** iptables-nft-restore makes one transaction for each COMMIT. */
 function countTransactions(input: string): number {
   return input.match(/^COMMIT$/gm)?.length ?? 0;
 }

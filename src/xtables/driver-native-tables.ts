@@ -1,8 +1,9 @@
 /**
- * Tables that hold rules which iptables cannot print, `nft add rule ip filter ...` for one: what is ours in them is read from nf_tables.
- * Which chains there are, which rules jump to them and how many of others do is in the kernel's own answer. The text of a rule is
- * not: that of a chain is known from its last look as long as it has the same rules by their handles, else iptables prints that chain
- * alone, else it is what was last written there. Where all of that fails the text says so, and so the chain is written anew.
+ * Reads our chains from nf_tables in tables with rules that iptables cannot print, such as those of `nft add rule ip filter ...`.
+ * The kernel's answer tells which chains there are, which rules jump to them and how many of those are other people's. It does not
+ * have the text of a rule. A chain's text is known from the last look as long as the chain has rules with the same handles.
+ * Otherwise iptables prints that chain alone, and where it cannot, the text is what was last written there. When all of that fails,
+ * the text says so, and because it then differs, the chain is written anew.
  */
 import type { RunCommand } from '../host/command';
 import type { NfRule } from '../host/nf-rule';
@@ -15,7 +16,7 @@ import { showChains } from './driver-show-chains';
 
 export type NfTableReader = Pick<NfTables, 'readTables' | 'readTable' | 'deleteRules' | 'close'>;
 
-/** Of one table. */
+/** What one table holds of a service proxy. */
 export type NativeTable = Pick<SavedTables, 'usedByOthers' | 'foreignRules' | 'kubeletChains'> & {
   readonly chains: Map<string, string>;
   readonly jumps: readonly Jump[];
@@ -24,75 +25,79 @@ export type NativeTable = Pick<SavedTables, 'usedByOthers' | 'foreignRules' | 'k
 interface SeenRule {
   readonly handle: number;
   readonly target: string;
-  /** Of a jump that says nothing but what ours say. */
+  /** The text of a jump that matches only what our jumps match. undefined for other rules. */
   readonly jump: string | undefined;
   readonly isLocalnetBlock: boolean;
 }
 
-/** Handles are never given again in the life of a table, and a rule with a handle never changes. */
+/** Known texts. As long as a table exists, its handles are never used again, and a rule with a handle never changes. */
 interface Memory {
   readonly tableHandle: number;
-  /** Chain -> its rules' handles, and the lines that they are. */
+  /** Chain -> the handles of its rules, and their lines. */
   readonly chains: Map<string, { readonly handles: string; readonly text: string }>;
-  /** Handle of a jump -> what follows `-A CHAIN`. */
+  /** Handle of a jump -> what follows `-A CHAIN` in its line. */
   readonly jumps: Map<number, string>;
 }
 
+/** What was written since the last look. */
 interface Written {
+  /** Chain -> its lines, of chains that were written as a whole. */
   readonly chains: Map<string, readonly string[]>;
-  /** The same of lines that were added to what a chain has. */
+  /** Chain -> the line that was added to it. */
   readonly appends: Map<string, string>;
-  /** `INPUT KUBE-FORWARD` -> rules that were inserted, and not seen since. */
+  /** `INPUT KUBE-FORWARD` -> jumps that were inserted and not seen since. */
   readonly jumps: Map<string, string[]>;
 }
 
 type Table = NfTable<SeenRule>;
 
 export class NativeTables {
-  private readonly memories = new Map<TableName, Memory>();
-  private readonly written = new Map<TableName, Written>();
-  /** As of the last look: `INPUT -m comment ... -j KUBE-FORWARD` -> handles, from the top down. */
-  private readonly handles = new Map<TableName, Map<string, number[]>>();
+  readonly #memories = new Map<TableName, Memory>();
+  readonly #written = new Map<TableName, Written>();
+  /** As of the last look: `INPUT -m comment ... -j KUBE-FORWARD` -> handles, from the top of the chain. */
+  readonly #handles = new Map<TableName, Map<string, number[]>>();
+  readonly #run: RunCommand;
+  readonly #restoreTool: string;
 
-  /** @param restoreTool of this family. */
-  constructor(
-    private readonly run: RunCommand,
-    private readonly restoreTool: string,
-  ) {}
+  /** @param restoreTool iptables-restore of this family. */
+  constructor(run: RunCommand, restoreTool: string) {
+    this.#run = run;
+    this.#restoreTool = restoreTool;
+  }
 
-  /** Whether rules of the table are deleted by their handles: to find one by its text, iptables reads all that stand before it. */
+  /** Whether rules of this table must be deleted by handle. To find a rule by its text, iptables would read all rules before it. */
   has(table: TableName): boolean {
-    return this.handles.has(table);
+    return this.#handles.has(table);
   }
 
-  /** The table can be printed again. */
+  /** To be called when iptables can print the table again. */
   forget(table: TableName): void {
-    this.memories.delete(table);
-    this.written.delete(table);
-    this.handles.delete(table);
+    this.#memories.delete(table);
+    this.#written.delete(table);
+    this.#handles.delete(table);
   }
 
-  /** undefined: there is no such table. Throws what NfTables throws. */
+  /** Returns undefined when there is no such table. Throws what NfTables throws. */
   async read(reader: NfTableReader, name: TableName): Promise<NativeTable | undefined> {
     const table = await reader.readTable(name, (rule) => seeRule(rule));
     if (table === undefined) {
       this.forget(name);
       return undefined;
     }
-    const memory = this.memoryOf(name, table);
+    const memory = this.#memoryOf(name, table);
     for (const chain of memory.chains.keys()) if (!table.rules.has(chain)) memory.chains.delete(chain);
     const unknown = unknownChains(name, table, memory);
     if (unknown.length > 0) {
-      const shown = await showChains(this.run, this.restoreTool, name, unknown);
-      for (const chain of unknown) this.learn(name, table, chain, shown.get(chain));
+      const shown = await showChains(this.#run, this.#restoreTool, name, unknown);
+      for (const chain of unknown) this.#learn(name, table, chain, shown.get(chain));
     }
-    return this.describe(name, table, memory);
+    return this.#describe(name, table, memory);
   }
 
-  /** What a call of iptables-restore wrote, to be known again at the next look. */
+  /** Takes note of what a call of iptables-restore wrote, so that the next look knows these texts. */
   noteWritten(name: TableName, lines: readonly string[]): void {
-    const written: Written = this.written.get(name) ?? { chains: new Map(), appends: new Map(), jumps: new Map() };
-    this.written.set(name, written);
+    const written: Written = this.#written.get(name) ?? { chains: new Map(), appends: new Map(), jumps: new Map() };
+    this.#written.set(name, written);
     const chains = new Map<string, string[]>();
     for (const line of lines) {
       const [command = '', chain = ''] = line.split(' ', 2);
@@ -108,49 +113,52 @@ export class NativeTables {
     for (const [chain, text] of chains) written.chains.set(chain, text);
   }
 
-  /** Takes them out of what is known, the last one from the top first. */
+  /** Returns the handles of these rules and forgets them. Of several equal rules the lowest in the chain comes first. */
   takeHandles(name: TableName, rules: readonly Pick<Jump, 'from' | 'rule'>[]): { chain: string; handle: number }[] {
     return rules.flatMap(({ from, rule }) => {
-      const handle = this.handles.get(name)?.get(`${from} ${rule}`)?.pop();
+      const handle = this.#handles.get(name)?.get(`${from} ${rule}`)?.pop();
       return handle === undefined ? [] : [{ chain: from, handle }];
     });
   }
 
-  private memoryOf(name: TableName, { handle }: Table): Memory {
-    const known = this.memories.get(name);
+  #memoryOf(name: TableName, { handle }: Table): Memory {
+    const known = this.#memories.get(name);
     if (known?.tableHandle === handle) return known;
     const memory: Memory = { tableHandle: handle, chains: new Map(), jumps: new Map() };
-    this.memories.set(name, memory);
+    this.#memories.set(name, memory);
     return memory;
   }
 
-  /** By what iptables printed just now, or what was written last. Rules that came or went meanwhile are another number, most likely. */
-  private learn(name: TableName, table: Table, chain: string, shown: readonly string[] | undefined): void {
+  /**
+   * Learns a chain's text from what iptables printed just now, or from what was written last. When rules came or went meanwhile,
+   * their number most likely differs, and nothing is learnt.
+   */
+  #learn(name: TableName, table: Table, chain: string, shown: readonly string[] | undefined): void {
     const rules = table.rules.get(chain) ?? [];
-    const memory = this.memoryOf(name, table);
+    const memory = this.#memoryOf(name, table);
     if (isBuiltIn(chain)) {
       if (shown?.length === rules.length) learnShown(name, rules, shown, memory);
-      this.learnInserted(name, chain, rules, memory);
+      this.#learnInserted(name, chain, rules, memory);
       return;
     }
-    const written = this.written.get(name)?.chains;
+    const written = this.#written.get(name)?.chains;
     const targets = rules.map(({ target }) => target);
     const lines = [shown, written?.get(chain)].find((some) => some !== undefined && couldBe(some, targets));
     written?.delete(chain);
-    const text = lines?.join('\n') ?? (chain === sharedChain ? this.written.get(name)?.appends.get(chain) : undefined);
+    const text = lines?.join('\n') ?? (chain === sharedChain ? this.#written.get(name)?.appends.get(chain) : undefined);
     if (text !== undefined) memory.chains.set(chain, { handles: handlesOf(rules), text });
   }
 
-  /** What was inserted last stands on top. */
-  private learnInserted(name: TableName, chain: string, rules: readonly SeenRule[], memory: Memory): void {
+  /** The jump that was inserted last stands on top. */
+  #learnInserted(name: TableName, chain: string, rules: readonly SeenRule[], memory: Memory): void {
     for (const { handle, target, jump } of rules) {
       if (jump !== undefined || memory.jumps.has(handle)) continue;
-      const text = this.written.get(name)?.jumps.get(`${chain} ${target}`)?.pop();
+      const text = this.#written.get(name)?.jumps.get(`${chain} ${target}`)?.pop();
       if (text !== undefined) memory.jumps.set(handle, text);
     }
   }
 
-  private describe(name: TableName, table: Table, memory: Memory): NativeTable {
+  #describe(name: TableName, table: Table, memory: Memory): NativeTable {
     const chains = new Map<string, string>();
     const jumps: Jump[] = [];
     const handles = new Map<string, number[]>();
@@ -174,13 +182,16 @@ export class NativeTables {
         handles.set(key, [...(handles.get(key) ?? []), handle]);
       }
     }
-    this.handles.set(name, handles);
+    this.#handles.set(name, handles);
     const usedByOthers = usesOfOthers(name, table);
     return { chains, jumps, usedByOthers, foreignRules, kubeletChains };
   }
 }
 
-/** Chains of ours that are used by more than the jumps of ours and of the built-in chains: a verdict map's uses are in no rule. */
+/**
+ * Returns our chains that have more uses than jumps from our chains and the built-in chains account for. The uses count also
+ * verdict maps, which are in no rule.
+ */
 export function usesOfOthers(
   name: TableName,
   table: Pick<NfTable<Pick<SeenRule, 'target'>>, 'chains' | 'rules'>,
@@ -196,7 +207,7 @@ export function usesOfOthers(
   return new Set(used.map(({ name: chain }) => chain));
 }
 
-/** The jumps of a built-in chain, of which each rule has its line. */
+/** Learns the jumps of a built-in chain of which every rule was printed. */
 function learnShown(name: TableName, rules: readonly SeenRule[], shown: readonly string[], memory: Memory): void {
   for (const [i, { handle, target }] of rules.entries())
     if (isOurs(name, target)) memory.jumps.set(handle, textOf(shown[i] ?? ''));
@@ -212,7 +223,7 @@ function seeRule(rule: NfRule): SeenRule {
   };
 }
 
-/** Of ours those with rules that are not known by their handles; of the built-in ones those with jumps that are not. */
+/** Our chains of which some rules' texts are unknown, and built-in chains with jumps to ours whose text is unknown. */
 function unknownChains(name: TableName, table: Table, memory: Memory): string[] {
   return [...table.rules].flatMap(([chain, rules]) => {
     if (isOurs(name, chain)) return memory.chains.get(chain)?.handles === handlesOf(rules) ? [] : [chain];
@@ -232,7 +243,7 @@ function printChain(chain: string, rules: readonly SeenRule[], memory: Memory): 
         ? known.text
         : rules.map(({ handle, target }) => printUnreadRule(handle, target)).join('\n');
   if (chain !== sharedChain) return text;
-  // Of a chain that the kubelet shares only our own rule matters, and that once.
+  // In the chain that is shared with the kubelet only our own rule counts, and only once.
   const isBlocked = text.includes(blockLocalnetRule) || rules.some((rule) => rule.isLocalnetBlock);
   return isBlocked ? `-A ${chain} ${blockLocalnetRule}` : '';
 }

@@ -1,8 +1,8 @@
-/** What a rule of nf_tables says in iptables-save's words, as far as vipwire's own jumps go; pure. */
+/** Prints a rule of nf_tables in iptables-save's words, as far as vipwire's own jumps need it. Pure. */
 import type { NfExpression, NfRule } from '../host/nf-rule';
 import { blockLocalnetRule, targetChain } from './known-chains';
 
-/** A rule whose text is not known: a comment to iptables-restore, with its target in the place where every jump has it. */
+/** Stands for a rule whose text is unknown. iptables-restore takes it as a comment. The target stands at the end, as in every jump. */
 export function printUnreadRule(handle: number, target: string): string {
   return `# rule ${handle} of nf_tables, which cannot be read${target === '' ? '' : ` -j ${target}`}`;
 }
@@ -11,7 +11,7 @@ export function isUnreadRule(line: string): boolean {
   return line.startsWith('# rule ');
 }
 
-/** What follows `-A CHAIN` of a jump that matches comments and connection states alone; undefined for any other rule. */
+/** Returns what follows `-A CHAIN` of a jump that matches only comments and connection states, or undefined for any other rule. */
 export function decodeJump(rule: NfRule): string | undefined {
   const parts: string[] = [];
   let jump: string | undefined;
@@ -34,7 +34,7 @@ function decodeMatch(expression: NfExpression): string | undefined {
   if (expression.kind !== 'match') return undefined;
   if (expression.name === 'conntrack') return decodeConntrack(expression.revision, expression.data);
   const comment = commentOf(expression);
-  // iptables-save escapes some characters; none of ours has one.
+  // iptables-save escapes some characters. None of our comments has one of them.
   return comment === undefined || !/^[\w ,;:./-]+$/.test(comment) || !comment.includes(' ')
     ? undefined
     : `-m comment --comment "${comment}"`;
@@ -47,7 +47,7 @@ function commentOf(expression: NfExpression): string | undefined {
   return data.toString('utf8', 0, end < 0 ? data.length : end);
 }
 
-/** struct xt_conntrack_mtinfo3: flags and masks stand behind addresses, lifetimes and ports, of which none may be asked for. */
+/** Offsets in struct xt_conntrack_mtinfo3. The flags and masks stand after addresses, lifetimes and ports, which our rules do not match. */
 const conntrack = { revision: 3, matchFlags: 146, invertFlags: 148, states: 150, statuses: 152, bytes: 154 } as const;
 const conntrackFlags = { state: 1, status: 0x40 } as const;
 const stateNames: Readonly<Record<number, string>> = { 8: 'NEW' };
@@ -68,7 +68,7 @@ function decodeConntrack(revision: number, data: Buffer): string | undefined {
   return name === undefined ? undefined : `-m conntrack ${inverted === 0 ? '' : '! '}${option} ${name}`;
 }
 
-/** kube-proxy's, the kubelet's and our rule against what other hosts send to 127.0.0.0/8, by its comment. */
+/** Whether this is, by its comment, the rule against other hosts' packets to 127.0.0.0/8. kube-proxy, the kubelet and vipwire write it. */
 export function isLocalnetBlock(rule: NfRule): boolean {
   const comment = /--comment "([^"]*)"/.exec(blockLocalnetRule)?.[1];
   const expressions = rule.expressions();
@@ -78,7 +78,7 @@ export function isLocalnetBlock(rule: NfRule): boolean {
   );
 }
 
-/** Whether these could be the rules that the tool made of these lines: as many, with the same jumps. */
+/** Whether the tool could have made the rules with these targets from these lines: as many, with the same jumps. */
 export function couldBe(lines: readonly string[], targets: readonly string[]): boolean {
   return lines.length === targets.length && lines.every((line, i) => (targetChain(line) ?? '') === targets[i]);
 }

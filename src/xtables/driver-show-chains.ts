@@ -1,15 +1,16 @@
-/** The text of single chains, of a table that iptables-save does not print. */
+/** Reads the text of single chains of a table that iptables-save does not print. */
 import { CommandError, type RunCommand } from '../host/command';
 import { asWritten } from './parse-save';
 import type { TableName } from './rules';
 
-/** Chains that the tool could not print: after so many the others are left out too. */
+/** After this many chains that the tool could not print, the remaining ones are left out. */
 const mostFailures = 16;
 const timeoutMs = 30_000;
 
 /**
- * Chain -> its `-A` lines. Asked for in one call: `-S CHAIN` is a command as any other to iptables-nft-restore, and changes nothing.
- * It ends at the first chain that it cannot print, which is left out; so are all where the tool knows no such command.
+ * Returns chain -> its `-A` lines. It asks for all chains in one call: iptables-nft-restore takes `-S CHAIN` as any other command,
+ * and that changes nothing. The call ends at a chain that the tool cannot print; that chain is left out, and another call
+ * asks for the rest. Where the tool does not know the command, all are left out.
  */
 export async function showChains(
   run: RunCommand,
@@ -38,7 +39,7 @@ export async function showChains(
 
 interface SomeChains {
   readonly printed: ReadonlyMap<string, readonly string[]>;
-  /** The first that was not printed whole; undefined: all were. */
+  /** The first chain that was not printed in full. undefined: all were. */
   readonly failed: string | undefined;
 }
 
@@ -61,7 +62,7 @@ async function showSome(
     return { printed, failed: chains.find((chain) => !printed.has(chain)) };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    // It names the chain, or ends in the middle of it.
+    // The tool names the chain, or its output ends in the middle of it.
     const named = /chain [`'"]([^`'"]+)['"]/i.exec(error.stderr)?.[1];
     return { printed, failed: named !== undefined && chains.includes(named) ? named : last === '' ? chains[0] : last };
   }

@@ -1,4 +1,4 @@
-/** What a family's tables hold, by iptables-save and, where that cannot tell, by nf_tables itself. */
+/** Reads a family's tables by iptables-save and, where that cannot tell, from nf_tables itself. */
 import { CommandError, type RunCommand } from '../host/command';
 import { NetlinkUnavailableError } from '../host/netlink';
 import { type NfRuleName, NfTables } from '../host/nf-tables';
@@ -11,55 +11,59 @@ import { toolName } from './tool-names';
 import type { Variant } from './variant';
 import { messageOf } from '../model/error-message';
 
-/** One call of iptables-restore, or rules that are deleted by their handles. */
+/** One call of iptables-restore, or rules to delete by their handles. */
 type WritePart =
   | { readonly kind: 'input'; readonly input: string }
   | { readonly kind: 'deletions'; readonly rules: readonly NfRuleName[] };
 
-/** Where the legacy variant's kernel part says which tables it has. */
+/** Where the kernel lists the tables of the legacy variant. */
 const legacyNames = { IPv4: '/proc/net/ip_tables_names', IPv6: '/proc/net/ip6_tables_names' } as const;
 
 export class TableReader {
-  /** Opened for each look: the network namespace may be another by the next one. */
-  openNfTables: () => NfTableReader = () => new NfTables(this.family);
+  /** Opened for each read, because the network namespace may have changed by the next one. */
+  openNfTables: () => NfTableReader = () => new NfTables(this.#family);
   readLegacyNames: () => Promise<readonly string[]> = async () =>
-    (await readTextFile(legacyNames[this.family])).split('\n');
-  private readonly native: NativeTables;
+    (await readTextFile(legacyNames[this.#family])).split('\n');
+  readonly #native: NativeTables;
+  readonly #family: Family;
+  readonly #variant: Variant;
+  readonly #run: RunCommand;
 
-  constructor(
-    private readonly family: Family,
-    private readonly variant: Variant,
-    private readonly run: RunCommand,
-  ) {
-    this.native = new NativeTables(run, toolName('iptables-restore', variant, family));
+  constructor(family: Family, variant: Variant, run: RunCommand) {
+    this.#family = family;
+    this.#variant = variant;
+    this.#run = run;
+    this.#native = new NativeTables(run, toolName('iptables-restore', variant, family));
   }
 
   /**
-   * Every table is either shown in full, or not there, or read from nf_tables: then it is in `unread`, with what is ours in it. Throws
-   * where a table can be read in neither way.
+   * Afterwards every table was shown in full, or is not there, or was read from nf_tables. In the last case it is listed in
+   * `unread`, and our chains in it are known. Throws when a table can be read in neither way.
    * @param onLine sees what iptables-save prints.
    */
   async read(timeoutMs: number, onLine?: (line: string) => void): Promise<SavedTables> {
-    const { saved, failure } = await this.save([], timeoutMs, onLine);
+    const { saved, failure } = await this.#save([], timeoutMs, onLine);
     const missing = tableNames.filter((table) => !saved.complete.has(table));
-    for (const table of saved.complete) this.native.forget(table);
-    if (failure !== undefined && !(this.variant === 'nft' && isAboutRules(failure))) throw failure;
+    for (const table of saved.complete) this.#native.forget(table);
+    if (failure !== undefined && !(this.#variant === 'nft' && isAboutRules(failure))) throw failure;
     if (missing.length === 0 && saved.withHiddenChains.size === 0) return saved;
-    return this.variant === 'nft' ? this.fillIn(saved, missing, failure, timeoutMs) : this.checkLegacy(saved, missing);
+    return this.#variant === 'nft'
+      ? this.#fillIn(saved, missing, failure, timeoutMs)
+      : this.#checkLegacy(saved, missing);
   }
 
   /**
-   * The same input; but where a table cannot be printed in full, rules are deleted from it by their handles, before chains that they
-   * lead to are deleted and after all else is in force.
+   * Splits the input when it deletes rules of a table that cannot be printed in full. Those rules are deleted by their handles, after
+   * all else is in force and before the chains that they lead to are deleted.
    */
   planWrite(input: string): WritePart[] {
     const sections = [...sectionsOf(input)];
     const hasDeletions = ({ table, lines }: Section): boolean =>
-      this.native.has(table) && lines.some((line) => line.startsWith('-D '));
+      this.#native.has(table) && lines.some((line) => line.startsWith('-D '));
     if (!sections.some(hasDeletions)) return [{ kind: 'input', input }];
-    const rules = sections.flatMap((section) => this.handlesOf(section));
-    const early = printSections(sections.map((section) => this.partOf(section, 'early')));
-    const late = printSections(sections.map((section) => this.partOf(section, 'late')));
+    const rules = sections.flatMap((section) => this.#handlesOf(section));
+    const early = printSections(sections.map((section) => this.#partOf(section, 'early')));
+    const late = printSections(sections.map((section) => this.#partOf(section, 'late')));
     return [
       ...(early === '' ? [] : [{ kind: 'input', input: early } as const]),
       ...(rules.length === 0 ? [] : [{ kind: 'deletions', rules } as const]),
@@ -78,20 +82,21 @@ export class TableReader {
   }
 
   noteWritten(input: string): void {
-    for (const { table, lines } of sectionsOf(input)) if (this.native.has(table)) this.native.noteWritten(table, lines);
+    for (const { table, lines } of sectionsOf(input))
+      if (this.#native.has(table)) this.#native.noteWritten(table, lines);
   }
 
-  private handlesOf({ table, lines }: Section): NfRuleName[] {
-    if (!this.native.has(table)) return [];
+  #handlesOf({ table, lines }: Section): NfRuleName[] {
+    if (!this.#native.has(table)) return [];
     const rules = lines.flatMap((line) => {
       const [, from = '', rule = ''] = /^-D (\S+) (.*)$/.exec(line) ?? [];
       return isBuiltIn(from) ? [{ from, rule }] : [];
     });
-    return this.native.takeHandles(table, rules).map((rule) => ({ table, ...rule }));
+    return this.#native.takeHandles(table, rules).map((rule) => ({ table, ...rule }));
   }
 
-  private partOf({ table, lines }: Section, part: 'early' | 'late'): Section {
-    if (!this.native.has(table)) return { table, lines: part === 'early' ? lines : [] };
+  #partOf({ table, lines }: Section, part: 'early' | 'late'): Section {
+    if (!this.#native.has(table)) return { table, lines: part === 'early' ? lines : [] };
     const deleted = new Set(lines.flatMap((line) => (line.startsWith('-X ') ? [line.slice(3)] : [])));
     const isLate = (line: string): boolean =>
       line.startsWith('-X ') || (line.startsWith(':') && deleted.has(line.slice(1, line.indexOf(' '))));
@@ -101,8 +106,8 @@ export class TableReader {
     };
   }
 
-  /** What one call printed, and how it ended. */
-  private async save(
+  /** One call of iptables-save: what it printed, and how it failed. */
+  async #save(
     args: readonly string[],
     timeoutMs: number,
     onLine?: (line: string) => void,
@@ -113,8 +118,8 @@ export class TableReader {
       onLine?.(line);
     };
     try {
-      const tool = toolName('iptables-save', this.variant, this.family);
-      const { stderr = '' } = await this.run(tool, args, { onLine: both, timeoutMs });
+      const tool = toolName('iptables-save', this.#variant, this.#family);
+      const { stderr = '' } = await this.#run(tool, args, { onLine: both, timeoutMs });
       for (const line of stderr.split('\n')) parser.remark(line);
       return { saved: parser.result(), failure: undefined };
     } catch (error) {
@@ -123,8 +128,8 @@ export class TableReader {
     }
   }
 
-  /** Tables that were not shown in full: one by one, and then by nf_tables. */
-  private async fillIn(
+  /** Reads the tables that were not shown in full, each by a call of its own, and else from nf_tables. */
+  async #fillIn(
     saved: SavedTables,
     missing: readonly TableName[],
     failure: CommandError | undefined,
@@ -135,14 +140,14 @@ export class TableReader {
       const names = new Set((await nfTables.readTables()).map(({ name }) => name));
       let whole = withoutTables(saved, missing);
       for (const table of missing.filter((name) => names.has(name))) {
-        // A rule that cannot be printed ends the tool's output: the tables behind it may be whole.
-        const alone = failure === undefined ? undefined : await this.save(['-t', table], timeoutMs);
+        // A rule that cannot be printed ends the tool's output. The tables after it may be printable.
+        const alone = failure === undefined ? undefined : await this.#save(['-t', table], timeoutMs);
         if (alone?.failure === undefined && alone?.saved.complete.has(table) === true) {
           whole = joinTables(whole, alone.saved);
           continue;
         }
         const reason = (failure && inWords(failure)) ?? saved.unread.get(table) ?? leftOut;
-        const native = await this.native.read(nfTables, table);
+        const native = await this.#native.read(nfTables, table);
         if (native !== undefined) whole = joinNative(whole, table, native, reason);
       }
       for (const table of whole.withHiddenChains) {
@@ -157,7 +162,7 @@ export class TableReader {
         return saved;
       const [table = missing[0], reason = failure?.message ?? leftOut] = [...saved.unread][0] ?? [];
       throw new Error(
-        `cannot tell what table ${table} (${this.family}) holds: ${reason}; nf_tables: ${messageOf(error)}`,
+        `cannot tell what table ${table} (${this.#family}) holds: ${reason}; nf_tables: ${messageOf(error)}`,
         { cause: error },
       );
     } finally {
@@ -165,12 +170,12 @@ export class TableReader {
     }
   }
 
-  /** A table that is there and was not shown is not an empty one. One that nobody asked for may come as it is asked for. */
-  private async checkLegacy(saved: SavedTables, missing: readonly TableName[]): Promise<SavedTables> {
+  /** Throws when a table that the kernel lists was not shown. A table that it does not list is created at its first use. */
+  async #checkLegacy(saved: SavedTables, missing: readonly TableName[]): Promise<SavedTables> {
     const names = new Set(await this.readLegacyNames().catch(() => []));
     for (const table of missing) {
       const reason = saved.unread.get(table) ?? (names.has(table) ? leftOut : undefined);
-      if (reason !== undefined) throw new Error(`cannot tell what table ${table} (${this.family}) holds: ${reason}`);
+      if (reason !== undefined) throw new Error(`cannot tell what table ${table} (${this.#family}) holds: ${reason}`);
     }
     return saved;
   }
@@ -181,7 +186,7 @@ interface Section {
   readonly lines: readonly string[];
 }
 
-/** Of what we give to iptables-restore. */
+/** The sections of an input of iptables-restore that we wrote. */
 function* sectionsOf(input: string): Generator<Section> {
   let section: { table: TableName; lines: string[] } | undefined;
   for (const line of input.split('\n')) {
@@ -201,7 +206,7 @@ function printSections(sections: readonly Section[]): string {
 
 const leftOut = 'iptables-save left it out';
 
-/** The same each time that it fails so: without how long it took. */
+/** The failure in words that stay the same from one failure to the next: without its duration. */
 function inWords({ command, exitCode, stderr }: CommandError): string {
   const lines = stderr.split('\n').map((line) => line.trim());
   return `${command}: exit ${exitCode ?? 'by signal'}: ${lines
@@ -210,7 +215,10 @@ function inWords({ command, exitCode, stderr }: CommandError): string {
     .join(' ')}`;
 }
 
-/** The tool ended by itself before it had printed all: it was not refused, killed or missing. Versions have different words for it. */
+/**
+ * Whether the tool ended by itself before it had printed everything. It was not refused, killed or missing. The message differs
+ * between versions.
+ */
 function isAboutRules({ exitCode, notFound, stderr }: CommandError): boolean {
   return !notFound && exitCode !== undefined && !/permission denied|not permitted/i.test(stderr);
 }
@@ -219,7 +227,7 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof NetlinkUnavailableError;
 }
 
-/** What was seen of a table that was cut counts for nothing. */
+/** Leaves out what was seen of tables that were not shown to their end. */
 function withoutTables(saved: SavedTables, tables: readonly TableName[]): SavedTables {
   const chains = { ...saved.chains };
   for (const table of tables) chains[table] = new Map();

@@ -1,4 +1,4 @@
-/** Which iptables this machine uses, and whether it can be used: asked until there is an answer. */
+/** Finds out which iptables variant this machine uses, and whether it works. Asks until there is an answer. */
 import type { Clock } from '../host/clock';
 import { CommandError, type RunCommand } from '../host/command';
 import { findXtablesLockHolder } from '../host/xtables-lock';
@@ -13,16 +13,16 @@ import { parseVersion, type Variant, type VariantTables, weighVariants } from '.
 
 const questionTimeoutMs = 15_000;
 const readTimeoutMs = 60_000;
-/** Who asks is told what it waits for. */
+/** After this time the caller is told what the question waits for. */
 const silenceMs = 1000;
-/** The other variant is looked at once a start is over, and again and again until it tells. */
+/** When to look at the other variant: some time after the start, and again, less and less often, until it can be read. */
 const otherVariantMs = { first: 5000, most: 600_000 } as const;
 
 export interface Patience {
   readonly clock: Pick<Clock, 'sleep'>;
-  /** Between two questions. */
+  /** Time between two questions. */
   readonly pauseMs: number;
-  /** In all, whatever the answers. */
+  /** The most time in all, whatever the answers are. */
   readonly limitMs: number;
 }
 
@@ -37,9 +37,9 @@ export interface VariantQuestion {
 const whichVariant = 'which iptables variant this machine uses';
 
 /**
- * The variant to use on this machine: the one that is wanted, else the better choice, or undefined where there is neither. Asks
- * again for a while where a variant cannot be read. Warns where the tables of the other one hold rules of a proxy too: they
- * apply as well.
+ * Returns the variant to use on this machine: the one that was asked for, else the better choice, or undefined when neither is
+ * there. When a variant cannot be read, it asks again for a while. It warns when the other variant has rules of a proxy too,
+ * because they apply as well.
  */
 export async function detectVariant(question: VariantQuestion): Promise<Variant | undefined> {
   const { run, wanted, log, questions, patience } = question;
@@ -64,7 +64,7 @@ export async function detectVariant(question: VariantQuestion): Promise<Variant 
     if (doubt !== undefined && !isOfRights(doubt.reason))
       log.warn(
         { variant: choice.variant, reason: doubt.reason },
-        'not all of iptables can be read; going by what is known',
+        'cannot read all iptables tables; going by what is known',
       );
     const other = seen[choice.variant === 'nft' ? 'legacy' : 'nft'];
     if (other.kind === 'found') warnOfOther(choice.variant, other.value, log);
@@ -73,7 +73,7 @@ export async function detectVariant(question: VariantQuestion): Promise<Variant 
   }
 }
 
-/** Asking again gives nobody a right. */
+/** Whether permissions are missing. Asking again does not help then. */
 export function isOfRights(reason: string): boolean {
   return /Permission denied|Operation not permitted|must be root/.test(reason);
 }
@@ -85,11 +85,11 @@ async function askPlainCommand(run: RunCommand): Promise<Variant | undefined> {
   );
 }
 
-/** Nothing waits for it: a start has better things to do. */
+/** Looks at the other variant later. Nothing waits for it. */
 function watchOther(ask: Omit<VariantQuestion, 'wanted' | 'patience'>, chosen: Variant, afterMs: number): void {
   const { run, log, questions } = ask;
   const other = chosen === 'nft' ? 'legacy' : 'nft';
-  const question = `whether the ${other} iptables holds rules of a service proxy too`;
+  const question = `whether the ${other} iptables has rules of a service proxy too`;
   const look = async (): Promise<void> => {
     const seen = await readVariant(run, other);
     if (seen.kind === 'unknown') {
@@ -110,14 +110,14 @@ function warnOfOther(chosen: Variant, other: SavedTables, log: Logger): void {
   if (other.chains.nat.size > 0)
     log.warn(
       { variant: chosen, otherChains: other.chains.nat.size },
-      'the other iptables variant holds rules of a service proxy too; both apply: clean one up (vipwire cleanup --iptables-variant)',
+      'the other iptables variant has rules of a service proxy too, and both apply; remove one set with vipwire cleanup --iptables-variant',
     );
 }
 
-/** Asking the legacy tools for a table would load it into the kernel: they are asked for what is there. */
+/** The tools are asked for the tables that are there. To ask the legacy tools for a table by name would load it into the kernel. */
 async function readVariant(run: RunCommand, variant: Variant): Promise<Answer<VariantTables>> {
   if (variant === 'nft') {
-    // Of a kernel without nf_tables iptables-nft-save says nothing.
+    // On a kernel without nf_tables iptables-nft-save prints nothing.
     const usable = await askFamily(run, variant, 'IPv4');
     if (usable.kind !== 'found') return usable;
   }
@@ -135,9 +135,9 @@ async function readVariant(run: RunCommand, variant: Variant): Promise<Answer<Va
 }
 
 /**
- * Whether the family's nat table can be used: kube-proxy asks the same. absent: the tool is not installed, or the kernel has no
- * part for its variant.
- * @param onWait is told what it waits for, where that takes long.
+ * Whether the family's nat table can be used. kube-proxy asks the same. absent: the tool is not installed, or the kernel does not
+ * support its variant.
+ * @param onWait is told what the question waits for when that takes long.
  */
 export async function askFamily(
   run: RunCommand,
@@ -157,13 +157,13 @@ export async function askFamily(
   } catch (error) {
     const answer = judge(error);
     const isLocked = error instanceof CommandError && /xtables lock/.test(error.stderr);
-    return answer.kind === 'unknown' && isLocked ? await ofHeldLock(answer) : answer;
+    return answer.kind === 'unknown' && isLocked ? await explainHeldLock(answer) : answer;
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function ofHeldLock({ reason }: Unknown): Promise<Unknown> {
+async function explainHeldLock({ reason }: Unknown): Promise<Unknown> {
   const holder = await findXtablesLockHolder();
   return unknown(holder === undefined ? reason : explainHolder(holder));
 }
@@ -175,9 +175,9 @@ function explainHolder(holder: string): string {
 function judge(error: unknown): Answer<true> {
   if (!(error instanceof CommandError)) throw error;
   if (error.notFound) return absent;
-  // Rules of nft's own are in the table: the tools cannot list it, and go on writing to it.
+  // The table has rules that only `nft` can print. The tools cannot list it, but they can still write to it.
   if (/is incompatible|parsing nftables rule failed/i.test(error.stderr)) return found(true);
-  // A kernel without nf_tables.
+  // The kernel has no nf_tables.
   if (/Failed to initialize nft: Protocol not supported|generation id: Invalid argument/.test(error.stderr))
     return absent;
   return unknown(error);

@@ -1,4 +1,4 @@
-/** iptables-save and iptables-restore, of one variant and family. */
+/** Runs iptables-save and iptables-restore of one variant and family. */
 import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
 import { WriteLimit } from '../host/write-limit';
@@ -13,54 +13,58 @@ import { TableReader } from './driver-table-reader';
 import { toolName } from './tool-names';
 import type { Variant } from './variant';
 
-/** Seconds for which the tools wait for /run/xtables.lock. */
+/** How many seconds the tools wait for /run/xtables.lock. */
 export const lockSeconds = 5;
-/** iptables-nft-save starts over whenever somebody writes while it reads: beside a busy CNI it may never end by itself. */
+/** iptables-nft-save starts over whenever somebody writes while it reads. Beside a busy CNI it may never end by itself. */
 const readLimitMs = { first: 10_000, least: 2000, most: 60_000, timesTheLast: 4 } as const;
 const canaryTimeoutMs = 10_000;
 
-/** Puts a write under the lock that it goes on holding when its process is killed. */
+/** Returns the command of a write that runs under our lock. The tool keeps the lock even when this process is killed. */
 export type WithLock = (file: string, args: readonly string[]) => { file: string; args: readonly string[] };
 
 export class IptablesDriver implements KernelTables {
-  /** Reads the tables; a test puts another kernel in its place. */
+  /** A test may replace its way to the kernel. */
   readonly tables: TableReader;
-  private readLimitMs: number = readLimitMs.first;
-  private readonly writeLimit = new WriteLimit();
+  #readLimitMs: number = readLimitMs.first;
+  readonly #writeLimit = new WriteLimit();
+  readonly #run: RunCommand;
+  readonly #withLock: WithLock;
 
   constructor(
     readonly family: Family,
     readonly variant: Variant,
-    private readonly run: RunCommand,
-    private readonly withLock: WithLock,
+    run: RunCommand,
+    withLock: WithLock,
   ) {
+    this.#run = run;
+    this.#withLock = withLock;
     this.tables = new TableReader(family, variant, run);
   }
 
   async save(): Promise<SavedTables> {
-    const limitMs = this.readLimitMs;
+    const limitMs = this.#readLimitMs;
     const startedMs = performance.now();
-    this.readLimitMs = Math.min(readLimitMs.most, 2 * limitMs);
+    this.#readLimitMs = Math.min(readLimitMs.most, 2 * limitMs);
     const saved = await this.tables.read(limitMs);
-    this.readLimitMs = Math.max(readLimitMs.least, readLimitMs.timesTheLast * (performance.now() - startedMs));
+    this.#readLimitMs = Math.max(readLimitMs.least, readLimitMs.timesTheLast * (performance.now() - startedMs));
     return saved;
   }
 
   async restore(input: string): Promise<void> {
     for (const part of this.tables.planWrite(input))
-      if (part.kind === 'input') await this.restoreInput(part.input);
+      if (part.kind === 'input') await this.#restoreInput(part.input);
       else await this.tables.deleteRules(part.rules);
     this.tables.noteWritten(input);
   }
 
-  private async restoreInput(input: string): Promise<void> {
+  async #restoreInput(input: string): Promise<void> {
     const tool = toolName('iptables-restore', this.variant, this.family);
-    const { file, args } = this.withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
+    const { file, args } = this.#withLock(tool, ['--noflush', '--wait', lockSeconds.toString()]);
     try {
-      await this.run(file, args, { input, timeoutMs: this.writeLimit.ms(input) });
-      this.writeLimit.ended(false);
+      await this.#run(file, args, { input, timeoutMs: this.#writeLimit.ms(input) });
+      this.#writeLimit.ended(false);
     } catch (error) {
-      this.writeLimit.ended(error instanceof CommandError && error.limitMs !== undefined);
+      this.#writeLimit.ended(error instanceof CommandError && error.limitMs !== undefined);
       throw error instanceof CommandError ? explainLine(error, tool, input) : error;
     }
   }
@@ -70,23 +74,23 @@ export class IptablesDriver implements KernelTables {
   }
 
   /**
-   * Whether the kernel takes these rules: tried in chains that nothing leads to, and that go at once. A refusal counts only where
-   * the same write goes through without the rules, before and after which they are refused: whatever else a tool says, in
-   * whichever words of its version, says nothing about the kernel.
+   * Whether the kernel takes these rules. It tries them in chains that nothing leads to, and deletes the chains at once. The answer is
+   * absent only when the rules are refused, the same write without them succeeds, and they are then refused again. Other failures
+   * say nothing about the kernel, and tools word them differently from version to version.
    */
   async canTake(rules: Partial<Record<TableName, string>>): Promise<Answer<true>> {
-    const refused = await this.tryRules(rules);
+    const refused = await this.#tryRules(rules);
     if (refused === undefined) return found(true);
     const plain = Object.fromEntries(Object.keys(rules).map((table) => [table, '-j RETURN']));
-    const control = await this.tryRules(plain);
+    const control = await this.#tryRules(plain);
     if (control !== undefined) return unknown(control);
-    const again = await this.tryRules(rules);
+    const again = await this.#tryRules(rules);
     if (again === undefined) return found(true);
     return hasAnswered(refused) && hasAnswered(again) ? absent : unknown(again);
   }
 
-  /** What the tool failed with, or undefined. */
-  private async tryRules(rules: Partial<Record<TableName, string>>): Promise<CommandError | undefined> {
+  /** Returns what the tool failed with, or undefined. */
+  async #tryRules(rules: Partial<Record<TableName, string>>): Promise<CommandError | undefined> {
     const chain = 'KUBE-SEP-probe';
     const input = (lineOf: (rule: string) => string): string =>
       Object.entries(rules)
@@ -104,10 +108,10 @@ export class IptablesDriver implements KernelTables {
 
   async canariesStand(): Promise<Answer<true>> {
     const input = ownTables.map((table) => `*${table}\n-C KUBE-PROXY-CANARY ${canaryRule}\nCOMMIT\n`).join('');
-    // The nft variant looks at a rule only when it commits; the legacy one would write the table back.
+    // The nft variant checks a rule only at its commit. The legacy variant would write the table back without --test.
     const args = this.variant === 'nft' ? ['--noflush'] : ['--noflush', '--test', '--wait', lockSeconds.toString()];
     try {
-      await this.run(toolName('iptables-restore', this.variant, this.family), args, {
+      await this.#run(toolName('iptables-restore', this.variant, this.family), args, {
         input,
         timeoutMs: canaryTimeoutMs,
       });
@@ -120,24 +124,27 @@ export class IptablesDriver implements KernelTables {
 }
 
 /**
- * The rule or its chain is not there. Any other failure says nothing about rules: a lock that was not to be had, a rule in front of ours
- * that the tool cannot read, a tool that was killed.
+ * Whether the rule or its chain is missing. Other failures say nothing about the rule: a lock that somebody else holds, a rule before
+ * ours that the tool cannot read, a tool that was killed.
  */
 function saysMissing({ exitCode, stderr }: CommandError): boolean {
   if (exitCode !== 1 && exitCode !== 2) return false;
   return /bad rule|line \d+ failed|does(n't| not) exist|no chain/i.test(stderr) && !/incompatible|lock/i.test(stderr);
 }
 
-/** It ran to its end; one that was killed, or never began, said nothing. */
+/** Whether the tool ran to its end. A tool that was killed or never began tells nothing. */
 function hasAnswered({ exitCode, notFound }: CommandError): boolean {
   return exitCode !== undefined && !notFound;
 }
 
-/** The nft variant tells its version in one line and what is wrong in the next; either names a line of its input: show that. */
+/**
+ * Adds the line of the input that the tool complains about. Both variants give its number; the nft variant prints its version
+ * first and the complaint in the next line.
+ */
 function explainLine(error: CommandError, tool: string, input: string): Error {
   const { exitCode, stderr, durationMs, notFound, limitMs } = error;
   if (exitCode === lockConflict)
-    return new CommandError(tool, { exitCode, stderr: 'another vipwire holds the lock of writes', durationMs });
+    return new CommandError(tool, { exitCode, stderr: 'another vipwire process holds the write lock', durationMs });
   if (limitMs !== undefined) return new CommandError(tool, { exitCode, stderr, durationMs, limitMs });
   const at = /line:? (\d+)/i.exec(stderr)?.[1];
   const line = at === undefined ? undefined : input.split('\n')[Number(at) - 1];
@@ -151,7 +158,7 @@ function explainLine(error: CommandError, tool: string, input: string): Error {
   return new CommandError(tool, { exitCode, stderr: told, durationMs, notFound });
 }
 
-/** What the tool prints, with what it cannot print read from nf_tables. Throws as IptablesDriver.save. */
+/** Returns the output of iptables-save, with what it cannot print read from nf_tables. Throws as IptablesDriver.save. */
 export async function readSaveText(run: RunCommand, variant: Variant, family: Family): Promise<SaveText> {
   const lines: string[] = [];
   const saved = await new TableReader(family, variant, run).read(readLimitMs.most, (line) => lines.push(line));

@@ -2,13 +2,13 @@ import type { Answer } from '../model/answer';
 import type { SavedTables } from './parse-save';
 import type { Variant } from './variant';
 
-/** The machine's iptables: a driver, or nothing but memory in a dry run. */
+/** The machine's iptables: a driver, or memory alone in a dry run. */
 export interface KernelTables {
   readonly variant: Variant;
-  /** Throws where the tables cannot be read. */
+  /** Throws when the tables cannot be read. */
   save(): Promise<SavedTables>;
-  /** One call of iptables-restore --noflush: all of a table's part or nothing. */
+  /** One call of iptables-restore --noflush. Of each table's part the kernel takes all or nothing. */
   restore(input: string): Promise<void>;
-  /** Cheap: found where no table was flushed, absent where one was. */
+  /** Cheap. Returns found when no table was flushed, absent when one was. */
   canariesStand(): Promise<Answer<true>>;
 }

@@ -1,8 +1,8 @@
-/** Rules in iptables-save's words, and what iptables-restore is given: the same for every mode. */
+/** Rules in iptables-save's words, and the input of iptables-restore. The same for every mode. */
 export type TableName = 'nat' | 'filter' | 'mangle';
 export const tableNames: readonly TableName[] = ['nat', 'filter', 'mangle'];
 
-/** A jump from a built-in chain, inserted at its top where it is missing. */
+/** A jump from a built-in chain. It is inserted at the top of the chain when it is missing. */
 export interface Jump {
   readonly table: TableName;
   readonly from: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
@@ -11,14 +11,19 @@ export interface Jump {
 
 export interface TableStep {
   readonly table: TableName;
-  /** Written anew, whole: chain -> its lines. */
+  /** Chains that are written anew as a whole, with their lines. */
   readonly chains: readonly (readonly [chain: string, lines: string])[];
-  /** Added to a chain that has rules of others too. */
+  /** Lines that are added to a chain which also has other people's rules. */
   readonly appends: readonly (readonly [chain: string, lines: string])[];
   readonly deletions: readonly string[];
   readonly jumps: readonly Jump[];
-  /** Deleted, as they were read. */
+  /** Jumps to delete, in the words in which they were read. */
   readonly staleJumps?: readonly Jump[];
+}
+
+/** A step that does nothing to the table. */
+export function emptyStep(table: TableName): TableStep {
+  return { table, chains: [], appends: [], deletions: [], jumps: [] };
 }
 
 export interface Step {
@@ -30,7 +35,7 @@ export function* slices<T>(list: T[], size: number): Generator<T[]> {
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
 
-/** Valid input of `iptables-restore --noflush`. A declared chain is emptied; foreign chains are not touched. */
+/** The step as input of `iptables-restore --noflush`. It empties the chains that it declares and leaves all others alone. */
 export function printStep(step: Step): string {
   return step.tables.map(printTable).join('');
 }
@@ -72,6 +77,11 @@ export function addJumps(
   const counts = { ...rules };
   for (const { table } of jumps) counts[table]++;
   return counts;
+}
+
+/** The rules of a chain as `-A CHAIN ...` lines, joined by newlines. */
+export function chainText(chain: string, rules: readonly string[]): string {
+  return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
 }
 
 export function countLines(lines: string): number {

@@ -1,4 +1,4 @@
-/** What iptables-save prints as a text for those who trace or compare it, with what it does not show marked as such; pure. */
+/** The output of iptables-save as a text to trace or compare. What iptables-save does not show is marked as unread. Pure. */
 import { targetChain } from './known-chains';
 import { isUnreadRule } from './driver-native-text';
 import { SaveParser, type SavedTables } from './parse-save';
@@ -6,9 +6,9 @@ import { type TableName, tableNames } from './rules';
 
 export interface UnreadTable {
   readonly table: TableName;
-  /** Why iptables-save does not show it in full. */
+  /** Why iptables-save does not show the table in full. */
   readonly reason: string;
-  /** What a service proxy has there was read from nf_tables; else nothing of it is known. */
+  /** True when a service proxy's rules were read from nf_tables. False when nothing is known of the table. */
   readonly isKnown: boolean;
 }
 
@@ -23,22 +23,22 @@ const hooks: Readonly<Record<TableName, readonly string[]>> = {
   mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
 };
 
-/** A match that nobody knows: whoever traces a packet to it says that he cannot tell. */
+/** A match that nobody knows. A trace that meets it says that it cannot tell what happens. */
 const unreadMatch = '-m unread';
 const unreadChain = 'KUBE-UNREAD';
 
-/** A text from a file: of a table that it does not show in full nothing is left but a rule that nobody understands at each hook. */
+/** For a text from a file. A table that it does not show in full is replaced by one unreadable rule at each hook. */
 export function markUnread(text: string): SaveText {
   const parser = new SaveParser();
   for (const line of text.split('\n')) parser.line(line);
   const saved = parser.result();
   if (saved.unread.size === 0) return { text, unread: [] };
   const unread = [...saved.unread].map(([table, reason]): UnreadTable => ({ table, reason, isKnown: false }));
-  const shown = withoutSections(text, saved.unread);
+  const shown = withoutSections(text, new Set(saved.unread.keys()));
   return { text: [shown, ...unread.map(({ table }) => printUnknown(table))].join('\n'), unread };
 }
 
-/** A text of this machine, with the tables in it replaced that were read in another way. */
+/** For a text of this machine. Tables that were read in another way are replaced. */
 export function withTables(text: string, saved: SavedTables): SaveText {
   const seen = new SaveParser();
   for (const line of text.split('\n')) seen.line(line);
@@ -46,16 +46,16 @@ export function withTables(text: string, saved: SavedTables): SaveText {
   const read = tableNames.filter(
     (table) => !complete.has(table) && (saved.complete.has(table) || saved.unread.has(table)),
   );
-  const gone = new Map(tableNames.filter((table) => !complete.has(table)).map((table) => [table, '']));
+  const gone = new Set<string>(tableNames.filter((table) => !complete.has(table)));
   const unread = [...saved.unread].map(([table, reason]): UnreadTable => ({ table, reason, isKnown: true }));
   return { text: [withoutSections(text, gone), ...read.map((table) => printTable(table, saved))].join('\n'), unread };
 }
 
-function withoutSections(text: string, tables: ReadonlyMap<TableName, string>): string {
+function withoutSections(text: string, tables: ReadonlySet<string>): string {
   const kept: string[] = [];
   let isKept = true;
   for (const line of text.split('\n')) {
-    if (line.startsWith('*')) isKept = !tables.has(line.slice(1).trimEnd() as TableName);
+    if (line.startsWith('*')) isKept = !tables.has(line.slice(1).trimEnd());
     if (isKept) kept.push(line);
     if (line === 'COMMIT') isKept = true;
   }

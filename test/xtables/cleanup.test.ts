@@ -90,11 +90,11 @@ test('what is kept is named, with the reason', async () => {
   expect(await cleanUp(tables, 'IPv4')).toMatchObject({
     left: [],
     kept: expect.arrayContaining([
-      "nat KUBE-MARK-MASQ: KUBE-HOSTPORTS jumps to it, which is no service proxy's",
-      'filter KUBE-FIREWALL: the kubelet runs with this variant and uses it too',
-      "nat KUBE-MARK-DROP: MINE jumps to it, which is no service proxy's",
-      "nat KUBE-HOSTPORTS: it is no service proxy's",
-      "mangle KUBE-KUBELET-CANARY: it is the kubelet's",
+      'nat KUBE-MARK-MASQ: the chain KUBE-HOSTPORTS jumps to it, which does not belong to a service proxy',
+      'filter KUBE-FIREWALL: the kubelet uses this iptables variant, and this chain too',
+      'nat KUBE-MARK-DROP: the chain MINE jumps to it, which does not belong to a service proxy',
+      'nat KUBE-HOSTPORTS: it does not belong to a service proxy',
+      'mangle KUBE-KUBELET-CANARY: it belongs to the kubelet',
     ]) as unknown,
   });
   expect(tables.tables.get('nat')?.get('KUBE-MARK-DROP')).toHaveLength(1);

@@ -11,15 +11,17 @@ import { chainsPerCall, planSteps } from './diff';
 
 export class IptablesBackend implements Backend<readonly Step[]> {
   readonly rules: RuleSet;
-  private readonly kernel: KernelRules;
+  readonly #kernel: KernelRules;
+  readonly #tables: KernelTables;
 
   constructor(
     readonly family: Family,
     settings: IptablesSettings,
-    private readonly tables: KernelTables,
+    tables: KernelTables,
   ) {
+    this.#tables = tables;
     this.rules = new RuleSet(family, settings);
-    this.kernel = new KernelRules(this.rules, tables);
+    this.#kernel = new KernelRules(this.rules, tables);
   }
 
   render(plan: Plan): void {
@@ -36,12 +38,12 @@ export class IptablesBackend implements Backend<readonly Step[]> {
       return;
     }
     yield* this.rules.renderInPieces(plan);
-    this.kernel.compareJumps();
+    this.#kernel.compareJumps();
   }
 
   diff(): readonly Step[] | undefined {
-    if (this.kernel.isSettled) return undefined;
-    return planSteps(this.rules, this.kernel, chainsPerCall[this.tables.variant]);
+    if (this.#kernel.isSettled) return undefined;
+    return planSteps(this.rules, this.#kernel, chainsPerCall[this.#tables.variant]);
   }
 
   print(steps: readonly Step[]): string {
@@ -59,18 +61,18 @@ export class IptablesBackend implements Backend<readonly Step[]> {
   }
 
   read(): Promise<boolean> {
-    return this.kernel.read();
+    return this.#kernel.read();
   }
 
   async apply(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
     for (const step of steps) {
       if (signal?.aborted === true) return;
-      await this.kernel.write(step);
+      await this.#kernel.write(step);
     }
   }
 
   assumeApplied(steps: readonly Step[]): void {
-    for (const step of steps) this.kernel.noteWritten(step);
+    for (const step of steps) this.#kernel.noteWritten(step);
   }
 
   ruleCounts(): Readonly<Record<TableName, number>> {

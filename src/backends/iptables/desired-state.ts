@@ -1,7 +1,5 @@
 /** The chains of a Plan, and how they change with it. */
-import { countLines } from '../../xtables/rules';
-import { DeltaTracker } from '../../delta/delta-tracker';
-import type { Family } from '../../model/address';
+import { type Family, hostCidr } from '../../model/address';
 import type { ServiceKey } from '../../model/cluster';
 import { finish, type Pieces } from '../../model/pieces';
 import { sortedServices } from '../../planner/describe';
@@ -13,15 +11,28 @@ import {
   type ServicePortPlan,
   servicePortName,
 } from '../../planner/plan';
-import { type Jump, slices, type TableName, tableNames } from '../../xtables/rules';
+import { newRuleTables } from '../../xtables/kernel-rules';
+import { chainText, countLines, type Jump, slices, type TableName, tableNames } from '../../xtables/rules';
+import { comment, setMasqueradeMark } from '../../xtables/common-rules';
 import type { DispatchEntry } from './dispatch/keys';
-import { type ChangedChains, DispatchTree } from './dispatch/tree';
+import { type ChangedChains, type DispatchOptions, DispatchTree } from './dispatch/tree';
 import { hairpinChain, renderFilterBase, renderJumps, renderNatBase } from './render-fixed';
 import type { IptablesSettings } from './settings';
 import { isForwarded, renderServiceChains, type ServiceChainNames, serviceChainNames } from './render-service';
 
-/** Where dispatch rules go. Each is a tree of its own. */
-const roots = {
+/** The roots of the dispatch rules. Each has a tree of its own. */
+const rootNames = [
+  'nat vips',
+  'nat node ports',
+  'refused cluster IPs',
+  'refused external IPs',
+  'refused node ports',
+  'source ranges',
+  'health check ports',
+  'hairpin',
+] as const;
+type Root = (typeof rootNames)[number];
+const roots: Readonly<Record<Root, Omit<DispatchOptions, 'family'> & { readonly table: TableName }>> = {
   'nat vips': { table: 'nat', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', by: 'destination' },
   'nat node ports': { table: 'nat', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-np-', by: 'port' },
   'refused cluster IPs': { table: 'filter', root: 'KUBE-SERVICES', prefix: 'KUBE-SVC-', by: 'destination' },
@@ -30,9 +41,7 @@ const roots = {
   'source ranges': { table: 'filter', root: 'KUBE-PROXY-FIREWALL', prefix: 'KUBE-FW-', by: 'destination' },
   'health check ports': { table: 'filter', root: 'KUBE-NODEPORTS', prefix: 'KUBE-SVC-hc-', by: 'port' },
   hairpin: { table: 'nat', root: hairpinChain, prefix: 'KUBE-SEP-', by: 'hairpin' },
-} as const;
-type Root = keyof typeof roots;
-const rootNames = Object.keys(roots) as Root[];
+};
 
 const entriesPerPiece = 1000;
 
@@ -44,26 +53,23 @@ interface RenderedService {
 }
 
 export class RuleSet {
-  /** Chain -> its rules as `-A CHAIN ...` lines, joined by newlines; '' for a chain without rules. */
-  readonly tables: Readonly<Record<TableName, DeltaTracker<string, string>>> = {
-    nat: new DeltaTracker(),
-    filter: new DeltaTracker(),
-    mangle: new DeltaTracker(),
-  };
+  readonly tables = newRuleTables();
   jumps: readonly Jump[] = [];
-  /** Desired, without the jumps. */
+  /** The number of desired rules by table, without the jumps. */
   readonly ruleCounts: Record<TableName, number> = { nat: 0, filter: 0, mangle: 0 };
-  private readonly services = new Map<ServiceKey, RenderedService>();
-  private trees: Readonly<Record<Root, DispatchTree>>;
+  readonly #services = new Map<ServiceKey, RenderedService>();
+  /** Each is made when it is first needed. */
+  readonly #trees = new Map<Root, DispatchTree>();
+  readonly #settings: IptablesSettings;
 
   constructor(
     readonly family: Family,
-    private readonly settings: IptablesSettings,
+    settings: IptablesSettings,
   ) {
-    this.trees = this.newTrees();
+    this.#settings = settings;
   }
 
-  /** From nothing: what the kernel was seen to hold stays known. */
+  /** Renders the whole Plan. What the kernel was seen to hold stays known. */
   render(plan: Plan): void {
     finish(this.renderInPieces(plan));
   }
@@ -73,14 +79,15 @@ export class RuleSet {
       this.tables[table].clearDesired();
       this.ruleCounts[table] = 0;
     }
-    this.services.clear();
-    this.trees = this.newTrees();
+    this.#services.clear();
+    this.#trees.clear();
     const localhost = this.family === 'IPv4' && plan.settings.localhostNodePorts;
     this.jumps = renderJumps(localhost);
-    this.set('nat', renderNatBase(this.family, this.settings, localhost));
-    this.set('filter', renderFilterBase(this.family, this.settings, localhost));
+    this.#set('nat', renderNatBase(this.family, this.#settings, localhost));
+    this.#set('filter', renderFilterBase(this.family, this.#settings, localhost));
     for (const root of rootNames)
-      if (root !== 'hairpin' || !this.settings.hasBpf) this.setDispatch(root, plan, new Map([[roots[root].root, []]]));
+      if (root !== 'hairpin' || !this.#settings.hasBpf)
+        this.#setDispatch(root, plan, new Map([[roots[root].root, []]]));
     const services = sortedServices(plan);
     yield* this.renderChangesInPieces(plan, new Map(services.map((service) => [service.key, service])));
   }
@@ -94,90 +101,91 @@ export class RuleSet {
     const added: Entries = new Map();
     const stale = new Set<string>();
     for (const [key, service] of changes) {
-      const old = this.services.get(key);
+      const old = this.#services.get(key);
       for (const chain of old?.chains ?? []) stale.add(chain);
       collect(removed, old?.entries);
       yield;
       if (service === undefined) {
-        this.services.delete(key);
+        this.#services.delete(key);
         continue;
       }
-      const rendered = yield* this.renderService(service, plan);
-      this.services.set(key, rendered);
+      const rendered = yield* this.#renderService(service, plan);
+      this.#services.set(key, rendered);
       for (const chain of rendered.chains) stale.delete(chain);
       collect(added, rendered.entries);
     }
-    for (const chain of stale) this.setChain('nat', chain, undefined);
+    for (const chain of stale) this.#setChain('nat', chain, undefined);
     for (const root of rootNames) {
-      const [gone, come] = [removed.get(root) ?? [], added.get(root) ?? []];
-      if (sameEntries(gone, come)) continue;
-      yield* this.replaceEntries(root, plan, gone, come);
+      const [oldEntries, newEntries] = [removed.get(root) ?? [], added.get(root) ?? []];
+      if (sameEntries(oldEntries, newEntries)) continue;
+      yield* this.#replaceEntries(root, plan, oldEntries, newEntries);
     }
   }
 
-  /** The tree does not depend on the order in which entries came and went. */
-  private *replaceEntries(root: Root, plan: Plan, gone: DispatchEntry[], come: DispatchEntry[]): Pieces<void> {
-    if (gone.length + come.length <= entriesPerPiece) {
-      this.setDispatch(root, plan, this.trees[root].update(gone, come));
+  /** May go in pieces, because the tree does not depend on the order in which entries come and go. */
+  *#replaceEntries(root: Root, plan: Plan, oldEntries: DispatchEntry[], newEntries: DispatchEntry[]): Pieces<void> {
+    if (oldEntries.length + newEntries.length <= entriesPerPiece) {
+      this.#setDispatch(root, plan, this.#tree(root).update(oldEntries, newEntries));
       return;
     }
-    for (const some of slices(gone, entriesPerPiece)) {
-      this.setDispatch(root, plan, this.trees[root].update(some, []));
+    for (const some of slices(oldEntries, entriesPerPiece)) {
+      this.#setDispatch(root, plan, this.#tree(root).update(some, []));
       yield;
     }
-    for (const some of slices(come, entriesPerPiece)) {
-      this.setDispatch(root, plan, this.trees[root].update([], some));
+    for (const some of slices(newEntries, entriesPerPiece)) {
+      this.#setDispatch(root, plan, this.#tree(root).update([], some));
       yield;
     }
   }
 
-  /** nat chains of one Service, for a listing by Service. */
+  /** The nat chains of one Service, for a listing by Service. */
   chainsOf(key: ServiceKey): readonly string[] {
-    return this.services.get(key)?.chains ?? [];
+    return this.#services.get(key)?.chains ?? [];
   }
 
-  private newTrees(): Record<Root, DispatchTree> {
-    const tree = (root: Root): [Root, DispatchTree] => [
-      root,
-      new DispatchTree({ family: this.family, ...roots[root] }),
-    ];
-    return Object.fromEntries(rootNames.map(tree)) as Record<Root, DispatchTree>;
+  #tree(root: Root): DispatchTree {
+    const known = this.#trees.get(root);
+    if (known !== undefined) return known;
+    const tree = new DispatchTree({ family: this.family, ...roots[root] });
+    this.#trees.set(root, tree);
+    return tree;
   }
 
-  private *renderService(service: ServicePlan, plan: Plan): Pieces<RenderedService> {
+  *#renderService(service: ServicePlan, plan: Plan): Pieces<RenderedService> {
     const names: string[] = [];
     const entries: Entries = new Map();
     for (const [i, planned] of service.ports.entries()) {
       if (i > 0) yield;
-      if (planned.protocol === 'SCTP' && !this.settings.hasSctp) continue;
-      const port = this.settings.hasRecent ? planned : { ...planned, affinitySeconds: 0 };
+      if (planned.protocol === 'SCTP' && !this.#settings.hasSctp) continue;
+      const port = this.#settings.hasRecent ? planned : { ...planned, affinitySeconds: 0 };
       const chainNames = serviceChainNames(port);
       const chains = renderServiceChains(port, chainNames, this.family, plan.settings.localDetector[this.family]);
       names.push(...chains.keys());
-      this.set('nat', chains);
-      for (const frontend of port.frontends) this.addEntries(entries, port, chainNames, frontend);
-      if (!this.settings.hasBpf) collect(entries, new Map([['hairpin', this.hairpinEntries(port)]]));
+      this.#set('nat', chains);
+      for (const frontend of port.frontends) this.#addEntries(entries, port, chainNames, frontend);
+      if (!this.#settings.hasBpf) collect(entries, new Map([['hairpin', this.#hairpinEntries(port)]]));
     }
     if (service.healthCheckNodePort !== 0)
       collect(entries, new Map([['health check ports', [healthCheckEntry(service.key, service.healthCheckNodePort)]]]));
     return { chains: names, entries };
   }
 
-  private hairpinEntries(port: ServicePortPlan): DispatchEntry[] {
+  #hairpinEntries(port: ServicePortPlan): DispatchEntry[] {
     const addresses = new Set([...port.clusterEndpoints, ...port.localEndpoints].map(({ address }) => address));
-    const mark = `0x${this.settings.masqueradeMark.toString(16)}`;
-    const rest = { protocol: port.protocol, port: 0, owner: `${servicePortName(port)} ${port.protocol}`, comment: '' };
-    return [...addresses].map((address) => ({ ...rest, address, action: `-j MARK --set-xmark ${mark}/${mark}` }));
+    const owner = `${servicePortName(port)} ${port.protocol}`;
+    const action = setMasqueradeMark(this.#settings.masqueradeMark);
+    return [...addresses].map((address) => ({ address, protocol: port.protocol, port: 0, owner, comment: '', action }));
   }
 
-  private addEntries(entries: Entries, port: ServicePortPlan, names: ServiceChainNames, frontend: Frontend): void {
+  #addEntries(entries: Entries, port: ServicePortPlan, names: ServiceChainNames, frontend: Frontend): void {
     const name = servicePortName(port);
     const external = frontend.kind !== 'ClusterIP';
     const { verdict } = frontend;
-    const add = (root: Root, comment: string, action: string): void => {
+    const add = (root: Root, text: string, action: string): void => {
       const { address, port: number } = frontend;
       const owner = `${name} ${frontend.kind}`;
-      collect(entries, new Map([[root, [{ address, protocol: port.protocol, port: number, owner, comment, action }]]]));
+      const entry = { address, protocol: port.protocol, port: number, owner, comment: text, action };
+      collect(entries, new Map([[root, [entry]]]));
     };
     if (isForwarded(frontend)) {
       const list = verdict.kind === 'forward' ? names[verdict.endpoints] : '';
@@ -202,38 +210,35 @@ export class RuleSet {
     add(root, `${name} has ${verdict.why}`, action);
   }
 
-  private set(table: TableName, chains: ReadonlyMap<string, readonly string[]>): void {
-    for (const [chain, rules] of chains) this.setChain(table, chain, rules);
+  #set(table: TableName, chains: ReadonlyMap<string, readonly string[]>): void {
+    for (const [chain, rules] of chains) this.#setChain(table, chain, rules);
   }
 
-  private setChain(table: TableName, chain: string, rules: readonly string[] | undefined): void {
+  #setChain(table: TableName, chain: string, rules: readonly string[] | undefined): void {
     const tracker = this.tables[table];
     this.ruleCounts[table] += (rules?.length ?? 0) - countLines(tracker.getDesired(chain) ?? '');
     if (rules === undefined) tracker.deleteDesired(chain);
     else tracker.setDesired(chain, chainText(chain, rules));
   }
 
-  private setDispatch(root: Root, plan: Plan, changed: ChangedChains): void {
+  #setDispatch(root: Root, plan: Plan, changed: ChangedChains): void {
     const { table } = roots[root];
     for (const [chain, rules] of changed)
-      this.setChain(table, chain, rules && [...rules, ...this.lastRules(chain, table, plan)]);
+      this.#setChain(table, chain, rules && [...rules, ...this.#lastRules(chain, table, plan)]);
   }
 
-  /** What stands behind the dispatch by address: node ports, after every VIP. */
-  private lastRules(chain: string, table: TableName, plan: Plan): string[] {
+  /** The rules after the dispatch by address. They lead to node ports, which come after every VIP. */
+  #lastRules(chain: string, table: TableName, plan: Plan): string[] {
     if (table === 'filter' && chain === 'KUBE-EXTERNAL-SERVICES')
       return ['-m addrtype --dst-type LOCAL -j KUBE-EXT-nodeports'];
     if (table !== 'nat' || chain !== 'KUBE-SERVICES') return [];
     const { nodePortAddresses, localhostNodePorts } = plan.settings;
     const addresses = nodePortAddresses[this.family];
-    const comment =
-      '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"';
-    if (addresses.kind === 'some') {
-      const width = this.family === 'IPv4' ? 32 : 128;
-      return addresses.addresses.map((address) => `-d ${address}/${width} ${comment} -j KUBE-NODEPORTS`);
-    }
+    const note = comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain');
+    if (addresses.kind === 'some')
+      return addresses.addresses.map((address) => `-d ${hostCidr(address)} ${note} -j KUBE-NODEPORTS`);
     const loopback = this.family === 'IPv6' ? '! -d ::1/128 ' : localhostNodePorts ? '' : '! -d 127.0.0.0/8 ';
-    return [`${loopback}${comment} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`];
+    return [`${loopback}${note} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`];
   }
 }
 
@@ -255,10 +260,6 @@ function healthCheckEntry(key: ServiceKey, port: number): DispatchEntry {
   };
 }
 
-function chainText(chain: string, rules: readonly string[]): string {
-  return rules.map((rule) => `-A ${chain} ${rule}`).join('\n');
-}
-
 function collect(into: Entries, from: Entries | undefined): void {
   for (const [root, entries] of from ?? []) {
     const list = into.get(root);
@@ -267,7 +268,7 @@ function collect(into: Entries, from: Entries | undefined): void {
   }
 }
 
-/** One endpoint that changes leaves dispatch as it is. */
+/** Entries are the same when only endpoints changed. Dispatch then stays as it is. */
 function sameEntries(a: readonly DispatchEntry[], b: readonly DispatchEntry[]): boolean {
   return (
     a.length === b.length &&

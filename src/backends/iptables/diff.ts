@@ -1,38 +1,46 @@
-/** From what differs to calls of iptables-restore, each of which is right by itself. */
+/** Turns what differs into calls of iptables-restore. After each call the rules are right. */
 import type { Pending } from '../../delta/delta-tracker';
-import type { KernelRules } from '../../xtables/kernel-rules';
+import type { KernelRules, RuleTables } from '../../xtables/kernel-rules';
 import { isServiceChain, parseServiceChain, sharedChain, targetChains } from '../../xtables/known-chains';
-import { type Jump, slices, type Step, type TableName, tableNames, type TableStep } from '../../xtables/rules';
+import {
+  emptyStep,
+  type Jump,
+  slices,
+  type Step,
+  type TableName,
+  tableNames,
+  type TableStep,
+} from '../../xtables/rules';
 import type { RuleSet } from './desired-state';
 
 /**
- * In the nft variant one call's time grows with the square of the chains in it; the legacy variant rewrites the whole table at each
- * call.
+ * In the nft variant the time of a call grows with the square of the number of its chains. The legacy variant rewrites the whole table
+ * at each call.
  */
 export const chainsPerCall = { nft: 1000, legacy: Number.POSITIVE_INFINITY } as const;
 
 type ChainLines = [chain: string, lines: string];
-type TableRules = RuleSet['tables'][TableName];
+type TableRules = RuleTables[TableName];
 type SeenJumps = Pick<KernelRules, 'missingJumps' | 'staleJumps'>;
 type SeenRules = SeenJumps & Pick<KernelRules, 'usedByOthers'>;
 
-/** What is to be written. */
+/** Everything that is to be written. */
 interface Differences extends SeenJumps {
   readonly tables: Readonly<Record<TableName, Pending<string, string>>>;
   readonly appends: readonly ChainLines[];
 }
 
-/** The changed nat chains of a large write, by the step that they go in. */
+/** The changed nat chains of a large write, by the step that writes them. */
 interface NatChains {
   readonly hairpin: ChainLines[];
   readonly marks: ChainLines[];
-  /** Also such dispatch as nothing leads to yet. */
+  /** Services' chains, and dispatch chains to which nothing leads yet. */
   readonly services: ChainLines[];
-  /** All that leads to the others. */
+  /** All chains that lead to the others. */
   readonly dispatch: ChainLines[];
 }
 
-/** The chains of a large write in the order of its calls; where one call may not be enough, a list per call. */
+/** The chains of a large write in the order of its calls. Where one call may not be enough, there is one list for each call. */
 interface OrderedChains {
   readonly hairpin: Iterable<ChainLines[]>;
   readonly marks: readonly ChainLines[];
@@ -42,8 +50,8 @@ interface OrderedChains {
 }
 
 /**
- * Small: one call. Large: marks first, then Services' chains and such dispatch as nothing leads to yet, then all that leads
- * to them in one call, and what nobody needs any more last.
+ * A small write is one call. A large one writes the marks first, then Services' chains and dispatch chains to which nothing leads yet,
+ * then in one call all that leads to them. What is no longer needed is removed last.
  */
 export function planSteps(rules: RuleSet, kernel: SeenRules, limit: number): Step[] {
   const differences = findDifferences(rules, kernel);
@@ -62,7 +70,7 @@ function findDifferences({ tables }: RuleSet, { missingJumps, staleJumps, usedBy
   return { tables: { nat: pendingOf('nat'), filter, mangle: pendingOf('mangle') }, appends, missingJumps, staleJumps };
 }
 
-/** The kernel refuses to delete a chain that others jump to: it is emptied instead. */
+/** The kernel refuses to delete a chain to which others jump. Such a chain is emptied instead. */
 function keepUsed({ updates, deletions }: Pending<string, string>, used: ReadonlySet<string>): Pending<string, string> {
   const kept = [...deletions].filter((chain) => used.has(chain));
   if (kept.length === 0) return { updates, deletions };
@@ -72,7 +80,7 @@ function keepUsed({ updates, deletions }: Pending<string, string>, used: Readonl
   };
 }
 
-/** The chain that is shared with the kubelet, where it is there, gets our rule beside what it has. */
+/** When the chain that is shared with the kubelet exists, our rule is added to its rules. */
 function chooseAppends(filter: TableRules, { updates }: Pending<string, string>): readonly ChainLines[] {
   const lines = updates.get(sharedChain);
   return lines === undefined || filter.getObserved(sharedChain) === undefined ? [] : [[sharedChain, lines]];
@@ -87,7 +95,7 @@ function classifyChains({ tables: { nat } }: RuleSet, { updates, deletions }: Pe
     const portHash = portHashOf(chain);
     if (chain === 'KUBE-MARK-MASQ' || chain === 'KUBE-POSTROUTING') classes.marks.push(entry);
     else if (isHairpinChain(chain)) {
-      // Endpoints that go and those that come, until nobody is sent to the ones that go: a mark more does no harm.
+      // It holds the old and the new endpoints until no packet is sent to the old ones. A needless mark does no harm.
       const both = joinLines(lines, observed ?? '');
       classes.hairpin.push([chain, both]);
       if (both !== lines) classes.dispatch.push(entry);
@@ -146,8 +154,9 @@ function renderSteps(rules: RuleSet, differences: Differences, chains: OrderedCh
 }
 
 /**
- * nat between two writes of filter: what is refused from now on is so before nat lets go of it, and what was refused until now is so
- * until nat takes it. In the middle filter has both, which is harmless: packets that nat took do not meet their VIP there.
+ * nat is written between two writes of filter. What is newly refused is refused before nat stops forwarding it, and what was refused
+ * until now stays so until nat forwards it. In between filter has both. This is harmless, because packets that nat has translated
+ * no longer have the VIP as their destination in filter.
  */
 function tableSteps(rules: RuleSet, { tables, appends, missingJumps, staleJumps }: Differences): TableStep[] {
   const stepOf = (table: TableName, chains: readonly ChainLines[]): TableStep => ({
@@ -176,10 +185,6 @@ function tableSteps(rules: RuleSet, { tables, appends, missingJumps, staleJumps 
   return steps.filter((step) => !isEmpty(step));
 }
 
-function emptyStep(table: TableName): TableStep {
-  return { table, chains: [], appends: [], deletions: [], jumps: [] };
-}
-
 function isEmpty({ chains, appends, deletions, jumps, staleJumps = [] }: TableStep): boolean {
   return [chains, appends, deletions, jumps, staleJumps].every((part) => part.length === 0);
 }
@@ -193,12 +198,12 @@ function isHairpinChain(chain: string): boolean {
   return chain.startsWith('KUBE-SEP-') && portHashOf(chain) === undefined;
 }
 
-/** Those of the first, then what else the second has. */
+/** The lines of the first text, then those that only the second has. */
 function joinLines(first: string, second: string): string {
   return [...new Set([...first.split('\n'), ...second.split('\n')])].filter((line) => line !== '').join('\n');
 }
 
-/** The hash of a service port's chain; '' for a chain of endpoints, undefined for any other. */
+/** Returns the hash in the name of a service port's chain, '' for a KUBE-SEP chain, or undefined for any other chain. */
 function portHashOf(chain: string): string | undefined {
   const { kind, hash } = parseServiceChain(chain) ?? {};
   return kind === 'SEP' ? '' : hash;
@@ -209,8 +214,8 @@ function isOfServicePort(chain: string): boolean {
 }
 
 /**
- * Service ports that dispatch leads into by other chains than before (KUBE-FW in the place of KUBE-EXT, say). Their chains mean
- * something else to the old dispatch, and so are written together with the new one.
+ * The service ports to which dispatch will lead by other chains than before, for example KUBE-FW instead of KUBE-EXT. For the old
+ * dispatch their new chains would be wrong, so they are written together with the new dispatch.
  */
 function chooseRewired(
   updates: ReadonlyMap<string, string>,
@@ -232,7 +237,7 @@ function chooseRewired(
   return new Set(differing.map((target) => portHashOf(target) ?? ''));
 }
 
-/** A chain must be there before a rule jumps to it: in the order in which jumps lead from one to the next, backwards. */
+/** Sorts chains so that each comes after the chains that it jumps to. A chain must exist before a rule jumps to it. */
 function leavesFirst(chains: ChainLines[]): ChainLines[] {
   const byName = new Map(chains);
   const out: ChainLines[] = [];
@@ -247,7 +252,7 @@ function leavesFirst(chains: ChainLines[]): ChainLines[] {
   return out;
 }
 
-/** Whoever jumps goes before the chain that it jumps to. */
+/** Sorts chains so that each comes before the chains that it jumps to. */
 function jumpersFirst(chains: ReadonlySet<string>, rules: TableRules): string[] {
   const withLines = [...chains].map((chain): ChainLines => [chain, rules.getObserved(chain) ?? '']);
   return leavesFirst(withLines)
@@ -255,7 +260,7 @@ function jumpersFirst(chains: ReadonlySet<string>, rules: TableRules): string[] 
     .reverse();
 }
 
-/** All chains of a service port go in one call. */
+/** Slices of about `size` chains. All chains of a service port are in the same slice. */
 function* slicesByPort(chains: readonly ChainLines[], size: number): Generator<ChainLines[]> {
   let slice: ChainLines[] = [];
   for (let at = 0; at < chains.length; ) {

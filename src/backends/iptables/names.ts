@@ -1,18 +1,18 @@
 /**
- * Chain names. Those that operators know stay kube-proxy's, hashes included. Every other chain of ours has one of the prefixes
- * that kube-proxy collects in nat, so that a rollback leaves nothing that holds on to a chain that it wants to delete.
+ * Chain names. The chains that operators know have kube-proxy's names, hashes included. Every other chain of ours has one of the
+ * prefixes that kube-proxy cleans up in nat. So after a rollback no chain is left that jumps to one which kube-proxy wants to delete.
  */
 import { hash } from 'node:crypto';
 import { joinHostPort } from '../../model/address';
 import { protocolName } from '../../model/protocol';
 import { type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
 
-/** The kernel's limit (XT_EXTENSION_MAXNAMELEN less the final NUL). */
+/** The kernel's limit: XT_EXTENSION_MAXNAMELEN without the final NUL. */
 export const maxChainName = 28;
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-/** The first 16 characters of the base32 of a SHA-256: 80 bits. */
+/** The first 16 characters (80 bits) of a SHA-256 in base32. */
 export function hash16(text: string): string {
   const bytes = hash('sha256', text, 'buffer');
   let out = '';
@@ -29,7 +29,7 @@ export function servicePortIdentity(port: ServicePortPlan): string {
   return servicePortName(port) + protocolName(port.protocol);
 }
 
-/** An endpoint's xt_recent list is named as kube-proxy names its chain, so that a takeover keeps clients' affinity. */
+/** An endpoint's xt_recent list has the name of kube-proxy's chain for the endpoint, so that a takeover keeps clients' affinity. */
 export function affinityListName(identity: string, endpoint: PlanEndpoint): string {
   return `KUBE-SEP-${hash16(identity + joinHostPort(endpoint.address, endpoint.port))}`;
 }

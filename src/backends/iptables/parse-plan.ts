@@ -1,7 +1,7 @@
 /**
- * Rules of ours back to the Plan that they were written for, as far as they say: endpoints and their weights, frontends, ranges and
- * policies. Rendered again, it gives the very same rules, unless somebody else had a hand in them: what differs then is
- * of no state that there ever was. Settings are no part of it: marks, detectors and node-port addresses are those in use.
+ * Reads our rules back into the Plan that they were written for, as far as they tell it: endpoints and their weights, frontends, source
+ * ranges and policies. This Plan, rendered again, gives exactly the same rules, unless somebody else edited them. What differs then
+ * belongs to no state that vipwire ever wrote. Settings are not read back: marks, detectors and node-port addresses are those in use.
  */
 import { markMasquerade } from '../../xtables/common-rules';
 import { targetChain } from '../../xtables/known-chains';
@@ -25,21 +25,22 @@ import { type ServiceChainNames, serviceChainNames } from './render-service';
 /** Chain -> its `-A` lines, joined by newlines. */
 type ReadTables = Readonly<Record<TableName, ReadonlyMap<string, string>>>;
 
-/** How frontends of one kind treat their clients. */
+/** How frontends of one kind treat the sources of their packets. */
 type Served = Pick<Frontend, 'masquerade' | 'localSourcesToCluster'>;
 
-/** A dispatch rule, which says whose it is. */
+/** A dispatch rule. Its comment tells which service port it belongs to. */
 interface Dispatched {
   readonly table: TableName;
   /** `default/web:http` */
   readonly name: string;
+  /** What follows the name in the comment, such as `cluster IP`. */
   readonly what: string;
   readonly address: string;
   readonly protocol: Protocol;
   readonly port: number;
-  /** What follows its matches. */
+  /** What follows the matches of the rule: `-j KUBE-SVC-...`. */
   readonly action: string;
-  /** The tree that it is in has addresses from outside, or NodePorts. */
+  /** Whether the rule's tree is for external addresses or NodePorts. */
   readonly isExternal: boolean;
 }
 
@@ -53,12 +54,12 @@ const kinds: Readonly<Record<string, FrontendKind>> = {
   'node port': 'NodePort',
 };
 
-/** Whose the rule is, by its comment: `default/web:http`; undefined for one that has none of ours. */
+/** Returns the service port in the rule's comment, such as `default/web:http`, or undefined when it has no such comment. */
 export function ownerOfRule(line: string): string | undefined {
   return dispatchRule.exec(line)?.[4];
 }
 
-/** `isWeighted`: whether the Service's endpoints may weigh differently. Otherwise unequal shares are of no state of it. */
+/** `isWeighted` tells whether a Service's endpoints may have different weights. Of other Services unequal shares are ignored. */
 export function parsePlan(
   tables: ReadTables,
   family: Family,
@@ -166,7 +167,7 @@ function endpointGroup(rule: string): string | undefined {
   return chain?.startsWith('KUBE-SEP-') === true ? chain : undefined;
 }
 
-/** A long list is in chains of its own. */
+/** Replaces each rule that leads to a part of a long list by the rules of that part. */
 function followGroups(lines: readonly string[], nat: ReadTables['nat']): readonly string[] {
   return lines.flatMap((line) => {
     const group = endpointGroup(line);
@@ -179,7 +180,7 @@ function parseAffinity(lines: readonly string[], nat: ReadTables['nat']): number
   return Number(seconds);
 }
 
-/** Those of the rules that pick; the weights are the least that give the rules' chances. */
+/** Reads the endpoints from the rules that pick one. The weights are the smallest that give the rules' probabilities. */
 function parseEndpoints(lines: readonly string[], nat: ReadTables['nat']): readonly PlanEndpoint[] {
   const shares = new Map<string, number>();
   const walk = (some: readonly string[], part: number): void => {
@@ -236,7 +237,7 @@ function parseFrontends(
     const place = `${kind === 'ClusterIP' ? kind : 'external'} ${address} ${port}`;
     const before = byPlace.get(place);
     const served = kind === 'ClusterIP' ? inside : external.served;
-    // One that is refused outside may be forwarded for clients of this node.
+    // A frontend that is refused for clients outside may be forwarded for clients of this node.
     if (before !== undefined && refusal === undefined) {
       byPlace.set(place, { ...before, kind });
       continue;
@@ -265,7 +266,7 @@ function servedInside({ masqueradeAll, localDetector }: NodeSettings, family: Fa
   return { masquerade: masqueradeAll ? 'always' : others, localSourcesToCluster: false };
 }
 
-/** What all of a port's external frontends have in common. */
+/** Reads what all external frontends of a port have in common. */
 function parseExternal(
   lines: readonly string[],
   chains: ServiceChainNames,

@@ -1,4 +1,4 @@
-/** The whole rule set for people, and still input of iptables-restore: each Service's chains under a comment that says what it is. */
+/** Prints the whole rule set for people, with a comment before each Service's chains. It is still valid input of iptables-restore. */
 import { describeServices } from '../../planner/describe';
 import type { Plan } from '../../planner/plan';
 import type { TableName } from '../../xtables/rules';

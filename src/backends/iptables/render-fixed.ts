@@ -1,4 +1,4 @@
-/** Chains and jumps that do not depend on Services: kube-proxy's, in its words, but for the hairpin rules. */
+/** Chains and jumps that do not depend on Services. They are the same as kube-proxy's, except for the hairpin rules. */
 import type { Family } from '../../model/address';
 import { blockLocalnetRule, canaryRule, sharedChain } from '../../xtables/known-chains';
 import {
@@ -14,13 +14,13 @@ import {
 import type { Jump } from '../../xtables/rules';
 import type { IptablesSettings } from './settings';
 
-/** kube-proxy's counters, by its names; its metrics tell them. */
+/** kube-proxy's nfacct counters, by its names. The metrics report them. */
 export const packetCounters = {
   droppedInvalid: 'ct_state_invalid_dropped_pkts',
   acceptedOnLocalhost: 'localhost_nps_accepted_pkts',
 } as const;
 
-/** The tree of hairpin rules where there is no xt_bpf. */
+/** The root of the tree of hairpin rules that is used when there is no xt_bpf. */
 export const hairpinChain = 'KUBE-SEP-hairpin';
 
 const countInto = (counter: keyof typeof packetCounters): string =>
@@ -29,7 +29,7 @@ const newOnly = '-m conntrack --ctstate NEW';
 
 const canary = [canaryRule];
 
-/** In the order of insertion: the last one ends on top. */
+/** In the order of insertion. The last one ends up on top. */
 export function renderJumps(localhostNodePorts: boolean): readonly Jump[] {
   const portals = comment('kubernetes service portals');
   const outside = `${newOnly} ${comment('kubernetes externally-visible service portals')}`;
@@ -50,14 +50,14 @@ export function renderJumps(localhostNodePorts: boolean): readonly Jump[] {
 }
 
 /**
- * A packet whose source is its destination once it was DNATed: a pod that reached itself through a VIP. One classic BPF program
- * answers for every endpoint, here and elsewhere; `-m bpf` reads from the IP header on.
+ * Matches a packet whose source is also its destination after DNAT: a pod that reaches itself through a VIP. One classic BPF program
+ * serves all endpoints, on this node and elsewhere. `-m bpf` sees the packet from its IP header on.
  */
 export function matchHairpin(family: Family): string {
   const program =
     family === 'IPv4'
       ? '6,32 0 0 12,7 0 0 0,32 0 0 16,29 0 1 0,6 0 0 1,6 0 0 0'
-      : // A word of the source into X, a word of the destination against it, four times.
+      : // Four times: load a word of the source into X, and compare a word of the destination with it.
         `${4 * 4 + 2},${[0, 1, 2, 3]
           .map((word) => `32 0 0 ${8 + 4 * word},7 0 0 0,32 0 0 ${24 + 4 * word},29 0 ${1 + 4 * (3 - word)} 0`)
           .join(',')},6 0 0 1,6 0 0 0`;
@@ -71,7 +71,7 @@ export function renderNatBase(
 ): Chains {
   const setMark = setMasqueradeMark(masqueradeMark);
   const hairpin = hasBpf ? `${matchHairpin(family)} ${setMark}` : `-m conntrack --ctstate DNAT -j ${hairpinChain}`;
-  // Of the packets that this node itself sends, the marked ones are those to Services: one rule counts every NodePort.
+  // The marked packets that this node itself sends are those to Services. So one rule counts every NodePort.
   const beforeMasquerade =
     hasNfacct && localhostNodePorts ? [`-m conntrack --ctorigdst 127.0.0.0/8 ${countInto('acceptedOnLocalhost')}`] : [];
   return new Map([
@@ -92,7 +92,7 @@ export function renderFilterBase(
       ? [`-m conntrack --ctstate INVALID ${hasNfacct ? `${countInto('droppedInvalid')} ` : ''}-j DROP`]
       : []),
     ...renderForwardAccepts(masqueradeMark),
-    // Marked in postrouting only, so not by the rule above.
+    // Hairpin packets get their mark only in postrouting, so the rules above do not accept them.
     ...(hasBpf ? [`${matchHairpin(family)} -j ACCEPT`] : []),
   ]);
   if (localhostNodePorts) chains.set(sharedChain, [blockLocalnetRule]);

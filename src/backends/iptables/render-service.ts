@@ -1,10 +1,10 @@
 /**
  * The chains of one service port in nat:
  *
- *   KUBE-SVC-h  balances over the cluster's endpoints      KUBE-EXT-h  traffic from outside: who keeps its address, which list
+ *   KUBE-SVC-h  balances over the cluster's endpoints      KUBE-EXT-h  external traffic: which source is kept, which list is used
  *   KUBE-SVL-h  balances over this node's endpoints        KUBE-FW-h   loadBalancerSourceRanges, in front of KUBE-EXT
  *
- * Endpoints are DNAT rules in the chain itself: kube-proxy's chain an endpoint costs ten times as much to load.
+ * Endpoints are DNAT rules in the chain itself. kube-proxy's one chain per endpoint costs ten times as much to load.
  */
 import { protocolName } from '../../model/protocol';
 import { type Family, hostCidr, joinHostPort } from '../../model/address';
@@ -13,7 +13,7 @@ import type { Frontend, PlanEndpoint, ServicePortPlan } from '../../planner/plan
 import { type Chains, markMasquerade, matchLocalPods } from '../../xtables/common-rules';
 import { affinityListName, hash16, servicePortIdentity } from './names';
 
-/** More endpoints than this in a list are balanced in two levels, so that one that changes rewrites some two hundredths. */
+/** A list with more endpoints than this is balanced in two levels, so that one changed endpoint rewrites some two hundredths of it. */
 const flatListSize = 128;
 
 export interface ServiceChainNames {
@@ -33,7 +33,7 @@ export function serviceChainNames(port: ServicePortPlan): ServiceChainNames {
   };
 }
 
-/** Whether a frontend reaches anyone through nat: what it does not, filter rejects or drops. */
+/** Whether nat forwards any packets of the frontend. filter rejects or drops those that nat does not forward. */
 export function isForwarded(frontend: Frontend): boolean {
   return frontend.verdict.kind === 'forward' || frontend.localSourcesToCluster;
 }
@@ -74,7 +74,7 @@ function clusterIPMarks(
   if (frontend.masquerade === 'never') return [];
   const others = frontend.masquerade === 'always' ? '' : matchLocalPods(detector, false);
   if (others === undefined) return [];
-  // KUBE-EXT leads to the cluster list whom it has marked, and this node's pods: they need not be told from the ClusterIP's own.
+  // KUBE-EXT leads only marked packets and those of this node's pods to the cluster list, so the rule need not match the ClusterIP.
   if (others !== '' && list === 'cluster') return [`${others} ${markMasquerade}`];
   const protocol = protocolName(port.protocol);
   const host = `-d ${hostCidr(frontend.address)}`;
@@ -83,7 +83,7 @@ function clusterIPMarks(
   return [`${sources} -p ${protocol} -m ${protocol} --dport ${frontend.port} ${markMasquerade}`];
 }
 
-/** All external frontends of a port have one policy: the first speaks for them. */
+/** All external frontends of a port have the same policy, so the first one stands for all. */
 function renderExternal(frontend: Frontend, names: ServiceChainNames, detector: LocalDetector): string[] {
   const rules: string[] = [];
   if (frontend.masquerade === 'always') rules.push(markMasquerade);
@@ -97,9 +97,9 @@ function renderExternal(frontend: Frontend, names: ServiceChainNames, detector: 
   return rules;
 }
 
-/** Who is not let through here keeps the VIP as its destination, and filter's KUBE-PROXY-FIREWALL drops that. */
+/** A packet that this chain does not let through keeps the VIP as its destination. filter's KUBE-PROXY-FIREWALL drops it. */
 function renderFirewall(restricted: readonly Frontend[], names: ServiceChainNames): string[] {
-  // All frontends of a Service have one list.
+  // All frontends of a Service have the same list.
   const lists = new Set(restricted.map((frontend) => frontend.sourceRanges));
   const ranges = new Set([...lists].flatMap((list) => list ?? []));
   for (const { address, sourceRangesHaveNode } of restricted)
@@ -107,11 +107,11 @@ function renderFirewall(restricted: readonly Frontend[], names: ServiceChainName
   return [...ranges].map((range) => `-s ${range} -j ${names.external}`);
 }
 
-/** The rules that pick an endpoint; a long list gets chains of its own, which are added to `chains`. */
+/** The rules that pick an endpoint. A long list gets chains of its own, which are added to `chains`. */
 function renderBalancing(port: ServicePortPlan, list: 'cluster' | 'local', family: Family, chains: Chains): string[] {
   const identity = servicePortIdentity(port);
   const chosen = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
-  // Those without weight get nothing new, and clients that are remembered move on.
+  // Endpoints with weight 0 get no new connections, and remembered clients move on to others.
   const endpoints = chosen.filter(({ weight }) => weight !== 0);
   const rules = {
     port,
@@ -143,7 +143,7 @@ interface BalancingRules {
   readonly mask: string;
 }
 
-/** Clients that were here before. `--update`: a client that stays active is remembered on. */
+/** Rules for clients that were here before. `--update`: an active client stays remembered. */
 function rememberedRules(endpoints: readonly PlanEndpoint[], { port, identity, mask }: BalancingRules): string[] {
   if (port.affinitySeconds === 0) return [];
   const protocol = protocolName(port.protocol);
@@ -158,7 +158,7 @@ function pickRules(endpoints: readonly PlanEndpoint[], { port, identity, mask }:
   const protocol = protocolName(port.protocol);
   let left = weigh(endpoints);
   return endpoints.map((endpoint) => {
-    // Evaluated in order: the list is written to only when the dice said so.
+    // Matches are evaluated in order: the client is written to the list only when the random match has picked the endpoint.
     const set =
       port.affinitySeconds === 0
         ? ''
@@ -175,14 +175,14 @@ function weigh(endpoints: readonly PlanEndpoint[]): number {
   return endpoints.reduce((sum, { weight = 1 }) => sum + weight, 0);
 }
 
-/** One in so many, as iptables-save prints it: in steps of 2^-31. Certainty needs no match. */
+/** A match with the probability part / of, in steps of 2^-31 as iptables-save prints it. Certainty needs no match. */
 function chance(part: number, of: number): string {
   if (part === of) return '';
   const steps = Math.round((part / of) * 2 ** 31);
   return `-m statistic --mode random --probability ${(steps / 2 ** 31).toFixed(11)} `;
 }
 
-/** About the square root of the list in groups, each endpoint in the group of its own hash, so that others stay put. */
+/** About as many groups as the square root of the list's length. Each endpoint is in the group of its own hash, so that the others stay. */
 function groupEndpoints(endpoints: readonly PlanEndpoint[]): PlanEndpoint[][] {
   const count = 2 ** Math.ceil(Math.log2(Math.sqrt(endpoints.length)));
   const groups = Array.from({ length: count }, (): PlanEndpoint[] => []);

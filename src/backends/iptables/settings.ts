@@ -1,14 +1,14 @@
 export interface IptablesSettings {
   /** 1 << masqueradeBit. */
   readonly masqueradeMark: number;
-  /** nf_conntrack_tcp_be_liberal is off: INVALID packets would be answered with a reset, and are dropped instead. */
+  /** True when nf_conntrack_tcp_be_liberal is off. INVALID packets would be answered with a reset, so they are dropped. */
   readonly dropInvalid: boolean;
-  /** Whether the kernel has xt_bpf, which tells hairpin packets whatever the endpoints; else there is a rule an endpoint. */
+  /** Whether the kernel has xt_bpf. One such rule finds the hairpin packets of all endpoints. Without it each endpoint needs a rule. */
   readonly hasBpf: boolean;
-  /** Whether the kernel has xt_recent, which remembers clients; without it there is no session affinity. */
+  /** Whether the kernel has xt_recent, which remembers clients. Without it there is no session affinity. */
   readonly hasRecent: boolean;
-  /** Whether the kernel has xt_sctp; without it SCTP ports are left out, and the others work. */
+  /** Whether the kernel has xt_sctp. Without it SCTP ports are left out, and all others work. */
   readonly hasSctp: boolean;
-  /** Whether packetCounters are there and the kernel has xt_nfacct, which counts into them. */
+  /** Whether the `packetCounters` exist and the kernel has xt_nfacct, which counts into them. */
   readonly hasNfacct: boolean;
 }

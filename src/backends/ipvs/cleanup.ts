@@ -1,9 +1,12 @@
-/** Removes the virtual servers of ours or of kube-proxy's IPVS mode, and no others. */
+/** Removes the virtual servers of vipwire and of kube-proxy's IPVS mode, and no others. */
 import type { Family } from '../../model/address';
 import type { IpvsKernel } from './backend';
 import { isOurServer } from './servers/our-servers';
 
-/** Of one family; before the sets and kube-ipvs0 go, which tell whose a server is. Tells how many went. Throws as the kernel does. */
+/**
+ * Deletes the servers of one family and returns how many there were. The sets and kube-ipvs0 tell whose a server is, so they must still
+ * be there. Throws as the kernel does.
+ */
 export async function deleteOurServers(
   family: Family,
   kernel: Pick<IpvsKernel, 'readServers' | 'writeServers' | 'readSets' | 'readAddresses'>,

@@ -1,20 +1,20 @@
 /**
- * From what differs to writes, in an order in which no VIP that works ever stops to:
+ * Turns what differs into writes, in an order in which no working VIP ever stops working:
  *
- *   what comes   sets, rules, virtual servers with their destinations, marks, addresses of kube-ipvs0
- *   what goes    destinations and virtual servers, addresses, rules, entries of sets
+ *   added first    sets, rules, virtual servers with their destinations, marks, addresses of kube-ipvs0
+ *   removed last   destinations and virtual servers, addresses, rules, entries of sets
  *
- * Where rules of iptables mode still stand, they come to an end when all else is in place: a packet that they translate
- * does not meet IPVS.
+ * When rules of iptables mode are still there, they are removed only after everything else is in place. A packet that they translate
+ * does not reach IPVS.
  */
 import type { KernelRules } from '../../xtables/kernel-rules';
 import { isServiceChain } from '../../xtables/known-chains';
-import { slices, type Step, type TableName, tableNames, type TableStep } from '../../xtables/rules';
+import { emptyStep, slices, type Step, tableNames, type TableStep } from '../../xtables/rules';
 import type { Pieces } from '../../model/pieces';
 import type { DesiredState } from './desired-state';
 import { printSetAdditions, printSetRemovals, type SetWrites } from './sets/ipset-text';
 import { changeServer } from './servers/server-text';
-import type { ServerWrite } from './servers/virtual-server';
+import type { ServerDestination, ServerWrite } from './servers/virtual-server';
 
 export type Stage =
   | { readonly kind: 'sets'; readonly writes: SetWrites; readonly input: string }
@@ -22,16 +22,16 @@ export type Stage =
   | {
       readonly kind: 'servers';
       readonly writes: readonly ServerWrite[];
-      /** What they are then; undefined: gone. */
+      /** The servers' texts after the write. undefined: the server is gone. */
       readonly texts: ReadonlyMap<string, string | undefined>;
       /** Destinations that begin to drain. */
-      readonly draining: readonly { readonly server: string; readonly destination: string }[];
+      readonly draining: readonly ServerDestination[];
     }
   | { readonly kind: 'bind' | 'unbind'; readonly addresses: readonly string[] };
 
 export type IpvsBatch = readonly Stage[];
 
-/** A server at a time. */
+/** In pieces of one server. */
 export function* planStagesInPieces(state: DesiredState, rules: KernelRules): Pieces<Stage[]> {
   const sets = state.sets.pendingWrites();
   const addresses = state.addresses.pending();
@@ -50,14 +50,14 @@ export function* planStagesInPieces(state: DesiredState, rules: KernelRules): Pi
     ...servers.removals,
     ...(addresses.deletions.size === 0 ? [] : [{ kind: 'unbind', addresses: [...addresses.deletions] } as const]),
     ...removed.map(asStage),
-    // What gives a mark goes after the server of the mark, and tells until then whose that server is. IPVS falls back to the VIP's own.
+    // An element with a mark is removed after the server of the mark: until then it tells whose that server is. Meanwhile IPVS uses the VIP's server.
     ...(sets === undefined ? [] : removalsOf(sets)),
   ];
 }
 
 /**
- * Elements that give a mark lead clients away from what they reach, so the server of the mark is complete by then. So is that of
- * the mark where clients who have none are dropped.
+ * Whether the element must come after the virtual servers. An element that gives a mark leads clients to the server of that mark,
+ * which must be complete by then. The same holds for an element by which clients without a mark are dropped.
  */
 function isLate(element: string, options: string): boolean {
   return options !== '' || isDrop(element);
@@ -80,12 +80,12 @@ function additionsOf(writes: SetWrites): Stage[] {
   return input === '' ? [] : [{ kind: 'sets', writes, input }];
 }
 
-/** Of a set by which clients without a mark are dropped. */
+/** Whether the element belongs to the set by which clients without a mark are dropped. */
 function isDrop(element: string): boolean {
   return /^KUBE-(6-)?IPVS-DROP /.test(element);
 }
 
-/** What drops those without a mark goes first: one that loses its mark is not dropped then. */
+/** The elements that drop clients without a mark are removed first. So a client that loses its mark is not dropped. */
 function removalsOf(writes: SetWrites): Stage[] {
   const deletions = writes.deletions.toSorted((a, b) => Number(isDrop(b)) - Number(isDrop(a)));
   const now = { ...writes, deletions, creates: [], deletionsFirst: [], additions: new Map<string, string>() };
@@ -98,14 +98,14 @@ interface ServerStages {
   readonly removals: Stage[];
 }
 
-/** A destination of TCP keeps its connections until they end; one of UDP or SCTP would keep clients on a pod that is gone. */
+/** A TCP destination keeps its connections until they end. A UDP or SCTP destination would keep clients on a pod that is gone. */
 function* planServers(state: DesiredState): Pieces<ServerStages> {
   const { updates, deletions } = state.servers.pending();
   const additions: ServerWrite[] = [];
   const removals: ServerWrite[] = [];
   const between = new Map<string, string | undefined>();
   const after = new Map<string, string | undefined>();
-  const begins: { server: string; destination: string }[] = [];
+  const begins: ServerDestination[] = [];
   for (const [server, desired] of updates) {
     yield;
     const observed = state.servers.getObserved(server);
@@ -133,12 +133,12 @@ function* planServers(state: DesiredState): Pieces<ServerStages> {
   const stage = (
     writes: readonly ServerWrite[],
     texts: ReadonlyMap<string, string | undefined>,
-    drains: typeof begins,
+    drains: readonly ServerDestination[],
   ): Stage[] => (writes.length === 0 ? [] : [{ kind: 'servers', writes, texts, draining: drains }]);
   return { additions: stage(additions, between, []), removals: stage(removals, after, begins) };
 }
 
-/** A large one, of iptables mode, goes in pieces: with it goes what leads from one chain to another, so all are emptied first. */
+/** The many chains of iptables mode are removed in several calls. They jump to each other, so all are emptied first. */
 const chainsPerCall = 1000;
 
 function planRules(state: DesiredState, rules: KernelRules): { readonly written: Step[]; readonly removed: Step[] } {
@@ -149,18 +149,14 @@ function planRules(state: DesiredState, rules: KernelRules): { readonly written:
     const { updates, deletions } = state.tables[table].pending();
     const jumps = rules.missingJumps.filter((jump) => jump.table === table);
     const staleJumps = rules.staleJumps.filter((jump) => jump.table === table);
-    if (updates.size + jumps.length > 0) written.push({ ...nothing(table), chains: [...updates], jumps });
-    if (staleJumps.length > 0) withoutJumps.push({ ...nothing(table), staleJumps });
+    if (updates.size + jumps.length > 0) written.push({ ...emptyStep(table), chains: [...updates], jumps });
+    if (staleJumps.length > 0) withoutJumps.push({ ...emptyStep(table), staleJumps });
     const gone = [...deletions].filter((chain) => !rules.usedByOthers.has(chain));
     for (const chains of slices([...deletions], chainsPerCall))
-      removed.push({ title: 'empty', tables: [{ ...nothing(table), chains: chains.map((chain) => [chain, '']) }] });
+      removed.push({ title: 'empty', tables: [{ ...emptyStep(table), chains: chains.map((chain) => [chain, '']) }] });
     for (const some of slices(gone, chainsPerCall))
-      removed.push({ title: 'removals', tables: [{ ...nothing(table), deletions: some }] });
+      removed.push({ title: 'removals', tables: [{ ...emptyStep(table), deletions: some }] });
   }
   if (withoutJumps.length > 0) removed.unshift({ title: 'jumps', tables: withoutJumps });
   return { written: written.length === 0 ? [] : [{ title: 'rules', tables: written }], removed };
-}
-
-function nothing(table: TableName): TableStep {
-  return { table, chains: [], appends: [], deletions: [], jumps: [] };
 }

@@ -1,31 +1,31 @@
-/** What IPVS mode needs of the kernel's settings. */
+/** The kernel settings that IPVS mode needs. */
 import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../../host/sysctl';
 import { explainSysctl } from '../../host/sysctl-rights';
+import { messageOf } from '../../model/error-message';
 import { UserError } from '../../model/user-error';
 import type { Logger } from '../../telemetry/log';
-import { messageOf } from '../../model/error-message';
 
 interface Sysctl {
   readonly path: string;
   readonly value: string;
-  /** What happens without it. */
+  /** What happens without this value. */
   readonly without: string;
-  /** No Service works without it. */
+  /** True when no Service works without this value. */
   readonly isVital: boolean;
-  /** A higher value is stricter, and stays. */
+  /** A higher value is stricter and is left as it is. */
   readonly isFloor?: boolean;
 }
 
 const conntrack: Sysctl = {
   path: 'net/ipv4/vs/conntrack',
   value: '1',
-  without: 'no connection that is masqueraded finds its way back',
+  without: 'the replies of masqueraded connections do not come back to the client',
   isVital: true,
 };
 const forwarding: Sysctl = {
   path: 'net/ipv4/ip_forward',
   value: '1',
-  without: 'nothing passes between pods and the network',
+  without: 'no packets pass between pods and the network',
   isVital: true,
 };
 const always: readonly Sysctl[] = [
@@ -59,7 +59,7 @@ const strictArp: readonly Sysctl[] = [
     isVital: false,
   },
 ];
-/** From 5.9 on the kernel does the right thing by itself. */
+/** Kernels before 5.9 need this. Later ones do the right thing by themselves. */
 const connReuse: Sysctl = {
   path: 'net/ipv4/vs/conn_reuse_mode',
   value: '0',
@@ -67,18 +67,18 @@ const connReuse: Sysctl = {
   isVital: false,
 };
 
-/** This machine's, or a test's. */
+/** The settings of this machine, or those of a test. */
 export interface NodeAccess {
   readonly readSysctl: (path: string) => Promise<string>;
-  /** Only where it differs. Throws SysctlError. */
+  /** Writes the value when it differs, and returns whether it did. Throws SysctlError. */
   readonly writeSysctl: (path: string, value: string) => Promise<boolean>;
 }
 
 export const thisNode: NodeAccess = { readSysctl, writeSysctl };
 
 /**
- * Makes the node ready, once ip_vs is loaded. What no Service works without throws a UserError that says what to do; the rest is
- * warned of.
+ * Writes the settings of the node. ip_vs must be loaded. When a vital one cannot be written, it throws a UserError that says what to
+ * do; for the others it warns.
  */
 export async function prepareNode(
   node: NodeAccess,
@@ -89,7 +89,7 @@ export async function prepareNode(
     await ensure(node, sysctl, log);
 }
 
-/** What prepareNode could not write, once ip_vs is loaded. Writes nothing. */
+/** Returns the settings that prepareNode could not write. ip_vs must be loaded. Writes nothing. */
 export async function findUnpreparable(settings: { readonly strictArp: boolean }): Promise<readonly Unpreparable[]> {
   const found: Unpreparable[] = [];
   for (const { path, value, isVital, isFloor = false, without } of [
@@ -110,8 +110,9 @@ export async function findUnpreparable(settings: { readonly strictArp: boolean }
   return found;
 }
 
+/** A setting that cannot be written. */
 export interface Unpreparable {
-  /** No Service works without it. */
+  /** True when no Service works without it. */
   readonly isVital: boolean;
   readonly what: string;
   readonly advice: string;
@@ -139,7 +140,7 @@ async function ensure(
     const why = error instanceof SysctlError ? await explainSysctl(error) : messageOf(error);
     const name = path.replaceAll('/', '.');
     const message = `${name} cannot be set (${why}): ${without}; ${adviceOn(error, name, value)}`;
-    // A failure that passes is no user's mistake: it is tried again.
+    // Other failures may be temporary. They are not the user's mistake, and are tried again.
     if (isVital) throw error instanceof SysctlError ? new UserError(`IPVS mode: ${message}`) : new Error(message);
     log.warn({ sysctl: path, value }, message);
   }

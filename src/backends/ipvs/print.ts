@@ -1,8 +1,9 @@
-/** A batch as each tool is given it, and what it writes in numbers. */
-import { type Family, familyOf, hostCidr } from '../../model/address';
+/** Prints a batch as input of the tools, and counts what it writes. */
+import type { Family } from '../../model/address';
 import { finish, type Pieces } from '../../model/pieces';
 import { countRules, printStep, type Step } from '../../xtables/rules';
 import type { BatchSize } from '../backend';
+import { printAddressChange } from './device/ip-batch';
 import type { IpvsBatch, Stage } from './diff';
 import { printServerWrite, printServerWrites } from './servers/ipvsadm-text';
 import type { ServerWrite } from './servers/virtual-server';
@@ -18,13 +19,8 @@ export function printStage(stage: Stage, family: Family): string {
       return `# ipvsadm --restore\n${printServerWrites(stage.writes, family)}`;
     case 'bind':
     case 'unbind':
-      return `# ip -batch -\n${stage.addresses.map((address) => printAddress(stage.kind, address)).join('')}`;
+      return `# ip -batch -\n${stage.addresses.map((address) => printAddressChange(stage.kind, address)).join('')}`;
   }
-}
-
-function printAddress(kind: 'bind' | 'unbind', address: string): string {
-  const flag = kind === 'bind' && familyOf(address) === 'IPv6' ? ' nodad' : '';
-  return `address ${kind === 'bind' ? 'replace' : 'delete'} ${hostCidr(address)} dev kube-ipvs0${flag}\n`;
 }
 
 const writesPerPiece = 1000;
@@ -66,7 +62,7 @@ export function* sizeInPieces(batch: IpvsBatch, family: Family): Pieces<BatchSiz
   return { rules, bytes, tables: [...tables, ...written], steps: batch.length, others };
 }
 
-/** Line by line: the first write of a large cluster is never in memory as one text. */
+/** Counts line by line, so that the first write of a large cluster is never in memory as one text. */
 function* serverWritesSize(
   writes: readonly ServerWrite[],
   family: Family,

@@ -1,9 +1,9 @@
 /**
- * The iptables rules of IPVS mode: as many for 10,000 Services as for one, since sets say whom they mean, and always all of them,
- * since a set may be empty. Chains and sets of nat and filter are kube-proxy's, so that either proxy's clean-up knows the
- * other's. What a packet meets, with IPVS between filter's INPUT and nat's POSTROUTING, or between nat's OUTPUT and filter's:
+ * The iptables rules of IPVS mode. There are as many for 10,000 Services as for one, because sets tell which packets they match. All of
+ * them are always there, because a set may be empty. The chains and sets of nat and filter are kube-proxy's, so that the clean-up of
+ * either proxy knows the other's. IPVS stands between filter's INPUT and nat's POSTROUTING, or between nat's OUTPUT and filter's:
  *
- *   from outside, a pod   nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle OUTPUT -> filter OUTPUT -> nat POSTROUTING
+ *   from outside or pods  nat PREROUTING -> mangle INPUT -> filter INPUT -> IPVS -> mangle OUTPUT -> filter OUTPUT -> nat POSTROUTING
  *   from the node         mangle OUTPUT -> nat OUTPUT -> IPVS -> mangle OUTPUT -> filter OUTPUT -> nat POSTROUTING
  */
 import type { Family } from '../../model/address';
@@ -30,7 +30,7 @@ import type { IpvsSettings } from './settings';
 /** The name of a set in the kernel. */
 type NameOf = (set: SetName) => string;
 
-/** In the order of insertion: the last one ends on top. */
+/** In the order of insertion. The last one ends up on top. */
 export function renderJumps({ hasSetMarks }: Pick<IpvsSettings, 'hasSetMarks'>): readonly Jump[] {
   const access = comment('kubernetes ipvs access filter');
   const firewall = comment('kube-proxy firewall rules');
@@ -71,7 +71,7 @@ function renderNat(plan: Plan, masqueradeMark: number, nameOf: NameOf): Chains {
         `${comment('Kubernetes service lb portal')} ${vip('KUBE-LOAD-BALANCER')} -j KUBE-LOAD-BALANCER`,
         clusterIPMark(plan, nameOf('KUBE-CLUSTER-IP')),
         `${external} ${vip('KUBE-EXTERNAL-IP')} ${markMasquerade}`,
-        // Before the node ports: of those the sets know the port alone, and a VIP's port may be one.
+        // VIPs are accepted before the node ports. The sets of node ports have only the port, and a VIP may have the same one.
         ...(['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const).map(
           (set) => `${vip(set)} -j ACCEPT`,
         ),
@@ -103,7 +103,9 @@ function renderNat(plan: Plan, masqueradeMark: number, nameOf: NameOf): Chains {
   ]);
 }
 
-/** The node itself connects to a VIP from that VIP, since kube-ipvs0 has it: where nobody can tell pods, it is told by that. */
+/**
+ * Without a way to tell pods, it masquerades the node's own connections. Their source is the VIP itself, because kube-ipvs0 has it.
+ */
 function clusterIPMark({ family, settings }: Plan, set: string): string {
   const others = settings.masqueradeAll ? '' : matchLocalPods(settings.localDetector[family], false);
   const text = comment('Kubernetes service cluster ip + port for masquerade purpose');
@@ -135,11 +137,11 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
     [
       'KUBE-IPVS-FILTER',
       [
-        // The mark is of clients on this node, who are led to others.
+        // Packets with the mark come from clients on this node, which are led to endpoints on other nodes.
         `-m conntrack --ctstate NEW ${notMarked(planMarkLayout(family, masqueradeMark))} ${matchSet(nameOf('KUBE-IPVS-DROP'), 'dst,dst')} -j DROP`,
         ...served.map((set) => `${matchSet(nameOf(set), 'dst,dst')} -j RETURN`),
         `${healthPort} -j RETURN`,
-        // A port of a VIP that nobody serves: what listens on all of the node's addresses is not meant.
+        // No Service has this port of a VIP. A program that listens on all of the node's addresses must not answer.
         `-m conntrack --ctstate NEW ${matchSet(nameOf('KUBE-IPVS-IPS'), 'dst')} -j REJECT --reject-with ${unreachable}`,
       ],
     ],
@@ -150,15 +152,15 @@ function renderFilter(family: Family, masqueradeMark: number, nameOf: NameOf): C
 const served = ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const;
 
 /**
- * What virtual servers take is let in whatever the policy of INPUT, as in iptables mode, where INPUT does not see it (kubernetes
- * #98465, #97225). A NodePort is let in on the addresses that have its server, so that the accept opens no other port.
+ * Accepts packets to virtual servers whatever the policy of INPUT is. In iptables mode INPUT does not see them (kubernetes #98465,
+ * #97225). A NodePort is accepted only on the addresses that have its server, so that no other port is opened.
  */
 function inputAccepts(nameOf: NameOf): string[] {
   const nodePort = (set: SetName): string =>
     `${matchSet(nameOf(set), 'dst')} ${matchSet(nameOf('KUBE-IPVS-NODE-IPS'), 'dst')}`;
   return [
     `${comment('Kubernetes health check node port')} ${matchSet(nameOf('KUBE-HEALTH-CHECK-NODE-PORT'), 'dst')} -j ACCEPT`,
-    // Source ranges come first in whatever order the jumps of INPUT are.
+    // So source ranges are checked first, whatever the order of the jumps in INPUT is.
     '-j KUBE-PROXY-FIREWALL',
     ...served.map((set) => `${matchSet(nameOf(set), 'dst,dst')} -j ACCEPT`),
     `-p tcp ${nodePort('KUBE-NODE-PORT-TCP')} -j ACCEPT`,
@@ -182,24 +184,24 @@ function notMarked({ base, mask }: MarkLayout): string {
 }
 
 /**
- * A connection's first packet, that alone, and not when it is sent again: IPVS remembers the rest, and the bits that others
- * have in the marks of packets stay as they are.
+ * Matches only the first packet of a connection, and not its retransmissions. IPVS remembers the connection. So in all other packets
+ * the mark bits of other programs stay as they are.
  */
 const firstPacket = '-m conntrack ! --ctstatus CONFIRMED';
 
 /**
- * Clients on this node. kube-proxy has none of these rules, and knows nothing of mangle.
+ * The rules for clients on this node. kube-proxy has none of them, and does nothing in mangle.
  *
- * Short circuit: pods, in INPUT, and the node itself, in OUTPUT, get the mark that KUBE-IPVS-LOCAL has for the VIP, by which IPVS
- * finds the whole cluster's endpoints. Its packets come to OUTPUT again, translated: the mark goes there, and what is from
- * the node itself is masqueraded. Marks are given where KUBE-LOOP-BACK has the VIP too. kube-proxy, started over these
- * rules, deletes what it does not know from its sets, and so ends what it could not keep up to date.
+ * Packets of pods (in INPUT) and of the node itself (in OUTPUT) get the mark that KUBE-IPVS-LOCAL has for the VIP. By this mark IPVS
+ * finds the endpoints of the whole cluster. The translated packets come through OUTPUT again. There the mark is removed, and packets of
+ * the node itself are marked for masquerading. A mark is given only if KUBE-LOOP-BACK has the VIP too. A kube-proxy that takes over
+ * deletes unknown entries from its sets, and so ends these rules' effect, which it could not keep up to date.
  *
- * Where nobody here may serve, the node's own packets are dropped here, before IPVS would refuse them. KUBE-LOOP-BACK has those VIPs
- * for the same reason.
+ * Where no endpoint on this node may serve, the node's own packets are dropped here, before IPVS would refuse them. KUBE-LOOP-BACK has
+ * those VIPs for the same reason.
  *
- * Source ranges hold for the node itself too, from whose packets filter's OUTPUT sees no more of the VIP. (kube-proxy has a rule
- * for each there, KUBE-IPVS-OUT-FILTER.)
+ * Source ranges hold for the node itself too. filter's OUTPUT no longer sees the VIP in its packets. (kube-proxy has one rule for each
+ * VIP there, KUBE-IPVS-OUT-FILTER.)
  */
 function renderMangle(plan: Plan, { masqueradeMark, hasSetMarks }: IpvsSettings, nameOf: NameOf): Chains {
   const layout = planMarkLayout(plan.family, masqueradeMark);

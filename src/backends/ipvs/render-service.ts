@@ -1,6 +1,5 @@
-/** What one Service is in the kernel: virtual servers, and the set entries that let its packets reach them and find back. */
-import type { Family } from '../../model/address';
-import { type Cidr, isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
+/** Renders one Service: virtual servers, and the set entries that lead its packets to them and back. */
+import { type Cidr, type Family, isLoopback, isUnicast, joinHostPort, parseCidr } from '../../model/address';
 import type { Protocol } from '../../model/protocol';
 import { finish, type Pieces } from '../../model/pieces';
 import type { Frontend, PlanEndpoint, ServicePlan, ServicePortPlan } from '../../planner/plan';
@@ -15,38 +14,39 @@ export interface SetEntry {
   readonly options?: string;
 }
 
-/** One virtual server and what comes and goes with it. */
+/** One virtual server, and what is added and removed with it. */
 export interface VirtualServer {
   /** As in virtual-server.ts. */
   readonly text: string;
   readonly entries: readonly SetEntry[];
-  /** To be bound to kube-ipvs0; an external one only where no Node has it. */
+  /** The address to bind to kube-ipvs0. */
   readonly address?: string;
+  /** An external address is bound only if it does not belong to a Node. */
   readonly isExternal?: boolean;
 }
 
 export interface RenderedService {
   /** By key, as in virtual-server.ts. */
   readonly servers: ReadonlyMap<string, VirtualServer>;
-  /** Of no virtual server: endpoints on this node, the health check port. */
+  /** Entries that belong to no virtual server: endpoints on this node, the health check port. */
   readonly entries: readonly SetEntry[];
 }
 
-/** What a Service's state depends on apart from the Service. */
+/** What a Service's rendering depends on apart from the Service. */
 export interface RenderScope {
   readonly family: Family;
   readonly settings: IpvsSettings;
   readonly nodeAddresses: ReadonlySet<string>;
-  /** Those on which NodePorts answer. */
+  /** The addresses on which NodePorts answer. */
   readonly nodePortAddresses: readonly string[];
-  /** Of ports with marks alone. */
+  /** markIdentity of a service port -> its mark, if it has one. */
   readonly marks: ReadonlyMap<string, number>;
 }
 
 /** What the virtual servers of a service port have in common. */
 interface PortServers extends Pick<RenderScope, 'nodeAddresses'> {
   readonly port: ServicePortPlan;
-  /** undefined: the port has none. */
+  /** undefined when the port has no mark. */
   readonly mark: number | undefined;
   readonly textOf: (frontend: Frontend) => string;
 }
@@ -57,7 +57,7 @@ export function renderService(service: ServicePlan, scope: RenderScope): Rendere
   return finish(renderServicePorts(service, scope));
 }
 
-/** A port at a time. */
+/** In pieces of one port. */
 export function* renderServicePorts(service: ServicePlan, scope: RenderScope): Pieces<RenderedService> {
   const servers = new Map<string, VirtualServer>();
   const entries: SetEntry[] = [];
@@ -67,7 +67,7 @@ export function* renderServicePorts(service: ServicePlan, scope: RenderScope): P
     const common: PortServers = { port, mark, textOf: printServers(port, scope), nodeAddresses: scope.nodeAddresses };
     for (const { frontend, address } of placesOf(port.frontends, scope)) {
       const key = serverKey(port.protocol, address, frontend.port);
-      // A NodePort on an external IP that is the node's own: the IP's server is there first.
+      // A NodePort on an external IP that is also the node's address: the server of the IP is already there.
       if (!servers.has(key)) servers.set(key, renderFrontend(frontend, address, common));
     }
     if (mark !== undefined) servers.set(markKey(mark), { text: printMarkServer(port, scope), entries: [] });
@@ -88,13 +88,13 @@ function markKey(mark: number): string {
   return `FWM ${mark}`;
 }
 
-/** Entries of KUBE-IPVS-LOCAL: VIPs of the port whose clients here are led by its mark. */
+/** The port's entries of KUBE-IPVS-LOCAL: VIPs whose clients on this node are led by the port's mark. */
 export function markedEntries(port: ServicePortPlan, scope: RenderScope): string[] {
   const marked = port.frontends.filter(({ localSourcesToCluster }) => localSourcesToCluster);
   return placesOf(marked, scope).map(({ frontend, address }) => ipPortElement(address, port.protocol, frontend.port));
 }
 
-/** A NodePort has a virtual server on each address on which it answers. */
+/** The addresses of each frontend. A NodePort has a virtual server on each address on which it answers. */
 function placesOf(
   frontends: readonly Frontend[],
   scope: RenderScope,
@@ -104,11 +104,11 @@ function placesOf(
 
 function addressesOf(frontend: Frontend, { nodePortAddresses }: RenderScope): readonly string[] {
   if (frontend.kind === 'NodePort') return nodePortAddresses;
-  // Another one would be refused by the device and by the sets.
+  // The device and the sets would refuse any other address.
   return isUnicast(frontend.address) && !isLoopback(frontend.address) ? [frontend.address] : [];
 }
 
-/** Texts are shared by the frontends of a list. */
+/** Frontends with the same list share one text. */
 function printServers(port: ServicePortPlan, scope: RenderScope): (frontend: Frontend) => string {
   const texts: Partial<Record<'cluster' | 'local' | 'none', string>> = {};
   return ({ verdict }) => {
@@ -121,7 +121,7 @@ function printServers(port: ServicePortPlan, scope: RenderScope): (frontend: Fro
   };
 }
 
-/** Persistence by mark would keep the VIP's port instead of the endpoint's: the client's address chooses there. */
+/** With persistence by mark IPVS would keep the VIP's port instead of the endpoint's. So a scheduler by client address is used instead. */
 function printMarkServer(port: ServicePortPlan, { settings }: RenderScope): string {
   const choose = port.affinitySeconds === 0 ? chooseScheduler : chooseStickyScheduler;
   const scheduler = choose(port, port.clusterEndpoints, settings);
@@ -129,7 +129,7 @@ function printMarkServer(port: ServicePortPlan, { settings }: RenderScope): stri
 }
 
 function printServer(options: string, endpoints: readonly PlanEndpoint[]): string {
-  // Joined, a text is one string: added up, each of its pieces would stay in memory.
+  // Joined, the text is one flat string. Concatenated piece by piece, each piece would stay in memory.
   const lines = endpoints.map(({ address, port, weight = 1 }) => `${joinHostPort(address, port)} ${weight}`);
   return [options, ...lines].join('\n');
 }
@@ -149,7 +149,7 @@ function renderFrontend(
       { set: 'KUBE-IPVS-LOCAL', entry: element, options: markOptions(mark) },
       { set: 'KUBE-IPVS-MARKS', entry: String(mark) },
     );
-  // Of a server without destinations IPVS itself refuses.
+  // Without this, IPVS itself would refuse the packets of a server without destinations.
   if (isDropped) entries.push({ set: 'KUBE-IPVS-DROP', entry: element });
   if (isMarked || isDropped) entries.push(loopBack(port.protocol, address, frontend.port));
   const isBound = frontend.kind === 'ClusterIP' || (frontend.kind !== 'NodePort' && !nodeAddresses.has(address));
@@ -157,7 +157,7 @@ function renderFrontend(
   return { text, entries, address, isExternal: frontend.kind !== 'ClusterIP' };
 }
 
-/** kube-proxy's sets. Those named LOCAL keep clients' addresses. */
+/** Entries of kube-proxy's sets. The sets named LOCAL are for frontends that keep the clients' addresses. */
 function frontendEntries(protocol: Protocol, frontend: Frontend, address: string, element: string): SetEntry[] {
   const isLocal = frontend.masquerade === 'never';
   switch (frontend.kind) {
@@ -185,7 +185,7 @@ const nodePortSets: Readonly<Record<Protocol, readonly [all: SetName, local: Set
   SCTP: ['KUBE-NODE-PORT-SCTP-HASH', 'KUBE-NODE-PORT-LOCAL-SCTP-HASH'],
 };
 
-/** All frontends of a Service have one list: it is read once. */
+/** Parsed source ranges. All frontends of a Service have the same list, which is parsed once. */
 const nets = new WeakMap<readonly string[], readonly Cidr[]>();
 
 function netsOf(ranges: readonly string[]): readonly Cidr[] {
@@ -210,8 +210,8 @@ function sourceRangeEntries(protocol: Protocol, frontend: Frontend, address: str
 }
 
 /**
- * `10.244.1.2,tcp:8080,10.244.1.2`: an endpoint that reaches itself through a VIP. And `203.0.113.5,tcp:80,203.0.113.5`: a
- * VIP with a mark, or one that drops: see renderMangle in fixed-rules.ts.
+ * `10.244.1.2,tcp:8080,10.244.1.2` is for an endpoint that reaches itself through a VIP. `203.0.113.5,tcp:80,203.0.113.5` is for a VIP
+ * with a mark, or one that drops (see renderMangle in render-fixed.ts).
  */
 function loopBack(protocol: Protocol, address: string, port: number): SetEntry {
   return { set: 'KUBE-LOOP-BACK', entry: ipPortIpElement(address, protocol, port, address) };

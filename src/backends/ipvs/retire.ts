@@ -1,4 +1,4 @@
-/** The way out of IPVS mode while connections go through it: when the rules of another mode are in force. */
+/** Leaves IPVS mode while connections still go through it. The rules of the new mode must be in force. */
 import type { Family } from '../../model/address';
 import type { FlowFilter } from '../../model/flow';
 import type { IpvsKernel } from './backend';
@@ -13,9 +13,9 @@ export type RetiringKernel = Pick<
 > & { deleteUdpFlows(filter: FlowFilter): Promise<number> };
 
 /**
- * Servers of ours, or of kube-proxy's, that have connections keep them and take no new ones; the others go, and addresses that
- * nobody needs any more. Sets stay: they tell whose a server is. Returns how many connections are left. Idempotent; throws as
- * the kernel does.
+ * Servers of vipwire and kube-proxy that have connections keep them and take no new ones. All others of these servers are removed, and
+ * so are addresses that are no longer needed. The sets stay, because they tell whose a server is. Returns how many connections are
+ * left. Idempotent. Throws as the kernel does.
  */
 export async function retireServers(
   family: Family,
@@ -35,7 +35,7 @@ export async function retireServers(
   const kept: string[] = [];
   let left = 0;
   for (const [server, text] of ours) {
-    // Of UDP nothing tells when a client has done; it was led elsewhere just now.
+    // Nothing tells when a UDP client is done. Its flows were forgotten just now, so they go another way.
     const destinations = /^(TCP|FWM) /.test(server) ? await kernel.readDestinations(server) : [];
     const connections = destinations.reduce((sum, destination) => sum + destination.connections, 0);
     if (connections === 0) {
@@ -53,7 +53,7 @@ export async function retireServers(
   return left;
 }
 
-/** What the connection tracker knows as a flow through IPVS is not translated anew: it has to begin again. */
+/** A flow that the connection tracker knows is not translated anew. Without its entry the next packet begins a new flow. */
 async function forgetUdp(kernel: RetiringKernel, servers: readonly string[]): Promise<void> {
   const ends = servers.filter((server) => server.startsWith('UDP ')).map(endOf);
   if (ends.length === 0) return;
@@ -64,7 +64,7 @@ async function forgetUdp(kernel: RetiringKernel, servers: readonly string[]): Pr
   });
 }
 
-/** Also of those that are told by a mark: KUBE-IPVS-LOCAL has the address for it. */
+/** The addresses of these servers. For a server by mark they are the addresses with this mark in KUBE-IPVS-LOCAL. */
 function addressesOf(servers: readonly string[], family: Family, sets: SavedSets): Set<string> {
   const addresses = new Set(
     servers.filter((server) => !server.startsWith('FWM ')).map((server) => endOf(server).address),

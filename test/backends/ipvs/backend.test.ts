@@ -195,7 +195,7 @@ test('a scheduler that the kernel has not is warned of once, and the one of all 
     {
       object: 'Service default/web',
       kind: 'no-scheduler',
-      message: 'the kernel has no IPVS scheduler mh,mh-port: rr serves',
+      message: 'the kernel has no IPVS scheduler mh,mh-port: rr is used instead',
     },
   ]);
   expect(backend.takeWarnings()).toEqual([]);

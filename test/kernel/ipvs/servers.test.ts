@@ -108,10 +108,10 @@ describeAsRoot('virtual servers, in a network namespace', () => {
   test('what is missing is one line that says what to do', () => {
     expect(told.withoutPermission).toBe('UserError: no permission to program IPVS: run as root, with CAP_NET_ADMIN');
     expect(told.withoutTool).toBe(
-      'UserError: IPVS mode needs the netlink addon, which does not load here, or ipvsadm: install it',
+      'UserError: IPVS mode needs the netlink addon, which cannot be loaded here, or the tool ipvsadm: install ipvsadm',
     );
     expect(told.withoutKernel.failure).toMatch(
-      /^UserError: the kernel has no IPVS: load it on the node \(modprobe ip_vs\), or let vipwire do so by mounting the node's \/lib\/modules \(modprobe: .* not found .*\)$/,
+      /^UserError: the kernel has no IPVS: load it on the node \(modprobe ip_vs\), or mount the node's \/lib\/modules, so that vipwire can load it \(modprobe: .* not found .*\)$/,
     );
   });
 

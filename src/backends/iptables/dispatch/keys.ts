@@ -1,22 +1,23 @@
-/** Who wants which key of a dispatch tree, with the keys in order. */
+/** The keys of a dispatch tree in order, and who claims which key. */
 import type { Protocol } from '../../../model/protocol';
 
 export interface DispatchEntry {
-  /** '' in a tree of ports. */
+  /** '' in a tree by port. */
   readonly address: string;
   readonly protocol: Protocol;
   readonly port: number;
-  /** Who claims it: of several claims to one key the first in order serves. */
+  /** Who claims the key. Of several claims to one key the first by owner is served. */
   readonly owner: string;
-  /** The rule's comment and what follows its matches: `-j KUBE-SVC-...`. */
+  /** The comment of the rule. */
   readonly comment: string;
+  /** What follows the matches of the rule: `-j KUBE-SVC-...`. */
   readonly action: string;
 }
 
-/** Beyond so many keys that come or go, one merge costs less than as many insertions. */
+/** When more keys than this come or go, one merge costs less than the insertions. */
 const mostInsertions = 64;
 
-/** The first index whose text is not before this one. */
+/** Returns the first index from `low` on whose text is not before this one. */
 export function lowerBound(sorted: readonly string[], text: string, low = 0, high = sorted.length): number {
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -27,82 +28,85 @@ export function lowerBound(sorted: readonly string[], text: string, low = 0, hig
 }
 
 export class DispatchKeys {
-  private keys: string[] = [];
-  /** Claims to each key, sorted by owner: a claim comes or goes without a look at all the others. */
-  private readonly claims = new Map<string, DispatchEntry[]>();
+  #keys: string[] = [];
+  /** Claims to each key, sorted by owner, so that a claim is added or removed without a look at all the others. */
+  readonly #claims = new Map<string, DispatchEntry[]>();
+  readonly #keyOf: (entry: DispatchEntry) => string;
 
-  constructor(private readonly keyOf: (entry: DispatchEntry) => string) {}
+  constructor(keyOf: (entry: DispatchEntry) => string) {
+    this.#keyOf = keyOf;
+  }
 
-  /** Those that somebody claims. */
+  /** The claimed keys, in order. */
   get sorted(): readonly string[] {
-    return this.keys;
+    return this.#keys;
   }
 
   /** The claim that is served. */
   first(key: string): DispatchEntry | undefined {
-    return this.claims.get(key)?.[0];
+    return this.#claims.get(key)?.[0];
   }
 
-  /** Returns the keys that these entries have, sorted, each once. */
+  /** Removes and adds claims. Returns the keys of all these entries, sorted, each once. */
   replace(removed: readonly DispatchEntry[], added: readonly DispatchEntry[]): readonly string[] {
     const touched = new Map<string, boolean>();
     const touch = (key: string): void => {
-      if (!touched.has(key)) touched.set(key, this.claims.has(key));
+      if (!touched.has(key)) touched.set(key, this.#claims.has(key));
     };
     for (const entry of removed) {
-      const key = this.keyOf(entry);
+      const key = this.#keyOf(entry);
       touch(key);
-      this.remove(key, entry);
+      this.#remove(key, entry);
     }
     for (const entry of added) {
-      const key = this.keyOf(entry);
+      const key = this.#keyOf(entry);
       touch(key);
-      this.add(key, entry);
+      this.#add(key, entry);
     }
     const sorted = [...touched.keys()].sort();
-    const gone = new Set(sorted.filter((key) => touched.get(key) === true && !this.claims.has(key)));
-    const come = sorted.filter((key) => touched.get(key) === false && this.claims.has(key));
-    this.replaceKeys(gone, come);
+    const goneKeys = new Set(sorted.filter((key) => touched.get(key) === true && !this.#claims.has(key)));
+    const newKeys = sorted.filter((key) => touched.get(key) === false && this.#claims.has(key));
+    this.#replaceKeys(goneKeys, newKeys);
     return sorted;
   }
 
-  private remove(key: string, { owner }: DispatchEntry): void {
-    const claims = this.claims.get(key) ?? [];
+  #remove(key: string, { owner }: DispatchEntry): void {
+    const claims = this.#claims.get(key) ?? [];
     const at = placeOf(claims, owner);
     if (claims[at]?.owner !== owner) return;
-    if (claims.length === 1) this.claims.delete(key);
+    if (claims.length === 1) this.#claims.delete(key);
     else claims.splice(at, 1);
   }
 
-  private add(key: string, entry: DispatchEntry): void {
-    const claims = this.claims.get(key);
+  #add(key: string, entry: DispatchEntry): void {
+    const claims = this.#claims.get(key);
     if (claims === undefined) {
-      this.claims.set(key, [entry]);
+      this.#claims.set(key, [entry]);
       return;
     }
     const at = placeOf(claims, entry.owner);
     claims.splice(at, claims[at]?.owner === entry.owner ? 1 : 0, entry);
   }
 
-  /** `come` is sorted. */
-  private replaceKeys(gone: ReadonlySet<string>, come: readonly string[]): void {
-    if (gone.size + come.length <= mostInsertions) {
-      for (const key of gone) this.keys.splice(lowerBound(this.keys, key), 1);
-      for (const key of come) this.keys.splice(lowerBound(this.keys, key), 0, key);
+  /** `newKeys` must be sorted. */
+  #replaceKeys(goneKeys: ReadonlySet<string>, newKeys: readonly string[]): void {
+    if (goneKeys.size + newKeys.length <= mostInsertions) {
+      for (const key of goneKeys) this.#keys.splice(lowerBound(this.#keys, key), 1);
+      for (const key of newKeys) this.#keys.splice(lowerBound(this.#keys, key), 0, key);
       return;
     }
     const merged: string[] = [];
     let next = 0;
-    for (const key of this.keys) {
-      for (; next < come.length && (come[next] ?? '') < key; next++) merged.push(come[next] ?? '');
-      if (!gone.has(key)) merged.push(key);
+    for (const key of this.#keys) {
+      for (; next < newKeys.length && (newKeys[next] ?? '') < key; next++) merged.push(newKeys[next] ?? '');
+      if (!goneKeys.has(key)) merged.push(key);
     }
-    for (; next < come.length; next++) merged.push(come[next] ?? '');
-    this.keys = merged;
+    for (; next < newKeys.length; next++) merged.push(newKeys[next] ?? '');
+    this.#keys = merged;
   }
 }
 
-/** Where the owner's claim is, or would be. */
+/** The index at which the owner's claim is or would be. */
 function placeOf(claims: readonly DispatchEntry[], owner: string): number {
   let [low, high] = [0, claims.length];
   while (low < high) {

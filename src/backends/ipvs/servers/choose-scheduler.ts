@@ -1,33 +1,33 @@
-import { schedulerFlags, schedulerName, type Scheduler } from '../../../model/scheduler';
+import { parseScheduler, schedulerFlags, schedulerName, type Scheduler } from '../../../model/scheduler';
 import type { PlanEndpoint, ServicePortPlan } from '../../../planner/plan';
 import type { IpvsSettings } from '../settings';
 
 type Port = Pick<ServicePortPlan, 'scheduler'>;
 type Schedulers = Pick<IpvsSettings, 'scheduler' | 'hasScheduler'>;
 
-/** Those blind to weights, and what serves weighted endpoints in their place. */
-const weightedKin: ReadonlyMap<string, Scheduler> = new Map([
-  ['rr', 'wrr' as Scheduler],
-  ['lc', 'wlc' as Scheduler],
+/** Schedulers that ignore weights -> those that are used instead for weighted endpoints. */
+const weightedCounterparts: ReadonlyMap<string, Scheduler | undefined> = new Map([
+  ['rr', parseScheduler('wrr')],
+  ['lc', parseScheduler('wlc')],
 ]);
 
-/** By the client's address. Without the flag, who falls to an endpoint that drains would be refused. */
-const byClient = 'sh,sh-fallback' as Scheduler;
+/** Chooses by the client's address. Without the flag, clients of a draining endpoint would be refused. */
+const byClient = parseScheduler('sh,sh-fallback');
 
 function isServed(scheduler: Scheduler | undefined, { hasScheduler }: Schedulers): scheduler is Scheduler {
   return scheduler !== undefined && hasScheduler(schedulerName(scheduler));
 }
 
-/** The Service's own where the kernel has it, else the one of all. */
+/** The Service's own scheduler if the kernel has it, else that of all Services. For weighted endpoints one that respects weights. */
 export function chooseScheduler(port: Port, endpoints: readonly PlanEndpoint[], settings: Schedulers): Scheduler {
   const chosen = isServed(port.scheduler, settings) ? port.scheduler : settings.scheduler;
-  // A weight of 0 is respected by all.
+  // All schedulers respect a weight of 0.
   if (!endpoints.some(({ weight }) => weight !== undefined && weight > 0)) return chosen;
-  const weighted = weightedKin.get(chosen);
+  const weighted = weightedCounterparts.get(chosen);
   return isServed(weighted, settings) ? weighted : chosen;
 }
 
-/** For clients that are to stay with an endpoint, where there can be no persistence. */
+/** The scheduler for clients that should stay with an endpoint where persistence cannot be used. */
 export function chooseStickyScheduler(port: Port, endpoints: readonly PlanEndpoint[], settings: Schedulers): Scheduler {
   const chosen = chooseScheduler(port, endpoints, settings);
   const isSticky = /^(sh|mh)\b/.test(chosen) && !chosen.endsWith('-port');
@@ -41,7 +41,7 @@ export function serverOptions(scheduler: Scheduler, persistenceSeconds: number):
   return `-s ${schedulerName(scheduler)}${persistence}${flags === '' ? '' : ` -b ${flags}`}`;
 }
 
-/** What a Service asks for and does not get, since the kernel has no such scheduler. */
+/** The schedulers that the ports ask for and the kernel does not have. */
 export function missingSchedulers(ports: readonly Port[], { hasScheduler }: Schedulers): ReadonlySet<Scheduler> {
   const chosen = ports.flatMap(({ scheduler }) => scheduler ?? []);
   return new Set(chosen.filter((scheduler) => !hasScheduler(schedulerName(scheduler))));

@@ -1,17 +1,17 @@
 /**
- * Writes and reads of virtual servers as messages of the generic netlink family IPVS (linux/ip_vs.h), byte for byte as ipvsadm
- * sends them. Pure.
+ * Encodes writes of virtual servers as messages of the generic netlink family IPVS (linux/ip_vs.h), byte for byte as ipvsadm sends
+ * them, and decodes what is read. Pure.
  */
 import { attributeEnd, AttributeWriter, findAttribute } from '../../../host/netlink-attributes';
 import { addressBits, type Family, formatAddress, joinHostPort } from '../../../model/address';
-import { type Protocol, protocolNumbers } from '../../../model/protocol';
+import { protocolNumbers } from '../../../model/protocol';
 import { parseServerOptions, serverFlags, type ServerOptions } from './server-options';
-import type { Destination, ServerWrite } from './virtual-server';
+import type { Destination, DestinationConnections, ServerWrite } from './virtual-server';
 
-/** The name to ask the kernel for. */
+/** The name of the generic netlink family. */
 export const familyName = 'IPVS';
 
-/** struct genlmsghdr: command, version, and two bytes that are unused. */
+/** struct genlmsghdr: command, version, and two unused bytes. */
 const headerBytes = 4;
 const version = 1;
 
@@ -67,13 +67,14 @@ const ofDestination = {
 
 const forwarding = { masquerade: 0, direct: 3 } as const;
 const familyNumbers = { IPv4: 2, IPv6: 10 } as const;
-const protocols = new Map(Object.entries(protocolNumbers).map(([name, number]) => [number, name]));
-/** Of any family: struct in6_addr. */
+const numberOfProtocol: ReadonlyMap<string, number> = new Map(Object.entries(protocolNumbers));
+const protocolOfNumber = new Map(Array.from(numberOfProtocol, ([name, number]) => [number, name]));
+/** Both families use struct in6_addr. */
 const addressBytes = 16;
-/** A netmask, of IPv6 a prefix length. */
+/** A netmask for IPv4, a prefix length for IPv6. */
 const wholeAddress = { IPv4: 0xffffffff, IPv6: 128 } as const;
 
-/** No write is longer; the kernel's names of schedulers have 15 characters at most. */
+/** No write is longer. The kernel's names of schedulers have 15 characters at most. */
 export const longestWriteBytes = 256;
 
 interface HostPort {
@@ -99,7 +100,7 @@ function writeAddress(writer: AttributeWriter, type: number, address: string, fa
   }
 }
 
-/** What a server is known by. */
+/** Writes what identifies a server. */
 function writeIdentity(writer: AttributeWriter, family: Family, server: string): void {
   const space = server.indexOf(' ');
   const kind = server.slice(0, space);
@@ -109,7 +110,7 @@ function writeIdentity(writer: AttributeWriter, family: Family, server: string):
     return;
   }
   const { address, port } = splitHostPort(server, space + 1);
-  writer.uint16(ofServer.protocol, protocolNumbers[kind as Protocol]);
+  writer.uint16(ofServer.protocol, numberOfProtocol.get(kind) ?? 0);
   writeAddress(writer, ofServer.address, address, family);
   writer.uint16BE(ofServer.port, port);
 }
@@ -121,7 +122,7 @@ function writeServer(writer: AttributeWriter, family: Family, server: string, op
   writer.nested(attribute.server, () => {
     writeIdentity(writer, family, server);
     writer.string(ofServer.scheduler, scheduler);
-    // struct ip_vs_flags: the flags, and which of them are meant.
+    // struct ip_vs_flags: the flags, and a mask of those that are given.
     const at = writer.room(ofServer.flags, 8);
     writer.message.writeUInt32LE(flags | (persistenceSeconds > 0 ? serverFlags.persistent : 0), at);
     writer.message.writeUInt32LE(0xffffffff, at + 4);
@@ -139,7 +140,7 @@ function writeDestination(writer: AttributeWriter, family: Family, write: Destin
     writer.uint16(ofDestination.family, familyNumbers[family]);
     writeAddress(writer, ofDestination.address, address, family);
     writer.uint16BE(ofDestination.port, port);
-    // Of a deletion the kernel reads address and port; the rest is what ipvsadm sends.
+    // For a deletion the kernel reads only address and port. The rest is what ipvsadm sends.
     writer.uint32(ofDestination.forwarding, isGone ? forwarding.direct : forwarding.masquerade);
     writer.uint32(ofDestination.weight, isGone ? 1 : write.weight);
     writer.uint8(ofDestination.tunnelType, 0);
@@ -155,7 +156,7 @@ function startMessage(message: Buffer, at: number, which: number): AttributeWrit
   return new AttributeWriter(message, at + headerBytes);
 }
 
-/** Writes the payload into the message, at most longestWriteBytes from `at`, and tells where it ends. */
+/** Writes the payload into the message, at most longestWriteBytes from `at`, and returns where it ends. */
 export function encodeServerWrite(write: ServerWrite, family: Family, message: Buffer, at: number): number {
   const writer = startMessage(message, at, commandOf[write.op]);
   writeServer(writer, family, write.server, 'options' in write ? parseServerOptions(write.options) : noOptions);
@@ -170,7 +171,7 @@ function encode(which: number, attributes: (writer: AttributeWriter) => void): B
   return message.subarray(0, writer.end);
 }
 
-/** Seconds; 0 leaves what is. */
+/** 0 leaves a timeout as it is. */
 export interface IpvsTimeouts {
   readonly tcpSeconds: number;
   readonly tcpFinSeconds: number;
@@ -185,12 +186,12 @@ export function encodeTimeouts({ tcpSeconds, tcpFinSeconds, udpSeconds }: IpvsTi
   });
 }
 
-/** Asks for IPVS' version: refused with EPERM to who may not program it. */
+/** Asks for the version of IPVS. The kernel refuses with EPERM when this process may not program IPVS. */
 export function encodeInfoRequest(): Buffer {
   return encode(command.getInfo, () => undefined);
 }
 
-/** Of one server, or a dump of all, of both families. */
+/** Asks for one server, or for a dump of all servers of both families. */
 export function encodeServerRequest(family?: Family, server?: string): Buffer {
   return encode(command.getServer, (writer) => {
     if (family === undefined || server === undefined) return;
@@ -200,7 +201,7 @@ export function encodeServerRequest(family?: Family, server?: string): Buffer {
   });
 }
 
-/** A dump of a server's destinations. */
+/** Asks for a dump of a server's destinations. */
 export function encodeDestinationsRequest(family: Family, server: string): Buffer {
   return encode(command.getDestination, (writer) => {
     writer.nested(attribute.server, () => {
@@ -209,7 +210,7 @@ export function encodeDestinationsRequest(family: Family, server: string): Buffe
   });
 }
 
-/** Where the attributes in one of the message's are. */
+/** The span of the attributes inside an attribute of the message. */
 function findNested(message: Buffer, type: number): { readonly start: number; readonly end: number } | undefined {
   const start = findAttribute(message, headerBytes, message.length, type);
   return start < 0 ? undefined : { start, end: attributeEnd(message, start) };
@@ -221,7 +222,7 @@ class AttributeReader {
     readonly span: { readonly start: number; readonly end: number },
   ) {}
 
-  /** -1 where there is none. */
+  /** Returns -1 when there is none. */
   find(type: number): number {
     return findAttribute(this.message, this.span.start, this.span.end, type);
   }
@@ -244,19 +245,16 @@ class AttributeReader {
   }
 }
 
-export interface DestinationState {
-  readonly destination: Destination;
+export interface DestinationState extends DestinationConnections {
   readonly weight: number;
-  /** Active and inactive ones. */
-  readonly connections: number;
 }
 
-/** undefined for what is no destination. */
+/** Returns undefined for a message that is not about a destination. */
 export function decodeDestination(payload: Buffer, serverFamily: Family): DestinationState | undefined {
   const span = findNested(payload, attribute.destination);
   if (span === undefined) return undefined;
   const reader = new AttributeReader(payload, span);
-  // Kernels before 3.18 do not tell: it was always the server's.
+  // Kernels before 3.18 do not tell the family: there it is always the server's.
   const number = reader.uint16(ofDestination.family) ?? familyNumbers[serverFamily];
   const family = number === familyNumbers.IPv6 ? 'IPv6' : 'IPv4';
   return {
@@ -272,14 +270,14 @@ export interface ServerState {
   readonly options: ServerOptions;
 }
 
-/** undefined for what is no server, or of a protocol that Services have not. */
+/** Returns undefined for a message that is not about a server, and for servers of protocols that Services do not have. */
 export function decodeServer(payload: Buffer): ServerState | undefined {
   const span = findNested(payload, attribute.server);
   if (span === undefined) return undefined;
   const reader = new AttributeReader(payload, span);
   const family = reader.uint16(ofServer.family) === familyNumbers.IPv6 ? 'IPv6' : 'IPv4';
   const mark = reader.uint32(ofServer.mark);
-  const protocol = protocols.get(reader.uint16(ofServer.protocol) ?? 0);
+  const protocol = protocolOfNumber.get(reader.uint16(ofServer.protocol) ?? 0);
   if (mark === undefined && protocol === undefined) return undefined;
   const at = reader.find(ofServer.scheduler);
   const flags = reader.uint32(ofServer.flags) ?? 0;

@@ -22,7 +22,7 @@ import { type RefusedWrite, ServerWriteError } from './write-error';
 import { lastWrites } from './unmet-writes';
 import type { ServerWrite } from './virtual-server';
 
-/** What to write in the place of a write that was refused: undefined where nothing is left to do, 'refused' where nothing helps. */
+/** What to write instead of a refused write. undefined: nothing is left to do. 'refused': nothing helps. */
 function amend(write: ServerWrite, code: string): ServerWrite | 'refused' | undefined {
   const isGone = code === 'ENOENT' || code === 'ESRCH';
   switch (write.op) {
@@ -31,7 +31,7 @@ function amend(write: ServerWrite, code: string): ServerWrite | 'refused' | unde
     case 'edit-server':
       return code === 'ESRCH' ? { ...write, op: 'add-server' } : 'refused';
     case 'add-destination':
-      // Of a server whose edit was refused just before: it is added first.
+      // The server's edit was refused just before, so the server is added first.
       return code === 'EEXIST' ? { ...write, op: 'edit-destination' } : code === 'ESRCH' ? write : 'refused';
     case 'edit-destination':
       return isGone ? { ...write, op: 'add-destination' } : 'refused';
@@ -49,7 +49,10 @@ export class NetlinkServers implements ServerTransport {
 
   constructor(readonly family: Family) {}
 
-  /** False where the kernel has no IPVS (yet). Throws NetlinkUnavailableError, and NetlinkError: EPERM to who may not program it. */
+  /**
+   * Returns false when the kernel has no IPVS (yet). Throws NetlinkUnavailableError, or NetlinkError: EPERM when this process may not
+   * program IPVS.
+   */
   async connect(): Promise<boolean> {
     try {
       this.#type = await readGenericFamily(this.#socket, familyName);
@@ -73,7 +76,7 @@ export class NetlinkServers implements ServerTransport {
     if (first.length === 0) return first;
     const refused: RefusedWrite[] = [];
     const amended: ServerWrite[] = [];
-    // The rest of the chunk is done: what it says of the same thing is not to be undone.
+    // The rest of the chunk is in force. What it wrote later to the same thing must not be undone.
     const last = lastWrites(chunk);
     for (const { write, code } of first) {
       const instead = last.has(write) ? amend(write, code) : undefined;
@@ -83,7 +86,7 @@ export class NetlinkServers implements ServerTransport {
     return [...refused, ...(await this.#send(amended))];
   }
 
-  /** Those that were refused, in their order. */
+  /** Returns the refused writes, in their order. */
   async #send(writes: readonly ServerWrite[]): Promise<Required<RefusedWrite>[]> {
     const refused = await this.#batch.send(this.#type, writes.length, (index, message, at) => {
       const write = writes[index];

@@ -1,4 +1,4 @@
-/** Virtual servers by ipvsadm, where the netlink addon cannot load. */
+/** Virtual servers by ipvsadm, for machines where the netlink addon cannot be loaded. */
 import { CommandError, type RunCommand } from '../../../host/command';
 import type { Family } from '../../../model/address';
 import type { DestinationState, IpvsTimeouts } from './driver-messages';
@@ -17,16 +17,16 @@ const kinds = new Map([
   ['-f', 'FWM'],
 ]);
 
-/** `-A -t 10.96.0.10:80 -s rr`: a server's line of `ipvsadm --save`; undefined for other lines, and other protocols. */
+/** Reads a server's line of `ipvsadm --save`: `-A -t 10.96.0.10:80 -s rr`. Returns undefined for other lines and other protocols. */
 export function parseSavedServer(line: string): readonly [server: string, options: ServerOptions] | undefined {
   const [, word = '', end, options] = /^-A (-t|-u|-f|--sctp-service) (\S+)(?: -6)? (-s [a-z]+.*)$/.exec(line) ?? [];
   const kind = kinds.get(word);
   if (kind === undefined || options === undefined) return undefined;
-  // `--pe sip`, which no server of a Service has.
+  // `--pe sip` is cut off. No server of a Service has it.
   return [`${kind} ${end}`, parseServerOptions(options.replace(/ --.*/, '').trimEnd())];
 }
 
-/** `  -> 10.244.1.2:8080   Masq   0   2   0` of `ipvsadm --list`: weight, active and inactive connections. */
+/** Reads a line of `ipvsadm --list`, `  -> 10.244.1.2:8080   Masq   0   2   0`: weight, active and inactive connections. */
 export function parseListedDestination(line: string): DestinationState | undefined {
   const [, destination, weight, active, inactive] = /^ +-> (\S+:\d+) +\S+ +(\d+) +(\d+) +(\d+)/.exec(line) ?? [];
   if (destination === undefined) return undefined;
@@ -35,21 +35,24 @@ export function parseListedDestination(line: string): DestinationState | undefin
 
 export class ToolServers implements ServerTransport {
   readonly tellsRefusals = false;
+  readonly #run: RunCommand;
 
   constructor(
     readonly family: Family,
-    private readonly run: RunCommand,
-  ) {}
-
-  /** Throws CommandError where the tool is not there, or may not program IPVS. */
-  async connect(): Promise<void> {
-    await this.run(tool, ['--list', '--timeout']);
+    run: RunCommand,
+  ) {
+    this.#run = run;
   }
 
-  /** Lines that the kernel refuses are left out, and the exit code is that of the last one. */
+  /** Throws CommandError when the tool is not there, or may not program IPVS. */
+  async connect(): Promise<void> {
+    await this.#run(tool, ['--list', '--timeout']);
+  }
+
+  /** The tool skips lines that the kernel refuses. Its exit code is that of the last line, so it says nothing about the others. */
   async write(writes: readonly ServerWrite[]): Promise<void> {
     try {
-      await this.run(tool, ['--restore'], { input: printServerWrites(writes, this.family), timeoutMs });
+      await this.#run(tool, ['--restore'], { input: printServerWrites(writes, this.family), timeoutMs });
     } catch (error) {
       if (!(error instanceof CommandError) || error.notFound || error.exitCode === undefined) throw error;
     }
@@ -61,14 +64,14 @@ export class ToolServers implements ServerTransport {
       const saved = parseSavedServer(line);
       if (saved !== undefined) servers.set(...saved);
     };
-    await this.run(tool, ['--save', '--numeric'], { onLine, timeoutMs });
+    await this.#run(tool, ['--save', '--numeric'], { onLine, timeoutMs });
     return servers;
   }
 
   async readDestinations(server: string): Promise<readonly DestinationState[]> {
     const [, ...key] = printServerWrite({ op: 'delete-server', server }, this.family).split(' ');
     try {
-      const { stdout } = await this.run(tool, ['--list', '--numeric', ...key], { timeoutMs });
+      const { stdout } = await this.#run(tool, ['--list', '--numeric', ...key], { timeoutMs });
       return stdout.split('\n').flatMap((line) => parseListedDestination(line) ?? []);
     } catch (error) {
       if (error instanceof CommandError && error.stderr.includes('No such service')) return [];
@@ -77,18 +80,18 @@ export class ToolServers implements ServerTransport {
   }
 
   async setTimeouts({ tcpSeconds, tcpFinSeconds, udpSeconds }: IpvsTimeouts): Promise<void> {
-    await this.run(tool, ['--set', ...[tcpSeconds, tcpFinSeconds, udpSeconds].map(String)]);
+    await this.#run(tool, ['--set', ...[tcpSeconds, tcpFinSeconds, udpSeconds].map(String)]);
   }
 
   async canSchedule(server: string, scheduler: string): Promise<boolean> {
     const words = (write: ServerWrite): string[] => printServerWrite(write, this.family).split(' ');
     try {
-      await this.run(tool, words({ op: 'add-server', server, options: `-s ${scheduler}` }));
+      await this.#run(tool, words({ op: 'add-server', server, options: `-s ${scheduler}` }));
     } catch (error) {
       if (error instanceof CommandError && error.stderr.includes('not found')) return false;
       throw error;
     }
-    await this.run(tool, words({ op: 'delete-server', server }));
+    await this.#run(tool, words({ op: 'delete-server', server }));
     return true;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Writes as `ipvsadm --restore` reads them: what a dry run shows, and what is used where the netlink addon cannot load.
+ * Writes as input of `ipvsadm --restore`. A dry run shows them, and they are used when the netlink addon cannot be loaded.
  *
  *   -A -t 10.96.0.10:80 -s wrr -p 10800
  *   -a -t 10.96.0.10:80 -r 10.244.1.2:8080 -m -w 1
@@ -47,7 +47,7 @@ export function printServerWrites(writes: readonly ServerWrite[], family: Family
   return writes.map((write) => `${printServerWrite(write, family)}\n`).join('');
 }
 
-/** A whole server, from its key and its text: the lines that make it where there is none. */
+/** The lines that create a whole server, from its key and its text. */
 export function printServer(server: string, text: string, family: Family): string {
   const [options = '', ...destinations] = text.split('\n');
   const writes: ServerWrite[] = [{ op: 'add-server', server, options }];

@@ -1,22 +1,22 @@
-/** Whose a virtual server is. Those of others, which a load balancer on this node may have made, are never touched. */
+/** Tells whose a virtual server is. Another load balancer on this node may have servers too. Those are never touched. */
 import type { Family } from '../../../model/address';
 import { bigSetName, parseMark, setName } from '../sets/names';
 import type { SavedSets } from '../sets/ipset-text';
 
 export interface OurThings {
-  /** Of kube-ipvs0. */
+  /** The addresses of kube-ipvs0. */
   readonly boundAddresses: Iterable<string>;
   readonly sets: SavedSets;
 }
 
-/** External IPs and load-balancer IPs that are a Node's own addresses have servers, and are not bound. */
+/** External and load-balancer IPs that are also a Node's addresses have servers but are not bound. These sets have them. */
 const externalSets = ['KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL', 'KUBE-LOAD-BALANCER'] as const;
 
 /**
- * A server is ours (or kube-proxy's) on an address of kube-ipvs0, on an address and port in a set of external ones, on an
- * address of the node with a port in a set of node ports, or by a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS has the addresses of
- * kube-ipvs0, and KUBE-IPVS-MARKS the marks, before the servers come and after they went: they tell of servers whose write was cut
- * short. KUBE-IPVS-NODE-IPS has addresses that the node no longer has.
+ * A server is ours or kube-proxy's when it is on an address of kube-ipvs0, on an address and port in a set of external ones, on an
+ * address of the node with a port in a set of node ports, or by a mark that KUBE-IPVS-LOCAL gives. KUBE-IPVS-IPS (for the addresses of
+ * kube-ipvs0) and KUBE-IPVS-MARKS have their entries before the servers are added and until after they are removed. So they tell of
+ * servers whose write was interrupted. KUBE-IPVS-NODE-IPS may have addresses that the node no longer has.
  */
 export function isOurServer(
   family: Family,
@@ -63,7 +63,7 @@ export function isOurServer(
   };
 }
 
-/** Of a server that is not a mark's. */
+/** The address and port of a server that is not by mark. */
 export function endOf(server: string): { readonly address: string; readonly port: number } {
   const colon = server.lastIndexOf(':');
   const host = server.slice(server.indexOf(' ') + 1, colon);

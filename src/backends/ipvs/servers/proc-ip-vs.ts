@@ -1,38 +1,38 @@
 /**
- * /proc/net/ip_vs: every virtual server of the network namespace with its destinations, many times faster than by netlink or ipvsadm.
+ * Reads /proc/net/ip_vs: every virtual server of the network namespace with its destinations. This is many times faster than netlink or
+ * ipvsadm.
  *
  *   TCP  0A60000A:0050 rr  persistent 1080000 FFFFFFFF
  *     -> 0AF40102:1F90      Masq    1      0          0
  *   UDP  [fd00:0096:0000:0000:0000:0000:0000:000a]:0035 rr
  *   FWM  00100001 sh
  *
- * It does not tell the flags of schedulers (`-b`) at all, nor `-o` of IPv6 servers; persistence is in ticks, of which a second has
- * as many as the kernel was built for (CONFIG_HZ).
+ * The file does not tell the flags of schedulers (`-b`), nor `-o` of IPv6 servers. Persistence is in ticks, and the number of ticks in
+ * a second is a constant of the kernel's build (CONFIG_HZ).
  *
- * The kernel hands it out a page at a time and counts lines from the start for each: where somebody writes meanwhile, a page may
- * begin a line early or late. What is wrong then is right at the next time, so every write has to bear such a mistake.
+ * The kernel gives out one page at a time, and for each page it counts lines from the start. When somebody writes meanwhile, a page may
+ * begin one line early or late. The next read is right again, so every write has to cope with such a mistake.
  */
 import { type Family, formatAddress, joinHostPort } from '../../../model/address';
 import type { DestinationState } from './driver-messages';
+import type { ServerDestination } from './virtual-server';
 
 export interface ProcServer {
   readonly scheduler: string;
   readonly onePacket: boolean;
-  /** 0: no persistence. */
+  /** 0 without persistence. */
   readonly persistenceTicks: number;
   /** As in ServerOptions. */
   readonly persistenceMask?: string;
   /**
-   * A newline and `address:port weight` each, sorted: what follows the options in a server's text. Destinations that are not
-   * masqueraded to, and so not ours, have the kernel's word for it behind their weight.
+   * What follows the options in a server's text: for each destination a newline and `address:port weight`, sorted. Destinations with
+   * other forwarding than masquerading are not ours. They have the kernel's word for it after their weight.
    */
   readonly destinations: string;
 }
 
-/** A destination of weight 0: new connections pass it by. */
-export interface Resting extends DestinationState {
-  readonly server: string;
-}
+/** A destination of weight 0. It gets no new connections. */
+export interface Resting extends DestinationState, ServerDestination {}
 
 const octets = Array.from({ length: 256 }, (_, i) => i.toString());
 
@@ -47,7 +47,7 @@ function parseEnd(text: string): string {
   return `${octets[address >>> 24]}.${octets[(address >>> 16) & 0xff]}.${octets[(address >>> 8) & 0xff]}.${octets[address & 0xff]}:${port}`;
 }
 
-/** In the order of bytes of the machine: 128, of IPv6, is 80000000. */
+/** In the machine's byte order: a prefix length of 128 (IPv6) is 80000000. */
 const wholeAddressMasks = new Set(['FFFFFFFF', '80000000']);
 
 function parseMask(hex: string, isIPv6: boolean): string {
@@ -56,19 +56,19 @@ function parseMask(hex: string, isIPv6: boolean): string {
 }
 
 /**
- * Takes the file in pieces, wherever they are cut, and tells the servers of one family, and every mark's: the file does not tell
- * whose those are.
+ * Takes the file in pieces, which may be cut anywhere. It reports the servers of one family, and all servers by mark, because the file
+ * does not tell their family.
  */
 export class ProcIpVsParser {
   /** Destinations of weight 0 so far. */
   readonly resting: Resting[] = [];
-  /** Lines of servers: their addresses begin with a bracket, or do not. */
+  /** Matches the lines of this family's servers. IPv6 addresses begin with a bracket. */
   readonly #wanted: RegExp;
   readonly #onServer: (server: string, seen: ProcServer) => void;
   #hasBegun = false;
   #rest = '';
   #server = '';
-  /** Of #server, without its destinations. */
+  /** What is known of #server, without its destinations. */
   #head: Omit<ProcServer, 'destinations'> | undefined;
   #lines: string[] = [];
 
@@ -77,7 +77,7 @@ export class ProcIpVsParser {
     this.#onServer = onServer;
   }
 
-  /** The kernel begins with a title, also where there is no server. */
+  /** Whether anything came. The kernel prints a title even when there is no server. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -93,7 +93,7 @@ export class ProcIpVsParser {
     this.#rest = text.slice(start);
   }
 
-  /** The file has ended. */
+  /** To be called at the end of the file. */
   end(): void {
     this.#endServer();
   }

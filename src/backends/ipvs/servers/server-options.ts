@@ -2,18 +2,18 @@
 
 export interface ServerOptions {
   readonly scheduler: string;
-  /** Affinity by the client's address; 0: none. */
+  /** Affinity by the client's address. 0: none. */
   readonly persistenceSeconds: number;
-  /** Affinity of networks: the netmask (IPv6: prefix length). undefined, as all of ours: of single addresses. */
+  /** Affinity by network: the netmask (IPv6: prefix length). undefined: by single address, as in all of our servers. */
   readonly persistenceMask?: string;
-  /** Of serverFlags and those of the scheduler. */
+  /** serverFlags and the scheduler's own flags. */
   readonly flags: number;
 }
 
-/** linux/ip_vs.h: IP_VS_SVC_F_. `hashed` is the kernel's own mark of a server that is in force. */
+/** IP_VS_SVC_F_... of linux/ip_vs.h. The kernel sets `hashed` on a server that is in force. */
 export const serverFlags = { persistent: 0x1, hashed: 0x2, onePacket: 0x4 } as const;
 
-/** What the scheduler's own flags 0x8, 0x10 and 0x20 are called. */
+/** The names of the scheduler's own flags 0x8, 0x10 and 0x20. */
 const flagWords: Readonly<Record<string, readonly string[]>> = {
   sh: ['sh-fallback', 'sh-port', 'flag-3'],
   mh: ['mh-fallback', 'mh-port', 'flag-3'],
@@ -25,7 +25,7 @@ const schedulerFlagBits = new Map(
   [...Object.values(flagWords), otherFlagWords].flatMap((words) => words.map((word, i) => [word, firstFlag << i])),
 );
 
-/** Schedulers whose flags matter, and are in use: /proc/net/ip_vs does not show them. */
+/** Whether the scheduler has flags that are in use. /proc/net/ip_vs does not show them. */
 export function hasSchedulerFlags(scheduler: string): boolean {
   return scheduler in flagWords;
 }
@@ -42,7 +42,7 @@ export function printServerOptions(options: ServerOptions): string {
   return text;
 }
 
-/** What printServerOptions prints; throws TypeError at anything else. */
+/** Reads what printServerOptions prints. Throws TypeError for anything else. */
 export function parseServerOptions(text: string): ServerOptions {
   const [, scheduler, seconds = '0', persistenceMask, words, onePacket] =
     /^-s ([a-z]+)(?: -p (\d+))?(?: -M (\S+))?(?: -b (\S+))?( -o)?$/.exec(text) ?? [];

@@ -1,4 +1,4 @@
-/** Virtual servers' texts taken apart, and what leads from one to the other. */
+/** Takes the texts of virtual servers apart, and finds the writes that lead from one text to another. */
 import type { ServerWrite } from './virtual-server';
 
 export interface ServerParts {
@@ -24,13 +24,13 @@ export function withoutDestinations(text: string, gone: ReadonlySet<string>): st
 }
 
 export interface ServerChange {
-  /** The server, and destinations that come or weigh otherwise. */
+  /** Writes of the server, and of destinations that are new or have another weight. */
   readonly additions: readonly ServerWrite[];
-  /** Destinations that go, as keys, and their lines in the text. */
+  /** Destinations to remove -> their lines in the observed text. */
   readonly removals: ReadonlyMap<string, string>;
 }
 
-/** `observed` undefined: there is no such server. */
+/** @param observed undefined when there is no such server. */
 export function changeServer(server: string, desired: string, observed: string | undefined): ServerChange {
   const options = optionsOf(desired);
   const additions: ServerWrite[] = [];
@@ -55,8 +55,8 @@ export interface DifferingLines {
 }
 
 /**
- * The destinations' lines without those that both texts have in common at their beginning and at their end: both are in the
- * order of the endpoints, so that few lines are left of a long text where one endpoint changed.
+ * The destinations' lines without those that both texts have in common at the beginning and at the end. Both texts are in the order of
+ * the endpoints, so few lines of a long text are left when one endpoint changed.
  */
 export function differingLines(desired: string, observed: string): DifferingLines {
   const [wanted, seen] = [destinationLines(desired), destinationLines(observed)];
@@ -64,7 +64,7 @@ export function differingLines(desired: string, observed: string): DifferingLine
   const shorter = Math.min(wanted.length, seen.length);
   let same = 0;
   while (same < shorter && wanted.charCodeAt(same) === seen.charCodeAt(same)) same++;
-  // Whole lines: what follows the last line's end that both have.
+  // Only whole lines count: the difference starts after the last line end that both have.
   const start = same === 0 ? 0 : wanted.lastIndexOf('\n', same - 1) + 1;
   const most = shorter - start;
   let tail = 0;

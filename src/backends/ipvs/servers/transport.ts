@@ -2,17 +2,17 @@ import type { DestinationState, IpvsTimeouts } from './driver-messages';
 import type { ServerOptions } from './server-options';
 import type { ServerWrite } from './virtual-server';
 
-/** The ways to the kernel. */
+/** A way to the kernel. */
 export interface ServerTransport {
-  /** Whether `write` throws where the kernel refused something. */
+  /** Whether `write` throws when the kernel refused something. */
   readonly tellsRefusals: boolean;
   write(writes: readonly ServerWrite[]): Promise<void>;
-  /** Of every server, of both families. */
+  /** The options of every server, of both families. */
   readOptions(): Promise<ReadonlyMap<string, ServerOptions>>;
-  /** None where there is no such server. */
+  /** Returns none when there is no such server. */
   readDestinations(server: string): Promise<readonly DestinationState[]>;
   setTimeouts(timeouts: IpvsTimeouts): Promise<void>;
-  /** Makes the server, looks whether it is there, deletes it. */
+  /** Tries the scheduler with this server: creates it, checks that it is there, and deletes it. */
   canSchedule(server: string, scheduler: string): Promise<boolean>;
   close(): void;
 }

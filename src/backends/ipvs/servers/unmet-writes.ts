@@ -1,7 +1,7 @@
 import { parseServerText, type ServerParts } from './server-text';
 import type { ServerWrite } from './virtual-server';
 
-/** The write that is still needed, as the state asks for it: an addition of what is there is an edit. */
+/** The write that is still needed in the present state. For example, an addition becomes an edit when the server is there. */
 function stillNeeded(write: ServerWrite, seen: ServerParts | undefined): ServerWrite | undefined {
   switch (write.op) {
     case 'add-server':
@@ -21,19 +21,19 @@ function stillNeeded(write: ServerWrite, seen: ServerParts | undefined): ServerW
   }
 }
 
-/** Without those that a later write of the same thing makes vain; in their order. */
+/** The writes without those that a later write of the same thing replaces, in their order. */
 export function lastWrites(writes: readonly ServerWrite[]): ReadonlySet<ServerWrite> {
   const last = new Map<string, ServerWrite>();
   for (const write of writes) {
     const thing = 'destination' in write ? `${write.server} ${write.destination}` : write.server;
-    // Moved to its place in the order.
+    // Deleted first, so that the write moves to its own place in the order.
     last.delete(thing);
     last.set(thing, write);
   }
   return new Set(last.values());
 }
 
-/** What of the writes is not in force, in their order, by the servers' texts. For ipvsadm, whose exit code says nothing. */
+/** The writes that are not in force by the servers' texts, in their order. Needed for ipvsadm, whose exit code does not tell. */
 export function unmetWrites(writes: readonly ServerWrite[], servers: ReadonlyMap<string, string>): ServerWrite[] {
   const seen = new Map<string, ServerParts>();
   return [...lastWrites(writes)].flatMap((write) => {

@@ -4,7 +4,7 @@ import type { ServerWrite } from './virtual-server';
 
 export interface RefusedWrite {
   readonly write: ServerWrite;
-  /** errno's name; undefined where ipvsadm did not say. */
+  /** The name of the errno. undefined when ipvsadm did not tell it. */
   readonly code?: string;
 }
 
@@ -15,7 +15,7 @@ function explain({ write, code }: RefusedWrite): string {
   return code;
 }
 
-/** Writes that the kernel refused; all others of the same call are done. */
+/** Writes that the kernel refused. All other writes of the same call are done. */
 export class ServerWriteError extends Error {
   override readonly name = 'ServerWriteError';
   constructor(

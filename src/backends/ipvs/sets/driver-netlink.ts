@@ -1,6 +1,6 @@
 /**
- * Reads sets over netlink, as `ipset save` would print them. The tool looks every element's protocol up in /etc/protocols,
- * a file that it opens each time.
+ * Reads sets over netlink, in the words of `ipset save`. The tool is slower: for every element it opens /etc/protocols and looks up the
+ * protocol.
  */
 import { protocolNameOf } from '../../../model/protocol';
 import { NetlinkSocket, netlinkProtocols } from '../../../host/netlink';
@@ -10,13 +10,13 @@ import { addressWidth, type Family } from '../../../model/address';
 import { knownSets, type SetType } from './names';
 import type { SavedSets } from './ipset-text';
 
-/** linux/netfilter/ipset/ip_set.h, with the header that all of nfnetlink has (struct nfgenmsg). */
+/** Numbers of linux/netfilter/ipset/ip_set.h. Messages begin with nfnetlink's header (struct nfgenmsg). */
 const list = (6 << 8) | 7; // NFNL_SUBSYS_IPSET, IPSET_CMD_LIST
 const headerBytes = 4;
 const top = { protocol: 1, setName: 2, typeName: 3, family: 5, flags: 6, data: 7, elements: 8 } as const;
 const entry = { ip: 1, port: 4, portTo: 5, timeout: 6, protocol: 7, flags: 8, ip2: 20, prefix2: 21, mark: 27 } as const;
 const maxElements = 19; // IPSET_ATTR_MAXELEM
-/** Old kernels know no later one, and new ones know this. */
+/** The latest version that old kernels support. New ones support it too. */
 const protocolVersion = 6;
 const headersOnly = 4; // IPSET_FLAG_LIST_HEADER
 const extensions: readonly (readonly [bit: number, word: string])[] = [
@@ -34,50 +34,54 @@ function encodeList(attribute: Uint8Array): Buffer {
 
 /** Attributes of one message, or of one attribute in it. */
 class Attributes {
-  constructor(
-    private readonly message: Buffer,
-    private readonly start: number,
-    private readonly end: number,
-  ) {}
+  readonly #message: Buffer;
+  readonly #start: number;
+  readonly #end: number;
+
+  constructor(message: Buffer, start: number, end: number) {
+    this.#message = message;
+    this.#start = start;
+    this.#end = end;
+  }
 
   nested(type: number): Attributes | undefined {
-    const at = this.find(type);
-    return at < 0 ? undefined : new Attributes(this.message, at, attributeEnd(this.message, at));
+    const at = this.#find(type);
+    return at < 0 ? undefined : new Attributes(this.#message, at, attributeEnd(this.#message, at));
   }
 
   text(type: number): string {
-    const at = this.find(type);
-    return at < 0 ? '' : this.message.toString('latin1', at, attributeEnd(this.message, at) - 1);
+    const at = this.#find(type);
+    return at < 0 ? '' : this.#message.toString('latin1', at, attributeEnd(this.#message, at) - 1);
   }
 
-  /** In network byte order, of as many bytes as it has; undefined where it is not there. */
+  /** A number in network byte order, of any length up to 4 bytes. undefined when it is not there. */
   number(type: number): number | undefined {
-    const at = this.find(type);
+    const at = this.#find(type);
     if (at < 0) return undefined;
-    const bytes = attributeEnd(this.message, at) - at;
-    return this.message.readUIntBE(at, Math.min(bytes, 4));
+    const bytes = attributeEnd(this.#message, at) - at;
+    return this.#message.readUIntBE(at, Math.min(bytes, 4));
   }
 
   /** IPSET_ATTR_IPADDR_IPV4 or _IPV6. */
   address(type: number, family: Family): string {
     const inner = this.nested(type);
-    const at = inner?.find(family === 'IPv4' ? 1 : 2) ?? -1;
-    return at < 0 ? '' : decodeAddressBytes(this.message, at, family);
+    const at = inner === undefined ? -1 : inner.#find(family === 'IPv4' ? 1 : 2);
+    return at < 0 ? '' : decodeAddressBytes(this.#message, at, family);
   }
 
-  /** Where each attribute's value starts and ends. */
+  /** The values of all attributes. */
   *values(): Generator<Attributes> {
-    for (let at = this.start; at + 4 <= this.end; ) {
+    for (let at = this.#start; at + 4 <= this.#end; ) {
       const value = at + 4;
-      const end = attributeEnd(this.message, value);
-      if (end < value || end > this.end) return;
-      yield new Attributes(this.message, value, end);
+      const end = attributeEnd(this.#message, value);
+      if (end < value || end > this.#end) return;
+      yield new Attributes(this.#message, value, end);
       at = (end + 3) & ~3;
     }
   }
 
-  private find(type: number): number {
-    return findAttribute(this.message, this.start, this.end, type);
+  #find(type: number): number {
+    return findAttribute(this.#message, this.#start, this.#end, type);
   }
 }
 
@@ -120,7 +124,7 @@ function decodeOptions(data: Attributes): string {
   return mark === undefined ? '' : `skbmark 0x${mark.toString(16)}`;
 }
 
-/** Sets of ours and of kube-proxy's. Throws NetlinkError, or NetlinkUnavailableError. */
+/** Reads the sets of vipwire and kube-proxy. Throws NetlinkError or NetlinkUnavailableError. */
 export async function readSetsByNetlink(family: Family): Promise<SavedSets> {
   const socket = new NetlinkSocket(netlinkProtocols.netfilter);
   try {

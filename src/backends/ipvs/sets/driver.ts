@@ -1,8 +1,9 @@
-/** The sets of one family, by the ipset tool. */
+/** Reads and writes the sets of one family. */
 import { CommandError, type RunCommand } from '../../../host/command';
 import { lockConflict } from '../../../host/lock';
 import { NetlinkUnavailableError } from '../../../host/netlink';
 import type { Family } from '../../../model/address';
+import type { WithLock } from '../../../xtables/driver';
 import { readSetsByNetlink } from './driver-netlink';
 import { formerSets, knownSets } from './names';
 import { foreignParameters, type SavedSets, SetParser } from './ipset-text';
@@ -10,7 +11,7 @@ import { foreignParameters, type SavedSets, SetParser } from './ipset-text';
 const readTimeoutMs = 30_000;
 const writeTimeoutMs = 120_000;
 
-/** Sets that are there, of this one network namespace. */
+/** The names of sets in this network namespace that `isMeant` accepts. */
 async function readNames(run: RunCommand, isMeant = (name: string) => knownSets.has(name)): Promise<string[]> {
   const names: string[] = [];
   const onLine = (line: string): void => void names.push(line.trim());
@@ -19,21 +20,30 @@ async function readNames(run: RunCommand, isMeant = (name: string) => knownSets.
 }
 
 export class SetDriver {
+  readonly #family: Family;
+  readonly #run: RunCommand;
+  readonly #withLock: WithLock;
+  readonly #readByNetlink: (family: Family) => Promise<SavedSets>;
+
   constructor(
-    private readonly family: Family,
-    private readonly run: RunCommand,
-    /** Puts a write under the lock that it goes on holding when its process is killed. */
-    private readonly withLock: (file: string, args: readonly string[]) => { file: string; args: readonly string[] },
-    private readonly readByNetlink: (family: Family) => Promise<SavedSets> = readSetsByNetlink,
-  ) {}
+    family: Family,
+    run: RunCommand,
+    withLock: WithLock,
+    readByNetlink: (family: Family) => Promise<SavedSets> = readSetsByNetlink,
+  ) {
+    this.#family = family;
+    this.#run = run;
+    this.#withLock = withLock;
+    this.#readByNetlink = readByNetlink;
+  }
 
   /**
-   * By netlink, or by the tool where the addon cannot load. Others' sets, which may be large, are not asked for. Throws
-   * NetlinkError or CommandError, and an error where a set cannot be used.
+   * Reads by netlink, or by the tool when the netlink addon cannot be loaded. Other people's sets may be large, so they are not read.
+   * Throws NetlinkError or CommandError, and an Error when a set cannot be used.
    */
   async read(): Promise<SavedSets> {
-    const saved = await this.readByNetlink(this.family).catch((error: unknown) => {
-      if (error instanceof NetlinkUnavailableError) return this.readByTool();
+    const saved = await this.#readByNetlink(this.#family).catch((error: unknown) => {
+      if (error instanceof NetlinkUnavailableError) return this.#readByTool();
       throw error;
     });
     const [foreign, ...more] = foreignParameters(saved);
@@ -46,26 +56,26 @@ export class SetDriver {
     return saved;
   }
 
-  /** Elements that are there already, or gone already, are no failure; '' is no write. Throws CommandError. */
+  /** Elements that are already there or already gone are no failure. '' writes nothing. Throws CommandError. */
   async restore(input: string): Promise<void> {
     if (input === '') return;
-    const { file, args } = this.withLock('ipset', ['-exist', 'restore']);
-    await explained(this.run(file, args, { input: withNumbers(input), timeoutMs: writeTimeoutMs }), input);
+    const { file, args } = this.#withLock('ipset', ['-exist', 'restore']);
+    await explained(this.#run(file, args, { input: withNumbers(input), timeoutMs: writeTimeoutMs }), input);
   }
 
-  private async readByTool(): Promise<SavedSets> {
-    const parser = new SetParser(this.family);
-    const names = (await readNames(this.run)).filter((name) => knownSets.get(name)?.family === this.family);
+  async #readByTool(): Promise<SavedSets> {
+    const parser = new SetParser(this.#family);
+    const names = (await readNames(this.#run)).filter((name) => knownSets.get(name)?.family === this.#family);
     const input = names.map((name) => `save ${name}\n`).join('');
     if (input !== '')
-      await explained(this.run('ipset', ['restore'], { input, onLine: parser.line, timeoutMs: readTimeoutMs }), input);
+      await explained(this.#run('ipset', ['restore'], { input, onLine: parser.line, timeoutMs: readTimeoutMs }), input);
     return parser.result();
   }
 }
 
 const isProxySet = (name: string): boolean => knownSets.has(name) || formerSets.has(name);
 
-/** Destroys every set of ours and of kube-proxy's of any version, of both families. Throws CommandError. */
+/** Destroys every set of vipwire and of any version of kube-proxy, of both families. Throws CommandError. */
 export async function destroySets(
   run: RunCommand,
 ): Promise<{ readonly destroyed: readonly string[]; readonly inUse: readonly string[] }> {
@@ -90,8 +100,8 @@ export async function destroySets(
 }
 
 /**
- * Protocols by number: for a name the tool reads /etc/protocols at every element, which takes more than half of its time, and
- * which containers need not have.
+ * Writes protocols by number. For a name the tool reads /etc/protocols at every element. That takes more than half of its time, and
+ * containers need not have the file.
  */
 function withNumbers(input: string): string {
   return input.replaceAll(',tcp:', ',6:').replaceAll(',udp:', ',17:').replaceAll(',sctp:', ',132:');
@@ -105,7 +115,7 @@ async function explained(command: Promise<unknown>, input = ''): Promise<void> {
   }
 }
 
-/** 0: none is told. */
+/** The line of the input that failed. 0 when the tool does not tell. */
 function lineNumber({ stderr }: CommandError): number {
   return Number(/Error in line (\d+)/.exec(stderr)?.[1] ?? 0);
 }
@@ -118,12 +128,12 @@ function explain(error: CommandError, input: string): CommandError {
   return new CommandError('ipset', { exitCode, stderr: told, durationMs, notFound, limitMs });
 }
 
-/** What to do about it, where the tool's own words do not say. */
+/** What to do about the failure, for those where the tool's own words do not help. */
 function adviceOn(error: CommandError, why: string, line: string | undefined): string | undefined {
-  // flock tells the second.
+  // The second text is flock's.
   if (error.notFound || /failed to execute ipset/.test(error.stderr)) return 'install the ipset package';
-  if (error.exitCode === lockConflict) return 'another vipwire holds the lock of writes';
-  // What nfnetlink says of a subsystem that is not there.
+  if (error.exitCode === lockConflict) return 'another vipwire process holds the write lock';
+  // nfnetlink's answer for a subsystem that is not there.
   if (why === 'Kernel error received: Invalid argument')
     return 'the kernel has no ip_set: run `modprobe ip_set` on the node';
   if (/set type not supported/.test(why)) {
@@ -132,11 +142,11 @@ function adviceOn(error: CommandError, why: string, line: string | undefined): s
     return `the kernel has no such sets: run \`modprobe ${module}\` on the node`;
   }
   if (/same name already exists/.test(why))
-    return 'the set is there with other parameters: remove it with `ipset destroy`';
+    return 'the set exists with other parameters: remove it with `ipset destroy`';
   return undefined;
 }
 
-/** Whether it says what this machine lacks, which asking again would not bring. */
+/** Whether the machine lacks something. Trying again does not help then. */
 export function isAboutMachine({ stderr }: CommandError): boolean {
   return /^install the ipset package|: run `modprobe |remove it with `ipset destroy`/.test(stderr);
 }

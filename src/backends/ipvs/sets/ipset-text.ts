@@ -1,5 +1,5 @@
 /**
- * Sets as text. An element is `SET ENTRY`, as in `add` and `del` lines, and its options ('' in all sets but one):
+ * Sets as text. An element is `SET ENTRY`, as in `add` and `del` lines. Only the elements of one set have options:
  *
  *   create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536
  *   add KUBE-CLUSTER-IP 10.96.0.10,tcp:80
@@ -11,20 +11,20 @@ import type { Family } from '../../../model/address';
 import { type KnownSet, knownSets, type SetType } from './names';
 
 export interface SetWrites {
-  /** Names; each of knownSets. */
+  /** Names of knownSets. */
   readonly creates: readonly string[];
-  /** Deletions that cannot wait for the additions: without them a set would be full. */
+  /** Deletions that must come before the additions, because a set would be full otherwise. */
   readonly deletionsFirst: readonly string[];
-  /** Element -> options; one that is there gets the options. */
+  /** Element -> options. An element that is already there gets the options. */
   readonly additions: ReadonlyMap<string, string>;
   readonly deletions: readonly string[];
   /** Names. */
   readonly destroys: readonly string[];
 }
 
-/** What the kernel holds of ours, or of kube-proxy's. */
+/** The sets of vipwire and kube-proxy in the kernel. */
 export interface SavedSets {
-  /** Name -> parameters as in KnownSet, which may be others than ours. */
+  /** Name -> parameters, written as in KnownSet. They may differ from ours. */
   readonly sets: Map<string, string>;
   /** Element -> options. */
   readonly elements: Map<string, string>;
@@ -55,17 +55,17 @@ export function setOf(element: string): string {
   return element.slice(0, element.indexOf(' '));
 }
 
-/** The tool would take part of a bad text for something else, and stops at the first bad line: none may come so far. */
+/** Throws for a bad element. The tool could misread one, and it stops at the first bad line. */
 function checked(element: string, options = ''): string {
   const set = setOf(element);
   if (entryForms.get(set)?.test(element.slice(set.length + 1)) !== true || !optionForm.test(options))
-    throw new TypeError(`no element of a set: "${element} ${options}"`);
+    throw new TypeError(`not an element of a set: "${element} ${options}"`);
   return options === '' ? element : `${element} ${options}`;
 }
 
 function known(name: string): KnownSet {
   const set = knownSets.get(name);
-  if (set === undefined) throw new TypeError(`no set of ours: "${name}"`);
+  if (set === undefined) throw new TypeError(`not a set of vipwire: "${name}"`);
   return set;
 }
 
@@ -80,8 +80,8 @@ function destroyLine(name: string): string {
 }
 
 /**
- * What comes before all that relies on it. Input of `ipset -exist restore`, by which what is there is added, and what is gone
- * deleted, without complaint; '' where there is nothing to do.
+ * The part of the writes that comes before everything that relies on it. It is input of `ipset -exist restore`, which does not complain
+ * when it adds what is there or deletes what is gone. '' when there is nothing to do.
  */
 export function printSetAdditions({ creates, deletionsFirst, additions }: SetWrites): string {
   const lines = creates.map(createLine);
@@ -90,14 +90,14 @@ export function printSetAdditions({ creates, deletionsFirst, additions }: SetWri
   return joinLines(lines);
 }
 
-/** What comes after nothing relies on it any more; a set that goes takes its elements along. */
+/** The part of the writes that comes when nothing relies on it any more. A destroyed set takes its elements along. */
 export function printSetRemovals({ deletions, destroys }: SetWrites): string {
   const gone = new Set(destroys);
   const left = gone.size === 0 ? deletions : deletions.filter((element) => !gone.has(setOf(element)));
   return joinLines([...bySet(left).map((element) => `del ${checked(element)}`), ...destroys.map(destroyLine)]);
 }
 
-/** In the order in which the sets come first: the tool sends lines of one set, one after the other, as one message. */
+/** Brings elements of the same set together: the tool sends successive lines of one set as one message. */
 function bySet(elements: readonly string[]): readonly string[] {
   const sets = new Map<string, string[]>();
   for (const element of elements) {
@@ -113,34 +113,37 @@ function joinLines(lines: readonly string[]): string {
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
-/** What changes by itself, or says nothing about what the set can hold. */
+/** Parameters that change by themselves, or do not tell what the set can hold. */
 const sizeOptions = / (?:hashsize|bucketsize|initval) \S+/g;
 
-/** Where there is no /etc/protocols, the tool prints numbers. */
+/** Without /etc/protocols the tool prints numbers. */
 const protocolNumber = /,(6|17|132):/;
 const nameProtocol = (_: string, number: string): string => `,${protocolNameOf(Number(number)) ?? number}:`;
 
-/** What `ipset save` prints, line by line, cut down to the sets of a family. */
+/** Reads the output of `ipset save` line by line, and keeps the sets of one family. */
 export class SetParser {
-  private readonly sets = new Map<string, string>();
-  private readonly elements = new Map<string, string>();
+  readonly #sets = new Map<string, string>();
+  readonly #elements = new Map<string, string>();
+  readonly #family: Family;
 
-  constructor(private readonly family: Family) {}
+  constructor(family: Family) {
+    this.#family = family;
+  }
 
   readonly line = (line: string): void => {
-    if (line.startsWith('add ')) this.add(line);
-    else if (line.startsWith('create ')) this.create(line);
+    if (line.startsWith('add ')) this.#add(line);
+    else if (line.startsWith('create ')) this.#create(line);
   };
 
   result(): SavedSets {
-    return { sets: this.sets, elements: this.elements };
+    return { sets: this.#sets, elements: this.#elements };
   }
 
-  private create(line: string): void {
+  #create(line: string): void {
     const end = line.indexOf(' ', 7);
     const name = line.slice(7, end);
-    if (knownSets.get(name)?.family === this.family)
-      this.sets.set(
+    if (knownSets.get(name)?.family === this.#family)
+      this.#sets.set(
         name,
         line
           .slice(end + 1)
@@ -149,17 +152,17 @@ export class SetParser {
       );
   }
 
-  /** A set's elements come after it. */
-  private add(line: string): void {
+  /** The elements of a set come after its `create` line. */
+  #add(line: string): void {
     const nameEnd = line.indexOf(' ', 4);
-    if (!this.sets.has(line.slice(4, nameEnd))) return;
+    if (!this.#sets.has(line.slice(4, nameEnd))) return;
     const entryEnd = line.indexOf(' ', nameEnd + 1);
     const element = line.slice(4, entryEnd < 0 ? undefined : entryEnd).replace(protocolNumber, nameProtocol);
-    this.elements.set(element, entryEnd < 0 ? '' : line.slice(entryEnd + 1).trimEnd());
+    this.#elements.set(element, entryEnd < 0 ? '' : line.slice(entryEnd + 1).trimEnd());
   }
 }
 
-/** Sets that are there with other parameters than ours: neither we nor kube-proxy can use them. */
+/** Sets with other parameters than ours. Neither vipwire nor kube-proxy can use them. */
 export function foreignParameters(saved: SavedSets): readonly { name: string; has: string; wants: string }[] {
   return [...saved.sets].flatMap(([name, has]) => {
     const wants = known(name).parameters;

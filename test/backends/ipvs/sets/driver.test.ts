@@ -58,7 +58,7 @@ test('writes go under the lock, and one that is held by another is told', async 
     lock,
   );
   const error = await errorOf(driver.restore('add KUBE-IPVS-IPS 10.96.0.10\n'));
-  expect(error.message).toBe('ipset: exit 75 after 1 ms: another vipwire holds the lock of writes');
+  expect(error.message).toBe('ipset: exit 75 after 1 ms: another vipwire process holds the write lock');
   expect(called).toEqual(['flock /run/lock ipset -exist restore']);
 });
 

@@ -92,13 +92,13 @@ add KUBE-6-IPVS-IPS ::10.96.0.10
     ['CALI40all 10.96.0.10'],
     [''],
   ])('%j is no element', (element) => {
-    expect(adding(element)).toThrow('no element of a set');
+    expect(adding(element)).toThrow('not an element of a set');
   });
 
   test('options are a mark or none, and a set is one of ours', () => {
-    expect(adding('KUBE-IPVS-LOCAL 203.0.113.5,tcp:80', 'skbmark 0x1 skbprio 1:1')).toThrow('no element of a set');
-    expect(() => printSetAdditions({ ...nothing, creates: ['CALI40all'] })).toThrow('no set of ours');
-    expect(() => printSetRemovals({ ...nothing, destroys: ['CALI40all'] })).toThrow('no set of ours');
+    expect(adding('KUBE-IPVS-LOCAL 203.0.113.5,tcp:80', 'skbmark 0x1 skbprio 1:1')).toThrow('not an element of a set');
+    expect(() => printSetAdditions({ ...nothing, creates: ['CALI40all'] })).toThrow('not a set of vipwire');
+    expect(() => printSetRemovals({ ...nothing, destroys: ['CALI40all'] })).toThrow('not a set of vipwire');
   });
 });
 
