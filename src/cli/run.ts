@@ -46,7 +46,7 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
   log.info({ version, node: nodeName, mode: configuration.mode }, 'vipwire starts');
 
-  const metrics = new ProxyMetrics(version, configuration.mode, readProcessUsage);
+  const metrics = new ProxyMetrics(version, readProcessUsage);
   const questions = new OpenQuestions(log, (question) => metrics.unansweredQuestions.inc({ question }));
   const board = new StatusBoard(Date.now, questions);
   const parts = { effective, nodeName, log, metrics, board, questions };
@@ -108,7 +108,7 @@ async function dryRun(
   const tables = await openForReading(iptablesVariant, log);
   const mode = modes[configuration.mode];
   const backends = await mode.dryBackends(configuration, tables, log);
-  const health = new ProxyHealth(2 * configuration.syncPeriodMs);
+  const health = new ProxyHealth(() => 2 * configuration.syncPeriodMs);
   let waitingFor = backends.size;
   let seenAll: (() => void) | undefined;
   const once = new Promise<void>((resolve) => (seenAll = resolve));

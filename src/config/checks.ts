@@ -1,49 +1,51 @@
-/** Checks that fields have in common. */
+/** Checks that several fields share. */
 import { parseAddress } from '../model/address';
 import type { BindAddress } from './configuration';
 import { formatDuration } from './duration';
-import { fields } from './fields';
-import type { FieldPath, Settings } from './fields';
+import { type FieldPath, fields, type FieldValues, type NumberPath, type Settings } from './fields';
 import { onOneLine } from './texts';
 import { decimal, integer } from './value-kinds';
 
-/** What a user has to mend. */
+/** A mistake that the user has to correct. */
 export interface Problem {
   readonly path: FieldPath;
   readonly what: string;
 }
 
-/** Collects what a user got wrong; each method gives back a value to go on with. */
+/** Collects the user's mistakes. Each method returns a usable value even after a mistake, so that all mistakes are found at once. */
 export class Checks {
   readonly problems: Problem[] = [];
+  readonly #initial: Settings;
 
   /**
-   * @param settings what was set.
-   * @param nameOf what the user calls a field: its path, or the flag that set it.
-   * @param initial in the place of a field's default.
+   * @param settings the values that were set.
+   * @param nameOf returns what the user calls a field: its path, or the flag that set it.
+   * @param initial values that are used instead of the fields' own defaults.
    */
   constructor(
     readonly settings: Settings,
     readonly nameOf: (path: FieldPath) => string,
-    private readonly initial: Settings = {},
-  ) {}
+    initial: Settings = {},
+  ) {
+    this.#initial = initial;
+  }
 
   problem(path: FieldPath, what: string): void {
     this.problems.push({ path, what: onOneLine(what) });
   }
 
-  value<P extends FieldPath>(path: P): NonNullable<Settings[P]> {
-    return (this.settings[path] ?? this.initial[path] ?? fields[path].initial) as NonNullable<Settings[P]>;
+  value<P extends FieldPath>(path: P): FieldValues[P] {
+    return this.settings[path] ?? this.#initial[path] ?? fields[path].initial;
   }
 
   within(path: 'iptables.masqueradeBit' | 'oomScoreAdj', lowest: number, highest: number): number {
     const value = this.value(path);
-    if (value < lowest || value > highest) this.problem(path, `${value} is not within ${lowest} to ${highest}`);
+    if (value < lowest || value > highest) this.problem(path, `${value} is not between ${lowest} and ${highest}`);
     return value;
   }
 
-  notNegative(path: FieldPath): void {
-    const value = this.value(path) as number;
+  notNegative(path: NumberPath): void {
+    const value = this.value(path);
     if (value >= 0) return;
     const { kind } = fields[path];
     const shown = kind === integer || kind === decimal ? String(value) : formatDuration(value);
@@ -52,11 +54,11 @@ export class Checks {
 
   positive(path: 'iptables.syncPeriod' | 'ipvs.syncPeriod' | 'configSyncPeriod'): number {
     const value = this.value(path);
-    if (value <= 0) this.problem(path, `${formatDuration(value)} is not more than 0`);
+    if (value <= 0) this.problem(path, `${formatDuration(value)} must be more than 0`);
     return value;
   }
 
-  /** A bare address gets the port. */
+  /** Parses an address with a port. An address without a port gets `port`. */
   bindAddress(path: 'healthzBindAddress' | 'metricsBindAddress', given: string, port: number): BindAddress {
     const bare = parseAddress(given);
     if (bare !== undefined) return { address: bare, port };
@@ -65,9 +67,9 @@ export class Checks {
     const portText = parts?.[3] ?? '';
     const number = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
     if (parts === null || address === undefined) {
-      this.problem(path, `"${given}" is no IP address with a port, such as 0.0.0.0:${port} or [::]:${port}`);
+      this.problem(path, `"${given}" is not an IP address with a port, such as 0.0.0.0:${port} or [::]:${port}`);
     } else if (number < 1 || number > 65535) {
-      this.problem(path, `"${portText}" is no port: it is a number from 1 to 65535`);
+      this.problem(path, `"${portText}" is not a port: use a number from 1 to 65535`);
     }
     return { address: address ?? '0.0.0.0', port: number };
   }

@@ -1,21 +1,21 @@
-/** How this node's pods are told from others: the mode, and what that mode needs. */
+/** How traffic of this node's pods is recognised: the detect-local mode, and the settings that the mode needs. */
 import { formatCidr, parseCidr } from '../model/address';
 import { suggest } from '../model/nearest-name';
 import type { Checks } from './checks';
 import type { DetectLocalMode, ProxyConfiguration } from './configuration';
 import { interfaceProblem } from './texts';
 
-/** One CIDR, or one of each family. */
+/** One CIDR, or one per family. */
 function completeClusterCidrs(checks: Checks): readonly string[] {
   const given = checks.value('clusterCIDR');
-  // Blanks are not cut off: kube-proxy refuses them, and would fail on the way back.
+  // Spaces are not trimmed: kube-proxy refuses them, so a rollback to kube-proxy would fail.
   const texts = given === '' ? [] : given.split(',');
   const cidrs = texts.flatMap((text) => parseCidr(text) ?? []);
   if (cidrs.length < texts.length) {
     const bad = texts.filter((text) => parseCidr(text) === undefined);
-    checks.problem('clusterCIDR', `"${bad.join('", "')}" is no CIDR such as 10.244.0.0/16`);
+    checks.problem('clusterCIDR', `"${bad.join('", "')}" is not a CIDR such as 10.244.0.0/16`);
   } else if (new Set(cidrs.map((cidr) => cidr.family)).size < cidrs.length) {
-    checks.problem('clusterCIDR', `"${texts.join(',')}" has more than one CIDR of a family`);
+    checks.problem('clusterCIDR', `"${texts.join(',')}" has more than one CIDR of the same family`);
   }
   return cidrs.map(formatCidr);
 }
@@ -43,7 +43,7 @@ export function completeDetectLocal(
   if (mode === 'InterfaceNamePrefix' && interfaceNamePrefix === '') {
     checks.problem('detectLocal.interfaceNamePrefix', `is needed with detectLocalMode ${mode}`);
   }
-  // Whatever the mode is: a rule is made of them as soon as it changes.
+  // Both are checked in every mode: they become part of a rule as soon as the mode changes.
   for (const path of ['detectLocal.bridgeInterface', 'detectLocal.interfaceNamePrefix'] as const) {
     const what = interfaceProblem(checks.value(path), path === 'detectLocal.interfaceNamePrefix');
     if (what !== undefined) checks.problem(path, what);

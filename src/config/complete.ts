@@ -1,28 +1,28 @@
-/** Settings to the configuration in effect: defaults, checks, internal units. */
+/** Makes the configuration in effect from the settings: fills in defaults, checks values and converts units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
 import { type ProxyMode, proxyModes } from '../model/proxy-mode';
+import { suggest } from '../model/nearest-name';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
 import { Checks, type Problem } from './checks';
 import { completeDetectLocal } from './complete-detect-local';
 import type { ConntrackConfiguration, IpvsConfiguration, ProxyConfiguration } from './configuration';
 import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { formatDuration } from './duration';
-import { suggest } from '../model/nearest-name';
 import { lineProblem, textsIn } from './texts';
 
 const defaultHealthzPort = 10256;
 const defaultMetricsPort = 10249;
 
 export interface CompletedConfiguration {
-  /** Only to be used where there are no problems. */
+  /** To be used only when `problems` is empty. */
   readonly configuration: ProxyConfiguration;
   readonly problems: readonly Problem[];
 }
 
-/** Modes that kube-proxy has or had. */
+/** Modes that kube-proxy has or had and vipwire lacks, each with what to say about it. */
 const absentModes: ReadonlyMap<string, string> = new Map([
-  ['nftables', `nftables is not there yet in this version of vipwire: ${proxyModes.join(' and ')} are`],
-  ['userspace', `userspace is gone from kube-proxy since 1.26: use ${proxyModes.join(' or ')}`],
+  ['nftables', `this version of vipwire does not have nftables yet: use ${proxyModes.join(' or ')}`],
+  ['userspace', `kube-proxy removed userspace in 1.26: use ${proxyModes.join(' or ')}`],
 ]);
 
 function completeMode(checks: Checks): ProxyMode {
@@ -43,7 +43,7 @@ function completeNodePortAddresses(checks: Checks): readonly string[] {
   return texts.flatMap((text) => {
     const cidr = parseCidr(text);
     if (cidr !== undefined) return [formatCidr(cidr)];
-    const why = text === 'primary' ? 'primary stands alone or not at all' : `"${text}" is no CIDR such as 10.0.0.0/8`;
+    const why = text === 'primary' ? 'primary must be the only entry' : `"${text}" is not a CIDR such as 10.0.0.0/8`;
     checks.problem('nodePortAddresses', why);
     return [];
   });
@@ -54,7 +54,7 @@ function completeServers(
 ): Pick<ProxyConfiguration, 'bindAddress' | 'healthzBindAddress' | 'metricsBindAddress' | 'bindAddressHardFail'> {
   const given = checks.value('bindAddress');
   const bindAddress = parseAddress(given);
-  if (bindAddress === undefined) checks.problem('bindAddress', `"${given}" is no IP address`);
+  if (bindAddress === undefined) checks.problem('bindAddress', `"${given}" is not an IP address`);
   const v6 = bindAddress !== undefined && familyOf(bindAddress) === 'IPv6';
   const { healthzBindAddress: healthz, metricsBindAddress: metrics } = checks.settings;
   const metricsText = metrics ?? (v6 ? '::1' : '127.0.0.1');
@@ -72,7 +72,7 @@ function completeServers(
 
 const lockedOn = ['MultiCIDRServiceAllocator', 'NFTablesProxyMode', 'PreferSameTrafficDistribution'];
 
-/** Gates that are set to what they always are, or that vipwire acts on. */
+/** Gates that vipwire acts on, and gates that are locked to true. */
 const knownGates = ['AllowServiceExternalIPs', 'WatchListClient', ...lockedOn];
 
 function completeGates(checks: Checks): boolean {
@@ -95,15 +95,15 @@ function completeLogging(checks: Checks): ProxyConfiguration['logging'] {
   const format = checks.value('logging.format');
   if (format !== 'text' && format !== 'json') checks.problem('logging.format', `"${format}" is neither text nor json`);
   const vmodule = checks.settings['logging.vmodule'];
-  if (format === 'json' && vmodule !== undefined) checks.problem('logging.vmodule', 'goes with the text format alone');
+  if (format === 'json' && vmodule !== undefined) checks.problem('logging.vmodule', 'works only with the text format');
   const gates: Readonly<Record<string, boolean>> = checks.value('featureGates');
   for (const path of alphaLogOptions)
     if (checks.settings[path] && gates['LoggingAlphaOptions'] !== true)
-      checks.problem(path, 'is an alpha option: featureGates LoggingAlphaOptions has to be true for it');
+      checks.problem(path, 'is an alpha option: it needs the feature gate LoggingAlphaOptions=true');
   return { verbosity: checks.value('logging.verbosity'), format: format === 'json' ? 'json' : 'text' };
 }
 
-/** Those of the mode in use alone are looked at, as in kube-proxy. */
+/** Checks the periods of the mode in use only, as kube-proxy does. */
 function completePeriods(
   checks: Checks,
   mode: ProxyMode,
@@ -119,16 +119,16 @@ function completePeriods(
   return { syncPeriodMs, minSyncPeriodMs };
 }
 
-/** Checked in mode ipvs alone. */
+/** The caller passes defaults in every mode but ipvs: kube-proxy checks this section only in mode ipvs. */
 function completeIpvs(checks: Checks): IpvsConfiguration {
   const text = checks.value('ipvs.scheduler');
-  // kube-proxy's mh has the port in its hash.
+  // kube-proxy's mh includes the port in its hash.
   const scheduler = parseScheduler(text === '' ? 'rr' : text === 'mh' ? 'mh,mh-port' : text);
   if (scheduler === undefined)
     checks.problem('ipvs.scheduler', `there is no scheduler "${text}": use ${schedulerNames.join(', ')}`);
   const excludeCIDRs = checks.value('ipvs.excludeCIDRs').flatMap((given) => {
     const cidr = parseCidr(given);
-    if (cidr === undefined) checks.problem('ipvs.excludeCIDRs', `"${given}" is no CIDR such as 10.0.0.0/8`);
+    if (cidr === undefined) checks.problem('ipvs.excludeCIDRs', `"${given}" is not a CIDR such as 10.0.0.0/8`);
     return cidr === undefined ? [] : [formatCidr(cidr)];
   });
   const seconds = (path: 'ipvs.tcpTimeout' | 'ipvs.tcpFinTimeout' | 'ipvs.udpTimeout'): number => {
@@ -136,10 +136,11 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
     return Math.ceil(checks.value(path) / 1000);
   };
   return {
+    // The brand can only be cast: parseScheduler may return undefined as far as the type knows.
     scheduler: scheduler ?? ('rr' as Scheduler),
     excludeCIDRs,
     strictARP: checks.value('ipvs.strictARP'),
-    // Checked with the other periods.
+    // completePeriods checks it.
     checkPeriodMs: checks.value('ipvs.syncPeriod'),
     tcpTimeoutSeconds: seconds('ipvs.tcpTimeout'),
     tcpFinTimeoutSeconds: seconds('ipvs.tcpFinTimeout'),
@@ -147,10 +148,10 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
   };
 }
 
-/** What has no effect is checked all the same: what passes here has to pass in kube-proxy, for the way back. */
+/** Checks fields without effect here too: a configuration that passes here must also pass in kube-proxy, for a rollback. */
 function checkOthers(checks: Checks): void {
   const name = checks.value('hostnameOverride');
-  if (name !== '' && name.trim() === '') checks.problem('hostnameOverride', 'a name has more than blanks');
+  if (name !== '' && name.trim() === '') checks.problem('hostnameOverride', 'the name is blank');
   for (const path of fieldPaths.filter((each) => fieldAt(each).idle === ''))
     for (const text of textsIn(checks.settings[path])) {
       const what = lineProblem(text);
@@ -167,7 +168,7 @@ function completeConntrack(checks: Checks): ConntrackConfiguration {
     name: 'tcpEstablishedTimeout' | 'tcpCloseWaitTimeout' | 'udpTimeout' | 'udpStreamTimeout',
   ): number => {
     checks.notNegative(`conntrack.${name}`);
-    // Whole seconds, cut off as Go does.
+    // Truncated to whole seconds, as in Go.
     return Math.trunc(checks.value(`conntrack.${name}`) / 1000);
   };
   return {
@@ -181,7 +182,7 @@ function completeConntrack(checks: Checks): ConntrackConfiguration {
   };
 }
 
-/** That of kube-proxy in whose place this stands, less one minor release. */
+/** One minor release before the kube-proxy that vipwire replaces. */
 const hiddenMetricsVersion = '1.35';
 
 function completeHiddenMetrics(checks: Checks): boolean {
@@ -189,31 +190,31 @@ function completeHiddenMetrics(checks: Checks): boolean {
   if (version !== '' && version !== hiddenMetricsVersion)
     checks.problem(
       'showHiddenMetricsForVersion',
-      `"${version}" is not ${hiddenMetricsVersion}, the one release that counts`,
+      `"${version}" is not ${hiddenMetricsVersion}, the only release that is accepted`,
     );
   return version !== '';
 }
 
-/** In the place of the fields' own, which are those of flags. */
+/** Defaults that differ in a configuration file. The fields' own defaults are those of the flags. */
 export const fileDefaults: Settings = { 'ipvs.minSyncPeriod': 0 };
 
 export interface CompletionOptions {
-  /** URL of --master, which no field has. */
+  /** URL of --master, which has no field. */
   readonly master?: string;
-  /** Some defaults differ: see kube-proxy's conversion of its versioned configuration. */
+  /** Uses `fileDefaults`: see kube-proxy's conversion of its versioned configuration. */
   readonly fromFile?: boolean;
-  /** What the user calls a field: its path, or the flag that set it. */
+  /** Returns what the user calls a field: its path, or the flag that set it. */
   readonly nameOf?: (path: FieldPath) => string;
 }
 
-/** Joins settings with kube-proxy's v1alpha1 defaults and checks the result by its rules. */
+/** Joins the settings with kube-proxy's v1alpha1 defaults and checks the result by kube-proxy's rules. */
 export function completeConfiguration(
   settings: Settings,
   { master = '', fromFile = false, nameOf = (path) => path }: CompletionOptions = {},
 ): CompletedConfiguration {
   const checks = new Checks(settings, nameOf, fromFile ? fileDefaults : {});
   const mode = completeMode(checks);
-  // kube-proxy looks at no other mode's section.
+  // kube-proxy ignores the sections of other modes.
   const sectionOf = (name: ProxyMode): Checks => (name === mode ? checks : new Checks({}, nameOf));
   const configuration: ProxyConfiguration = {
     mode,
@@ -239,7 +240,7 @@ export function completeConfiguration(
   return { configuration, problems: checks.problems };
 }
 
-/** Gates that are set and mean nothing to vipwire, with the one that may have been meant. */
+/** The gates that are set and that vipwire does not know, each with a suggestion of a similar name. */
 export function gatesWithoutEffect(settings: Settings): readonly string[] {
   return Object.keys(settings.featureGates ?? {})
     .filter((name) => !knownGates.includes(name))

@@ -1,13 +1,12 @@
-/** What a configuration that comes in the place of another asks of a daemon that runs. Pure. */
+/** What a running daemon must do when its configuration is replaced. Pure. */
 import { sameValue } from '../model/same-value';
 import type { ProxyConfiguration } from './configuration';
 import type { EffectiveConfiguration } from './effective';
-import { fieldPaths } from './fields';
-import type { FieldPath, Settings } from './fields';
+import { type FieldPath, fieldPaths, type Settings } from './fields';
 
 /**
- * Parts of the daemon: `planning` and `schedule` take hold with the next round, `machine` is opened anew and takes over what is in
- * the kernel, `restart` is beyond a process that runs.
+ * Parts of the daemon. Changes to `planning` and `schedule` take effect with the next round. A change to `machine` opens a new
+ * machine, which takes over what is in the kernel. A change to `restart` takes effect only in a new process.
  */
 export type Part = 'log' | 'planning' | 'schedule' | 'kernel' | 'machine' | 'servers' | 'restart';
 
@@ -39,24 +38,28 @@ const partsOf: Readonly<Record<keyof ProxyConfiguration, readonly Part[]>> = {
   logging: ['log'],
 };
 
-/** Fields whose new values wait for a restart. */
+/** Fields whose new values take effect only after a restart. */
 export const restartFields: readonly FieldPath[] = ['clientConnection.kubeconfig', 'hostnameOverride'];
 
-/** Parts for which the two differ. */
+function isKey(name: string): name is keyof ProxyConfiguration {
+  return name in partsOf;
+}
+
+/** Returns the parts whose configuration differs. */
 export function diffConfigurations(now: ProxyConfiguration, next: ProxyConfiguration): ReadonlySet<Part> {
-  const keys = Object.keys(partsOf) as (keyof ProxyConfiguration)[];
+  const keys = Object.keys(partsOf).filter(isKey);
   const parts = new Set(keys.filter((key) => !sameValue(now[key], next[key])).flatMap((key) => partsOf[key]));
-  // Rules depend on it.
+  // The rules depend on it.
   if (now.conntrack.tcpBeLiberal !== next.conntrack.tcpBeLiberal) parts.add('machine');
   return parts;
 }
 
-/** Fields that are set to something else, set or unset. */
+/** Returns the fields that were set, unset, or set to another value. */
 export function diffSettings(now: Settings, next: Settings): FieldPath[] {
   return fieldPaths.filter((path) => !sameValue(now[path], next[path]));
 }
 
-/** With what takes a restart as it was at the start. */
+/** Returns `next`, but with the values at the start for the fields that need a restart. */
 export function withoutRestart(start: EffectiveConfiguration, next: EffectiveConfiguration): EffectiveConfiguration {
   const { kubeconfig, master, hostnameOverride } = start.configuration;
   const isOfStart = ([path]: readonly [string, unknown]): boolean => restartFields.some((field) => field === path);

@@ -2,24 +2,24 @@ import type { ProxyMode } from '../model/proxy-mode';
 import type { Scheduler } from '../model/scheduler';
 
 export interface IpvsConfiguration {
-  /** Of Services that choose none. */
+  /** For Services that do not choose a scheduler. */
   readonly scheduler: Scheduler;
-  /** Canonical: virtual servers on these that no Service wants are left alone. */
+  /** Canonical. A virtual server in one of these that belongs to no Service is left alone. */
   readonly excludeCIDRs: readonly string[];
   readonly strictARP: boolean;
-  /** From one look at everything in the kernel to the next. */
+  /** Time between two checks of everything in the kernel. */
   readonly checkPeriodMs: number;
-  /** 0: the kernel's stays as it is. */
+  /** 0 keeps the kernel's value; so for the next two. */
   readonly tcpTimeoutSeconds: number;
   readonly tcpFinTimeoutSeconds: number;
   readonly udpTimeoutSeconds: number;
 }
 
 export interface ConntrackConfiguration {
-  /** Tracked connections at most, for each CPU; 0: the kernel's limit stays, whatever `min` is. */
+  /** Limit of tracked connections per CPU. 0 keeps the kernel's limit, whatever `min` is. */
   readonly maxPerCore: number;
   readonly min: number;
-  /** 0: the kernel's stays as it is; so for the others. */
+  /** 0 keeps the kernel's value; so for the other timeouts. */
   readonly tcpEstablishedTimeoutSeconds: number;
   readonly tcpCloseWaitTimeoutSeconds: number;
   readonly tcpBeLiberal: boolean;
@@ -35,27 +35,27 @@ export interface BindAddress {
 
 export type DetectLocalMode = 'ClusterCIDR' | 'NodeCIDR' | 'BridgeInterface' | 'InterfaceNamePrefix';
 
-/** The configuration in effect: file, flags and defaults joined, checked, in internal units. */
+/** The configuration in effect: joined from file, flags and defaults, checked, and in internal units. */
 export interface ProxyConfiguration {
   readonly mode: ProxyMode;
-  /** Path; '' where the in-cluster credentials (or --master alone) serve. */
+  /** Path. '' uses the in-cluster credentials, or --master alone. */
   readonly kubeconfig: string;
-  /** URL that overrides the kubeconfig's server; ''. */
+  /** URL that overrides the kubeconfig's server. '' does not override it. */
   readonly master: string;
-  /** As given: see chooseNodeName. */
+  /** As the user gave it; chooseNodeName makes the node's name of it. */
   readonly hostnameOverride: string;
-  /** Never bound: it stands for this node's address, and decides its primary family, unless it is a wildcard. Canonical. */
+  /** Canonical. Never bound: unless it is a wildcard, it is taken as this node's address and decides the primary family. */
   readonly bindAddress: string;
-  /** undefined: no such server. */
+  /** undefined turns the server off. */
   readonly healthzBindAddress: BindAddress | undefined;
   readonly metricsBindAddress: BindAddress;
-  /** Exit where a server cannot listen, instead of trying again. */
+  /** Exit when a server cannot listen, instead of trying again. */
   readonly bindAddressHardFail: boolean;
   /** 0-31. */
   readonly masqueradeBit: number;
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
-  /** Of the mode in use. */
+  /** Both periods are those of the mode in use. */
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
   readonly ipvs: IpvsConfiguration;
@@ -63,19 +63,19 @@ export interface ProxyConfiguration {
   /** -1000 to 1000. */
   readonly oomScoreAdj: number;
   readonly enableProfiling: boolean;
-  /** Metrics that the release before hid are shown: showHiddenMetricsForVersion names it. */
+  /** Show the metrics that the previous release hid: showHiddenMetricsForVersion names that release. */
   readonly showHiddenMetrics: boolean;
-  /** How this node's pods are told from other sources. */
+  /** How traffic of this node's pods is told from other traffic. */
   readonly detectLocalMode: DetectLocalMode;
-  /** Canonical, one of a family at most; empty in another mode than ClusterCIDR. */
+  /** Canonical, at most one per family. Empty unless detectLocalMode is ClusterCIDR. */
   readonly clusterCIDRs: readonly string[];
-  /** Not empty in mode BridgeInterface. */
+  /** Not empty when detectLocalMode is BridgeInterface. */
   readonly bridgeInterface: string;
-  /** Not empty in mode InterfaceNamePrefix. */
+  /** Not empty when detectLocalMode is InterfaceNamePrefix. */
   readonly interfaceNamePrefix: string;
-  /** Canonical CIDRs, or `primary` alone; empty: every address of the node. */
+  /** Canonical CIDRs, or only `primary`. Empty means every address of the node. */
   readonly nodePortAddresses: readonly string[];
-  /** Gate AllowServiceExternalIPs: false leaves spec.externalIPs of every Service out. */
+  /** Feature gate AllowServiceExternalIPs. False ignores spec.externalIPs of every Service. */
   readonly allowServiceExternalIPs: boolean;
   readonly logging: { readonly verbosity: number; readonly format: 'text' | 'json' };
 }

@@ -1,4 +1,4 @@
-/** Go's duration texts: `1h30m`, `100ms`, `1.5s`, `-2s`, `0`. */
+/** Durations as Go writes them: `1h30m`, `100ms`, `1.5s`, `-2s`, `0`. */
 
 const unitMs: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -12,7 +12,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 
-/** Milliseconds, possibly a fraction; undefined where the text is no duration. Every number but a lone 0 needs its unit. */
+/** Returns milliseconds, possibly fractional, or undefined when the text is not a duration. Every number needs a unit, except a lone 0. */
 export function parseDuration(text: string): number | undefined {
   const signed = /^[-+]/.test(text);
   const sign = text.startsWith('-') ? -1 : 1;
@@ -28,7 +28,7 @@ export function parseDuration(text: string): number | undefined {
   return unsigned === '' ? undefined : sign * total;
 }
 
-/** The text that parseDuration reads back: `1h30m`, `0s`. */
+/** Returns a text that parseDuration reads back, such as `1h30m` or `0s`. */
 export function formatDuration(ms: number): string {
   if (ms < 0) return `-${formatDuration(-ms)}`;
   if (ms % 1000 !== 0) return `${ms}ms`;
@@ -37,7 +37,7 @@ export function formatDuration(ms: number): string {
   return text === '' ? '0s' : text;
 }
 
-/** The same as Go prints it: `1h30m0s`, `5m0s`, `100ms`. */
+/** Returns the text that Go prints: `1h30m0s`, `5m0s`, `100ms`. */
 export function formatGoDuration(ms: number): string {
   return formatDuration(ms)
     .replace(/h$/, 'h0m0s')

@@ -1,60 +1,59 @@
-/** File, flags and defaults joined. */
+/** Joins the configuration file, the flags and the defaults. */
+import { messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import { completeConfiguration, gatesWithoutEffect } from './complete';
 import type { ProxyConfiguration } from './configuration';
 import { decodeConfiguration } from './decode';
-import { idleFields } from './fields';
-import type { FieldPath, Settings } from './fields';
+import { type FieldPath, idleFields, isFieldPath, type Settings } from './fields';
 import { type Finding, printFinding } from './finding';
-import { messageOf } from '../model/error-message';
 
-/** What the command line says about the configuration. */
+/** The part of the command line that concerns the configuration. */
 export interface FlagSettings {
-  /** Path of --config; '' without one. */
+  /** Path of --config, or ''. */
   readonly configFile: string;
   readonly master: string;
-  /** Flags that are bound to fields. */
+  /** The flags that are bound to fields. */
   readonly settings: Settings;
-  /** The flag that set a field: `--cluster-cidr`. */
+  /** The flag that set a field, such as `--cluster-cidr`. */
   readonly names: Readonly<Partial<Record<FieldPath, string>>>;
-  /** Whose word counts where a file is given: the daemon keeps kube-proxy's rule, one-shot commands let flags win. */
+  /** Which of the two wins when a file is given. The daemon follows kube-proxy, where the file wins; in one-shot commands flags win. */
   readonly precedence: 'file' | 'flags';
-  /** Broken rules are left alone: a clean-up must not fail over a configuration that it does not use. */
+  /** Accept a configuration with mistakes: a clean-up must not fail because of settings that it does not use. */
   readonly mayBreakRules: boolean;
 }
 
-/** File, flags and defaults joined, and all that is to be said about them. */
+/** The joined configuration, with its mistakes and warnings. */
 export interface JoinedConfiguration {
-  /** Only to be used where there are no problems. */
+  /** To be used only when `problems` is empty. */
   readonly configuration: ProxyConfiguration;
-  /** What was set, by whoever's word counts. */
+  /** The settings of file and flags, by precedence, without defaults. */
   readonly settings: Settings;
   readonly problems: readonly Finding[];
   readonly warnings: readonly Finding[];
-  /** Where a field was set: its name is its path, or that of the flag that set it. */
+  /** Returns where a field was set. The name is the field's path, or the flag that set it. */
   readonly placeOf: (path: FieldPath) => Omit<Finding, 'what'>;
 }
 
 export interface EffectiveConfiguration {
   readonly configuration: ProxyConfiguration;
-  /** What was set, of which it was made. */
+  /** The settings from which it was made, without defaults. */
   readonly settings: Settings;
-  /** A file was among what set it. */
+  /** Whether a configuration file was given. */
   readonly fromFile: boolean;
-  /** One line each, for the log. */
+  /** Lines for the log. */
   readonly warnings: readonly string[];
 }
 
-/** Flags that count beside --config where otherwise the file does. */
+/** Whether the field's flag counts even when --config is given. */
 function countsBesideFile(path: FieldPath): boolean {
   return path === 'hostnameOverride' || path.startsWith('logging.');
 }
 
 function pick(settings: Settings, wanted: (path: FieldPath) => boolean): Settings {
-  return Object.fromEntries(Object.entries(settings).filter(([path]) => wanted(path as FieldPath)));
+  return Object.fromEntries(Object.entries(settings).filter(([path]) => isFieldPath(path) && wanted(path)));
 }
 
-/** Throws UserError, one line, for a file that cannot be read, that is no YAML, or another kind of document. */
+/** Throws UserError with one line when the file cannot be read, is not YAML, or is another kind of document. */
 export async function joinConfiguration(
   flags: FlagSettings,
   readFile: (path: string) => Promise<string>,
@@ -64,7 +63,7 @@ export async function joinConfiguration(
     configFile === '' ? undefined : decodeConfiguration(await readConfiguration(configFile, readFile), configFile);
   const counts = file === undefined || flags.precedence === 'flags' ? (): boolean => true : countsBesideFile;
   const flagsThatCount = pick(flags.settings, counts);
-  const ignored = Object.keys(pick(flags.settings, (path) => !counts(path))) as FieldPath[];
+  const ignored = Object.keys(pick(flags.settings, (path) => !counts(path))).filter(isFieldPath);
   const settings = { ...file?.settings, ...flagsThatCount };
 
   const placeOf = (path: FieldPath): Omit<Finding, 'what'> =>
@@ -77,7 +76,7 @@ export async function joinConfiguration(
     nameOf: (path) => placeOf(path).name,
   });
   const ignoredNames = ignored.map((path) => names[path] ?? path).join(', ');
-  const what = `ignored, because --config says all that these would: ${ignoredNames}`;
+  const what = `these flags are ignored, because --config sets their fields: ${ignoredNames}`;
   return {
     configuration: completed.configuration,
     settings,
@@ -90,7 +89,7 @@ export async function joinConfiguration(
   };
 }
 
-/** The configuration that flags ask for. Throws UserError, one line, with all that is wrong with it. */
+/** Returns the configuration that the flags ask for. Throws UserError with all mistakes in one line. */
 export async function effectiveConfiguration(
   flags: FlagSettings,
   readFile: (path: string) => Promise<string>,
@@ -107,7 +106,7 @@ export async function effectiveConfiguration(
     fromFile: flags.configFile !== '',
     warnings: [
       ...warnings.map(printFinding),
-      ...(idle.length === 0 ? [] : [`accepted, but without effect here: ${idle.join(', ')}`]),
+      ...(idle.length === 0 ? [] : [`accepted, but without effect in vipwire: ${idle.join(', ')}`]),
     ],
   };
 }

@@ -1,15 +1,15 @@
-/** Something that is wrong with a configuration, or that its author should know. */
+/** A mistake in a configuration, or a remark that its author should read. */
 export interface Finding {
-  /** `config.conf`; '' where no file says it. */
+  /** `config.conf`. '' when it does not come from a file. */
   readonly file: string;
-  /** From 1; undefined: of the file as a whole. */
+  /** From 1. undefined when it concerns the whole file. */
   readonly line: number | undefined;
-  /** A field's path, or the flag that set it. */
+  /** A field's path, or the flag that set it. May be ''. */
   readonly name: string;
   readonly what: string;
 }
 
-/** `config.conf:12: oomScoreAdj: 5000 is not within -1000 to 1000`. */
+/** `config.conf:12: oomScoreAdj: 5000 is not between -1000 and 1000`. */
 export function printFinding({ file, line, name, what }: Finding): string {
   const place = file === '' ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
   return `${place}${name === '' ? '' : `${name}: `}${what}`;

@@ -1,7 +1,7 @@
 import type { NodeConfig } from '../planner/node-settings';
 import type { ProxyConfiguration } from './configuration';
 
-/** What the planner is told of the configuration, and of what its mode needs. */
+/** Returns the part of the configuration that the planner needs, with the needs of the mode. */
 export function nodeConfigOf(
   configuration: ProxyConfiguration,
   nodeName: string,

@@ -1,8 +1,8 @@
 import { UserError } from '../model/user-error';
 
 /**
- * The name under which the API server knows this node: the override, or else the host's name; trimmed and lower-case, as
- * kubelet and kube-proxy have it. Throws UserError where nothing is left.
+ * Returns the name under which the API server knows this node: the override, or else the host's name, trimmed and in lower case
+ * as in kubelet and kube-proxy. Throws UserError when the name is empty.
  */
 export function chooseNodeName(hostnameOverride: string, osHostname: string): string {
   const name = (hostnameOverride === '' ? osHostname : hostnameOverride).trim().toLowerCase();

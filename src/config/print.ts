@@ -1,13 +1,13 @@
-/** The configuration in effect as the document that kube-proxy would write: every field, defaults too. */
+/** Prints the configuration in effect as kube-proxy would write it: every field, including the defaults. */
 import { stringify } from 'yaml';
 import { joinHostPort } from '../model/address';
 import { fileDefaults } from './complete';
 import type { BindAddress, ProxyConfiguration } from './configuration';
 import { apiVersion, kind } from './decode';
-import { fieldAt, fieldPaths, isZero } from './fields';
-import type { FieldPath, Settings } from './fields';
+import { fieldAt, type FieldPath, fieldPaths, isZero, type Settings } from './fields';
+import { isRecord } from './value-kinds';
 
-/** Left out where they say nothing, as in kube-proxy. */
+/** These are left out when they are zero, as in kube-proxy. */
 const optional: ReadonlySet<FieldPath> = new Set([
   'featureGates',
   'logging.vmodule',
@@ -17,9 +17,9 @@ const optional: ReadonlySet<FieldPath> = new Set([
 ]);
 
 /**
- * YAML that decodeConfiguration reads back to the same configuration.
- * @param settings what was set, of which `configuration` was made.
- * @param fromFile a file was among what set it.
+ * Returns YAML that decodeConfiguration reads back to the same configuration.
+ * @param settings the settings from which `configuration` was made.
+ * @param fromFile whether some of them come from a file.
  */
 export function printConfiguration(settings: Settings, configuration: ProxyConfiguration, fromFile: boolean): string {
   const resolved: Settings = {
@@ -46,6 +46,11 @@ function printAddress(bind: BindAddress | undefined): string {
 }
 
 function setAt(block: Record<string, unknown>, [name = '', ...rest]: readonly string[], value: unknown): void {
-  if (rest.length === 0) block[name] = value;
-  else setAt((block[name] ??= {}) as Record<string, unknown>, rest, value);
+  if (rest.length === 0) {
+    block[name] = value;
+    return;
+  }
+  const inner = isRecord(block[name]) ? block[name] : {};
+  block[name] = inner;
+  setAt(inner, rest, value);
 }

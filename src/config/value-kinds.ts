@@ -1,19 +1,19 @@
-/** The kinds of value that a field or a flag takes: how each is read from a flag's text and from a document. */
+/** The kinds of values that a field or a flag takes, and how each is read from a flag's text and from a document. */
 import { formatDuration, formatGoDuration, parseDuration } from './duration';
 
 export interface ValueKind<T> {
-  /** `want <this>`. */
+  /** Describes the value in messages: `want <this>`. */
   readonly expects: string;
-  /** What stands for the value in a help text. */
+  /** Stands for the value in help texts. */
   readonly placeholder: string;
-  /** From a flag; undefined where the text is no such value. */
+  /** Reads a flag's text. Returns undefined when the text is not such a value. */
   parse(text: string): T | undefined;
-  /** From a YAML or JSON document's plain value; undefined where it is of another type. */
+  /** Reads a plain value of a YAML or JSON document. Returns undefined when it has another type. */
   decode(value: unknown): T | undefined;
-  /** A repeated flag adds to what is there; other kinds take the last. */
+  /** Joins the values of a repeated flag. Without it the last value counts. */
   join?(earlier: T, later: T): T;
   print(value: T): string;
-  /** As decode reads it back; left out: the value itself. */
+  /** Returns a plain value that decode reads back. Without it the value itself is one. */
   encode?(value: T): unknown;
 }
 
@@ -26,19 +26,22 @@ function parseBool(text: string): boolean | undefined {
   return lies.has(text) ? false : undefined;
 }
 
-/** Decimal, 0x, 0o or 0b, within 32 bits. */
+/** Accepts decimal, 0x, 0o and 0b, within 32 bits. */
 function parseWhole(text: string): number | undefined {
   const digits = /^([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|\d+)$/.exec(text);
   if (digits === null) return undefined;
-  return whole(Number(digits[2]) * (digits[1] === '-' ? -1 : 1));
+  return decodeWhole(Number(digits[2]) * (digits[1] === '-' ? -1 : 1));
 }
 
-function whole(value: unknown): number | undefined {
-  const fits = Number.isInteger(value) && Math.abs(value as number) <= 0x7fffffff;
-  return fits ? (value as number) : undefined;
+function isWhole(value: unknown): value is number {
+  return Number.isInteger(value);
 }
 
-/** Items of `a,b,c`; none of an empty text. */
+function decodeWhole(value: unknown): number | undefined {
+  return isWhole(value) && Math.abs(value) <= 0x7fffffff ? value : undefined;
+}
+
+/** Returns the items of `a,b,c` without blank ones. */
 function splitList(text: string): readonly string[] {
   return text.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
 }
@@ -55,7 +58,7 @@ export const integer: ValueKind<number> = {
   expects: 'a whole number',
   placeholder: 'N',
   parse: parseWhole,
-  decode: whole,
+  decode: decodeWhole,
   print: String,
 };
 
@@ -85,10 +88,10 @@ export const duration: ValueKind<number> = {
   encode: formatGoDuration,
 };
 
-/** Milliseconds; in a document also a whole number of nanoseconds. */
+/** Milliseconds. A document may also give a whole number of nanoseconds. */
 export const logPeriod: ValueKind<number> = {
   ...duration,
-  decode: (value) => (Number.isInteger(value) ? (value as number) / 1e6 : duration.decode(value)),
+  decode: (value) => (isWhole(value) ? value / 1e6 : duration.decode(value)),
 };
 
 export const list: ValueKind<readonly string[]> = {
@@ -100,7 +103,7 @@ export const list: ValueKind<readonly string[]> = {
   print: (value) => value.join(','),
 };
 
-/** Blanks stay, for the checks to refuse them as kube-proxy does. */
+/** Keeps blanks, so that the checks can refuse them as kube-proxy does. */
 export const cidrList: ValueKind<readonly string[]> = {
   ...list,
   parse: (value) => (value === '' ? [] : value.split(',')),
@@ -119,16 +122,17 @@ export const switches: ValueKind<Readonly<Record<string, boolean>>> = {
       ? Object.fromEntries(pairs)
       : undefined;
   },
-  decode: (value) =>
-    isRecord(value) && Object.values(value).every((item) => typeof item === 'boolean')
-      ? (value as Record<string, boolean>)
-      : undefined,
+  decode: (value) => (isSwitches(value) ? value : undefined),
   join: (earlier, later) => ({ ...earlier, ...later }),
   print: (value) =>
     Object.entries(value)
       .map(([name, on]) => `${name}=${String(on)}`)
       .join(','),
 };
+
+function isSwitches(value: unknown): value is Record<string, boolean> {
+  return isRecord(value) && Object.values(value).every((item) => typeof item === 'boolean');
+}
 
 export interface FileVerbosity {
   readonly filePattern: string;
@@ -152,7 +156,7 @@ export const vmodule: ValueKind<readonly FileVerbosity[]> = {
 };
 
 function isFileVerbosity(value: unknown): value is FileVerbosity {
-  return isRecord(value) && typeof value['filePattern'] === 'string' && Number.isInteger(value['verbosity']);
+  return isRecord(value) && typeof value['filePattern'] === 'string' && isWhole(value['verbosity']);
 }
 
 const quantityFactors: Readonly<Record<string, number>> = {

@@ -63,8 +63,11 @@ export class AgentTelemetry {
   /** Other loops tell from here on, from nothing; health checks of Services go on being answered as they were. */
   restarted(mode: ToldMode): void {
     this.mode = mode;
-    this.options.metrics.mode = mode.name;
     this.totals.clear();
+  }
+
+  get modeName(): string {
+    return this.mode.name;
   }
 
   /** Its next report tells everything anew. */

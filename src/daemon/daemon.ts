@@ -55,11 +55,16 @@ export class Daemon {
     const { needsNode, effective, nodeName, source, log, metrics, board, questions } = options;
     const { configuration } = effective;
     this.effective = effective;
-    const health = new ProxyHealth(2 * configuration.syncPeriodMs);
+    const health = new ProxyHealth(() => 2 * this.effective.configuration.syncPeriodMs);
     this.events =
       source instanceof KubernetesSource ? new EventRecorder(source.client, nodeName, systemClock, log) : undefined;
     const record = (event: ClusterEvent): void => this.events?.record(event);
-    this.told = { health, metrics, board, questions, record, nodeName, plans: () => this.agent.plans };
+    this.told = {
+      ...{ health, metrics, board, questions, record, nodeName },
+      plans: () => this.agent.plans,
+      modeName: () => this.telemetry.modeName,
+      ruleWriter: () => this.agent,
+    };
     // Manifests need not have a Node, and this one stays.
     const needsNoNode = !needsNode;
     if (needsNoNode) health.setNode({ leaving: false });
@@ -82,7 +87,6 @@ export class Daemon {
     this.agent = new Agent({
       ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode, questions },
     });
-    board.follow(this.agent);
     this.failed = Promise.race([
       this.agent.failed,
       new Promise<never>((_, reject) => {
@@ -127,7 +131,6 @@ export class Daemon {
       ? await this.replaceMachine(configuration, this.effective.configuration)
       : await this.configure(configuration, parts);
     this.effective = next;
-    this.told.health.staleAfterMs = 2 * configuration.syncPeriodMs;
     // One that cannot listen is no reason to end a daemon that runs.
     if (parts.has('servers')) await this.openServers(false);
     return isInForce;

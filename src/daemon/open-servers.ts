@@ -16,7 +16,7 @@ import type { ClusterEvent } from '../sources/kubernetes/event-recorder';
 import type { AdjustableLogger } from '../telemetry/logger';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { OpenQuestions } from '../telemetry/open-questions';
-import type { StatusBoard } from '../telemetry/status-board';
+import type { RuleWriter, StatusBoard } from '../telemetry/status-board';
 import { parseKubernetesYaml } from '../yaml/parse-kubernetes-yaml';
 import { version } from '../model/version';
 
@@ -33,6 +33,9 @@ export interface Told {
   readonly nodeName: string;
   /** In force or on their way. */
   readonly plans: () => readonly Plan[];
+  /** The name of the mode in force. */
+  readonly modeName: () => string;
+  readonly ruleWriter: () => RuleWriter;
 }
 
 export interface ServersOptions {
@@ -50,11 +53,11 @@ export function openServers(
   log: AdjustableLogger,
 ): (HealthzServer | MetricsServer)[] {
   const { healthzBindAddress, metricsBindAddress } = effective().configuration;
-  const { health, metrics, board, record } = told;
+  const { health, metrics, board, record, modeName, ruleWriter } = told;
   const shared = { hardFail, clock: systemClock, log };
   const onAnswer = (probe: 'healthz' | 'livez', code: '200' | '503'): void =>
     (probe === 'healthz' ? metrics.healthzTotal : metrics.livezTotal).inc({ code });
-  const notReady = (): readonly string[] => board.notReady();
+  const notReady = (): readonly string[] => board.notReady(ruleWriter());
   const failed = (reason: string) => (note: string) =>
     record({ type: 'Warning', reason, action: 'StartKubeProxy', note });
   const pages = { ...makePages(effective, flagTexts, log), ...makeStatusPages(told) };
@@ -64,7 +67,7 @@ export function openServers(
       address: metricsBindAddress,
       onFailure: failed('FailedToStartMetricServer'),
       metrics,
-      mode: () => metrics.mode,
+      mode: modeName,
       pages,
     }),
     ...(healthzBindAddress === undefined
@@ -105,17 +108,19 @@ function makePages(
   };
 }
 
-function makeStatusPages({ health, metrics, board, nodeName, plans }: Told): ReturnType<typeof statusPages> {
+function makeStatusPages({
+  health,
+  board,
+  nodeName,
+  plans,
+  modeName,
+  ruleWriter,
+}: Told): ReturnType<typeof statusPages> {
   return statusPages({
     status: () => {
       const { healthy } = health.health(systemClock.now());
-      return board.status({
-        version,
-        node: nodeName,
-        mode: metrics.mode,
-        healthy,
-        nodeEligible: health.nodeEligible(),
-      });
+      const facts = { version, node: nodeName, mode: modeName(), healthy, nodeEligible: health.nodeEligible() };
+      return board.status(facts, ruleWriter());
     },
     services: (request) => listServices(plans(), request),
   });

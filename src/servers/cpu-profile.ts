@@ -1,18 +1,18 @@
-/** What the process does: a CPU profile of V8's (`.cpuprofile`, for the developer tools of a browser or VS Code). */
+/** Takes CPU profiles with V8 (`.cpuprofile` files for the developer tools of a browser or VS Code). */
 import type { RequestListener } from 'node:http';
 import { Session } from 'node:inspector/promises';
 import { sendJson, sendText } from './send';
 
 const mostSeconds = 300;
 
-/** `?seconds=30`; one at a time. The process goes on meanwhile, some percent slower. */
+/** Answers `?seconds=30` with a profile, one at a time. The process continues meanwhile, a few percent slower. */
 export function answerCpuProfile(): RequestListener {
   let busy = false;
   return (request, response) => {
     const wanted = Number(new URL(request.url ?? '', 'http://localhost').searchParams.get('seconds') ?? 30);
     if (busy || !(wanted > 0 && wanted <= mostSeconds)) {
-      if (busy) sendText(response, 409, 'a profile is being taken\n');
-      else sendText(response, 400, `seconds: more than 0, at most ${mostSeconds}\n`);
+      if (busy) sendText(response, 409, 'another profile is being taken\n');
+      else sendText(response, 400, `seconds must be more than 0 and at most ${mostSeconds}\n`);
       return;
     }
     busy = true;

@@ -1,9 +1,8 @@
-/** /healthz, /livez and /readyz of the proxy, by default on port 10256. */
+/** The server of /healthz, /livez and /readyz, by default on port 10256. */
 import type { RequestListener } from 'node:http';
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
-import { PersistentServer, route } from './listener';
-import type { ListenAddress } from './listener';
+import { type ListenAddress, PersistentServer, route } from './listener';
 import type { ProxyHealth } from './proxy-health';
 import { sendJson } from './send';
 
@@ -14,15 +13,15 @@ export interface HealthzServerOptions {
   readonly hardFail: boolean;
   readonly onFailure?: (message: string) => void;
   readonly health: ProxyHealth;
-  /** Called with every answer, to count it. */
+  /** Called at every answer, to count it. */
   readonly onAnswer: (probe: Probe, code: '200' | '503') => void;
-  /** Why the rules for the present cluster are not in force; empty: they are. */
+  /** Returns why the rules for the present state of the cluster are not in force. Empty when they are. */
   readonly notReady: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** RFC 3339 with nine digits of a second; Go's zero time where nothing happened. */
+/** Formats as RFC 3339 with nine decimals of a second. Returns Go's zero time for undefined. */
 export function formatTime(ms: number | undefined): string {
   if (ms === undefined) return '0001-01-01T00:00:00Z';
   const whole = new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19);
@@ -30,7 +29,7 @@ export function formatTime(ms: number | undefined): string {
   return `${whole}.${String(nanoseconds).padStart(9, '0')}Z`;
 }
 
-/** The body and code of a probe, fields in kube-proxy's order. `healthy` says nothing of the node's eligibility. */
+/** Returns the status code and the body of a probe, with the fields in kube-proxy's order. `healthy` does not depend on the node's eligibility. */
 function printHealth(health: ProxyHealth, probe: Probe, clock: Clock): { code: 200 | 503; body: string } {
   const nowMs = clock.now();
   const epochMs = clock.epochMs();
@@ -38,16 +37,15 @@ function printHealth(health: ProxyHealth, probe: Probe, clock: Clock): { code: 2
   const { healthy, lastUpdatedMs, families } = health.health(nowMs);
   const nodeEligible = health.nodeEligible();
   const code = healthy && (probe === 'livez' || nodeEligible) ? 200 : 503;
-  const status = Object.entries(families).map(([family, each]) => [
-    family,
-    { lastUpdated: print(each.lastUpdatedMs), healthy: each.healthy },
-  ]);
+  const status = Object.entries(families).map(([family, each]) => {
+    return [family, { lastUpdated: print(each.lastUpdatedMs), healthy: each.healthy }] as const;
+  });
   const body = {
     lastUpdated: print(code === 200 ? nowMs : lastUpdatedMs),
     currentTime: formatTime(epochMs),
     ...(probe === 'healthz' ? { nodeEligible } : {}),
     healthy,
-    status: Object.fromEntries(status) as unknown,
+    status: Object.fromEntries(status),
   };
   return { code, body: JSON.stringify(body) };
 }
@@ -61,7 +59,7 @@ export class HealthzServer extends PersistentServer {
         onAnswer(probe, `${code}`);
         sendJson(response, code, body);
       };
-    // vipwire's own.
+    // kube-proxy has no /readyz.
     const readyz: RequestListener = (_, response) => {
       const reasons = notReady();
       sendJson(response, reasons.length === 0 ? 200 : 503, JSON.stringify({ ready: reasons.length === 0, reasons }));

@@ -1,10 +1,10 @@
-/** Listening, closing, and trying again: what every server here does alike. */
-import { createServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+/** Listens, closes, and tries again: what all servers have in common. */
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../host/clock';
 import { readProcessUsage } from '../host/process-usage';
 import { joinHostPort } from '../model/address';
+import { messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { boundsFor, Connections } from './connections';
@@ -16,33 +16,35 @@ export interface ListenAddress {
 }
 
 /**
- * Listens, or rejects with the system's error. Go takes a listen on a wildcard of either family as one on both, by an
- * IPv6 socket that is not IPv6 alone; so does Node where no host is named, and it falls back where there is no IPv6.
+ * Listens, or rejects with the system's error. In Go, listening on the wildcard address of either family means both families, through
+ * an IPv6 socket that also accepts IPv4. Node.js does the same when no host is given, and falls back to IPv4 when there is no IPv6.
  */
 function listen(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
   const isWildcard = address === '0.0.0.0' || address === '::';
   return bind(answer, isWildcard ? { port } : { host: address, port });
 }
 
-/** As listen, on the addresses of one family alone. */
+/** Like listen, but for the addresses of one family only. */
 export function listenOneFamily(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
   if (listening >= mostListening)
     return Promise.reject(
-      new Error(`${listening} ports are open already: of ${mostOpenFiles} files the others are for tools and clients`),
+      new Error(
+        `${listening} ports are open already; the rest of the ${mostOpenFiles} open files is for tools and clients`,
+      ),
     );
   return bind(answer, { host: address, port, ipv6Only: true });
 }
 
-/** Node.js has raised it to the hard limit. Where /proc does not tell it is the least that is usual. */
+/** Node.js has raised this limit to the hard limit. When /proc cannot be read, the smallest usual limit is assumed. */
 const mostOpenFiles = readProcessUsage()?.mostOpenFiles ?? 1024;
 const connections = new Connections(boundsFor(mostOpenFiles));
-/** Ports take files too, and there may be any number of Services that want one. */
+/** Listening ports take files too, and any number of Services may ask for one. */
 const mostListening = mostOpenFiles / 4;
 let listening = 0;
 
-/** Clients that wait to be taken: of more, the kernel takes no notice, and they try again after a second. It has its own limit, somaxconn. */
+/** Limit of clients that wait to be accepted. The kernel ignores further ones, and they try again after a second. Its somaxconn limits it too. */
 const backlog = 4096;
-/** For a request: its headers, and all of it. How often Node.js looks for those that take longer. */
+/** Limits for receiving a request's headers and the whole request, and how often Node.js looks for requests that exceed them. */
 const timing = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2000 } as const;
 
 function bind(
@@ -57,14 +59,14 @@ function bind(
       listening++;
       server.once('close', () => listening--);
       server.off('error', reject);
-      // A client that could not be taken (EMFILE, ENFILE, ENOMEM) tries again by itself.
+      // A client that could not be accepted (EMFILE, ENFILE, ENOMEM) tries again by itself.
       server.on('error', () => undefined);
       resolve(server);
     });
   });
 }
 
-/** Ends connections too: a client that keeps its own alive holds nobody up. */
+/** Closes the connections too, so that a client with keep-alive cannot delay the end. */
 export function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
@@ -78,7 +80,7 @@ const notFound: RequestListener = (_, response) => {
   response.end('404 page not found\n');
 };
 
-/** By path; a query does not count. */
+/** Chooses the answer by the path, without the query. */
 export function route(answers: Readonly<Record<string, RequestListener>>): RequestListener {
   return (request, response) => {
     const [path = ''] = (request.url ?? '').split('?', 1);
@@ -87,17 +89,17 @@ export function route(answers: Readonly<Record<string, RequestListener>>): Reque
   };
 }
 
-/** A port that somebody else has is tried again so often. */
+/** Time until a port that could not be opened is tried again. */
 export const retryAfterMs = 5000;
 
 export interface PersistentServerOptions {
-  /** For the log: `healthz`. */
+  /** Name for the log, such as `healthz`. */
   readonly name: string;
   readonly address: ListenAddress;
   readonly answer: RequestListener;
   /** Give up at the first failure to listen. */
   readonly hardFail: boolean;
-  /** Told of the first failure to listen. */
+  /** Called at the first failure to listen. */
   readonly onFailure?: (message: string) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -105,57 +107,64 @@ export interface PersistentServerOptions {
 
 /** A server that tries to listen every 5 s until it does. */
 export class PersistentServer {
-  private server: Server | undefined;
-  private readonly stopped = new AbortController();
-  private retries: Promise<void> = Promise.resolve();
+  #server: Server | undefined;
+  readonly #stopped = new AbortController();
+  #retries: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: PersistentServerOptions) {}
+  readonly #options: PersistentServerOptions;
 
-  /** Resolves after the first try, listening or not. With hardFail it rejects with a UserError where that failed. */
+  constructor(options: PersistentServerOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves after the first attempt, whether it listens or not. With hardFail, rejects with UserError when that attempt failed. */
   async start(): Promise<void> {
-    const error = await this.tryToListen();
-    if (error === undefined) return;
-    const { name, address, hardFail, onFailure, log } = this.options;
-    const what = `the ${name} server cannot listen on ${joinHostPort(address.address, address.port)}: ${error.message}`;
+    const reason = await this.#tryToListen();
+    if (reason === undefined) return;
+    const { name, address, hardFail, onFailure, log } = this.#options;
+    const what = `the ${name} server cannot listen on ${joinHostPort(address.address, address.port)}: ${reason}`;
     onFailure?.(what);
     if (hardFail) throw new UserError(what);
     log.error({ retryMs: retryAfterMs }, what);
-    this.retries = this.retry();
+    this.#retries = this.#retry();
   }
 
-  /** Where it listens, the port chosen by the kernel where 0 was asked for; undefined while it does not. */
+  /** Returns where it listens, or undefined while it does not. For port 0 the kernel has chosen a port. */
   address(): AddressInfo | undefined {
-    return (this.server?.address() ?? undefined) as AddressInfo | undefined;
+    const address = this.#server?.address();
+    // A text is the path of a Unix socket, which this server never listens on.
+    return typeof address === 'string' ? undefined : (address ?? undefined);
   }
 
   async stop(): Promise<void> {
-    this.stopped.abort();
-    await this.retries;
-    if (this.server !== undefined) await close(this.server);
-    this.server = undefined;
+    this.#stopped.abort();
+    await this.#retries;
+    if (this.#server !== undefined) await close(this.#server);
+    this.#server = undefined;
   }
 
-  private async retry(): Promise<void> {
-    const { name, clock, log } = this.options;
+  async #retry(): Promise<void> {
+    const { name, clock, log } = this.#options;
     for (;;) {
-      await clock.sleep(retryAfterMs, this.stopped.signal);
-      if (this.stopped.signal.aborted) return;
-      if ((await this.tryToListen()) !== undefined) continue;
-      log.info(`the ${name} server listens now`);
+      await clock.sleep(retryAfterMs, this.#stopped.signal);
+      if (this.#stopped.signal.aborted) return;
+      if ((await this.#tryToListen()) !== undefined) continue;
+      log.info(`the ${name} server is listening now`);
       return;
     }
   }
 
-  private async tryToListen(): Promise<Error | undefined> {
-    const { name, address, answer, log } = this.options;
+  /** Returns why it cannot listen, or undefined when it listens. */
+  async #tryToListen(): Promise<string | undefined> {
+    const { name, address, answer, log } = this.#options;
     try {
       const server = await listen(answer, address);
-      if (this.stopped.signal.aborted) await close(server);
-      else this.server = server;
+      if (this.#stopped.signal.aborted) await close(server);
+      else this.#server = server;
       server.on('error', (error) => log.debug({ err: error }, `the ${name} server`));
       return undefined;
     } catch (error) {
-      return error as Error;
+      return messageOf(error);
     }
   }
 }

@@ -1,25 +1,24 @@
-/** /metrics, /proxyMode and what else is told of the process, by default on 127.0.0.1:10249. */
+/** The server of /metrics, /proxyMode and further pages about the process, by default on 127.0.0.1:10249. */
 import type { RequestListener } from 'node:http';
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
-import { PersistentServer, route } from './listener';
-import type { ListenAddress } from './listener';
+import { type ListenAddress, PersistentServer, route } from './listener';
 import { sendText } from './send';
 
 export interface MetricsServerOptions {
   readonly address: ListenAddress;
   readonly hardFail: boolean;
   readonly onFailure?: (message: string) => void;
-  readonly metrics: { readonly contentType: string; print(): Promise<string> };
-  /** `iptables`; it may change. */
+  readonly metrics: { readonly contentType: string; print(mode: string): Promise<string> };
+  /** Returns the mode in force, such as `iptables`. */
   readonly mode: () => string;
-  /** More, by path. */
+  /** Further pages, by path. */
   readonly pages?: Readonly<Record<string, RequestListener>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Answers under way: each holds megabytes on a large cluster, for as long as its client takes it slowly. */
+/** Limit of answers in progress. On a large cluster each takes megabytes until its client has received it, however slowly. */
 const mostScrapes = 16;
 
 export class MetricsServer extends PersistentServer {
@@ -28,12 +27,12 @@ export class MetricsServer extends PersistentServer {
     let scrapes = 0;
     const answerMetrics: RequestListener = (_, response) => {
       if (scrapes >= mostScrapes) {
-        sendText(response, 503, `${scrapes} clients are being told the metrics now: try again\n`);
+        sendText(response, 503, `${scrapes} clients are receiving the metrics at the moment: try again\n`);
         return;
       }
       scrapes++;
       response.on('close', () => scrapes--);
-      metrics.print().then(
+      metrics.print(mode()).then(
         (text) => {
           response.writeHead(200, { 'Content-Type': metrics.contentType });
           response.end(text);
@@ -58,7 +57,7 @@ export class MetricsServer extends PersistentServer {
   }
 }
 
-/** Kubernetes' indicators of a component's health checks, of which this port has one; told once it was asked. */
+/** Kubernetes' indicators of a component's health checks. This port has one check, which appears after its first request. */
 function printChecks(pings: number): string {
   if (pings === 0) return '';
   return `# HELP kubernetes_healthcheck Result of the last check

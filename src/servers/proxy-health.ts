@@ -1,5 +1,4 @@
-import { families } from '../model/address';
-import type { Family } from '../model/address';
+import { families, type Family } from '../model/address';
 import type { Node } from '../model/cluster';
 
 interface FamilyHealth {
@@ -9,55 +8,59 @@ interface FamilyHealth {
 
 export interface Health {
   readonly healthy: boolean;
-  /** The newest of all families; undefined before the first. */
+  /** The newest update of all families. undefined before the first update. */
   readonly lastUpdatedMs: number | undefined;
   /** Families that were updated at least once. */
   readonly families: Readonly<Partial<Record<Family, FamilyHealth>>>;
 }
 
 /**
- * Whether rules follow the cluster: a family is ill where an update has been waiting for long, and well for ever where
- * none waits. All times are of Clock.now.
+ * Tells whether the rules follow the cluster. A family is unhealthy when an update has been waiting for too long. While no update
+ * waits, it stays healthy for ever. All times are times of Clock.now.
  */
 export class ProxyHealth {
-  private readonly oldestQueuedMs = new Map<Family, number>();
-  private readonly lastUpdatedMs = new Map<Family, number>();
-  private eligible = false;
+  readonly #oldestQueuedMs = new Map<Family, number>();
+  readonly #lastUpdatedMs = new Map<Family, number>();
+  #eligible = false;
 
-  /** @param staleAfterMs how long an update may wait, as of now: twice the sync period in kube-proxy. */
-  constructor(public staleAfterMs: number) {}
+  readonly #staleAfterMs: () => number;
+
+  /** @param staleAfterMs returns how long an update may wait at present: in kube-proxy twice the sync period. */
+  constructor(staleAfterMs: () => number) {
+    this.#staleAfterMs = staleAfterMs;
+  }
 
   queuedUpdate(family: Family, nowMs: number): void {
-    if (!this.oldestQueuedMs.has(family)) this.oldestQueuedMs.set(family, nowMs);
+    if (!this.#oldestQueuedMs.has(family)) this.#oldestQueuedMs.set(family, nowMs);
   }
 
-  /** Everything that was queued is in force. Also said once when a family's loop starts, before its first sync. */
+  /** To be called when everything that was queued is in force, and once when a family's loop starts, before its first sync. */
   updated(family: Family, nowMs: number): void {
-    this.oldestQueuedMs.delete(family);
-    this.lastUpdatedMs.set(family, nowMs);
+    this.#oldestQueuedMs.delete(family);
+    this.#lastUpdatedMs.set(family, nowMs);
   }
 
-  /** This node as the cluster has it; undefined: not known. */
+  /** Sets the cluster's state of this node. undefined when it is not known. */
   setNode(node: Pick<Node, 'leaving'> | undefined): void {
-    this.eligible = node !== undefined && !node.leaving;
+    this.#eligible = node !== undefined && !node.leaving;
   }
 
-  /** Load balancers may send new connections here. */
+  /** Whether load balancers may send new connections to this node. */
   nodeEligible(): boolean {
-    return this.eligible;
+    return this.#eligible;
   }
 
   health(nowMs: number): Health {
     const status: Partial<Record<Family, FamilyHealth>> = {};
     for (const family of families) {
-      const lastUpdatedMs = this.lastUpdatedMs.get(family);
+      const lastUpdatedMs = this.#lastUpdatedMs.get(family);
       if (lastUpdatedMs === undefined) continue;
-      const queuedMs = this.oldestQueuedMs.get(family);
-      status[family] = { lastUpdatedMs, healthy: queuedMs === undefined || nowMs - queuedMs < this.staleAfterMs };
+      const queuedMs = this.#oldestQueuedMs.get(family);
+      status[family] = { lastUpdatedMs, healthy: queuedMs === undefined || nowMs - queuedMs < this.#staleAfterMs() };
     }
     return {
       healthy: Object.values(status).every(({ healthy }) => healthy),
-      lastUpdatedMs: this.lastUpdatedMs.size === 0 ? undefined : Math.max(...this.lastUpdatedMs.values()),
+      lastUpdatedMs: this.#lastUpdatedMs.size === 0 ? undefined : Math.max(...this.#lastUpdatedMs.values()),
       families: status,
     };
   }

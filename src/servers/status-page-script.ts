@@ -1,4 +1,4 @@
-/** The script of the status page. Everything goes in as text, never as markup. */
+/** The script of the status page. It inserts everything as text, never as markup. */
 export const statusPageScript = String.raw`'use strict';
 const byId = (id) => document.getElementById(id);
 const pageSize = 50;
@@ -38,7 +38,7 @@ function showStatus(s) {
   const ready = s.notReady.length === 0;
   const blind = s.api.failures > 0 && Object.values(s.watches).some((w) => !w.watching);
   byId('state').className = ready && !blind ? 'good' : 'bad';
-  byId('state').textContent = blind ? 'The API server is away: what changes is not seen.' : ready ? 'The rules for the present cluster are in force.' : 'Not ready: ' + s.notReady.join('; ') + '.';
+  byId('state').textContent = blind ? 'The API server does not answer: changes of the cluster are not seen.' : ready ? 'The rules for the present cluster are in force.' : 'Not ready: ' + s.notReady.join('; ') + '.';
   fill('families', Object.entries(s.families).map(([family, f]) => [
     [family], [f.state, stateClass[f.state]], [count(f.services), 'number'], [count(f.endpoints), 'number'],
     [Object.entries(f.rules).filter(([, n]) => n > 0).map(([table, n]) => table + ' ' + count(n)).join(', ')],
@@ -50,14 +50,14 @@ function showStatus(s) {
     [count(w.restarts), 'number'], [count(w.relists), 'number'], [w.lastEnd || ''],
   ]));
   byId('watches').hidden = s.api.host === '';
-  byId('api').textContent = s.api.host === '' ? 'No API server is asked.' : s.api.host + (s.api.failures > 0
-    ? ': ' + s.api.failures + ' requests failed one after the other (' + s.api.lastFailure + ')'
+  byId('api').textContent = s.api.host === '' ? 'There is no API server.' : s.api.host + (s.api.failures > 0
+    ? ': ' + s.api.failures + ' requests in a row failed (' + s.api.lastFailure + ')'
     : s.api.lastAnswer ? ': last answer ' + age(s.api.lastAnswer, s.now) + ' ago' : '');
   fill('process', [
     [['Up'], [age(s.started, s.now)]],
-    [['Memory'], [bytes(s.memory.residentBytes) + ' resident, ' + bytes(s.memory.heapBytes) + ' of the heap in use']],
+    [['Memory'], [bytes(s.memory.residentBytes) + ' resident, ' + bytes(s.memory.heapBytes) + ' heap in use']],
     [['Healthy'], [s.healthy ? 'yes' : 'no: changes wait too long', s.healthy ? 'good' : 'bad']],
-    [['Node eligible'], [s.nodeEligible ? 'yes' : 'no: it is leaving, or not known', s.nodeEligible ? 'good' : 'warn']],
+    [['Node eligible'], [s.nodeEligible ? 'yes' : 'no: the node is leaving or unknown', s.nodeEligible ? 'good' : 'warn']],
     [['Drift repairs'], [count(s.drift.repairs) + (s.drift.last ? ', the last ' + age(s.drift.last, s.now) + ' ago' : '')]],
   ]);
   const trouble = [
@@ -84,7 +84,7 @@ function plot(s) {
   const most = Math.max(10, ...points.map((point) => point[4]));
   const top = 10 ** Math.ceil(Math.log10(most));
   const x = (at) => left + (width - left - 12) * (1 - (end - at) / 3600000);
-  // Logarithmic from 1 ms: a first sync of seconds beside changes of milliseconds.
+  // The axis is logarithmic from 1 ms, because a first sync takes seconds and later ones take milliseconds.
   const y = (ms) => height - bottom - (height - bottom - 14) * Math.log10(Math.max(1, ms)) / Math.log10(top);
   const parts = [];
   for (let ms = 1; ms <= top; ms *= 10) {
@@ -146,7 +146,7 @@ async function showServices(more) {
   const offset = more ? body.rows.length : 0;
   const query = new URLSearchParams({ search, offset, limit: pageSize });
   const list = await (await fetch('/vipwire/services?' + query)).json();
-  // The answer to what was typed before.
+  // This answers an earlier search.
   if (number !== asked) return;
   const rows = list.services.map(serviceRow);
   if (more) body.append(...rows); else body.replaceChildren(...rows);
@@ -160,7 +160,7 @@ async function refresh() {
     showStatus(await (await fetch('/vipwire/status')).json());
   } catch (error) {
     byId('state').className = 'bad';
-    byId('state').textContent = 'vipwire does not answer: what is below is of before.';
+    byId('state').textContent = 'vipwire does not answer: what is shown below is out of date.';
   }
 }
 

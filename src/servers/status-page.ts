@@ -1,4 +1,4 @@
-/** The page at / of the metrics port: one text, which asks for nothing from elsewhere. */
+/** The page at / of the metrics port: one document, which loads nothing from elsewhere. */
 import { createHash } from 'node:crypto';
 import { statusPageScript } from './status-page-script';
 
@@ -37,13 +37,13 @@ export const statusPage = `<!doctype html>
 </head>
 <body>
 <h1 id="title">vipwire</h1>
-<div id="state" role="status">asking</div>
+<div id="state" role="status">loading</div>
 <h2>Rules</h2>
 <table id="families"><thead><tr><th>Family<th>State<th class="number">Services<th class="number">Endpoints<th>Rules
 <th>Last sync<th class="number">Took<th>Wrote</tr></thead><tbody></tbody></table>
-<h2>Time of a sync, the last hour <span class="dim">the longest in each ten seconds</span>
+<h2>Duration of syncs in the last hour <span class="dim">the longest in each ten seconds</span>
 <span class="key" style="background:var(--four)"></span>IPv4<span class="key" style="background:var(--six)"></span>IPv6</h2>
-<svg id="plot" viewBox="0 0 1120 200" role="img" aria-label="time of each sync in the last hour"></svg>
+<svg id="plot" viewBox="0 0 1120 200" role="img" aria-label="duration of the syncs in the last hour"></svg>
 <div class="columns">
 <section><h2>Watches</h2><table id="watches"><thead><tr><th>Resource<th>State<th class="number">Restarts
 <th class="number">Lists<th>Last end</tr></thead><tbody></tbody></table><p id="api" class="dim"></p></section>
@@ -63,7 +63,7 @@ export const statusPage = `<!doctype html>
 
 const scriptHash = createHash('sha256').update(statusPageScript).digest('base64');
 
-/** Content-Security-Policy: nothing but its own script, and nobody else's frame. */
+/** The Content-Security-Policy: only the page's own script may run, and no other page may frame it. */
 export const statusPagePolicy = [
   "default-src 'none'",
   "connect-src 'self'",

@@ -1,4 +1,4 @@
-/** What the daemon knows about itself, for `vipwire status` and for people with a browser: to whoever is on this host, and to nobody else. */
+/** The daemon's report about itself, for `vipwire status` and for browsers. It is given only to clients on this host. */
 import type { RequestListener } from 'node:http';
 import { isIP } from 'node:net';
 import type { ListRequest, ServiceList } from '../planner/list-services';
@@ -13,7 +13,7 @@ export interface StatusPagesOptions {
 
 const mostListed = 200;
 
-/** By path. */
+/** Returns the pages by path. */
 export function statusPages({ status, services }: StatusPagesOptions): Record<string, RequestListener> {
   return {
     '/': onThisHost((_, response) =>
@@ -30,7 +30,7 @@ export function statusPages({ status, services }: StatusPagesOptions): Record<st
   };
 }
 
-/** `?search=shop/cart&offset=0&limit=50` */
+/** Parses `?search=shop/cart&offset=0&limit=50`. */
 function parseListRequest(url: string): ListRequest {
   const { searchParams } = new URL(url, 'http://localhost');
   const whole = (name: string, initial: number): number => {
@@ -48,13 +48,13 @@ function onThisHost(answer: RequestListener): RequestListener {
   return (request, response) => {
     const { remoteAddress = '', localAddress = '' } = request.socket;
     if (isOfThisHost(remoteAddress, localAddress, request.headers.host ?? '')) answer(request, response);
-    else sendText(response, 403, 'this is told on the host itself alone\n');
+    else sendText(response, 403, 'only clients on this host may see this\n');
   };
 }
 
 /**
- * The other end is this host, and was asked for by an address: a name that somebody else lets point here would make a browser
- * on this host tell a foreign page what it reads.
+ * Whether the client is on this host and has asked by address or as localhost. Another name could be an attacker's that points to this
+ * host (DNS rebinding), and a browser on this host would then let the attacker's page read the answer.
  */
 export function isOfThisHost(remoteAddress: string, localAddress: string, hostHeader: string): boolean {
   const isNear = remoteAddress === localAddress || /^(::ffff:)?127\.|^::1$/.test(remoteAddress);

@@ -1,4 +1,4 @@
-/** `curl -X PUT -d 4 .../debug/flags/v`: another -v while it runs, as kube-proxy has it. */
+/** Changes the verbosity of the log at run time, as in kube-proxy: `curl -X PUT -d 4 .../debug/flags/v`. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { AdjustableLogger } from '../telemetry/logger';
 import { mostBodyBytes, refuseBody } from './connections';
@@ -22,7 +22,7 @@ export function answerVerbosity(log: AdjustableLogger): RequestListener {
         }
         const verbosity = Number(body);
         log.adjust({ verbosity });
-        log.info({ v: verbosity }, 'the verbosity of the log is another');
+        log.info({ v: verbosity }, 'the verbosity of the log has changed');
         sendText(response, 200, `successfully set the verbosity to ${verbosity}`);
       },
       () => response.destroy(),
@@ -30,7 +30,7 @@ export function answerVerbosity(log: AdjustableLogger): RequestListener {
   };
 }
 
-/** undefined where it is too long: the rest is left unread. */
+/** Returns undefined when the body is too long, and leaves the rest unread. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -42,6 +42,6 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     });
     request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
     request.on('error', reject);
-    request.on('close', () => reject(new Error('the request was given up')));
+    request.on('close', () => reject(new Error('the client closed the connection')));
   });
 }

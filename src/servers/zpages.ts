@@ -1,6 +1,6 @@
 /**
- * /statusz and /flagz, in the forms that Kubernetes' components have since 1.36: text, and config.k8s.io objects for who asks for
- * them (`Accept: application/json;v=v1beta1;g=config.k8s.io;as=Statusz`). KEP-4827, KEP-4828.
+ * /statusz and /flagz, in the formats that Kubernetes components have had since 1.36: text, and config.k8s.io objects for clients that
+ * ask for them (`Accept: application/json;v=v1beta1;g=config.k8s.io;as=Statusz`). KEP-4827, KEP-4828.
  */
 import type { RequestListener } from 'node:http';
 import { stringify } from 'yaml';
@@ -9,17 +9,17 @@ import { sendJson, sendText } from './send';
 export interface Component {
   readonly name: string;
   readonly version: string;
-  /** The kube-proxy that it stands in for: `1.36`. */
+  /** The version of kube-proxy that it replaces, such as `1.36`. */
   readonly emulates: string;
   readonly startMs: number;
-  /** By name, defaults too. */
+  /** All flags by name, including the defaults. */
   readonly flags: Readonly<Record<string, string>>;
-  /** What else is to be asked on the same port. */
+  /** The other paths of the same port. */
   readonly paths: readonly string[];
 }
 
 type Kind = 'Statusz' | 'Flagz';
-/** v1alpha1 was 1.35's, and has the same fields. */
+/** v1alpha1 is from Kubernetes 1.35 and has the same fields. */
 type Version = 'v1beta1' | 'v1alpha1';
 
 type Form =
@@ -28,12 +28,15 @@ type Form =
 
 const group = 'config.k8s.io';
 
-/** The first form of the Accept header that there is, in order of preference; undefined: none. */
+/** Returns the client's preferred format among those that exist, or undefined when it accepts none of them. */
 export function chooseForm(accept: string, as: Kind): Form | undefined {
   if (accept.trim() === '') return { kind: 'text' };
   const wishes = accept.split(',').map((wish) => {
     const [type = '', ...parameters] = wish.split(';').map((part) => part.trim());
-    const pairs = parameters.map((parameter) => parameter.split('=', 2).map((part) => part.trim()) as [string, string]);
+    const pairs = parameters.flatMap((parameter): [string, string][] => {
+      const [name = '', value] = parameter.split('=', 2);
+      return value === undefined ? [] : [[name.trim(), value.trim()]];
+    });
     return { type, parameters: new Map(pairs) };
   });
   const quality = ({ parameters }: (typeof wishes)[number]): number => Number(parameters.get('q') ?? 1);
@@ -86,12 +89,16 @@ function answer(kind: Kind, { name }: Component, tell: (nowMs: number) => Page):
   return (request, response) => {
     const form = chooseForm(request.headers.accept ?? '', kind);
     if (form === undefined) {
-      sendText(response, 406, `there is text/plain, and application/json;v=v1beta1;g=${group};as=${kind} (or yaml)\n`);
+      sendText(
+        response,
+        406,
+        `accepted are text/plain and application/json;v=v1beta1;g=${group};as=${kind} (or application/yaml)\n`,
+      );
       return;
     }
     const { fields, lines } = tell(Date.now());
     if (form.kind === 'text') {
-      const title = `${name} ${kind.toLowerCase()}\nWarning: for people; programs ask for application/json`;
+      const title = `${name} ${kind.toLowerCase()}\nWarning: this text is for people; programs should ask for application/json`;
       sendText(response, 200, `\n${title}\n\n${lines.join('\n')}\n`);
       return;
     }

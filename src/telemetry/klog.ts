@@ -1,9 +1,9 @@
-/** kube-proxy's two forms of a log line: klog's text, and the JSON of Kubernetes' components. Pure. */
+/** kube-proxy's two formats of a log line: klog's text, and the JSON of Kubernetes components. Pure. */
 import type { LogFields, Logger } from './log';
 
 export type Level = keyof Logger;
 
-/** JSON has no word for an error's level: an error is the line that has no verbosity. */
+/** The JSON format has no field for the level: a line without a verbosity is an error. */
 const levels: Readonly<Record<Level, { readonly letter: string; readonly v?: number }>> = {
   error: { letter: 'E' },
   warn: { letter: 'W', v: 0 },
@@ -16,10 +16,10 @@ export interface LogEntry {
   readonly level: Level;
   /** Milliseconds since the epoch. */
   readonly timeMs: number;
-  /** `reconciler.ts:246`: where the line was asked for. */
+  /** The place in the source that logged it, such as `reconciler.ts:246`. */
   readonly caller: string;
   readonly message: string;
-  /** As JSON has them: an error is its message. */
+  /** Values as in JSON. Errors have become their messages. */
   readonly fields: LogFields;
 }
 
@@ -35,7 +35,7 @@ export function printText({ level, timeMs, caller, message, fields }: LogEntry):
   return [header, JSON.stringify(message), ...pairs].join(' ');
 }
 
-/** Text in quotes, and of several lines as a block; lists and objects as JSON. */
+/** Prints text in quotes, or as a block when it has several lines. Prints lists and objects as JSON. */
 function printValue(value: unknown): string {
   if (typeof value !== 'string' || !value.includes('\n')) return JSON.stringify(value);
   return `<\n${value.replaceAll(/^/gm, '\t')}\n >`;
@@ -49,7 +49,7 @@ export function printJson({ level, timeMs, caller, message, fields }: LogEntry):
     caller,
     msg: message,
     ...(v === undefined ? {} : { v }),
-    // Kubernetes' components have no word for a warning.
+    // Kubernetes components have no field that marks a warning.
     ...(level === 'warn' ? { level } : {}),
     ...fields,
   });

@@ -5,7 +5,7 @@ interface LogMethod {
   (fields: LogFields, message: string): void;
 }
 
-/** debug is kube-proxy's -v=4 and above, trace -v=6 and above. */
+/** debug lines appear from kube-proxy's -v=4 on, trace lines from -v=6 on. */
 export interface Logger {
   readonly error: LogMethod;
   readonly warn: LogMethod;

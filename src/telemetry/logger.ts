@@ -1,24 +1,24 @@
-/** The log: pino decides what is told and how values become text; klog.ts has the form of a line. */
+/** The log. pino decides which lines are printed and turns values into JSON; klog.ts formats the lines. */
 import { basename } from 'node:path';
 import { pino } from 'pino';
 import { type Level, type LogEntry, printJson, printText } from './klog';
 import type { LogFields, Logger } from './log';
 
 export interface LogSettings {
-  /** kube-proxy's -v: below 4 is info, from 4 debug, from 6 trace. */
+  /** kube-proxy's -v. Below 4: info; from 4: debug; from 6: trace. */
   readonly verbosity: number;
   readonly format: 'text' | 'json';
 }
 
 export interface AdjustableLogger extends Logger {
-  /** From the next line on. */
+  /** Changes the settings, from the next line on. */
   adjust(settings: Partial<LogSettings>): void;
 }
 
-/** What no line may hold, at the top or one level below it. */
+/** Fields that must not appear in the log, at the top level or one level below. */
 const secrets = ['token', 'password', 'authorization', 'Authorization'].flatMap((key) => [key, `*.${key}`]);
 
-/** What pino hands over: one line of JSON. Fields stand apart, so that none can pass for one of pino's own. */
+/** A line of JSON from pino. Our fields are nested, so that they cannot be mistaken for pino's own. */
 interface PinoLine {
   readonly level: Level;
   readonly time: number;
@@ -27,8 +27,8 @@ interface PinoLine {
 }
 
 /**
- * One line per entry, written at once.
- * @param write where lines go, newline included; stderr unless given.
+ * Writes each entry at once, as one line.
+ * @param write takes a line with its newline. By default it writes to stderr.
  */
 export function createLogger(settings: LogSettings, write = writeToStderr): AdjustableLogger {
   let { format } = settings;
@@ -46,7 +46,7 @@ export function createLogger(settings: LogSettings, write = writeToStderr): Adju
     { write: print },
   );
   const method = (level: Level): Logger[Level] => {
-    // scripts/build.mjs has every call of the bundle say where it stands, by its `this`.
+    // scripts/build.mjs makes every call in the bundle pass its place in the source as `this`.
     function tell(this: unknown, first: LogFields | string, message?: string): void {
       if (!printer.isLevelEnabled(level)) return;
       const caller = typeof this === 'string' ? this : findCaller(tell);
@@ -77,7 +77,7 @@ function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
-/** An error is its message wherever it stands: a line of the log is no place for a stack. */
+/** Replaces errors by their messages: a stack does not belong in a log line. */
 function plainErrors(fields: LogFields): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? value.message : value]),
@@ -89,7 +89,7 @@ function parseLine(line: string): LogEntry {
   return { level, timeMs: time, caller, message: msg, fields };
 }
 
-/** File and line of whoever called `callee`. */
+/** Returns file and line of the caller of `callee`. */
 function findCaller(callee: (...args: never[]) => unknown): string {
   const holder: { stack?: string } = {};
   const { stackTraceLimit } = Error;

@@ -1,59 +1,62 @@
-/** Questions to the machine or the API server that cannot be answered just now. */
+/** Questions to the machine or the API server that cannot be answered at the moment. */
 import type { Unknown } from '../model/answer';
 import type { LogFields, Logger } from './log';
 
-/** More are counted, and said, but no longer listed. */
+/** Further questions are counted and logged, but not listed. */
 const mostListed = 100;
 
 export interface OpenQuestion {
-  /** What is asked: a fixed phrase, the name of a metric's label. */
+  /** A fixed phrase, which is also the value of a metric's label. */
   readonly question: string;
-  /** Why it has no answer, in the words of whoever was asked. */
+  /** Why there is no answer, in the words of the tool or server that was asked. */
   readonly reason: string;
-  /** Milliseconds since the epoch: when it was first asked in vain. */
+  /** When it was first asked without an answer, in milliseconds since the epoch. */
   readonly sinceMs: number;
-  /** How often it was asked in vain since then. */
+  /** How often it was asked without an answer since then. */
   readonly times: number;
 }
 
-/** Says once for each reason why a question has no answer, counts every time, and says when an answer has come. */
+/** Logs once per reason why a question has no answer, counts every time, and logs when an answer has come. */
 export class OpenQuestions {
-  private readonly open = new Map<string, OpenQuestion>();
+  readonly #open = new Map<string, OpenQuestion>();
+  readonly #log: Logger;
+  readonly #count: (question: string) => void;
+  readonly #now: () => number;
 
   /** @param count is called each time that a question has no answer. */
-  constructor(
-    private readonly log: Logger,
-    private readonly count: (question: string) => void = () => undefined,
-    private readonly now: () => number = Date.now,
-  ) {}
+  constructor(log: Logger, count: (question: string) => void = () => undefined, now: () => number = Date.now) {
+    this.#log = log;
+    this.#count = count;
+    this.#now = now;
+  }
 
-  /** The question could not be answered, and will be asked again. */
+  /** To be called when the question could not be answered. It will be asked again. */
   unanswered(question: string, { reason }: Unknown, fields: LogFields = {}): void {
-    this.count(question);
-    const before = this.open.get(question);
+    this.#count(question);
+    const before = this.#open.get(question);
     if (before === undefined || withoutTimes(before.reason) !== withoutTimes(reason))
-      this.log.warn({ ...fields, reason }, `cannot tell ${question}; it is asked again`);
-    if (before !== undefined || this.open.size < mostListed)
-      this.open.set(question, {
+      this.#log.warn({ ...fields, reason }, `cannot tell ${question}; trying again`);
+    if (before !== undefined || this.#open.size < mostListed)
+      this.#open.set(question, {
         question,
         reason,
-        sinceMs: before?.sinceMs ?? this.now(),
+        sinceMs: before?.sinceMs ?? this.#now(),
         times: (before?.times ?? 0) + 1,
       });
   }
 
-  /** There is an answer, whatever it is. */
+  /** To be called when there is an answer, whatever it is. */
   answered(question: string): void {
-    if (this.open.delete(question)) this.log.info(`there is an answer again: ${question}`);
+    if (this.#open.delete(question)) this.#log.info(`there is an answer again: ${question}`);
   }
 
-  /** In the order in which they were first asked in vain. */
+  /** Returns the open questions, the oldest first. */
   list(): readonly OpenQuestion[] {
-    return [...this.open.values()];
+    return [...this.#open.values()];
   }
 }
 
-/** How long a tool ran before it failed makes no other reason. */
+/** Removes durations: how long a tool ran before it failed does not make it a different reason. */
 function withoutTimes(reason: string): string {
   return reason.replace(/\b\d+(?:\.\d+)? (?:ms|s)\b/g, '');
 }

@@ -1,11 +1,10 @@
-/** The process_* metrics that Prometheus' own exporters have, and of Node what matters to whoever waits for a sync. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { IntervalHistogram } from 'node:perf_hooks';
+/** The process_* metrics of Prometheus' own exporters, and the metrics of Node.js that help to explain a slow sync. */
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import type Registry from 'prom-client/lib/registry.js';
 
-/** What the kernel counts for the process; undefined where it does not tell. */
+/** Returns what the kernel counts for the process, or undefined when that cannot be read. */
 export type ReadUsage = () =>
   | {
       readonly openFiles: number;
@@ -15,10 +14,10 @@ export type ReadUsage = () =>
     }
   | undefined;
 
-/** Milliseconds between looks at the event loop. */
+/** Milliseconds between two samples of the event loop. */
 const loopResolutionMs = 50;
 
-/** Read when scraped: nothing runs between scrapes but the kernel's timer behind the event loop's lag. */
+/** All values are read at each scrape. Between scrapes only the timer that measures the event loop's lag runs. */
 export function registerProcessMetrics(registry: Registry, readUsage: ReadUsage): void {
   const registers = [registry];
   new Counter({
@@ -47,17 +46,17 @@ export function registerProcessMetrics(registry: Registry, readUsage: ReadUsage)
     });
   };
   gauge('process_resident_memory_bytes', 'Resident memory of the process', () => process.memoryUsage.rss());
-  // In order of names, as they are collected: the first reads for all.
-  gauge('process_max_fds', 'Files that the process may have open', () => {
+  // prom-client collects the gauges in the order of their names: the first one reads for all of them.
+  gauge('process_max_fds', 'Limit of files that the process may have open', () => {
     Object.assign(usage, readUsage());
     return usage.mostOpenFiles;
   });
   gauge('process_open_fds', 'Files that the process has open', () => usage.openFiles);
   gauge('process_virtual_memory_bytes', 'Address space of the process', () => usage.virtualBytes);
-  gauge('process_virtual_memory_max_bytes', 'Address space that the process may have', () => usage.mostVirtualBytes);
+  gauge('process_virtual_memory_max_bytes', 'Limit of the address space of the process', () => usage.mostVirtualBytes);
   new Gauge({
     name: 'vipwire_memory_bytes',
-    help: "Memory of Node's: the heap, what of it is in use, and buffers outside of it",
+    help: 'Memory of Node.js: the heap, the part of the heap that is in use, and buffers outside the heap',
     labelNames: ['part'],
     registers,
     collect() {
@@ -70,7 +69,7 @@ export function registerProcessMetrics(registry: Registry, readUsage: ReadUsage)
   registerLoopLag(registers);
 }
 
-/** Watching costs 20 wake-ups a second, so it begins with the first scrape. */
+/** Sampling costs 20 wake-ups per second, so it begins with the first scrape. */
 function registerLoopLag(registers: Registry[]): void {
   let delay: IntervalHistogram | undefined;
   new Gauge({

@@ -1,4 +1,4 @@
-/** Keeps what the daemon tells about itself, as it happens; of bounded size. */
+/** Collects the daemon's report about itself, as things happen. Its size is bounded. */
 import type { Family } from '../model/address';
 import type { ClusterWarning } from '../model/cluster';
 import type { AnsweredRequest } from './metrics';
@@ -6,11 +6,12 @@ import type { OpenQuestions } from './open-questions';
 import type { ApiStatus, DaemonStatus, FamilyStatus, WarningStatus, WatchStatus } from './status';
 import { SyncHistory } from './sync-history';
 
-/** Objects with warnings, and warnings of one. */
+/** Limit of objects with warnings. */
 const mostWarned = 1000;
+/** Limit of warnings per object. */
 const mostWarnings = 10;
 const mostErrors = 20;
-/** An object's warnings come just before the object itself. */
+/** A source reports an object's warnings just before the object itself: within this time. */
 const sameTurnMs = 1000;
 
 export interface SyncFacts {
@@ -33,7 +34,7 @@ interface FamilyRecord {
 interface WatchRecord {
   watching: boolean;
   sinceMs: number;
-  /** Set where it is not current. */
+  /** When the watch was lost. Set while it is not current. */
   lostMs?: number | undefined;
   isStale?: boolean;
   restarts: number;
@@ -41,15 +42,15 @@ interface WatchRecord {
   lastEnd?: string;
 }
 
-/** Whoever writes the rules. */
-export interface Followed {
-  /** Why no rules are written yet. */
+/** Tells how the part of the daemon that writes the rules stands. */
+export interface RuleWriter {
+  /** Returns why no rules are written yet. */
   waitingFor(): readonly string[];
-  /** Why what the cluster needs is not served at all. */
+  /** Returns why something that the cluster needs is not served at all. */
   unserved(): readonly string[];
 }
 
-/** As a warning names it. */
+/** The name of a watch in warnings. */
 function watchOf(resource: string): string {
   return `watch of ${resource}`;
 }
@@ -59,33 +60,29 @@ function iso(ms: number): string {
 }
 
 export class StatusBoard {
-  private readonly families = new Map<Family, FamilyRecord>();
-  private readonly watches = new Map<string, WatchRecord>();
+  readonly #families = new Map<Family, FamilyRecord>();
+  readonly #watches = new Map<string, WatchRecord>();
   /** By object, the newest last. */
-  private readonly warnings = new Map<string, readonly (ClusterWarning & { readonly atMs: number })[]>();
-  private errors: { at: string; message: string }[] = [];
-  private repairs = 0;
-  private repairedMs: number | undefined;
-  private api: ApiStatus = { host: '', failures: 0 };
-  private followed: Followed = { waitingFor: () => ['it starts'], unserved: () => [] };
+  readonly #warnings = new Map<string, readonly (ClusterWarning & { readonly atMs: number })[]>();
+  #errors: DaemonStatus['errors'] = [];
+  #repairs = 0;
+  #repairedMs: number | undefined;
+  #api: ApiStatus = { host: '', failures: 0 };
+  readonly #now: () => number;
+  readonly #questions: OpenQuestions | undefined;
 
-  constructor(
-    private readonly now: () => number = Date.now,
-    private readonly questions?: OpenQuestions,
-  ) {}
-
-  /** From now on it is asked how it stands. */
-  follow(followed: Followed): void {
-    this.followed = followed;
+  constructor(now: () => number = Date.now, questions?: OpenQuestions) {
+    this.#now = now;
+    this.#questions = questions;
   }
 
   queued(family: Family): void {
-    this.of(family).pendingSinceMs ??= this.now();
+    this.#of(family).pendingSinceMs ??= this.#now();
   }
 
   synced(family: Family, facts: SyncFacts): void {
-    const record = this.of(family);
-    const atMs = this.now();
+    const record = this.#of(family);
+    const atMs = this.#now();
     record.facts = { ...facts, atMs };
     record.pendingSinceMs = undefined;
     record.failures = 0;
@@ -93,114 +90,124 @@ export class StatusBoard {
   }
 
   failed(family: Family, failures: number, reason: string): void {
-    const record = this.of(family);
+    const record = this.#of(family);
     record.failures = failures;
     record.lastError = reason;
-    this.errors = [{ at: iso(this.now()), message: `${family}: ${reason}` }, ...this.errors].slice(0, mostErrors);
+    this.#errors = [{ at: iso(this.#now()), message: `${family}: ${reason}` }, ...this.#errors].slice(0, mostErrors);
   }
 
   repaired(): void {
-    this.repairs++;
-    this.repairedMs = this.now();
+    this.#repairs++;
+    this.#repairedMs = this.#now();
   }
 
   warned(warning: ClusterWarning): void {
     const { object, message } = warning;
-    const others = (this.warnings.get(object) ?? []).filter((each) => each.message !== message);
-    this.warnings.delete(object);
-    this.warnings.set(object, [...others, { ...warning, atMs: this.now() }].slice(-mostWarnings));
-    const [oldest] = this.warnings.keys();
-    if (this.warnings.size > mostWarned && oldest !== undefined) this.warnings.delete(oldest);
+    const others = (this.#warnings.get(object) ?? []).filter((each) => each.message !== message);
+    this.#warnings.delete(object);
+    this.#warnings.set(object, [...others, { ...warning, atMs: this.#now() }].slice(-mostWarnings));
+    const [oldest] = this.#warnings.keys();
+    if (this.#warnings.size > mostWarned && oldest !== undefined) this.#warnings.delete(oldest);
   }
 
-  /** What was wrong with it before is told no more. */
+  /** Drops the object's earlier warnings: its new state comes with its own. */
   objectChanged(object: string): void {
-    const warnings = this.warnings.get(object);
+    const warnings = this.#warnings.get(object);
     if (warnings === undefined) return;
-    const left = warnings.filter(({ atMs }) => atMs >= this.now() - sameTurnMs);
-    if (left.length > 0) this.warnings.set(object, left);
-    else this.warnings.delete(object);
+    const left = warnings.filter(({ atMs }) => atMs >= this.#now() - sameTurnMs);
+    if (left.length > 0) this.#warnings.set(object, left);
+    else this.#warnings.delete(object);
   }
 
   watchStarted(resource: string): void {
-    const watch = this.watch(resource);
-    if (!watch.watching) Object.assign(watch, { watching: true, sinceMs: this.now() });
+    const watch = this.#watch(resource);
+    if (watch.watching) return;
+    watch.watching = true;
+    watch.sinceMs = this.#now();
   }
 
   watchEnded(resource: string, reason: string): void {
-    const watch = this.watch(resource);
-    Object.assign(watch, { watching: false, sinceMs: this.now(), restarts: watch.restarts + 1, lastEnd: reason });
+    const watch = this.#watch(resource);
+    watch.watching = false;
+    watch.sinceMs = this.#now();
+    watch.restarts++;
+    watch.lastEnd = reason;
   }
 
   relisted(resource: string): void {
-    this.watch(resource).relists++;
+    this.#watch(resource).relists++;
   }
 
   watchCurrent(resource: string): void {
-    Object.assign(this.watch(resource), { lostMs: undefined, isStale: false });
-    this.warnings.delete(watchOf(resource));
+    const watch = this.#watch(resource);
+    watch.lostMs = undefined;
+    watch.isStale = false;
+    this.#warnings.delete(watchOf(resource));
   }
 
   watchLost(resource: string): void {
-    const watch = this.watch(resource);
-    watch.lostMs ??= this.now();
+    const watch = this.#watch(resource);
+    watch.lostMs ??= this.#now();
   }
 
-  /** It has not been current for a minute. */
+  /** To be called when the watch has not been current for a minute. */
   watchStale(resource: string, reason: string): void {
-    this.watch(resource).isStale = true;
-    const message = `what changes is not seen (${reason}); the rules stay as they are`;
+    this.#watch(resource).isStale = true;
+    const message = `changes are not seen (${reason}); the rules stay as they are`;
     this.warned({ object: watchOf(resource), kind: 'stale-watch', message });
   }
 
   watchGone(resource: string): void {
-    this.watches.delete(resource);
-    this.warnings.delete(watchOf(resource));
+    this.#watches.delete(resource);
+    this.#warnings.delete(watchOf(resource));
   }
 
-  /** Of lists and watches: an event that is not taken is no trouble. */
+  /** Counts lists and watches only: an event that the API server refuses does no harm. */
   requestDone({ code, method, host }: AnsweredRequest): void {
     if (method !== 'GET') return;
     const isAnswer = /^[123]/.test(code);
-    this.api = isAnswer
-      ? { host, failures: 0, lastAnswer: iso(this.now()) }
-      : { ...this.api, host, failures: this.api.failures + 1, lastFailure: code === '<error>' ? 'no answer' : code };
+    this.#api = isAnswer
+      ? { host, failures: 0, lastAnswer: iso(this.#now()) }
+      : { ...this.#api, host, failures: this.#api.failures + 1, lastFailure: code === '<error>' ? 'no answer' : code };
   }
 
-  /** Why the rules for the present cluster are not in force. */
-  notReady(): string[] {
-    const waitingFor = this.followed.waitingFor();
-    const unserved = this.followed.unserved();
-    if (waitingFor.length > 0) return [...waitingFor, ...unserved, ...this.openQuestions()];
-    const unwritten = [...this.families].flatMap(([family, { facts, failures, lastError = '' }]) => {
+  /** Returns why the rules for the present state of the cluster are not in force. Empty when they are. */
+  notReady(writer: RuleWriter): string[] {
+    const waitingFor = writer.waitingFor();
+    const unserved = writer.unserved();
+    if (waitingFor.length > 0) return [...waitingFor, ...unserved, ...this.#openQuestions()];
+    const unwritten = [...this.#families].flatMap(([family, { facts, failures, lastError = '' }]) => {
       if (failures > 0) return [`the ${family} rules cannot be written: ${lastError}`];
       return facts === undefined ? [`the first ${family} rules are being written`] : [];
     });
     return [...unserved, ...unwritten];
   }
 
-  status(of: Pick<DaemonStatus, 'version' | 'node' | 'mode' | 'healthy' | 'nodeEligible'>): DaemonStatus {
+  status(
+    of: Pick<DaemonStatus, 'version' | 'node' | 'mode' | 'healthy' | 'nodeEligible'>,
+    writer: RuleWriter,
+  ): DaemonStatus {
     const { rss, heapUsed } = process.memoryUsage();
-    const nowMs = this.now();
-    const families = [...this.families].map(([family, record]) => [family, familyStatus(record, nowMs)] as const);
-    const watches = [...this.watches].map(([resource, record]) => [resource, watchStatus(record)] as const);
+    const nowMs = this.#now();
+    const families = [...this.#families].map(([family, record]) => [family, familyStatus(record, nowMs)] as const);
+    const watches = [...this.#watches].map(([resource, record]) => [resource, watchStatus(record)] as const);
     return {
       ...of,
       now: iso(nowMs),
       started: iso(nowMs - process.uptime() * 1000),
-      notReady: this.notReady(),
+      notReady: this.notReady(writer),
       families: Object.fromEntries(families),
       watches: Object.fromEntries(watches),
-      api: this.api,
-      drift: { repairs: this.repairs, ...(this.repairedMs === undefined ? {} : { last: iso(this.repairedMs) }) },
-      unanswered: (this.questions?.list() ?? []).map(({ question, reason, sinceMs, times }) => ({
+      api: this.#api,
+      drift: { repairs: this.#repairs, ...(this.#repairedMs === undefined ? {} : { last: iso(this.#repairedMs) }) },
+      unanswered: (this.#questions?.list() ?? []).map(({ question, reason, sinceMs, times }) => ({
         question,
         reason,
         since: iso(sinceMs),
         times,
       })),
-      errors: this.errors,
-      warnings: [...this.warnings.values()]
+      errors: this.#errors,
+      warnings: [...this.#warnings.values()]
         .flat()
         .map(({ object, kind, message, atMs }): WarningStatus => ({ object, kind, message, at: iso(atMs) }))
         .sort((a, b) => b.at.localeCompare(a.at)),
@@ -208,22 +215,22 @@ export class StatusBoard {
     };
   }
 
-  /** What a start waits for, most of the time. */
-  private openQuestions(): string[] {
-    return (this.questions?.list() ?? []).map(({ question, reason }) => `cannot tell ${question}: ${reason}`);
+  /** An open question is the usual reason why a start waits. */
+  #openQuestions(): string[] {
+    return (this.#questions?.list() ?? []).map(({ question, reason }) => `cannot tell ${question}: ${reason}`);
   }
 
-  private of(family: Family): FamilyRecord {
-    let record = this.families.get(family);
-    if (record === undefined) this.families.set(family, (record = { failures: 0, history: new SyncHistory() }));
+  #of(family: Family): FamilyRecord {
+    let record = this.#families.get(family);
+    if (record === undefined) this.#families.set(family, (record = { failures: 0, history: new SyncHistory() }));
     return record;
   }
 
-  private watch(resource: string): WatchRecord {
-    let watch = this.watches.get(resource);
+  #watch(resource: string): WatchRecord {
+    let watch = this.#watches.get(resource);
     if (watch === undefined) {
-      watch = { watching: false, sinceMs: this.now(), restarts: 0, relists: 0 };
-      this.watches.set(resource, watch);
+      watch = { watching: false, sinceMs: this.#now(), restarts: 0, relists: 0 };
+      this.#watches.set(resource, watch);
     }
     return watch;
   }

@@ -24,7 +24,7 @@ describe('config check', () => {
 
 wrong
   line 3  mode                    there is no mode "ipvz": did you mean ipvs?
-  line 5  iptables.masqueradeBit  50 is not within 0 to 31
+  line 5  iptables.masqueradeBit  50 is not between 0 and 31
   line 6  clusterCIDR             want text, found 7
 
 to be known
@@ -32,7 +32,7 @@ to be known
 
 other than the default
   line 3  mode                    ipvz  How the kernel is programmed: iptables or ipvs
-  line 5  iptables.masqueradeBit  50    Bit of the mark of what is masqueraded, 0-31
+  line 5  iptables.masqueradeBit  50    Bit of the packet mark that asks for masquerading, 0-31
 `);
   });
 
@@ -51,9 +51,9 @@ to be known
   line 7  featureGates  Other has no effect here
 
 other than the default
-  line 4  clusterCIDR             10.244.0.0/16  The pods' addresses, one CIDR a family
+  line 4  clusterCIDR             10.244.0.0/16  The pods' addresses, one CIDR per family
   line 5  iptables.masqueradeAll  true           Masquerade all traffic to cluster IPs
-  line 6  portRange               1-2            no effect here: for the userspace mode that kube-proxy had until 1.25
+  line 6  portRange               1-2            no effect here: only for the userspace mode, which kube-proxy had until 1.25
   line 7  featureGates            Other=true     AllowServiceExternalIPs=false ignores external IPs; other gates have no effect here
 `);
   });
@@ -83,7 +83,10 @@ describe('--write-config-to', () => {
 
   test.each([
     [['--write-config-to=/nowhere/x'], /^vipwire: --write-config-to: ENOENT/],
-    [['--write-config-to=-', '--proxy-mode=nftables'], /^vipwire: --proxy-mode: nftables is not there yet/],
+    [
+      ['--write-config-to=-', '--proxy-mode=nftables'],
+      /^vipwire: --proxy-mode: this version of vipwire does not have nftables yet/,
+    ],
   ])('%j is a mistake', async (args, message) => {
     const { code, stdout, stderr } = await bundle.run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -37,7 +37,7 @@ test('kubeadm', async () => {
 test('kind', async () => {
   const args = ['--config=/var/lib/kube-proxy/config.conf', '--hostname-override=kind-worker'];
   const { configuration, warnings } = await start('kind', args);
-  expect(warnings).toEqual(['accepted, but without effect here: featureGates KubeletInUserNamespace']);
+  expect(warnings).toEqual(['accepted, but without effect in vipwire: featureGates KubeletInUserNamespace']);
   expect(configuration).toMatchObject({
     mode: 'ipvs',
     minSyncPeriodMs: 0,

@@ -44,7 +44,9 @@ test("the file is the daemon's word on all but the host name and the log", async
     clusterCIDRs: ['10.0.0.0/8'],
     logging: { verbosity: 5, format: 'json' },
   });
-  expect(warnings).toEqual(['ignored, because --config says all that these would: --cluster-cidr, --bind-address']);
+  expect(warnings).toEqual([
+    'these flags are ignored, because --config sets their fields: --cluster-cidr, --bind-address',
+  ]);
 });
 
 test('flags win over the file where a command says so', async () => {
@@ -67,7 +69,7 @@ winkernel: {sourceVip: 10.0.0.1, enableDSR: false}
 iptables: {masqueradeBit: 7}
 `;
   expect((await effective({}, body)).warnings).toEqual([
-    'accepted, but without effect here: clientConnection.qps, logging.vmodule, winkernel.sourceVip, featureGates ComponentFlagz, featureGates AllowServiceExternalIP (did you mean AllowServiceExternalIPs?)',
+    'accepted, but without effect in vipwire: clientConnection.qps, logging.vmodule, winkernel.sourceVip, featureGates ComponentFlagz, featureGates AllowServiceExternalIP (did you mean AllowServiceExternalIPs?)',
   ]);
 });
 
@@ -89,13 +91,13 @@ describe('a mistake is one line', () => {
       'of the file',
       {},
       'mode: nftables\noomScoreAdj: 5000',
-      'c.yaml:3: mode: nftables is not there yet in this version of vipwire: iptables and ipvs are; c.yaml:4: oomScoreAdj: 5000 is not within -1000 to 1000',
+      'c.yaml:3: mode: this version of vipwire does not have nftables yet: use iptables or ipvs; c.yaml:4: oomScoreAdj: 5000 is not between -1000 and 1000',
     ],
     [
       'of a flag, by its name',
       { settings: { clusterCIDR: 'x' }, names: { clusterCIDR: '--cluster-cidr' } },
       undefined,
-      '--cluster-cidr: "x" is no CIDR such as 10.244.0.0/16',
+      '--cluster-cidr: "x" is not a CIDR such as 10.244.0.0/16',
     ],
     ['of a path', { configFile: 'd.yaml' }, '', '--config: d.yaml: no such file'],
   ])('%s', async (_, flags, body, message) => {

@@ -101,7 +101,7 @@ describe('files that people reported', () => {
 
   test('a blank in clusterCIDR is refused, as by kube-proxy', () => {
     expect(read('spacecidr.yaml').problems.map(({ path, what }) => `${path}: ${what}`)).toEqual([
-      'clusterCIDR: " fd00::/48" is no CIDR such as 10.244.0.0/16',
+      'clusterCIDR: " fd00::/48" is not a CIDR such as 10.244.0.0/16',
     ]);
   });
 

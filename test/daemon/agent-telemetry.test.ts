@@ -16,7 +16,7 @@ import { clusterIP, plan, service, servicePort } from '../support/plans';
 class Told {
   readonly clock = new FakeClock();
   readonly metrics = new ProxyMetrics('0');
-  readonly health = new ProxyHealth(60_000);
+  readonly health = new ProxyHealth(() => 60_000);
   readonly board = new StatusBoard(() => this.clock.now());
   readonly lines: Record<string, unknown>[] = [];
   readonly telemetry: AgentTelemetry;
@@ -54,7 +54,7 @@ class Told {
   }
 
   async metric(series: string): Promise<number | undefined> {
-    const line = (await this.metrics.print()).split('\n').find((each) => each.startsWith(`${series} `));
+    const line = (await this.metrics.print('iptables')).split('\n').find((each) => each.startsWith(`${series} `));
     return line === undefined ? undefined : Number(line.slice(series.length + 1));
   }
 }
@@ -217,15 +217,17 @@ test('flows that were deleted are counted', async () => {
   expect(await told.metric(`kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{${family}}`)).toBeCloseTo(0.03);
 });
 
+const of = { version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true };
+const writing = { waitingFor: () => [], unserved: () => [] };
+
 test('what happens is on the status board', () => {
   const told = new Told();
   const { board } = told;
-  board.follow({ waitingFor: () => [], unserved: () => [] });
-  const status = () => board.status({ version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true });
+  const status = () => board.status(of, writing);
   told.telemetry.queued('IPv4');
-  expect(board.notReady()).toEqual(['the first IPv4 rules are being written']);
+  expect(board.notReady(writing)).toEqual(['the first IPv4 rules are being written']);
   told.synced({ drifted: true, before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
-  expect(board.notReady()).toEqual([]);
+  expect(board.notReady(writing)).toEqual([]);
   expect(status()).toMatchObject({
     families: {
       IPv4: {
@@ -248,7 +250,7 @@ test('what happens is on the status board', () => {
     durationMs: 9,
     failures: 1,
   });
-  expect(board.notReady()).toEqual(['the IPv4 rules cannot be written: exit 4']);
+  expect(board.notReady(writing)).toEqual(['the IPv4 rules cannot be written: exit 4']);
 });
 
 test("a Service's warnings go when it changes", async () => {
@@ -256,8 +258,7 @@ test("a Service's warnings go when it changes", async () => {
   told.telemetry.warned({ object: 'Service default/web', kind: 'bad-port', message: 'port 0' });
   await told.clock.advance(5000);
   told.telemetry.changed([{ op: 'set', object: makeService() }]);
-  const of = { version: '0', node: 'n', mode: 'iptables', healthy: true, nodeEligible: true };
-  expect(told.board.status(of).warnings).toEqual([]);
+  expect(told.board.status(of, writing).warnings).toEqual([]);
 });
 
 describe('health check ports', () => {

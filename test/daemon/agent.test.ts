@@ -47,7 +47,7 @@ class FakeNode {
   readonly source: FakeSource & Pick<Source, 'listNodeAddresses'> = new FakeSource();
   readonly tables = { IPv4: new FakeIptables(), IPv6: new FakeIptables() };
   readonly metrics = new ProxyMetrics('0');
-  readonly health = new ProxyHealth(60_000);
+  readonly health = new ProxyHealth(() => 60_000);
   readonly lines: string[] = [];
   addresses: readonly string[] = ['127.0.0.1', '192.168.88.10'];
   /** Why the addresses cannot be read. */
@@ -133,7 +133,7 @@ class FakeNode {
   }
 
   async metric(series: string): Promise<number | undefined> {
-    const line = (await this.metrics.print()).split('\n').find((each) => each.startsWith(`${series} `));
+    const line = (await this.metrics.print('iptables')).split('\n').find((each) => each.startsWith(`${series} `));
     return line === undefined ? undefined : Number(line.slice(series.length + 1));
   }
 }

@@ -185,7 +185,7 @@ describe('nothing is done', () => {
     expect(followed.lines).toHaveLength(1);
     expect(followed.lines[0]).toMatch(/^error \| the changed configuration is refused; the one in force stays \| /);
     expect(followed.lines[0]).toContain(`config.conf:3: mode: there is no mode "iptabels": did you mean iptables?`);
-    expect(followed.lines[0]).toContain('config.conf:4: oomScoreAdj: 5000 is not within');
+    expect(followed.lines[0]).toContain('config.conf:4: oomScoreAdj: 5000 is not between');
     followed.write('mode: iptables\n');
     await until(() => followed.lines.length === 2);
     expect(followed.lines[1]).toBe('info | the configuration file says again what is in force');

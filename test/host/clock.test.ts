@@ -76,7 +76,7 @@ describe.each([
 
   test('a proxy is as healthy as it was', async () => {
     const clock = new FakeClock();
-    const health = new ProxyHealth(60_000);
+    const health = new ProxyHealth(() => 60_000);
     health.updated('IPv4', clock.now());
     health.queuedUpdate('IPv4', clock.now());
     clock.wallAheadMs = aheadMs;

@@ -54,7 +54,7 @@ describeAsRoot('a changed configuration file', () => {
     const line = await cluster.reconfigure({ mode: 'nftables', iptables: { masqueradeBit: 40 } });
     expect(line).toMatch(refused);
     expect(line).toContain('mode: nftables is not there yet');
-    expect(line).toContain('iptables.masqueradeBit: 40 is not within 0 to 31');
+    expect(line).toContain('iptables.masqueradeBit: 40 is not between 0 and 31');
     await cluster.apply([slice(['a', 'b', 'd'])]);
     await cluster.apply([slice(['a', 'b'])]);
     expect(await cluster.rules()).toEqual(before);

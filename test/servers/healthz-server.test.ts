@@ -10,7 +10,7 @@ afterEach(async () => {
 
 function create(options: { address?: string; port?: number; hardFail?: boolean } = {}) {
   const clock = new TestClock(startMs);
-  const health = new ProxyHealth(60_000);
+  const health = new ProxyHealth(() => 60_000);
   const answers: string[] = [];
   const reasons: string[] = [];
   const { log, lines } = recordLog();

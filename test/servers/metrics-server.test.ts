@@ -5,7 +5,10 @@ import { recordLog, TestClock } from './listening';
 let server: MetricsServer;
 afterEach(() => server.stop());
 
-async function serve(metrics: { contentType: string; print(): Promise<string> }): Promise<(path: string) => string> {
+async function serve(metrics: {
+  contentType: string;
+  print(mode: string): Promise<string>;
+}): Promise<(path: string) => string> {
   const address = { address: '127.0.0.1', port: 0 };
   server = new MetricsServer({
     address,

@@ -3,12 +3,12 @@ import { ProxyHealth } from '../../src/servers/proxy-health';
 const staleAfterMs = 60_000;
 
 test('before anything it is well and has no families', () => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   expect(health.health(1000)).toEqual({ healthy: true, lastUpdatedMs: undefined, families: {} });
 });
 
 test('a family appears with its first update', () => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   health.queuedUpdate('IPv6', 1);
   health.updated('IPv4', 5);
   expect(health.health(10)).toEqual({
@@ -19,13 +19,13 @@ test('a family appears with its first update', () => {
 });
 
 test('no changes are no illness, however long', () => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   health.updated('IPv4', 0);
   expect(health.health(1e9).healthy).toBe(true);
 });
 
 test('the oldest update that waits counts, until it is in force', () => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   health.updated('IPv4', 0);
   health.queuedUpdate('IPv4', 1000);
   health.queuedUpdate('IPv4', 50_000);
@@ -38,7 +38,7 @@ test('the oldest update that waits counts, until it is in force', () => {
 });
 
 test('one family that is ill makes the proxy ill', () => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   health.updated('IPv4', 0);
   health.updated('IPv6', 10);
   health.queuedUpdate('IPv6', 20);
@@ -54,7 +54,7 @@ test.each([
   [{ leaving: true }, false],
   [{ leaving: false }, true],
 ])('a node that is %j: eligible %p', (node, eligible) => {
-  const health = new ProxyHealth(staleAfterMs);
+  const health = new ProxyHealth(() => staleAfterMs);
   expect(health.nodeEligible()).toBe(false);
   health.setNode({ leaving: false });
   health.setNode(node);

@@ -20,7 +20,6 @@ const plans = [plan('IPv4', services)];
 function livedBoard(): StatusBoard {
   let nowMs = Date.now() - 3_600_000;
   const board = new StatusBoard(() => nowMs);
-  board.follow({ waitingFor: () => [], unserved: () => [] });
   const rules = { nat: 120_034, filter: 19 };
   const facts = { written: 3, bytes: 1500, services: 10_000, endpoints: 100_000, rules };
   board.watchStarted('services');
@@ -47,7 +46,7 @@ describeInBrowser('the status page, in a browser, with 10,000 Services', () => {
       metrics: new ProxyMetrics('0'),
       mode: () => 'iptables',
       pages: statusPages({
-        status: () => board.status(told),
+        status: () => board.status(told, { waitingFor: () => [], unserved: () => [] }),
         services: (asked) => listServices(plans, asked),
       }),
       clock: new TestClock(0),

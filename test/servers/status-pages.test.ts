@@ -17,7 +17,7 @@ beforeAll(async () => {
     metrics: new ProxyMetrics('0'),
     mode: () => 'iptables',
     pages: statusPages({
-      status: () => board.status(of),
+      status: () => board.status(of, { waitingFor: () => ['it starts'], unserved: () => [] }),
       services: (asked) => {
         requests.push(asked);
         return { total: 0, found: 0, services: [] };

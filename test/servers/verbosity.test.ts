@@ -19,7 +19,7 @@ test('another verbosity counts at once', async () => {
   expect(await send('PUT', '4')).toEqual([200, 'successfully set the verbosity to 4']);
   log.debug('after');
   expect(lines.map((line) => line.split('] ')[1])).toEqual([
-    '"the verbosity of the log is another" v=4\n',
+    '"the verbosity of the log has changed" v=4\n',
     '"after"\n',
   ]);
 });

@@ -94,6 +94,6 @@ test('who asks for what there is not is told what there is', async () => {
   const response = await ask('/flagz', 'application/json');
   expect([response.status, await response.text()]).toEqual([
     406,
-    'there is text/plain, and application/json;v=v1beta1;g=config.k8s.io;as=Flagz (or yaml)\n',
+    'accepted are text/plain and application/json;v=v1beta1;g=config.k8s.io;as=Flagz (or application/yaml)\n',
   ]);
 });

@@ -93,9 +93,9 @@ function agentOf(api: FakeApiServer, metrics: ProxyMetrics, health: ProxyHealth,
 async function live(modes: readonly string[]): Promise<string[]> {
   const api = await FakeApiServer.start();
   const { log } = recordLog();
-  const metrics = new ProxyMetrics('0', 'iptables', readProcessUsage);
+  const metrics = new ProxyMetrics('0', readProcessUsage);
   metrics.countPackets(() => Promise.resolve({ droppedInvalid: 3, acceptedOnLocalhost: 1 }));
-  const health = new ProxyHealth(60_000);
+  const health = new ProxyHealth(() => 60_000);
   const address = { address: '127.0.0.1', port: 0 };
   const healthz = new HealthzServer({
     address,
@@ -106,7 +106,8 @@ async function live(modes: readonly string[]): Promise<string[]> {
     clock,
     log,
   });
-  const server = new MetricsServer({ address, hardFail: true, metrics, mode: () => metrics.mode, clock, log });
+  let mode = 'iptables';
+  const server = new MetricsServer({ address, hardFail: true, metrics, mode: () => mode, clock, log });
   await Promise.all([healthz.start(), server.start()]);
   const tables = { IPv4: new FakeIptables(), IPv6: new FakeIptables() };
   const agent = agentOf(api, metrics, health, log);
@@ -126,8 +127,7 @@ async function live(modes: readonly string[]): Promise<string[]> {
     api.put(...web('10.244.1.2'));
     await eventually(serves(2));
     const texts: string[] = [];
-    for (const mode of modes) {
-      metrics.mode = mode;
+    for (mode of modes) {
       texts.push(await (await fetch(url(server, '/metrics'))).text());
     }
     return texts;

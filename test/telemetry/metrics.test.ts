@@ -19,7 +19,7 @@ const always = [
 const namesIn = (text: string): string[] => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? '');
 
 test('what was never observed is not exposed', async () => {
-  const text = await new ProxyMetrics('1.2.3').print();
+  const text = await new ProxyMetrics('1.2.3').print('iptables');
   expect(namesIn(text)).toEqual(always);
   expect(text).toContain('vipwire_build_info{version="1.2.3"} 1\n');
   expect(text.endsWith('\n')).toBe(true);
@@ -97,7 +97,7 @@ describe('a series, after one observation', () => {
   ])('%s', async (observe, type, line) => {
     const metrics = new ProxyMetrics('0');
     observe(metrics);
-    const lines = (await metrics.print()).split('\n');
+    const lines = (await metrics.print('iptables')).split('\n');
     expect(lines).toContain(line);
     const name = /^\w+/.exec(line)?.[0] ?? '';
     expect(lines).toContain(`# TYPE ${name} ${type}`);
@@ -135,7 +135,7 @@ describe('a series, after one observation', () => {
   ])('kubeproxy_%s', async (name, histogram, buckets) => {
     const metrics = new ProxyMetrics('0');
     histogram(metrics).observe({ ip_family: 'IPv4' }, 0.0015);
-    const text = await metrics.print();
+    const text = await metrics.print('iptables');
     const found = [...text.matchAll(new RegExp(`^kubeproxy_${name}_bucket\\{le="([^"]+)",ip_family="IPv4"\\}`, 'gm'))];
     expect(found.map((match) => match[1])).toEqual(buckets);
     expect(text).toContain(`kubeproxy_${name}_count{ip_family="IPv4"} 1\n`);
@@ -150,7 +150,7 @@ function wholeSeconds(): string[] {
 }
 
 test('the process tells its memory, CPU and start', async () => {
-  const text = await new ProxyMetrics('0').print();
+  const text = await new ProxyMetrics('0').print('iptables');
   const value = (name: string): number => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
   expect(value('process_resident_memory_bytes')).toBeGreaterThan(10e6);
   expect(value('process_cpu_seconds_total')).toBeGreaterThan(0);
@@ -160,7 +160,7 @@ test('the process tells its memory, CPU and start', async () => {
 test('a watch is stale from when it was lost until it is current', async () => {
   const metrics = new ProxyMetrics('0');
   const seconds = async (): Promise<string | undefined> =>
-    /^vipwire_watch_stale_seconds\{resource="services"\} (.*)$/m.exec(await metrics.print())?.[1];
+    /^vipwire_watch_stale_seconds\{resource="services"\} (.*)$/m.exec(await metrics.print('iptables'))?.[1];
   expect(await seconds()).toBeUndefined();
   metrics.watchCurrent('services');
   expect(await seconds()).toBe('0');
@@ -176,12 +176,12 @@ test('a watch is stale from when it was lost until it is current', async () => {
 
 test('a blocked event loop shows at the second scrape', async () => {
   const metrics = new ProxyMetrics('0');
-  expect(await metrics.print()).not.toContain('vipwire_event_loop_lag_seconds');
+  expect(await metrics.print('iptables')).not.toContain('vipwire_event_loop_lag_seconds');
   await new Promise((resolve) => setTimeout(resolve, 120));
   const end = Date.now() + 300;
   while (Date.now() < end);
   await new Promise((resolve) => setTimeout(resolve, 60));
-  const longest = /vipwire_event_loop_lag_seconds\{quantile="1"\} (\S+)/.exec(await metrics.print())?.[1];
+  const longest = /vipwire_event_loop_lag_seconds\{quantile="1"\} (\S+)/.exec(await metrics.print('iptables'))?.[1];
   expect(Number(longest)).toBeGreaterThan(0.15);
   expect(Number(longest)).toBeLessThan(5);
 });

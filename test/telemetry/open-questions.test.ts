@@ -25,9 +25,7 @@ test('says a reason once, counts each time, and says that an answer has come', (
     questions.unanswered('which servers IPVS has', unknown(new Error('EPERM')), { family: 'IPv4' });
     pass(500);
   }
-  expect(lines).toEqual([
-    [{ family: 'IPv4', reason: 'EPERM' }, 'cannot tell which servers IPVS has; it is asked again'],
-  ]);
+  expect(lines).toEqual([[{ family: 'IPv4', reason: 'EPERM' }, 'cannot tell which servers IPVS has; trying again']]);
   expect(counted).toHaveLength(3);
   expect(questions.list()).toEqual([{ question: 'which servers IPVS has', reason: 'EPERM', sinceMs: 1000, times: 3 }]);
   questions.unanswered('which servers IPVS has', unknown('ETIMEDOUT'));

@@ -1,17 +1,18 @@
-import { StatusBoard } from '../../src/telemetry/status-board';
+import { type RuleWriter, StatusBoard } from '../../src/telemetry/status-board';
 import { SyncHistory } from '../../src/telemetry/sync-history';
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5);
 const facts = { ms: 20, written: 4, bytes: 512, services: 2, endpoints: 6, rules: { nat: 30, filter: 10 } };
 const of = { version: '0', node: 'node', mode: 'iptables', healthy: true, nodeEligible: true };
 
+const writing: RuleWriter = { waitingFor: () => [], unserved: () => [] };
+
 function create() {
   let nowMs = startMs;
   const board = new StatusBoard(() => nowMs);
-  board.follow({ waitingFor: () => [], unserved: () => [] });
   return {
     board,
-    status: () => board.status(of),
+    status: () => board.status(of, writing),
     pass: (ms: number): void => {
       nowMs += ms;
     },
@@ -21,24 +22,23 @@ function create() {
 describe('readiness', () => {
   test('is not there before the start, nor before the first sync of every family', () => {
     const { board } = create();
-    board.follow({ waitingFor: () => ['the tools of this machine have not answered yet'], unserved: () => [] });
+    const waiting = { ...writing, waitingFor: () => ['the tools of this machine have not answered yet'] };
     board.queued('IPv4');
-    expect(board.notReady()).toEqual(['the tools of this machine have not answered yet']);
-    board.follow({ waitingFor: () => [], unserved: () => [] });
+    expect(board.notReady(waiting)).toEqual(['the tools of this machine have not answered yet']);
     board.queued('IPv6');
     board.synced('IPv4', facts);
-    expect(board.notReady()).toEqual(['the first IPv6 rules are being written']);
+    expect(board.notReady(writing)).toEqual(['the first IPv6 rules are being written']);
     board.synced('IPv6', facts);
-    expect(board.notReady()).toEqual([]);
+    expect(board.notReady(writing)).toEqual([]);
   });
 
   test('goes while writes fail, and says why', () => {
     const { board } = create();
     board.synced('IPv4', facts);
     board.failed('IPv4', 1, 'iptables-nft-restore: exit 4');
-    expect(board.notReady()).toEqual(['the IPv4 rules cannot be written: iptables-nft-restore: exit 4']);
+    expect(board.notReady(writing)).toEqual(['the IPv4 rules cannot be written: iptables-nft-restore: exit 4']);
     board.synced('IPv4', facts);
-    expect(board.notReady()).toEqual([]);
+    expect(board.notReady(writing)).toEqual([]);
   });
 });
 
@@ -150,7 +150,7 @@ test('a watch that is not current for long is a warning, readiness stays, and it
     {
       object: 'watch of services',
       kind: 'stale-watch',
-      message: 'what changes is not seen (connect ECONNREFUSED); the rules stay as they are',
+      message: 'changes are not seen (connect ECONNREFUSED); the rules stay as they are',
     },
   ]);
   expect(status().notReady).toEqual([]);
