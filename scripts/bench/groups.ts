@@ -132,7 +132,7 @@ function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: Mo
   const isNft = variant === 'nft';
   return [
     {
-      what: `CPU of vipwire and its children for that change, iptables-${variant}`,
+      what: `CPU time of vipwire and its child processes for that change, iptables-${variant}`,
       toReach: isNft ? `<= ${targets.moveCpuMs} ms` : '',
       here: printMs(ownMs + childrenMs),
       beside: `the tool alone ${printMs(toolCpuMs)}`,
@@ -151,7 +151,7 @@ function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: Mo
       raw: [ownMs],
     },
     {
-      what: `  CPU in a second without changes, iptables-${variant}`,
+      what: `  CPU time in a second without changes, iptables-${variant}`,
       toReach: '',
       here: printMs(idleMsPerSecond),
       beside: '',
