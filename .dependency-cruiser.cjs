@@ -1,4 +1,4 @@
-// The layers of src/README.md. scripts/lint-layers fails when no module was seen.
+// The layers of src/README.md. scripts/lint-layers.mjs runs these rules, and fails when it saw no module.
 const layer = (name, from, to, comment) => ({
   name,
   severity: 'error',
@@ -16,7 +16,12 @@ module.exports = {
       to: { circular: true },
     },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
-    layer('model-imports-nothing', '^src/model/', '^src/(?!model/)', 'The model is what everything else is about.'),
+    layer(
+      'model-imports-nothing',
+      '^src/model/',
+      '^src/(?!model/)',
+      'Everything else depends on the model, so the model depends on nothing.',
+    ),
     layer(
       'planner-is-pure',
       '^src/planner/',
@@ -28,7 +33,7 @@ module.exports = {
       'trace-is-pure',
       '^src/trace/',
       '^src/(?!(trace|model)/)',
-      'Rules as they were read; what anybody wanted is not in them.',
+      'This layer knows only the rules that were read, not what they should be.',
     ),
     layer('compare-is-pure', '^src/compare/', '^src/(?!(compare|trace|planner|model)/)'),
     layer('diff-is-pure', '^src/diff/', '^src/(?!(diff|backends|xtables|trace|planner|model|delta)/)'),
@@ -50,7 +55,7 @@ module.exports = {
     {
       name: 'backends-reach-host-in-drivers',
       severity: 'error',
-      comment: 'Of a backend, driver, cleanup and drift alone touch the machine.',
+      comment: 'In a backend, only files named driver, cleanup or drift touch the machine.',
       from: {
         path: '^src/(backends|xtables)/',
         pathNot: '^src/(backends/.+|xtables)/(driver|cleanup|drift)[^/]*\\.ts$',
@@ -75,7 +80,7 @@ module.exports = {
       'modes-are-parts',
       '^src/modes/',
       '^src/(?!(modes|machine|config|compare|diff|trace|backends|xtables|planner|model|delta|telemetry|host)/)',
-      'A mode joins what is written once for each kind of thing; the program knows modes by their record alone.',
+      'A mode puts existing parts together; the rest of the program knows modes only by their record.',
     ),
     layer(
       'daemon-knows-no-command',

@@ -1,21 +1,28 @@
 import tseslint from 'typescript-eslint';
 
-/** In all TypeScript. */
+/** Restrictions for all TypeScript. */
 const restricted = [
-  { selector: 'TSEnumDeclaration', message: 'A union of literals says the same and costs nothing.' },
-  { selector: 'ExportDefaultDeclaration', message: 'A named export has one name everywhere.' },
-  { selector: 'ExportAllDeclaration', message: 'No barrels: import from where it is.' },
+  {
+    selector: 'TSEnumDeclaration',
+    message: 'Use a union of literals: it expresses the same and costs nothing at run time.',
+  },
+  { selector: 'ExportDefaultDeclaration', message: 'Use a named export: it has the same name everywhere.' },
+  {
+    selector: 'ExportAllDeclaration',
+    message: 'Do not re-export modules: import from the module that defines the name.',
+  },
   {
     selector: "CallExpression[callee.object.name='jest'][callee.property.name='mock']",
-    message: 'Put a stateful fake behind a seam.',
+    message: 'Pass a stateful fake through an interface instead.',
   },
 ];
 const modeName = 'Literal[value=/^(iptables|ipvs|nftables|userspace)$/]';
-/** Where a mode may not be told by its name. */
+/** Further restrictions for code that may not compare the name of a mode. */
 const comparedModes = [`BinaryExpression[operator=/^[!=]==?$/] > ${modeName}`, `SwitchCase > ${modeName}.test`].map(
   (selector) => ({
     selector,
-    message: 'What differs between modes is said in src/modes/, or is data of trace/rules-kind.',
+    message:
+      'Do not compare the name of a mode: put what differs between modes into src/modes/, or into the data of trace/rules-kind.ts.',
   }),
 );
 
@@ -46,6 +53,6 @@ export default tseslint.config(
     ignores: ['src/modes/**'],
     rules: { 'no-restricted-syntax': ['error', ...restricted, ...comparedModes] },
   },
-  // Types of packages, whose entry points have default exports.
+  // These describe packages whose entry points have default exports.
   { files: ['**/*.d.ts'], rules: { 'no-restricted-syntax': 'off' } },
 );

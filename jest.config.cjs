@@ -1,28 +1,28 @@
-// Everything goes through swc, node_modules too: execa, p-queue and client-node are ESM only.
+// swc transforms everything, including node_modules, because execa, p-queue and client-node are ESM only.
 const common = {
   testEnvironment: 'node',
   transform: {
     '^.+\\.(ts|m?js)$': ['@swc/jest', { jsc: { target: 'es2022' }, module: { type: 'commonjs' } }],
   },
   transformIgnorePatterns: [],
-  // unicorn-magic is execa's. They are exported to `import` alone, where jest requires.
+  // jest uses `require`, and these packages export only to `import`. unicorn-magic is a dependency of execa.
   moduleNameMapper: {
     '^unicorn-magic$': '<rootDir>/node_modules/unicorn-magic/node.js',
     '^@actions/(expressions|workflow-parser)$': '<rootDir>/node_modules/@actions/$1/dist/index.js',
     '^@actions/expressions/(.*)$': '<rootDir>/node_modules/@actions/expressions/dist/$1',
   },
 };
-/** In the guest the bundle is there already. */
+/** Builds the bundle. The ipvs project has no such setup: in the guest the bundle is there already. */
 const globalSetup = '<rootDir>/test/support/build-bundle.cjs';
-/** Those that make network namespaces, and so need root. */
+/** Folders with tests that make network namespaces, and so need root. */
 const kernel = ['test/kernel', 'test/support/lab'];
-/** Those that need a kernel with IPVS. */
+/** The folder with tests that need a kernel with IPVS. */
 const ipvs = 'test/kernel/ipvs';
 
 module.exports = {
-  // No test measures by it: a machine may be slow.
+  // It is long because a machine may be slow; no test depends on its length.
   testTimeout: 60_000,
-  // One per processor: jest itself leaves one of them to its own process, which has nothing to do.
+  // One worker per processor. By default jest keeps one processor for its own process, which has nothing to do.
   maxWorkers: '100%',
   projects: [
     {
@@ -39,7 +39,7 @@ module.exports = {
       testMatch: kernel.map((folder) => `<rootDir>/${folder}/**/*.test.ts`),
       testPathIgnorePatterns: ['/node_modules/', `<rootDir>/${ipvs}/`],
     },
-    // In scripts/guest, whose /tmp is gone after it.
+    // It runs in scripts/guest, whose /tmp is lost afterwards.
     {
       ...common,
       displayName: 'ipvs',

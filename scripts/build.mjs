@@ -1,10 +1,10 @@
-// One CJS bundle runs: dist/vipwire.cjs, with the netlink addon's prebuilt file for each architecture beside it.
+// Builds the program: one CommonJS bundle, dist/vipwire.cjs, with the netlink addon's prebuilt file for each architecture beside it.
 import { build } from 'esbuild';
 import { basename } from 'node:path';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-// Made aside and then put in place: whoever runs the old one meanwhile goes on.
+// The new dist/ is built in another folder and then moved into place, so that the old one works until then.
 const folder = mkdtempSync('.dist-');
 await build({
   entryPoints: ['bin/vipwire.ts'],
@@ -20,7 +20,7 @@ await build({
   logLevel: 'warning',
   plugins: [
     {
-      // Each line of the log names the source that it comes from: telemetry/logger takes a text for `this` as that name.
+      // Each log line names the source line that it comes from. src/telemetry/logger.ts takes that name from `this`, if it is a string.
       name: 'log-callers',
       setup(b) {
         b.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
@@ -34,7 +34,7 @@ await build({
       },
     },
     {
-      // The addon looks for prebuilds/ one folder above its own module; in the bundle that is dist/ itself.
+      // The addon looks for prebuilds/ one folder above its own module. In the bundle, prebuilds/ is in the module's own folder, dist/.
       name: 'netlink-prebuilds',
       setup(b) {
         b.onLoad({ filter: /netlink\/dist\/raw\.js$/ }, ({ path }) => ({

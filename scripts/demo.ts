@@ -1,11 +1,13 @@
 /**
- * Shows the main job on this machine: vipwire on a node of its own, made of network namespaces, with the manifests given
- * (default manifests/examples), and real connections to every VIP. Exit 0 when all came as planned. Usage: demo.ts [PATH...]
+ * Shows vipwire at work on this machine: it runs on a node made of network namespaces, with the manifests given (by default
+ * manifests/examples), and real connections are opened to every VIP. Exits with 0 when all of them did as planned.
+ * Usage: demo.ts [PATH...]
  */
 import { spawnSync } from 'node:child_process';
 import { families } from '../src/model/address';
 import { type Service, serviceKey } from '../src/model/cluster';
 import { ClusterStore } from '../src/model/cluster-store';
+import { messageOf } from '../src/model/error-message';
 import { planNodeSettings } from '../src/planner/node-settings';
 import { planCluster } from '../src/planner/plan-cluster';
 import { ManifestSource } from '../src/sources/manifests/manifest-source';
@@ -30,7 +32,7 @@ const nodeConfig = {
   bindAddress: '',
 } as const;
 
-/** Services in the order of namespace and name, and for each what to ask. */
+/** Returns the Services, sorted by namespace and name, and for each of them the connections to open. */
 async function readRows(paths: readonly string[]): Promise<{ service: Service; rows: Row[] }[]> {
   const store = new ClusterStore(Date.now());
   const source = await ManifestSource.open({ paths, watch: false });
@@ -67,7 +69,7 @@ function printGroup(service: Service, rows: readonly AskedRow[]): Group {
   };
 }
 
-/** Sources ask side by side, each one VIP after the other. */
+/** Opens the connections of all rows. All sources work at the same time, each on one VIP after the other. */
 async function askAll(lab: Lab, rows: readonly Row[]): Promise<Map<Row, AskedRow>> {
   const asked = new Map<Row, AskedRow>();
   const askFrom = async (from: Row['from']): Promise<void> => {
@@ -88,7 +90,7 @@ async function askAll(lab: Lab, rows: readonly Row[]): Promise<Map<Row, AskedRow
 
 async function demonstrate(lab: Lab, paths: readonly string[]): Promise<number> {
   const services = await readRows(paths);
-  // No one opens SCTP from Node.
+  // Node.js cannot open SCTP connections.
   const rows = services.flatMap((service) => service.rows).filter(({ protocol }) => protocol !== 'SCTP');
   process.stderr.write('making a node, pods and a client in network namespaces\n');
   await lab.start();
@@ -123,7 +125,7 @@ async function demonstrate(lab: Lab, paths: readonly string[]): Promise<number> 
 function renderInstead(paths: readonly string[]): number {
   const args = ['render', ...paths.flatMap((path) => ['-f', path]), '--node', 'node'];
   process.stderr.write(
-    `Not root: the demo makes network namespaces, which only root may. Instead, what vipwire would write on a node:\n` +
+    `Not root: only root may make the network namespaces of the demo. This is what vipwire would write on a node instead:\n` +
       `  vipwire ${args.join(' ')}\n\n`,
   );
   const [node = '', script = ''] = vipwire;
@@ -143,8 +145,8 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await demonstrate(lab, paths);
   } catch (error) {
-    // What was under way fails when the lab goes.
-    if (interrupted === 0) process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    // When a signal stops the lab, what was under way fails, and that is not reported.
+    if (interrupted === 0) process.stderr.write(`${messageOf(error)}\n`);
     return interrupted === 0 ? 1 : interrupted;
   } finally {
     await lab.stop();

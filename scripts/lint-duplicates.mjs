@@ -1,13 +1,13 @@
-// Code that says the same thing twice, whatever the names: functions and runs of statements that are equal once every name is
-// replaced by its order of appearance. Usage: lint-duplicates.mjs [FOLDER...]
+// Finds duplicated code, whatever the names in it: functions and sequences of statements that are equal after each name is replaced
+// by its order of appearance. Usage: lint-duplicates.mjs [FOLDER...]
 import { readdirSync, readFileSync } from 'node:fs';
 import ts from 'typescript';
 
-/** Fewer tokens than this are a manner of speaking. */
+/** Shorter duplicates are idioms, and are not reported. */
 const minTokens = 30;
 const folders = process.argv.length > 2 ? process.argv.slice(2) : ['bin', 'src', 'scripts', 'test'];
 
-/** Leaves of the tree in order, names kept apart: those that the text brings along are numbered later. */
+/** Returns the leaves of the tree in order. Names are kept apart from other text, because shapeOf replaces them by numbers. */
 function tokensOf(nodes, file) {
   const tokens = [];
   const visit = (node) => {
@@ -40,7 +40,7 @@ let files = 0;
 
 function take(nodes, file) {
   const tokens = tokensOf(nodes, file);
-  // A leaf and each node above it count: a third of them are words of the text.
+  // Besides each leaf, each node above a leaf is a token, so about a third of the tokens are words of the text.
   if (tokens.length < 3 * minTokens) return;
   const shape = shapeOf(tokens);
   const start = file.getLineAndCharacterOfPosition(nodes[0].getStart(file)).line + 1;
@@ -68,7 +68,7 @@ for (const folder of folders)
     visit(file);
   }
 
-// A duplicate within a larger one says nothing new.
+/** Whether the first pair contains the second, which is then not worth reporting. */
 const covers = ([a, b], [c, d]) =>
   a.file === c.file &&
   b.file === d.file &&
@@ -80,7 +80,7 @@ const largest = duplicates
   .sort((one, other) => other[0].size - one[0].size)
   .filter((pair, at, all) => !all.slice(0, at).some((larger) => covers(larger, pair)));
 for (const [a, b] of largest)
-  console.error(`the same but for names: ${a.file}:${a.start}-${a.end} and ${b.file}:${b.start}-${b.end}`);
+  console.error(`duplicates except for names: ${a.file}:${a.start}-${a.end} and ${b.file}:${b.start}-${b.end}`);
 console.log(`duplicates: ${files} files, ${largest.length} found`);
-if (files === 0) console.error('no file seen');
+if (files === 0) console.error('no file was seen');
 process.exitCode = largest.length > 0 || files === 0 ? 1 : 0;

@@ -1,5 +1,5 @@
-// The layers of src/README.md: dependency-cruiser with .dependency-cruiser.cjs, and the proof that it looked. With a TypeScript
-// that it does not know, or a wrong path, it finds nothing to complain about in no module at all.
+// Checks the layers of src/README.md: it runs dependency-cruiser with .dependency-cruiser.cjs, and checks that dependency-cruiser saw
+// the modules. With a TypeScript version that it does not support, or with a wrong path, it sees no module and reports no problem.
 import { cruise } from 'dependency-cruiser';
 import readOptions from 'dependency-cruiser/config-utl/extract-depcruise-options';
 import readTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
@@ -22,14 +22,14 @@ const files = folders.flatMap((folder) =>
 );
 for (const file of files) if (!seen.has(file)) problems.push(`not seen: ${file}`);
 if (files.length < 50 || edges < 2 * files.length)
-  problems.push(`suspiciously little: ${files.length} files, ${edges} imports`);
+  problems.push(`suspiciously few: ${files.length} files, ${edges} imports`);
 for (const file of files) if (/^src\/[^/]+$/.test(file)) problems.push(`outside the folders of src: ${file}`);
 for (const { name, from } of forbidden)
   if (from.path !== undefined && !files.some((file) => new RegExp(from.path).test(file)))
-    problems.push(`rule ${name} is about no file: ${from.path}`);
+    problems.push(`rule ${name} matches no file: ${from.path}`);
 const rules = forbidden.map(({ from }) => new RegExp(from.path ?? '^$'));
 for (const folder of readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
-  // cli puts everything together and may import it all.
+  // cli may import everything.
   const name = `src/${folder.name}/`;
   if (folder.name !== 'cli' && !rules.some((rule) => rule.source.startsWith(`^${name.replaceAll('/', '\\/')}`)))
     problems.push(`no layer rule for ${name}`);

@@ -1,4 +1,4 @@
-// Runs a TypeScript file of this repository, which Node 20 cannot by itself: node scripts/run-ts.mjs FILE.ts ARGS...
+// Runs a TypeScript file of this repository, because Node 20 cannot do that itself. Usage: node scripts/run-ts.mjs FILE.ts ARGS...
 import { build } from 'esbuild';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -21,9 +21,9 @@ const leave = (signal) => {
 for (const signal of signals) process.on(signal, leave);
 try {
   const outfile = join(folder, 'main.mjs');
-  // Packages stay out of the bundle and are found by this link.
+  // Packages are not bundled; the program finds them through this link.
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  // esbuild's own process may write after ours has gone, so it does not write.
+  // esbuild returns the output here, because its own process might still write after this one has ended.
   const { outputFiles } = await build({
     entryPoints: [entry],
     write: false,
@@ -35,7 +35,7 @@ try {
     logLevel: 'warning',
   });
   writeFileSync(outfile, outputFiles[0].contents);
-  // The file starts its work when it is loaded, has its own way with signals, and is no longer needed then.
+  // Importing the file starts its work and its own signal handlers. After that, the file on disk is no longer needed.
   await import(pathToFileURL(outfile).href);
 } finally {
   for (const signal of signals) process.off(signal, leave);

@@ -1,15 +1,16 @@
 /**
- * Opens connections at a steady rate through every kind of frontend, from four clients over two uplinks, through vipwire's rules and,
- * at the same time and on the same kernel, as many through rules that kube-proxy wrote. Every lost connection is explained by the
- * kernel's counters; exit 1 where vipwire lost one that is not. Usage: soak.ts [--seconds 60] [--rate 500]; root alone.
+ * Opens connections at a steady rate to every kind of frontend, from four clients over two uplinks, through vipwire's rules. At the same
+ * time, and on the same kernel, it opens as many through rules that kube-proxy wrote. The kernel's counters explain lost connections;
+ * it exits with 1 when vipwire lost one that they do not explain. Usage: soak.ts [--seconds 60] [--rate 500], as root.
  */
 import { parseArgs } from 'node:util';
 import { alignColumns } from '../src/inspect/columns';
+import { messageOf } from '../src/model/error-message';
 import { movedCounters } from './soak/counters';
 import { type Judgement, judge } from './soak/judge';
 import { type SideReport, type SoakRequest, SoakSide } from './soak/side';
 
-/** More than two sides and their clients can open on a machine with few cores. */
+/** The highest rate. It is more than two sides and their clients can open on a machine with few cores. */
 const mostPerSecond = 5000;
 const mostCounters = 14;
 
@@ -63,16 +64,16 @@ async function main(): Promise<number> {
   try {
     for (const side of sides) await side.start();
     const reports = await Promise.all(sides.map((side) => side.soak(request)));
-    const judgements = reports.map(judge);
-    const lines = reports.map(({ proxy }, i) =>
-      printJudgement(proxy, judgements[i] ?? judge(reports[0] as SideReport)),
-    );
+    const judged = reports.map((report) => ({ ...report, judgement: judge(report) }));
+    const lines = judged.map(({ proxy, judgement }) => printJudgement(proxy, judgement));
     process.stdout.write([printSides(reports), ...reports.map(printCounters), lines.join('')].join('\n'));
-    const [ours] = judgements;
-    const isAll = judgements.every(({ attempts }) => attempts >= (request.rate * request.seconds) / 2);
+    const [ours] = judged;
+    const isAll = judged.every(({ judgement: { attempts } }) => attempts >= (request.rate * request.seconds) / 2);
     if (!isAll)
-      process.stdout.write('fewer than half of the connections were opened: the machine was too busy to tell\n');
-    return ours?.unexplained === 0 && reports[0]?.ended === '' && isAll ? 0 : 1;
+      process.stdout.write(
+        'fewer than half of the connections were opened, because the machine was too busy: this run shows nothing\n',
+      );
+    return ours?.judgement.unexplained === 0 && ours.ended === '' && isAll ? 0 : 1;
   } finally {
     await stop();
   }
@@ -81,7 +82,7 @@ async function main(): Promise<number> {
 main().then(
   (code) => (process.exitCode = code),
   (error: unknown) => {
-    process.stderr.write(`soak: ${(error as Error).message}\n`);
+    process.stderr.write(`soak: ${messageOf(error)}\n`);
     process.exitCode = 2;
   },
 );

@@ -1,4 +1,4 @@
-/** Who has which address. Network 1 and 2 are two nodes with a cluster each; one client and one host of pods serve both. */
+/** The addresses of a bench. Networks 1 and 2 are two nodes, each with its own cluster; both share one client and one host of pods. */
 
 export const clusterCIDR = '10.128.0.0/9';
 
@@ -10,22 +10,22 @@ export function clientAddress(network: 1 | 2): string {
   return `192.168.${network}.2`;
 }
 
-/** The node's end of the wire to its pods. */
+/** The node's address on the link to its pods. */
 export function podGateway(network: 1 | 2): string {
   return `10.255.${network}.1`;
 }
 
-/** Pods that answer. */
+/** The pods that exist and answer. */
 export function realPods(network: 1 | 2): [string, string] {
   return [`10.255.${network}.2`, `10.255.${network}.3`];
 }
 
-/** Pods that are only written about: n below 8 million. */
+/** A pod that appears only in objects and rules. `n` is below 8 million. */
 export function otherPod(n: number): string {
   return `10.${128 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
 }
 
-/** Every address of a /16 once, in no order, as an API server allots them. */
+/** Returns every address of a /16 once, in a scattered order, as an API server allocates them. */
 function scattered(prefix: string, i: number): string {
   const n = (i * 40_503 + 1) & 0xffff;
   return `${prefix}.${n >> 8}.${n & 255}`;
@@ -44,12 +44,12 @@ export function loadBalancerIP(network: 1 | 2, i: number): string {
   return scattered(`172.${19 + network}`, i);
 }
 
-/** Not among the others, whose numbers stay below 65,000. */
+/** The cluster IP of the moving Service. The numbers of the other Services stay below 65,000. */
 export function movingIP(network: 1 | 2): string {
   return clusterIP(network, 65_500);
 }
 
-/** Within the default range of 2,768. */
+/** `i` is below 2,768, the size of the default range. */
 export function nodePort(i: number): number {
   return 30_000 + i;
 }

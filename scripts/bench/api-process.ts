@@ -1,4 +1,4 @@
-/** The outer end of the bench's API server, which runs on the node that asks it. */
+/** Starts and controls the API server of a bench, which runs in the network namespace of the node that uses it. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -11,13 +11,17 @@ import { end, type NodeNumber, type Site } from './site';
 export type Mode = 'iptables' | 'ipvs';
 
 export class ApiProcess {
-  private constructor(
-    private readonly child: ChildProcess,
-    /** Of the proxy that is to follow this server. */
-    readonly configFile: string,
-  ) {}
+  readonly #child: ChildProcess;
 
-  /** Resolves when it holds the cluster. */
+  private constructor(
+    child: ChildProcess,
+    /** The configuration file for the proxy that uses this server. */
+    readonly configFile: string,
+  ) {
+    this.#child = child;
+  }
+
+  /** Starts a server. Resolves when it holds the cluster. */
   static async start(site: Site, bundle: string, spec: ClusterSpec, mode: Mode = 'iptables'): Promise<ApiProcess> {
     const child = site.spawn(
       `node${spec.network}`,
@@ -35,13 +39,14 @@ export class ApiProcess {
   }
 
   async ask(request: ApiRequest): Promise<ApiReply> {
-    this.child.send(request);
-    const [reply] = (await once(this.child, 'message')) as [ApiReply];
+    this.#child.send(request);
+    // once() gives any[]; scripts/bench/api-server.ts answers each request with an ApiReply.
+    const [reply] = (await once(this.#child, 'message')) as [ApiReply];
     return reply;
   }
 
   stop(): Promise<void> {
-    return end(this.child, 'SIGKILL');
+    return end(this.#child, 'SIGKILL');
   }
 }
 
@@ -65,7 +70,7 @@ function printConfig(kubeconfig: string, mode: Mode): string {
     mode,
     clusterCIDR,
     clientConnection: { kubeconfig },
-    // nf_conntrack_max is the whole machine's.
+    // 0 leaves nf_conntrack_max alone, because it belongs to the whole machine.
     conntrack: { maxPerCore: 0 },
   });
 }

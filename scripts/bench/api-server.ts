@@ -1,18 +1,18 @@
-/** The API server of a bench, in a process of its own. Its parent tells it what to hold over IPC; it answers when it holds it. */
+/** The API server of a bench, in a process of its own. Its parent sends requests over IPC; it replies when the objects are stored. */
 import { FakeApiServer } from '../../test/support/fake-api-server';
 import type { FakeObject } from '../../test/support/fake-api-store';
 import { realPods } from './addresses';
+import type { ApiReply, ApiRequest } from './api-requests';
 import {
   bigSlices,
   burstServices,
+  type ClusterSpec,
   endpointsOf,
   makeCluster,
   makeSlice,
   movingService,
   serviceName,
 } from './cluster-objects';
-import type { ApiReply, ApiRequest } from './api-requests';
-import type { ClusterSpec } from './cluster-objects';
 
 let spec: ClusterSpec | undefined;
 
@@ -42,8 +42,8 @@ async function serve(): Promise<void> {
       for (const object of makeCluster(spec)) server.put(object);
       objects = [];
     } else {
-      if (spec === undefined) throw new Error('nothing filled in yet');
-      // Made before, so that the write is all that happens between the first and the last.
+      if (spec === undefined) throw new Error('the first request has to be fill');
+      // The objects are made first, so that nothing but writes happens between the first and the last of them.
       objects = [...changes(request, spec)];
     }
     for (const object of objects) server.put(object);

@@ -1,4 +1,4 @@
-/** What the measurements of one run share: sizes, the site, and how a proxy is put to work. */
+/** What the measurements of one run share: sizes, the site, and functions that start a proxy. */
 import type { Variant } from '../../src/xtables/variant';
 import { type ApiProcess, nodePlace } from './api-process';
 import type { ClusterSpec } from './cluster-objects';
@@ -7,9 +7,9 @@ import type { Site } from './site';
 import { type Call, Recorder } from './tool-alone';
 
 export interface Sizes {
-  /** The cluster of latencies: services, ten endpoints each. */
+  /** The number of Services of the cluster for latencies, with ten endpoints each. */
   readonly services: number;
-  /** The largest cluster. */
+  /** The number of Services of the largest cluster. */
   readonly largeServices: number;
   readonly bigService: number;
   readonly starts: number;
@@ -51,16 +51,16 @@ export interface Bench {
   readonly say: (text: string) => void;
 }
 
-/** minSyncPeriod of the configuration; a change after it goes out at once. */
+/** Slightly more than the configured minSyncPeriod. A change after such a quiet time is written at once. */
 export const quietMs = 1100;
 
 export interface RecordedCalls {
   readonly start: readonly Call[];
-  /** The moving Service's endpoint goes from its first pod to the second, and back. */
+  /** The calls when the endpoint of the moving Service goes from its first pod to the second, and back. */
   readonly move: readonly Call[];
 }
 
-/** The node that a proxy is put to work on. */
+/** The node that a proxy works on. */
 export interface BenchNode {
   /** What the API server holds. */
   readonly spec: ClusterSpec;
@@ -68,7 +68,7 @@ export interface BenchNode {
   readonly variant: Variant;
 }
 
-/** @param path stands before the rest of PATH. */
+/** Starts the proxy. @param path is a folder that is put in front of PATH. */
 export function startProxy({ site, bundle }: Bench, { spec, api, variant }: BenchNode, path?: string): Proxy {
   const place = nodePlace(spec.network);
   return new Proxy({
@@ -81,7 +81,7 @@ export function startProxy({ site, bundle }: Bench, { spec, api, variant }: Benc
   });
 }
 
-/** Has the proxy start and follow two changes, which end where they began, with every call written down. Nothing here is timed. */
+/** Starts the proxy, makes the changes, which must end where they began, and records every call of the tool. Nothing here is timed. */
 export async function recordCalls(
   bench: Bench,
   node: BenchNode,

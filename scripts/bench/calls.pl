@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The tool alone: calls.pl TOOL4 TOOL6 FILE... runs the family's tool with --noflush once for each FILE, named *.4 or *.6, as its standard
-# input. Prints a line of milliseconds, one a call, and a line with the milliseconds of CPU of all.
+# Times the tool alone. Usage: calls.pl TOOL4 TOOL6 FILE... runs the tool with --noflush once for each FILE, with the file as its
+# standard input: TOOL4 for a name that ends in .4, TOOL6 for .6. Prints a line with the milliseconds of each call, and a line with the
+# milliseconds of CPU time of all calls.
 use strict;
 use warnings;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);

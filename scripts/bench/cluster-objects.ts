@@ -1,20 +1,21 @@
-/** Kubernetes objects as controllers write them: with managedFields, owners, labels and targetRefs, 5 KB a slice of ten endpoints. */
+/** Kubernetes objects as controllers write them, with managedFields, owners, labels and targetRefs. A slice of ten endpoints has 5 KB. */
 import { createHash } from 'node:crypto';
 import type { FakeObject } from '../../test/support/fake-api-store';
 import { clusterIP, loadBalancerIP, movingIP, nodeAddress, nodePort, otherPod, realPods } from './addresses';
 
 export interface ClusterSpec {
-  /** Which node's addresses it uses: clusters of two nodes do not overlap. */
+  /** Which node's addresses the cluster uses. The clusters of the two nodes do not overlap. */
   readonly network: 1 | 2;
   readonly services: number;
-  /** A Service. */
+  /** Endpoints per Service. */
   readonly endpoints: number;
-  /** The first Services, so many, also have a node port and a load balancer; the last ones, so many, are UDP and have no endpoints. */
+  /** So many of the first Services also have a node port and a load balancer. */
   readonly loadBalancers?: number;
+  /** So many of the last Services are UDP and have no endpoints. */
   readonly empty?: number;
-  /** Endpoints of one further Service, in slices of a hundred. */
+  /** The number of endpoints of one further Service, in slices of a hundred. */
   readonly bigService?: number;
-  /** All endpoints are real pods. */
+  /** Whether all endpoints are real pods. */
   readonly allReal?: boolean;
 }
 
@@ -129,7 +130,7 @@ function makeEndpoint(service: string, address: string): object {
 
 const isReal = (address: string): boolean => address.startsWith('10.255.');
 
-/** `part`: of a Service with several slices. */
+/** @param part is the number of the slice, if the Service has several. */
 export function makeSlice(service: string, addresses: readonly string[], part = 0): FakeObject {
   const name = `${service}-${uid(`slice ${service} ${part}`).slice(0, 5)}`;
   const labels = {
@@ -185,7 +186,7 @@ export const serviceName = (i: number): string => `cart-${String(i).padStart(5, 
 export const movingService = 'moving';
 const bigService = 'big';
 
-/** Addresses of a Service's endpoints; `turn` counts the times that its first one was replaced. */
+/** Returns the addresses of a Service's endpoints. `turn` is how often the first one has been replaced. */
 export function endpointsOf(spec: ClusterSpec, service: number, turn = 0): string[] {
   if (spec.allReal === true) return [realPods(spec.network)[0]];
   const first = service * spec.endpoints;
@@ -194,14 +195,14 @@ export function endpointsOf(spec: ClusterSpec, service: number, turn = 0): strin
   return Array.from({ length: spec.endpoints }, (_, n) => at(first + n)).sort();
 }
 
-/** Those whose slices change in a burst: all over the cluster. */
+/** Returns the Services whose slices change in a burst, spread over the whole cluster. */
 export function burstServices(spec: ClusterSpec, count: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.floor((i * spec.services) / count));
 }
 
 const slicesOfBig = 100;
 
-/** Slice by slice; `turn` replaces the first endpoint of the first slice. */
+/** Returns the slices of the big Service. `turn` is how often the first endpoint of the first slice has been replaced. */
 export function bigSlices(count: number, turn = 0): FakeObject[] {
   const address = (n: number): string => otherPod(3_000_000 + (n === 0 ? 10_000 + turn : n));
   return Array.from({ length: Math.ceil(count / slicesOfBig) }, (_, part) => {
@@ -215,7 +216,7 @@ export function bigSlices(count: number, turn = 0): FakeObject[] {
   });
 }
 
-/** Everything at its beginning. */
+/** Makes all objects, in the state before any change. */
 export function* makeCluster(spec: ClusterSpec): Generator<FakeObject> {
   const { network, services, loadBalancers = 0, empty = 0 } = spec;
   yield makeNode(network);

@@ -1,13 +1,13 @@
-/** A row of the table: what was measured, beside what it is held against, and whether the target is reached. */
+/** A row of the table: what was measured, what it is compared with, and whether it reaches the target. */
 
 export interface Figure {
   readonly what: string;
-  /** The target in words; '' for a figure that is shown for what it tells. */
+  /** The target in words; '' for a figure that has no target. */
   readonly toReach: string;
   readonly here: string;
   /** The tool alone, or whatever else the figure is compared with. */
   readonly beside: string;
-  /** Of here to beside. */
+  /** The ratio of `here` to `beside`. */
   readonly ratio?: number;
   readonly ok?: boolean;
   /** Every single measurement, in the unit of `here`. */
@@ -18,7 +18,7 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
-/** The smallest value that this share of the values does not exceed. NaN of none. */
+/** Returns the smallest value that this share of the values does not exceed, or NaN if there are no values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
@@ -35,7 +35,7 @@ export function printMiB(bytes: number): string {
 }
 
 export function printTable(figures: readonly Figure[]): string {
-  const titles = ['what', 'to reach', 'here', 'beside', 'ratio', 'ok?'];
+  const titles = ['what', 'target', 'measured', 'compared with', 'ratio', 'ok?'];
   const rows = figures.map(({ what, toReach, here, beside, ratio, ok }) => [
     what,
     toReach === '' ? '-' : toReach,

@@ -1,4 +1,4 @@
-/** The table, in groups that share a cluster. */
+/** Measures the figures of the table, in groups that share a cluster. */
 import type { Variant } from '../../src/xtables/variant';
 import { ApiProcess, nodePlace } from './api-process';
 import { type Bench, type BenchNode, quietMs, recordCalls, startProxy } from './bench';
@@ -13,7 +13,7 @@ import { backends, measureOwnWork } from './measure-own-work';
 import { measureStart } from './measure-start';
 import { flushRules, timeCalls, type ToolTime } from './tool-alone';
 
-/** Those of IPVS mode run in a guest each: scripts/bench-ipvs. */
+/** The groups of IPVS mode. scripts/bench-ipvs runs each of them in a guest of its own. */
 export const ipvsGroupNames = ['ipvs-servers', 'ipvs-start', 'ipvs-change', 'ipvs-memory'] as const;
 export const plainGroupNames = ['own-work', 'one-service', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
 export type GroupName = (typeof plainGroupNames)[number] | (typeof ipvsGroupNames)[number];
@@ -27,10 +27,10 @@ const targets = {
 } as const;
 const fewServices = 100;
 const bigChanges = 10;
-/** The tool alone is timed on a change and its reverse, so many times each. */
+/** How often the tool alone is timed on a change and its reverse. */
 const toolRepeats = 10;
 
-/** CPU of the proxy itself for a change in a small cluster, once that was measured. */
+/** CPU time of the proxy itself for a change in a small cluster; undefined until that was measured. */
 let fewOwnMs: number | undefined;
 
 export async function measureGroup(name: GroupName, bench: Bench): Promise<Figure[]> {
@@ -106,7 +106,7 @@ function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool
   const [p50, p99, toolMs] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99), median(tool.callsMs)];
   return [
     {
-      what: `API write to a new connection at the new endpoint, ${size}, iptables-${variant}`,
+      what: `from the API write to a new connection that reaches the new endpoint, ${size}, iptables-${variant}`,
       toReach: `p50 <= ${targets.moveMs[variant]} ms`,
       here: `p50 ${printMs(p50)}, p99 ${printMs(p99)}`,
       beside: `the tool alone ${printMs(toolMs)}`,
@@ -115,7 +115,7 @@ function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool
       raw: latenciesMs,
     },
     {
-      what: `  connections that failed meanwhile, of ${probes}`,
+      what: `  of ${probes} connections during that, failed`,
       toReach: '0',
       here: String(failedProbes),
       beside: '',
@@ -126,13 +126,13 @@ function moveFigures(spec: ClusterSpec, variant: Variant, moves: MoveTimes, tool
   ];
 }
 
-/** @param toolCpuMs of the tool alone, for each of its calls. */
+/** @param toolCpuMs is the CPU time of the tool alone per call. */
 function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: MoveTimes, toolCpuMs: number): Figure[] {
   const few = fewOwnMs;
   const isNft = variant === 'nft';
   return [
     {
-      what: `CPU of vipwire and its children for that change, iptables-${variant}`,
+      what: `CPU time of vipwire and its child processes for that change, iptables-${variant}`,
       toReach: isNft ? `<= ${targets.moveCpuMs} ms` : '',
       here: printMs(ownMs + childrenMs),
       beside: `the tool alone ${printMs(toolCpuMs)}`,
@@ -141,7 +141,7 @@ function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: Mo
       raw: [ownMs, childrenMs],
     },
     {
-      what: `  of it without the restore, iptables-${variant}`,
+      what: `  the part of it outside of the restore, iptables-${variant}`,
       toReach: isNft ? `<= ${targets.ownCpuRatio} x at ${fewServices} x 10` : '',
       here: printMs(ownMs),
       beside: few === undefined ? '' : `${fewServices} x 10 ${printMs(few)}`,
@@ -151,7 +151,7 @@ function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: Mo
       raw: [ownMs],
     },
     {
-      what: `  CPU in a second without changes, iptables-${variant}`,
+      what: `  CPU time in a second without changes, iptables-${variant}`,
       toReach: '',
       here: printMs(idleMsPerSecond),
       beside: '',
@@ -160,7 +160,7 @@ function cpuFigures(variant: Variant, { ownMs, childrenMs, idleMsPerSecond }: Mo
   ];
 }
 
-/** A hundred Services and one with thousands of endpoints. */
+/** Measures a cluster of a hundred Services, and one more with thousands of endpoints. */
 async function measureFew(bench: Bench): Promise<Figure[]> {
   const { site, sizes } = bench;
   const spec: ClusterSpec = { network: 1, services: fewServices, endpoints: 10, bigService: sizes.bigService };
@@ -191,7 +191,7 @@ async function measureFew(bench: Bench): Promise<Figure[]> {
   const ratio = median(took) / median(tool.callsMs);
   return [
     {
-      what: `one Service with ${sizes.bigService} endpoints, one of them changes`,
+      what: `one of ${sizes.bigService} endpoints of a Service changes`,
       toReach: `<= ${targets.bigServiceMs} ms`,
       here: `${printMs(median(took))} (max ${printMs(Math.max(...took))}, ${bytes} B)`,
       beside: `the tool alone ${printMs(median(tool.callsMs))}`,

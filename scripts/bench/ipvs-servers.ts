@@ -1,4 +1,4 @@
-/** Virtual servers in a network namespace of its own: written over netlink and by ipvsadm, and read. Prints ServerTimes as JSON. */
+/** Times the writing of virtual servers, over netlink and by ipvsadm, and their reading. Prints ServerTimes as JSON. */
 import { execFileSync } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { openServers } from '../../src/backends/ipvs/servers/driver';
@@ -22,7 +22,7 @@ function makeWrites(services: number, endpoints: number): ServerWrite[] {
   }).flat();
 }
 
-/** Of the event loop while the work is done. */
+/** Does the work, and returns how long it took and the longest time for which it held the event loop. */
 async function longestHoldMs(work: () => Promise<unknown>): Promise<{ heldMs: number; tookMs: number }> {
   let [heldMs, turn, isDone] = [0, performance.now(), false];
   const started = turn;
@@ -44,14 +44,14 @@ async function longestHoldMs(work: () => Promise<unknown>): Promise<{ heldMs: nu
 async function main(services: number, endpoints: number): Promise<ServerTimes> {
   const driver = await openServers('IPv4', runCommand);
   const writes = makeWrites(services, endpoints);
-  // First, when the guest's memory is cold.
+  // Netlink comes first, while the guest's memory is still cold.
   const started = performance.now();
   await driver.apply(writes);
   const netlinkMs = performance.now() - started;
   const look = await longestHoldMs(() => driver.read());
   const found = (await driver.read()).servers.size;
   driver.close();
-  if (found !== services) throw new Error(`${found} servers are there, not ${services}`);
+  if (found !== services) throw new Error(`found ${found} servers instead of ${services}`);
   execFileSync('ipvsadm', ['--clear']);
   const input = printServerWrites(writes, 'IPv4');
   const toolStarted = performance.now();

@@ -1,12 +1,13 @@
 /**
- * The figures that vipwire is to reach, measured on this machine in network namespaces, each beside the tool alone. Root only.
- * Usage: main.ts [--quick] [--only GROUP]... [--output table|json] [--bundle FILE]
+ * Measures the figures that vipwire has to reach, on this machine in network namespaces, and compares them with the tool alone. Needs
+ * root. Usage: main.ts [--quick] [--only GROUP]... [--output table|json] [--bundle FILE]
  */
 import { buildSync } from 'esbuild';
 import { cpSync, existsSync } from 'node:fs';
 import { loadavg, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../src/model/error-message';
 import { fullSizes, quickSizes, type Bench } from './bench';
 import { podPort } from './cluster-objects';
 import { type Figure, printTable } from './figure';
@@ -14,7 +15,7 @@ import { type GroupName, ipvsGroupNames, measureGroup, plainGroupNames } from '.
 import { servePods } from './measure-first-packet';
 import { Site } from './site';
 
-/** A run that takes longer ends, with what it has. */
+/** A run that takes longer is ended, and prints the figures that it has. */
 const limitMs = 8 * 60_000;
 
 const { values: options } = parseArgs({
@@ -30,7 +31,7 @@ function say(text: string): void {
   process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
 }
 
-/** Copies of the programs: a build meanwhile changes nothing. */
+/** Copies the programs, so that a build during the run changes nothing. */
 function prepare(site: Site): { bundle: string; apiBundle: string } {
   const folder = join(site.directory, 'dist');
   cpSync(dirname(options.bundle), folder, { recursive: true });
@@ -57,7 +58,7 @@ async function measure(site: Site, groups: readonly GroupName[]): Promise<Figure
       figures.push(...(await measureGroup(group, bench)));
     } catch (error) {
       if (ended) break;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       say(message);
       figures.push({ what: group, toReach: '', here: message.split('\n')[0] ?? '', beside: '', ok: false, raw: [] });
     }
@@ -68,11 +69,12 @@ async function measure(site: Site, groups: readonly GroupName[]): Promise<Figure
 let ended = false;
 
 async function main(): Promise<number> {
-  if (process.getuid?.() !== 0) return fail('needs root: it makes network namespaces');
-  if (!existsSync(options.bundle)) return fail(`no ${options.bundle}: node scripts/build.mjs makes it`);
+  if (process.getuid?.() !== 0) return fail('needs root, because it makes network namespaces');
+  if (!existsSync(options.bundle))
+    return fail(`${options.bundle} does not exist: build it with node scripts/build.mjs`);
   const all = [...plainGroupNames, ...ipvsGroupNames];
   const groups = options.only === undefined ? plainGroupNames : all.filter((name) => options.only?.includes(name));
-  if (groups.length === 0) return fail(`--only takes ${all.join(', ')}`);
+  if (groups.length === 0) return fail(`--only: want one of ${all.join(', ')}`);
   const site = new Site();
   const stop = (why: string) => () => {
     if (ended) return;
@@ -86,7 +88,7 @@ async function main(): Promise<number> {
   try {
     const figures = await measure(site, groups);
     const machine = { node: process.version, kernel: release(), loadBefore: load, loadAfter: loadavg()[0] ?? 0 };
-    if (options.quick) say('--quick: the targets are for larger sizes and longer runs');
+    if (options.quick) say('--quick: the targets are meant for larger sizes and longer runs');
     if (options.output === 'json') process.stdout.write(`${JSON.stringify({ machine, figures }, undefined, 2)}\n`);
     else process.stdout.write(`${printTable(figures)}\n${JSON.stringify(machine)}\n`);
     return !ended && figures.every(({ ok }) => ok !== false) ? 0 : 1;

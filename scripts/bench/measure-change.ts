@@ -1,4 +1,4 @@
-/** One change on a quiet node: how soon it is in force, what it costs, and a burst of changes. */
+/** Measures one change on a quiet node, how soon it is in force and what it costs, and a burst of changes. */
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,18 +13,18 @@ import { saveRules } from './tool-alone';
 /** Milliseconds between two connections: 200 a second. */
 const probeMs = 5;
 const idleMs = 5000;
-/** Not counted: code that runs for the first time is not what it is later. Even, so that they end where they began. */
+/** Moves that are not counted, because code is slower when it runs for the first time. An even number ends where it began. */
 const warmUpMoves = 4;
 /** Longer than a round and the wait before the next one. */
 const burstQuietMs = 2500;
 
 export interface MoveTimes {
-  /** From the write's answer to the end of the first connection that reached the new endpoint. */
+  /** From the answer to the write until the first connection that reached the new endpoint was complete. */
   readonly latenciesMs: readonly number[];
-  /** CPU of the proxy itself and of its children, for each move, with what it needs when nothing happens taken off. */
+  /** CPU time per move, of the proxy itself and of its child processes, without what they use when nothing happens. */
   readonly ownMs: number;
   readonly childrenMs: number;
-  /** CPU of both in a second in which nothing happens. */
+  /** CPU time of both in a second in which nothing happens. */
   readonly idleMsPerSecond: number;
   readonly failedProbes: number;
   readonly probes: number;
@@ -38,7 +38,11 @@ interface Probe {
 
 /** Opens connections to the moving Service until it is stopped. */
 class Prober {
-  private constructor(private readonly child: ReturnType<Bench['site']['spawn']>) {}
+  readonly #child: ReturnType<Bench['site']['spawn']>;
+
+  private constructor(child: ReturnType<Bench['site']['spawn']>) {
+    this.#child = child;
+  }
 
   static async start({ site }: Bench, spec: ClusterSpec): Promise<Prober> {
     const script = resolve('scripts/bench/tcp.pl');
@@ -49,11 +53,11 @@ class Prober {
   }
 
   async stop(): Promise<Probe[]> {
-    const { stdout } = this.child;
+    const { stdout } = this.#child;
     let text = '';
     stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
     const closed = stdout === null ? undefined : once(stdout, 'close');
-    await end(this.child);
+    await end(this.#child);
     await closed;
     const lines = text.split('\n').filter((line) => line !== '');
     return lines.map((line): Probe => {
@@ -63,7 +67,7 @@ class Prober {
   }
 }
 
-/** The moving Service's endpoint goes back and forth, each time after a quiet second. */
+/** Moves the endpoint of the moving Service back and forth, each time after a quiet second. */
 export async function measureMoves(bench: Bench, node: BenchNode, proxy: Proxy, moves: number): Promise<MoveTimes> {
   await proxy.quiet(2 * quietMs);
   for (let n = 1; n <= warmUpMoves; n++) await move(node, proxy, n);
@@ -98,13 +102,13 @@ interface Move {
   readonly pod: string;
 }
 
-/** The n-th, its sync, and the quiet time after it. */
+/** Makes the n-th move, and waits for its sync and for the quiet time after it. */
 async function move({ spec, api }: BenchNode, proxy: Proxy, n: number): Promise<Move> {
   const pod = n % 2 === 1 ? 1 : 0;
   const before = proxy.syncs.length;
   const { atMs } = await api.ask({ kind: 'move', pod });
   await proxy.sync(before);
-  // Off the beat of the probes.
+  // The wait varies, so that moves do not fall into step with the probes.
   await sleep(quietMs + ((n * 7) % 11));
   return { atMs, pod: realPods(spec.network)[pod] };
 }
@@ -123,7 +127,7 @@ async function cpuWhile(
   };
 }
 
-/** Milliseconds from the last write's answer until all are in force; the kernel is asked at the end. */
+/** Returns the milliseconds from the answer to the last write until all changes are in force, which is then checked in the kernel. */
 export async function measureBurst(
   bench: Bench,
   { spec, api, variant }: BenchNode,

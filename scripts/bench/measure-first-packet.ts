@@ -1,4 +1,4 @@
-/** What the first packet of a connection pays for the size of a cluster: two nodes, one client that alternates between them. */
+/** Measures how the size of a cluster delays the first packet of a connection. One client alternates between two nodes. */
 import { resolve } from 'node:path';
 import { clusterIP, loadBalancerIP, nodeAddress, nodePort } from './addresses';
 import { ApiProcess, nodePlace } from './api-process';
@@ -13,11 +13,11 @@ const target = 1.3;
 interface Target {
   readonly kind: string;
   readonly address: string;
-  /** As tcp.pl takes it. */
+  /** The port in the form of tcp.pl. */
   readonly port: string;
 }
 
-/** Of each kind the last entry by dispatch order: the highest address or port. */
+/** Returns the last entry of each kind in the order of the dispatch: the one with the highest address or port. */
 function lastEntries({ network, services, loadBalancers = 0, empty = 0 }: ClusterSpec): Target[] {
   const vips = Array.from({ length: services }, (_, i) => clusterIP(network, i));
   const balancers = Array.from({ length: loadBalancers }, (_, i) => loadBalancerIP(network, i));
@@ -51,7 +51,7 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
       return { api, proxy };
     }),
   );
-  // The rules stay in force without them, and nothing else wants the CPU.
+  // The rules stay in force without the proxies, and nothing else needs the CPU then.
   for (const { api, proxy } of running) {
     await proxy.stop();
     await api.stop();
@@ -68,10 +68,10 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
     if (failed > 0) throw new Error(`${failed} connections to the ${kind} (${address}:${port}) failed`);
     const ratio = median(here) / median(beside);
     return {
-      what: `first packet to the last ${kind} of ${many} services`,
-      toReach: `<= ${target} x with 10 services`,
+      what: `first packet to the last ${kind} of ${many} Services`,
+      toReach: `<= ${target} x the time with 10 Services`,
       here: `${median(here).toFixed(1)} us`,
-      beside: `10 services ${median(beside).toFixed(1)} us`,
+      beside: `10 Services ${median(beside).toFixed(1)} us`,
       ratio,
       ok: ratio <= target,
       raw: [median(here), median(beside)],
@@ -79,7 +79,7 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
   });
 }
 
-/** Answers on both nodes' pods; resolves when it listens. */
+/** Starts a server that answers on the pods of both nodes. Resolves when it listens, to a function that stops it. */
 export async function servePods({ site }: Bench, port: number): Promise<() => Promise<void>> {
   const command = ['perl', resolve('scripts/bench/tcp.pl'), 'serve', String(port)];
   const child = site.spawn('pods', command, ['ignore', 'pipe', 'inherit']);

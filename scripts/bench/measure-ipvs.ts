@@ -1,4 +1,4 @@
-/** IPVS mode, on a kernel that has it. */
+/** Measures IPVS mode, on a kernel that has IPVS. */
 import { buildSync } from 'esbuild';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -13,8 +13,9 @@ import { residentAfterRest } from './measure-memory';
 export interface ServerTimes {
   readonly netlinkMs: number;
   readonly toolMs: number;
-  /** A look at all of them, and the longest time for which it held the event loop. */
+  /** The time to read all of them. */
   readonly readMs: number;
+  /** The longest time for which reading held the event loop. */
   readonly heldMs: number;
 }
 
@@ -23,7 +24,8 @@ const startServices = 1000;
 const changeServices = 300;
 
 function expectIpvs(): void {
-  if (!existsSync('/proc/net/ip_vs')) throw new Error('this kernel has no IPVS: scripts/bench-ipvs has one that does');
+  if (!existsSync('/proc/net/ip_vs'))
+    throw new Error('this kernel has no IPVS: use scripts/bench-ipvs, which starts one that has it');
 }
 
 export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure[]> {
@@ -35,7 +37,7 @@ export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure
     bundle: true,
     platform: 'node',
     target: 'node20',
-    // The addon finds its prebuilt file by its own place.
+    // The addon finds its prebuilt file relative to its own folder.
     external: ['netlink'],
     supported: { 'dynamic-import': false },
     logLevel: 'warning',
@@ -48,7 +50,7 @@ export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure
   const size = `${services} x ${endpoints}`;
   return [
     {
-      what: `${size} servers, first to last netlink message`,
+      what: `${size} virtual servers, first to last netlink message`,
       toReach: `<= ${targets.toolRatio} x ipvsadm --restore`,
       here: printMs(netlinkMs),
       beside: `ipvsadm --restore ${printMs(toolMs)}`,
@@ -57,8 +59,8 @@ export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure
       raw: [netlinkMs, toolMs],
     },
     {
-      what: `a look at ${size} servers`,
-      toReach: `<= ${targets.readMs} ms, held ${targets.heldMs} ms`,
+      what: `reading ${size} virtual servers`,
+      toReach: `<= ${targets.readMs} ms, event loop held <= ${targets.heldMs} ms`,
       here: `${printMs(readMs)}, held ${printMs(heldMs)}`,
       beside: '',
       ok: readMs <= targets.readMs && heldMs <= targets.heldMs,
@@ -67,7 +69,7 @@ export async function measureIpvsServers({ site, sizes }: Bench): Promise<Figure
   ];
 }
 
-/** Each on a node without rules. The first one in a fresh guest also reads Node.js and loads the kernel's modules. */
+/** Measures starts, each on a node without rules. The first one in a fresh guest also reads Node.js and loads kernel modules. */
 export async function measureIpvsStart(bench: Bench): Promise<Figure[]> {
   expectIpvs();
   const spec: ClusterSpec = { network: 1, services: startServices, endpoints: 10 };
@@ -86,7 +88,7 @@ export async function measureIpvsStart(bench: Bench): Promise<Figure[]> {
       what: `${spec.services} x ${spec.endpoints}, process start to everything in force, ipvs`,
       toReach: `<= ${targets.startMs / 1000} s`,
       here: printMs(ms),
-      beside: `the first in a fresh guest ${printMs(took[0] ?? Number.NaN)}`,
+      beside: `the first start in a fresh guest ${printMs(took[0] ?? Number.NaN)}`,
       ok: ms <= targets.startMs,
       raw: took,
     },
@@ -106,7 +108,7 @@ export async function measureIpvsChange(bench: Bench): Promise<Figure[]> {
   const [p50, p99] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99)];
   return [
     {
-      what: `API write to a new connection at the new endpoint, ${spec.services} x ${spec.endpoints}, ipvs`,
+      what: `from the API write to a new connection that reaches the new endpoint, ${spec.services} x ${spec.endpoints}, ipvs`,
       toReach: `p50 <= ${targets.moveMs} ms`,
       here: `p50 ${printMs(p50)}, p99 ${printMs(p99)}`,
       beside: `CPU of vipwire ${printMs(ownMs)}`,
@@ -114,7 +116,7 @@ export async function measureIpvsChange(bench: Bench): Promise<Figure[]> {
       raw: latenciesMs,
     },
     {
-      what: `  connections that failed meanwhile, of ${probes}`,
+      what: `  of ${probes} connections during that, failed`,
       toReach: '0',
       here: String(failedProbes),
       beside: '',

@@ -1,4 +1,4 @@
-/** Resident memory, some time after everything is in force. */
+/** Measures the resident memory some time after everything is in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Variant } from '../../src/xtables/variant';
 import { ApiProcess, type Mode, nodePlace } from './api-process';
@@ -7,7 +7,7 @@ import type { ClusterSpec } from './cluster-objects';
 import { type Figure, printMiB } from './figure';
 import { flushRules } from './tool-alone';
 
-/** A guest takes its time. */
+/** It is long because a guest is slow. */
 const startLimitMs = 300_000;
 
 interface Memory {
@@ -34,7 +34,7 @@ export async function residentAfterRest(
   return memory;
 }
 
-/** The issue's megabytes are taken as 10^6 bytes, the stricter reading. */
+/** The megabytes of the targets are taken as 10^6 bytes, which is the stricter reading. */
 export async function measureMemory(bench: Bench): Promise<Figure[]> {
   const clusters = [
     { spec: { network: 1, services: bench.sizes.largeServices, endpoints: 10 }, limitMB: 220 },
@@ -47,7 +47,7 @@ export async function measureMemory(bench: Bench): Promise<Figure[]> {
         what: `resident memory, ${spec.services} x ${spec.endpoints}, ${bench.sizes.restMs / 1000} s after the sync`,
         toReach: `<= ${limitMB} MB`,
         here: `${Math.round(residentBytes / 1e6)} MB (${printMiB(residentBytes)})`,
-        beside: `peak of its children ${Math.round(childrenPeakBytes / 1e6)} MB`,
+        beside: `peak of its child processes ${Math.round(childrenPeakBytes / 1e6)} MB`,
         ok: residentBytes <= limitMB * 1e6,
         raw: [residentBytes, childrenPeakBytes],
       };

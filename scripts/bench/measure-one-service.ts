@@ -1,4 +1,4 @@
-/** What one Service costs, in this process: each of what it can have many of is doubled, and its longest hold of the event loop. */
+/** Measures the work for one Service in this process: when each of its sizes is doubled, and how long it holds the event loop. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Backend } from '../../src/backends/backend';
 import type { EndpointSlice, Service } from '../../src/model/cluster';
@@ -20,15 +20,16 @@ interface Size {
   readonly endpoints: number;
   readonly externalIPs: number;
   readonly ranges: number;
-  /** Zones that each endpoint's hints name. */
+  /** The number of zones in the hints of each endpoint. */
   readonly hints: number;
 }
 
-/** More chains than go in one call: another number of calls would be no doubling. */
+/** Has more chains than fit in one call, so that doubling a size does not turn one call into several. */
 const usual: Size = { ports: 60, endpoints: 200, externalIPs: 20, ranges: 40, hints: 8 };
 const large: Size = { ports: 50, endpoints: 1000, externalIPs: 1, ranges: 0, hints: 1 };
+const sizeNames = ['ports', 'endpoints', 'externalIPs', 'ranges', 'hints'] as const satisfies readonly (keyof Size)[];
 const repeats = 7;
-/** Twice, and what the machine adds. */
+/** Doubling a size may double the time; the rest is for the variation of the machine. */
 const mostRatio = 3;
 const holdMs = 50;
 const endpointsPerSlice = 100;
@@ -47,7 +48,7 @@ function serviceOf({ ports, externalIPs, ranges }: Size): Service {
   });
 }
 
-/** `turn` moves one endpoint. */
+/** Returns the slices. Each `turn` has another address for one endpoint. */
 function slicesOf({ ports, endpoints, hints }: Size, turn: number): EndpointSlice[] {
   const zones = ['z1', ...numbers(hints - 1).map((i) => `other-${i}`)];
   const all = numbers(endpoints).map((i) =>
@@ -66,7 +67,7 @@ function fill(store: ClusterStore, size: Size, turn: number): void {
 
 type Times = Readonly<Record<'plan' | 'render' | 'diff', number>>;
 
-/** From nothing; the least of a few, each with a backend of its own: what else the machine does only adds to a time. */
+/** Times the work from nothing, with a new backend each time. Returns the shortest times, since other work on the machine adds to them. */
 function timesOf(size: Size, makeBackend: () => Backend<unknown>): Times {
   const store = new ClusterStore(0);
   fill(store, size, 0);
@@ -91,17 +92,18 @@ function timesOf(size: Size, makeBackend: () => Backend<unknown>): Times {
   return { plan: Math.min(...taken.plan), render: Math.min(...taken.render), diff: Math.min(...taken.diff) };
 }
 
+/** Compares the times for each size, doubled, with those for the usual sizes. */
 function doubled(mode: Mode, backend: () => Backend<unknown>): Figure[] {
   timesOf(usual, backend);
   const once = timesOf(usual, backend);
-  return (Object.keys(usual) as (keyof Size)[]).map((what) => {
+  return sizeNames.map((what) => {
     const twice = timesOf({ ...usual, [what]: 2 * usual[what] }, backend);
     const parts = ['plan', 'render', 'diff'] as const;
     const ratios = parts.map((part) => twice[part] / once[part]);
     const worst = Math.max(...ratios);
     const print = (times: Times): string => parts.map((part) => printMs(times[part])).join(' / ');
     return {
-      what: `one Service, twice the ${what} (${usual[what]}), plan / render / diff, ${mode}`,
+      what: `time to plan / render / diff one Service with twice the ${what} (${usual[what]}), ${mode}`,
       toReach: `<= ${mostRatio} x each`,
       here: `${print(twice)} (${ratios.map((ratio) => ratio.toFixed(1)).join(' / ')} x)`,
       beside: print(once),
@@ -117,7 +119,7 @@ const turnOfLoop = (): Promise<void> =>
     setTimeout(resolve, 5);
   });
 
-/** Milliseconds beyond the histogram's own resolution. */
+/** Returns the longest time in milliseconds for which the work held the event loop, less the resolution of the histogram. */
 async function longestHold(work: () => Promise<void>): Promise<number> {
   const resolution = 1;
   const histogram = monitorEventLoopDelay({ resolution });
@@ -135,7 +137,7 @@ interface Holds {
   readonly change: number;
 }
 
-/** As the reconciler does it: in pieces, by its time slices. */
+/** Measures the work as the reconciler does it, in pieces and with its time slices. */
 async function holdsOf(backend: Backend<unknown>): Promise<Holds> {
   const store = new ClusterStore(0);
   fill(store, large, 0);
@@ -173,14 +175,14 @@ async function holdsOf(backend: Backend<unknown>): Promise<Holds> {
 }
 
 async function held(mode: Mode, makeBackend: () => Backend<unknown>): Promise<Figure[]> {
-  // The first one of the process is compiled while it runs, as a daemon's is.
+  // The first run of the process is compiled while it runs, as in a daemon.
   const holds: Holds[] = [];
   for (let turn = 0; turn < repeats; turn++) holds.push(await holdsOf(makeBackend()));
   const size = `${large.ports} ports x ${large.endpoints} endpoints`;
   return (['first', 'change'] as const).map((what) => {
     const times = holds.map((hold) => hold[what]);
     return {
-      what: `${size}, longest hold of the event loop, ${what === 'first' ? 'from nothing' : 'one endpoint changes'}, ${mode}`,
+      what: `one Service with ${size}, longest hold of the event loop, ${what === 'first' ? 'from nothing' : 'one endpoint changes'}, ${mode}`,
       toReach: `< ${holdMs} ms`,
       here: `${printMs(median(times))} (${printMs(Math.min(...times))} to ${printMs(Math.max(...times))})`,
       beside: '',

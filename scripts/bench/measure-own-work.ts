@@ -1,4 +1,4 @@
-/** What the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, printing. */
+/** Times what the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, printing. */
 import { found } from '../../src/model/answer';
 import type { Backend } from '../../src/backends/backend';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
@@ -22,15 +22,15 @@ const changes = 1000;
 const targets = { ms: { iptables: 3, ipvs: 5 }, bytes: 4096, messages: 3 };
 
 function decode(object: FakeObject): readonly ClusterChange[] {
-  const resources = { Service: services, EndpointSlice: endpointSlices, Node: nodeNamed('node') };
-  // As it comes out of a parser: strings of its own.
-  const text = JSON.parse(JSON.stringify(object)) as unknown;
-  return resources[object.kind as keyof typeof resources].decode(text, () => undefined) ?? [];
+  const resource = [services, endpointSlices, nodeNamed('node')].find(({ kind }) => kind === object.kind);
+  // A parsed copy has strings of its own, as objects from an API server have.
+  const parsed: unknown = JSON.parse(JSON.stringify(object));
+  return resource?.decode(parsed, () => undefined) ?? [];
 }
 
 interface OwnWork {
   readonly timesMs: readonly number[];
-  /** The most that one change wrote. */
+  /** The most bytes that one change wrote. */
   readonly bytes: number;
   readonly writes: number;
 }
@@ -88,7 +88,7 @@ const unreadTables: KernelTables = {
 
 function ipvsBackend(): IpvsBackend {
   const scheduler = parseScheduler('rr');
-  if (scheduler === undefined) throw new Error('no rr');
+  if (scheduler === undefined) throw new Error('the scheduler rr is not known');
   const none = (): Promise<void> => Promise.resolve();
   return new IpvsBackend(
     'IPv4',
@@ -112,7 +112,7 @@ function ipvsBackend(): IpvsBackend {
   );
 }
 
-/** Netlink's, of virtual servers; anything else that is written would be one too many. */
+/** Counts the netlink messages for virtual servers. A change should write nothing else, so anything else counts as infinite. */
 function countMessages(batch: IpvsBatch): number {
   return batch.reduce((count, stage) => count + (stage.kind === 'servers' ? stage.writes.length : Infinity), 0);
 }
@@ -129,7 +129,7 @@ function iptablesBackend(): IptablesBackend {
   return new IptablesBackend('IPv4', settings, unreadTables);
 }
 
-/** Over nothing but memory. */
+/** Backends that write nothing. */
 export const backends = {
   iptables: (): Backend<unknown> => iptablesBackend(),
   ipvs: (): Backend<unknown> => ipvsBackend(),
@@ -140,7 +140,7 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
   const servers = workOf(spec, ipvsBackend(), countMessages);
   const size = `${spec.services} x ${spec.endpoints}`;
   const times = (mode: string, { timesMs }: OwnWork, toReachMs: number): Figure => ({
-    what: `planning, rendering, diffing one endpoint, ${size}, ${mode}`,
+    what: `planning, rendering and diffing one changed endpoint, ${size}, ${mode}`,
     toReach: `<= ${toReachMs} ms`,
     here: `${printMs(median(timesMs))} (p99 ${printMs(percentile(timesMs, 0.99))})`,
     beside: '',
@@ -150,7 +150,7 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
   return [
     times('iptables', rules, targets.ms.iptables),
     {
-      what: '  bytes to iptables-restore for it',
+      what: '  bytes to iptables-restore for that change',
       toReach: `<= ${targets.bytes / 1024} KiB`,
       here: `${rules.bytes} B`,
       beside: '',
@@ -159,7 +159,7 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
     },
     times('ipvs', servers, targets.ms.ipvs),
     {
-      what: '  netlink messages for it',
+      what: '  netlink messages for that change',
       toReach: `<= ${targets.messages}`,
       here: String(servers.writes),
       beside: '',

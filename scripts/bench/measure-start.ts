@@ -1,4 +1,4 @@
-/** From the start of the process to the rules in force, beside the tool alone on the same rules and on a plain text of them. */
+/** Measures the time from process start to rules in force, next to the tool alone on the same rules and on a plain rule set. */
 import type { Variant } from '../../src/xtables/variant';
 import { nodePlace } from './api-process';
 import { type Bench, type BenchNode, type RecordedCalls, startProxy } from './bench';
@@ -11,7 +11,7 @@ import { type Call, flushRules, saveRules, timeCalls } from './tool-alone';
 const targets = { nft: 3, legacy: 4 } as const;
 const referenceTarget = 1.3;
 
-/** The proxy of the last start goes on. */
+/** Measures the starts. The proxy of the last start is returned, and keeps running. */
 export async function measureStart(
   bench: Bench,
   node: BenchNode,
@@ -34,18 +34,18 @@ export async function measureStart(
     here.push(await proxy.started());
     bench.say(`start ${variant}: ${printMs(here.at(-1) ?? 0)}, tool alone ${printMs(alone.at(-1) ?? 0)}`);
   }
-  if (proxy === undefined) throw new Error('no start');
+  if (proxy === undefined) throw new Error('there was no start to measure');
   await expectEndpoints(bench, spec, variant);
   const times: StartTimes = { here, alone, referenceAlone };
   return { proxy, figures: startFigures(node, times, calls, reference) };
 }
 
-/** Milliseconds, one of each start. */
+/** Milliseconds, one value per start. */
 interface StartTimes {
   readonly here: readonly number[];
   /** The tool alone, on the same rules. */
   readonly alone: readonly number[];
-  /** The tool alone, on a plain text. */
+  /** The tool alone, on a plain rule set: scripts/bench/reference-text.ts. */
   readonly referenceAlone: readonly number[];
 }
 
@@ -70,10 +70,10 @@ function startFigures(
       raw: here,
     },
     {
-      what: `the tool alone on these rules, iptables-${variant}`,
-      toReach: variant === 'nft' ? `<= ${referenceTarget} x a plain text` : '',
+      what: `these rules loaded by the tool alone, iptables-${variant}`,
+      toReach: variant === 'nft' ? `<= ${referenceTarget} x a plain rule set` : '',
       here: printMs(median(alone)),
-      beside: `a plain text ${printMs(median(referenceAlone))} (${reference.length} calls)`,
+      beside: `a plain rule set ${printMs(median(referenceAlone))} (${reference.length} calls)`,
       ratio: referenceRatio,
       ...(variant === 'nft' ? { ok: referenceRatio <= referenceTarget } : {}),
       raw: alone,
@@ -85,10 +85,10 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** What the proxy called in force must be there. */
+/** Checks that the endpoints which the proxy reported as in force are in the kernel. */
 async function expectEndpoints({ site }: Bench, spec: ClusterSpec, variant: Variant): Promise<void> {
   const rules = await saveRules(site, nodePlace(spec.network), variant);
   const found = rules.split('\n').filter((rule) => rule.includes('--to-destination')).length;
   const wanted = spec.services * spec.endpoints + 1;
-  if (found !== wanted) throw new Error(`iptables-${variant}-save shows ${found} endpoints, not ${wanted}`);
+  if (found !== wanted) throw new Error(`iptables-${variant}-save shows ${found} endpoints instead of ${wanted}`);
 }

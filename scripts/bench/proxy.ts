@@ -1,4 +1,4 @@
-/** The proxy that is measured: its process, its lines about syncs, its CPU and memory. */
+/** The proxy that is measured: its process, its log lines about syncs, its CPU time and memory. */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -7,7 +7,7 @@ import type { Variant } from '../../src/xtables/variant';
 import { end, type Place, type Site } from './site';
 
 export interface SyncLine {
-  /** When it came, on the clock of all processes. */
+  /** When the line arrived, on the clock that all processes share (CLOCK_MONOTONIC). */
   readonly atMs: number;
   readonly family: string;
   readonly rules: number;
@@ -27,12 +27,12 @@ export interface ProxyOptions {
   readonly bundle: string;
   readonly configFile: string;
   readonly variant: Variant;
-  /** Before the rest of PATH. */
+  /** A folder that is put in front of PATH. */
   readonly path?: string;
   readonly nodeArguments?: readonly string[];
 }
 
-/** Of /proc/PID/stat: USER_HZ. */
+/** The unit of times in /proc/PID/stat (1 / USER_HZ). */
 const tickMs = 10;
 
 export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
@@ -40,60 +40,61 @@ export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 export class Proxy {
   readonly syncs: SyncLine[] = [];
   readonly startedMs = nowMs();
-  /** The largest resident set of any of its children. */
+  /** The largest resident set that one of its child processes had. */
   childrenPeakBytes = 0;
-  private readonly child: ChildProcess;
-  private readonly log: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #log: string[] = [];
 
   constructor({ site, place, bundle, configFile, variant, path, nodeArguments = [] }: ProxyOptions) {
     const flags = ['run', '--config', configFile, '--hostname-override', 'node'];
-    this.child = site.spawn(
+    this.#child = site.spawn(
       place,
       [process.execPath, ...nodeArguments, bundle, ...flags],
       ['ignore', 'ignore', 'pipe'],
       { VIPWIRE_IPTABLES: variant, ...(path === undefined ? {} : { PATH: `${path}:${process.env['PATH'] ?? ''}` }) },
     );
-    if (this.child.stderr !== null) createInterface({ input: this.child.stderr }).on('line', (line) => this.read(line));
+    if (this.#child.stderr !== null)
+      createInterface({ input: this.#child.stderr }).on('line', (line) => this.#read(line));
   }
 
-  private read(line: string): void {
-    this.log.push(line);
+  #read(line: string): void {
+    this.#log.push(line);
     const [, family, rest] = /"synced" family="(\w+)" (.*)$/.exec(line) ?? [];
     if (family === undefined || rest === undefined) return;
     const field = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(rest)?.[1]);
     this.syncs.push({ atMs: nowMs(), family, rules: field('rules'), bytes: field('bytes'), calls: field('calls') });
   }
 
-  /** Waits for a line that satisfies. */
-  private async until<T>(what: string, timeoutMs: number, look: () => T | undefined): Promise<T> {
+  /** Waits until `look` finds something. Throws when the proxy ended, or after the timeout. */
+  async #until<T>(what: string, timeoutMs: number, look: () => T | undefined): Promise<T> {
     const deadline = nowMs() + timeoutMs;
     for (;;) {
       const found = look();
       if (found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null || nowMs() > deadline)
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null || nowMs() > deadline)
         throw new Error(
-          `${what}: not within ${timeoutMs / 1000} s; the proxy said:\n${this.log.slice(-10).join('\n')}`,
+          `no ${what} within ${timeoutMs / 1000} s; the proxy logged:\n${this.#log.slice(-10).join('\n')}`,
         );
       await sleep(2);
     }
   }
 
-  /** Milliseconds from the process's start to the rules of both families in force. */
+  /** Returns the milliseconds from the start of the process until the rules of both families were in force. */
   async started(timeoutMs = 90_000): Promise<number> {
     const first = (family: string): SyncLine | undefined => this.syncs.find((sync) => sync.family === family);
-    const at = await this.until('start', timeoutMs, () => {
+    const at = await this.#until('start', timeoutMs, () => {
       const [v4, v6] = [first('IPv4'), first('IPv6')];
       return v4 && v6 && Math.max(v4.atMs, v6.atMs);
     });
     return at - this.startedMs;
   }
 
-  /** The next sync after this many. */
+  /** Waits for the next sync after this many. */
   async sync(after: number, timeoutMs = 20_000): Promise<SyncLine> {
-    return this.until('sync', timeoutMs, () => this.syncs[after]);
+    return this.#until('sync', timeoutMs, () => this.syncs[after]);
   }
 
-  /** The last sync of all, once none came for this long. */
+  /** Waits until no sync came for this long, and returns the last one. */
   async quiet(quietMs: number): Promise<SyncLine | undefined> {
     const since = nowMs();
     while (nowMs() - Math.max(since, this.syncs.at(-1)?.atMs ?? 0) < quietMs) await sleep(10);
@@ -101,23 +102,23 @@ export class Proxy {
   }
 
   cpu(): CpuTime {
-    const text = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-    // The name, in brackets, may hold anything.
+    const text = readFileSync(`/proc/${this.#pid}/stat`, 'utf8');
+    // The process name, in brackets, may contain anything.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const ticks = (first: number): number => Number(fields[first]) + Number(fields[first + 1]);
     return { ownMs: ticks(11) * tickMs, childrenMs: ticks(13) * tickMs };
   }
 
   residentBytes(): number {
-    return statusBytes(this.pid, 'VmRSS') ?? 0;
+    return statusBytes(this.#pid, 'VmRSS') ?? 0;
   }
 
-  /** Looks at its children every few milliseconds until the promise is settled. */
+  /** Looks at the memory of its child processes every few milliseconds until the promise is settled. */
   async watchChildren<T>(until: Promise<T>): Promise<T> {
     let settled = false;
     const watch = async (): Promise<void> => {
       while (!settled) {
-        for (const pid of this.children())
+        for (const pid of this.#children())
           this.childrenPeakBytes = Math.max(this.childrenPeakBytes, statusBytes(pid, 'VmHWM') ?? 0);
         await sleep(5);
       }
@@ -132,24 +133,27 @@ export class Proxy {
   }
 
   async stop(): Promise<void> {
-    await end(this.child);
+    await end(this.#child);
   }
 
-  private get pid(): number {
-    if (this.child.pid === undefined) throw new Error('the proxy did not start');
-    return this.child.pid;
+  get #pid(): number {
+    if (this.#child.pid === undefined) throw new Error('the proxy did not start');
+    return this.#child.pid;
   }
 
-  private children(): number[] {
+  #children(): number[] {
     try {
-      return readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+      return readFileSync(`/proc/${this.#pid}/task/${this.#pid}/children`, 'utf8')
+        .split(' ')
+        .filter(Boolean)
+        .map(Number);
     } catch {
       return [];
     }
   }
 }
 
-/** undefined: the process is gone. */
+/** Returns undefined if the process is gone. */
 function statusBytes(pid: number, field: 'VmRSS' | 'VmHWM'): number | undefined {
   try {
     const kilobytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

@@ -1,6 +1,6 @@
 /**
- * What the same cluster's rules would be at their plainest: a dispatch tree of three levels, service chains with a mark for
- * those who are no pods, and endpoints picked by `statistic`. The rules that vipwire writes may not load much slower.
+ * A plain rule set for the same cluster: a dispatch tree of three levels, service chains with a mark for sources that are not pods, and
+ * endpoints picked by `statistic`. The rules that vipwire writes must not take much longer to load.
  */
 import { clusterCIDR, clusterIP } from './addresses';
 import { type ClusterSpec, endpointsOf, podPort, serviceName } from './cluster-objects';
@@ -24,7 +24,7 @@ function serviceChain(spec: ClusterSpec, service: number): Chain {
   return { name: `KUBE-SVC-${hash16(serviceName(service))}`, rules: [mark, ...picks] };
 }
 
-/** /20, then /24, then the VIPs: 256 chains at the most below 16. */
+/** The levels are /20, /24 and the VIPs: at most 256 chains below 16 others. */
 function dispatchChains(spec: ClusterSpec, targets: readonly Chain[]): Chain[] {
   const chains = new Map<string, { rules: string[] }>();
   const add = (chain: string, rule: string): void => {
@@ -52,7 +52,7 @@ function printCall(name: string, chains: readonly Chain[], rest: readonly string
   return { name, family: 4, text: ['*nat', ...declared, ...rules, ...rest, 'COMMIT', ''].join('\n') };
 }
 
-/** Marks, service chains by so many a call, and the dispatch with the jumps to it in one. */
+/** Returns the calls: marks, then the service chains, so many per call, then the dispatch and the jumps to it in one call. */
 export function printReference(spec: ClusterSpec, chainsPerCall: number): Call[] {
   const marks = { name: 'KUBE-MARK-MASQ', rules: ['-j MARK --set-xmark 0x4000/0x4000'] };
   const postrouting = {
@@ -66,7 +66,7 @@ export function printReference(spec: ClusterSpec, chainsPerCall: number): Call[]
   const services = Array.from({ length: spec.services }, (_, i) => serviceChain(spec, i));
   const dispatch = dispatchChains(spec, services);
   const jumps = ['PREROUTING', 'OUTPUT'].map((hook) => `-A ${hook} -j KUBE-SERVICES`);
-  // Legacy takes everything in one call, so that each service chain must be known before a rule jumps to it: they come first.
+  // For legacy everything is in one call, and the service chains come before the rules that jump to them.
   if (chainsPerCall > services.length)
     return [
       printCall(

@@ -1,4 +1,4 @@
-/** Network namespaces of a bench: nodes with a client and pods on wires, and the processes in them. All go with the site. */
+/** The network namespaces of a bench: two nodes, connected to a client and to pods, and the processes in them. stop removes everything. */
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -11,7 +11,7 @@ export type Place = 'node1' | 'node2' | 'pods' | 'client';
 export type NodeNumber = 1 | 2;
 const places: readonly Place[] = ['node1', 'node2', 'pods', 'client'];
 
-/** Names begin with the process that made them, so that another run can tell what a dead one left behind. */
+/** Names contain the pid of the process that made them, so that another run can tell what a dead one left behind. */
 const prefixPattern = /^vwbench(\d+)-/;
 
 function printWires(prefix: string): string[] {
@@ -31,7 +31,7 @@ function printPlace(place: Place): string[] {
         'link set client up',
         `addr add ${podGateway(network)}/24 dev pods`,
         `addr add ${nodeAddress(network)}/24 dev client`,
-        // A packet to a VIP that nobody serves must have somewhere to go, or no rule of the forward hook sees it.
+        // Without a route for packets to a VIP that has no endpoints, no rule of the forward hook would see them.
         `route add default via ${clientAddress(network)}`,
       ];
     }
@@ -50,7 +50,7 @@ function printPlace(place: Place): string[] {
   }
 }
 
-/** Routing, and answers to refused connections as fast as they are asked for; what is not this namespace's own to set stays. */
+/** Turns on routing, and lifts the rate limit of ICMP answers to refused connections. Settings that this namespace may not set stay. */
 function printSysctls(place: Place): string {
   if (place === 'pods' || place === 'client') return ':';
   const values = {
@@ -65,11 +65,11 @@ function printSysctls(place: Place): string {
 }
 
 export class Site {
-  /** For files; goes with the site. */
+  /** A folder for files; stop removes it. */
   readonly directory = mkdtempSync(join(tmpdir(), `vwbench${process.pid}-`));
-  private readonly prefix = `vwbench${process.pid}-`;
-  private readonly children = new Set<ChildProcess>();
-  private stopping: Promise<void> | undefined;
+  readonly #prefix = `vwbench${process.pid}-`;
+  readonly #children = new Set<ChildProcess>();
+  #stopping: Promise<void> | undefined;
 
   async start(): Promise<void> {
     const ownerIsDead = (name: string): boolean => {
@@ -78,7 +78,7 @@ export class Site {
     };
     await removeNamespaces(ownerIsDead);
     for (const name of readdirSync(tmpdir()).filter(ownerIsDead)) rmSync(join(tmpdir(), name), { recursive: true });
-    const batch = [...places.map((place) => `netns add ${this.prefix}${place}`), ...printWires(this.prefix)];
+    const batch = [...places.map((place) => `netns add ${this.#prefix}${place}`), ...printWires(this.#prefix)];
     await runCommand('ip', ['-batch', '-'], { input: `${batch.join('\n')}\n` });
     for (const place of places) {
       const lines = ['link set lo up', ...printPlace(place)].join('\n');
@@ -86,47 +86,47 @@ export class Site {
     }
   }
 
-  /** Runs to the end; its standard output. Throws CommandError. */
+  /** Runs a command to its end, and returns its standard output. Throws CommandError. */
   async run(place: Place | 'fresh', file: string, args: readonly string[], input?: string): Promise<string> {
-    const [command = '', ...rest] = this.enter(place, [file, ...args]);
+    const [command = '', ...rest] = this.#enter(place, [file, ...args]);
     const { stdout } = await runCommand(command, rest, input === undefined ? {} : { input });
     return stdout;
   }
 
-  /** @param command is the file to run and its arguments. */
+  /** Starts a process. @param command is the file to run and its arguments. */
   spawn(place: Place, command: readonly string[], stdio: StdioOptions, env?: NodeJS.ProcessEnv): ChildProcess {
-    const [file = '', ...args] = this.enter(place, command);
+    const [file = '', ...args] = this.#enter(place, command);
     const child = spawn(file, args, { stdio, env: { ...process.env, NODE_OPTIONS: '', ...env } });
-    this.children.add(child);
-    child.once('exit', () => this.children.delete(child));
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
     return child;
   }
 
-  /** Everything is gone afterwards; may be called again. */
+  /** Ends every process, and removes every namespace and file. It may be called again. */
   stop(): Promise<void> {
-    this.stopping ??= this.remove();
-    return this.stopping;
+    this.#stopping ??= this.#remove();
+    return this.#stopping;
   }
 
-  private async remove(): Promise<void> {
-    await Promise.all([...this.children].map((child) => end(child, 'SIGKILL')));
-    await removeNamespaces((name) => name.startsWith(this.prefix));
+  async #remove(): Promise<void> {
+    await Promise.all([...this.#children].map((child) => end(child, 'SIGKILL')));
+    await removeNamespaces((name) => name.startsWith(this.#prefix));
     rmSync(this.directory, { recursive: true, force: true });
   }
 
   /**
-   * The process becomes the command: its pid is the command's. /run is its own, so that no lock of anything else on this machine is
-   * waited for.
+   * Returns a command line that replaces itself by the command, so that its pid is the command's. The command has a /run of its own,
+   * so that it waits for no lock of other programs on this machine.
    */
-  private enter(place: Place | 'fresh', command: readonly string[]): string[] {
+  #enter(place: Place | 'fresh', command: readonly string[]): string[] {
     const inside = ['sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', ...command];
     return place === 'fresh'
       ? ['unshare', '--net', '--mount', '--propagation', 'slave', '--', ...inside]
-      : ['ip', 'netns', 'exec', `${this.prefix}${place}`, ...inside];
+      : ['ip', 'netns', 'exec', `${this.#prefix}${place}`, ...inside];
   }
 }
 
-/** Sends the signal and waits for the end; SIGKILL after 20 s. */
+/** Sends the signal and waits for the end of the process. Sends SIGKILL after 20 s. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const exited = once(child, 'exit');
@@ -144,7 +144,7 @@ async function removeNamespaces(isOurs: (name: string) => boolean): Promise<void
       try {
         process.kill(Number(pid), 'SIGKILL');
       } catch {
-        // It ended by itself.
+        // The process ended by itself.
       }
     }
     await runCommand('ip', ['netns', 'del', name]);

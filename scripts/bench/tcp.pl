@@ -1,8 +1,11 @@
 #!/usr/bin/perl
-# Both ends of measured connections, over TCP but for refusals. Perl is on every Debian, and its connect costs microseconds: Node's would hide the kernel's.
-#   serve PORT                            tells each client the address that it reached, until it is ended
-#   watch ADDRESS PORT INTERVAL_MS        a connection each interval; at SIGTERM: lines of "began ended answer", ms of CLOCK_MONOTONIC
-#   connect ROUNDS ADDRESS PORT ...       each target once a round, UDP where PORT has a u behind it; a line of microseconds a target
+# Both ends of the measured connections. They use TCP, except for refused ones. This is Perl because every Debian has it, and its connect
+# takes microseconds; the time that Node.js takes would hide the kernel's.
+#   serve PORT                       sends each client the address that it reached, until the process is ended
+#   watch ADDRESS PORT INTERVAL_MS   opens a connection at each interval; at SIGTERM it prints lines of "began ended answer", with times
+#                                    in milliseconds of CLOCK_MONOTONIC
+#   connect ROUNDS ADDRESS PORT ...  connects to each target once per round, over UDP if PORT ends in u; prints a line of microseconds per
+#                                    target, negative where the connection failed
 use strict;
 use warnings;
 use Errno;
@@ -11,7 +14,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC usleep);
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
-# Reset on close: neither TIME_WAIT here nor a long life in conntrack.
+# The socket is reset on close, so that it leaves no TIME_WAIT here and no long-lived entry in conntrack.
 sub open_socket {
     socket(my $socket, PF_INET, SOCK_STREAM, IPPROTO_TCP) or die "socket: $!";
     setsockopt($socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) or die "linger: $!";
@@ -24,7 +27,8 @@ sub open_udp {
     return $socket;
 }
 
-# UDP, since a TCP socket that is still in connect, as it is on a wire within one machine, does not hear of ICMP until its next SYN.
+# Refusals use UDP. Within one machine the ICMP answer arrives while a TCP socket is still in connect, and the socket would not notice
+# it until its next SYN.
 sub refused {
     my ($socket, $to) = @_;
     connect($socket, $to) && defined(syswrite($socket, '?')) or return 0;
@@ -56,7 +60,7 @@ if ($command eq 'serve') {
         my $answer = '';
         if (connect($socket, $to)) { sysread($socket, $answer, 64); $answer ||= 'closed' }
         else { $answer = 'failed' }
-        # The signal may have been what ended it.
+        # The signal may have interrupted this connection.
         last if $ending;
         push @lines, sprintf("%.3f %.3f %s\n", $began * 1000, now() * 1000, $answer);
         close($socket);
@@ -75,7 +79,7 @@ if ($command eq 'serve') {
     }
     my @times = map { [] } @targets;
     for my $round (1 .. $rounds) {
-        # There and back: who comes second finds the code of the first still in the caches.
+        # The order alternates, because the second of two targets profits from what the first one left in the CPU caches.
         for my $i ($round % 2 ? (0 .. $#targets) : reverse(0 .. $#targets)) {
             my ($is_udp, $to) = @{ $targets[$i] };
             my $socket = $is_udp ? open_udp() : open_socket();

@@ -1,18 +1,18 @@
-/** iptables-restore without a proxy: the texts that the proxy gave it, and how long they take alone. */
+/** Runs iptables-restore without a proxy: it records the input that the proxy gave to the tool, and times the tool alone on it. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../../src/xtables/variant';
 import type { Place, Site } from './site';
 
 export interface Call {
-  /** Of this call alone. */
+  /** A name that no other call has. */
   readonly name: string;
   readonly family: 4 | 6;
   readonly text: string;
 }
 
 export interface ToolTime {
-  /** Each call, in order. */
+  /** The time of each call, in order. */
   readonly callsMs: readonly number[];
   /** User and system time of all calls. */
   readonly cpuMs: number;
@@ -21,22 +21,21 @@ export interface ToolTime {
 const restoreTool = (variant: Variant, family: 4 | 6): string =>
   `ip${family === 6 ? '6' : ''}tables-${variant}-restore`;
 
-/** A folder of stand-ins for the restore tools, to be put first on PATH: they write down what they are given and become the tool. */
+/** A folder to be put first on PATH. Its scripts stand in for the restore tools: they record their input and then run the tool. */
 export class Recorder {
   readonly path: string;
 
-  constructor(
-    site: Site,
-    variant: Variant,
-    private readonly directory = mkdtempSync(join(site.directory, 'recorded-')),
-  ) {
-    this.path = join(directory, 'bin');
+  readonly #directory: string;
+
+  constructor(site: Site, variant: Variant) {
+    this.#directory = mkdtempSync(join(site.directory, 'recorded-'));
+    this.path = join(this.#directory, 'bin');
     mkdirSync(this.path, { recursive: true });
     for (const family of [4, 6] as const) {
       const tool = restoreTool(variant, family);
       const script = [
         '#!/bin/sh',
-        `f="${directory}/$(date +%s%N).${family}"`,
+        `f="${this.#directory}/$(date +%s%N).${family}"`,
         'cat > "$f"',
         `PATH="\${PATH#*:}" exec ${tool} "$@" < "$f"`,
         '',
@@ -46,16 +45,16 @@ export class Recorder {
   }
 
   /**
-   * Writes that came after those given, in the order in which their input came: looks at canary rules and at what the kernel can do
-   * are left out, and tools that were started for a write that did not come. So are matches of counters, which a fresh
-   * namespace has not.
+   * Returns the writes that came after those given, in the order in which their input came. It leaves out checks of canary rules, probes
+   * of the kernel, and tools that were started for a write that did not come. It also removes matches of packet counters, which do not
+   * exist in a fresh namespace.
    */
   calls(after: readonly Call[] = []): Call[] {
     const known = new Set(after.map(({ name }) => name));
-    const names = readdirSync(this.directory).filter((name) => /^\d+\.[46]$/.test(name) && !known.has(name));
+    const names = readdirSync(this.#directory).filter((name) => /^\d+\.[46]$/.test(name) && !known.has(name));
     return names
       .map((name) => {
-        const file = join(this.directory, name);
+        const file = join(this.#directory, name);
         const { mtimeNs } = statSync(file, { bigint: true });
         const text = readFileSync(file, 'utf8').replaceAll(/ -m nfacct --nfacct-name \S+/g, '');
         return { mtimeNs, name, family: name.endsWith('6') ? 6 : 4, text } as const;
@@ -65,7 +64,7 @@ export class Recorder {
   }
 }
 
-/** Times the calls one after the other, in a place that is as the proxy left it, or in a fresh namespace. */
+/** Times the calls one after the other, either in a place as the proxy left it, or in a fresh namespace. */
 export async function timeCalls(
   site: Site,
   place: Place | 'fresh',
@@ -83,12 +82,12 @@ export async function timeCalls(
   return { callsMs: took.split(' ').map(Number), cpuMs: Number(cpu) };
 }
 
-/** The kernel's rules of one family, as iptables-save prints them. */
+/** Returns the kernel's IPv4 rules, as iptables-save prints them. */
 export function saveRules(site: Site, place: Place, variant: Variant): Promise<string> {
   return site.run(place, `iptables-${variant}-save`, []);
 }
 
-/** Leaves the node's tables as good as fresh. */
+/** Empties the tables of the node. */
 export async function flushRules(site: Site, place: Place, variant: Variant): Promise<void> {
   const tables = ['nat', 'filter', 'mangle'].map((table) => `*${table}\nCOMMIT\n`).join('');
   for (const family of [4, 6] as const) await site.run(place, restoreTool(variant, family), [], tables);

@@ -1,8 +1,14 @@
-/** Who asks which VIP in the demo, and what the Plan says must come of it. */
+/** Which source connects to which VIP in the demo, and what the Plan says must happen. */
 import { cidrContains, type Family, joinHostPort, parseCidr } from '../../src/model/address';
 import type { Protocol } from '../../src/model/protocol';
-import type { Frontend, FrontendKind, Plan, PlanEndpoint, ServicePortPlan } from '../../src/planner/plan';
-import { servicePortName } from '../../src/planner/plan';
+import {
+  type Frontend,
+  type FrontendKind,
+  type Plan,
+  type PlanEndpoint,
+  type ServicePortPlan,
+  servicePortName,
+} from '../../src/planner/plan';
 import { summarizeAnswers } from '../../test/conformance/scenario';
 import { addresses, places } from '../../test/support/lab/topology';
 import type { Answer } from '../../test/support/prober';
@@ -12,9 +18,9 @@ export type Source = (typeof sources)[number];
 
 export interface Planned {
   readonly outcome: 'ok' | 'refused' | 'timeout';
-  /** `pod:port`; all of them must be reached, or with affinity one. */
+  /** The backends as `pod:port`. All of them must be reached, or one of them with session affinity. */
   readonly backends: readonly string[];
-  /** Why no one should answer. */
+  /** Why there should be no answer. */
   readonly why?: string;
 }
 
@@ -53,7 +59,7 @@ function planned(frontend: Frontend, port: ServicePortPlan, from: Source, family
   return { outcome: 'ok', backends: list.map((endpoint) => `${placeOf(endpoint.address)}:${endpoint.port}`).sort() };
 }
 
-/** One row for each frontend and source of a Service in this family. */
+/** Returns one row for each frontend of a Service in this family, and each source. */
 export function planRows(plan: Plan, ports: readonly ServicePortPlan[]): Row[] {
   return ports.flatMap((port) =>
     port.frontends.flatMap((frontend) =>
@@ -91,7 +97,7 @@ function printShares(answers: readonly Answer[]): string {
     .join('  ');
 }
 
-/** kind, VIP, from, outcome, pods, sources. */
+/** Returns the cells of a row: kind, VIP, from, outcome, pods, sources. */
 export function printCells(row: AskedRow): string[] {
   const { outcome, sources: seen = [] } = summarizeAnswers(row.answers);
   const outcomes = typeof outcome === 'string' ? outcome : (outcome ?? []).join(', ');

@@ -1,19 +1,19 @@
-/** Aligned text: cells in columns, under the heading of their group. */
+/** Prints rows as aligned columns, under the heading of their group. */
 
 export interface Group {
   readonly heading: string;
-  /** Said under the heading in the place of rows, where there are none. */
+  /** Printed under the heading. Groups without rows have one. */
   readonly note?: string;
   readonly rows: readonly Row[];
 }
 
 export interface Row {
   readonly cells: readonly string[];
-  /** At the end of the line. */
+  /** Printed at the end of the line. */
   readonly mark?: string;
 }
 
-/** A cell that says the same as the one above it, with all cells before it, is left blank. */
+/** Blanks a cell if it and all cells before it are the same as in the row above. */
 function withoutRepeats(rows: readonly Row[], columns: number): Row[] {
   return rows.map((row, n) => {
     const above = rows[n - 1]?.cells ?? [];
@@ -26,7 +26,7 @@ function withoutRepeats(rows: readonly Row[], columns: number): Row[] {
   });
 }
 
-/** The first `grouping` columns are said once. */
+/** The first `grouping` columns are not repeated in rows that have the same values. */
 export function printTable(titles: readonly string[], groups: readonly Group[], grouping: number): string {
   const all = [{ cells: titles }, ...groups.flatMap(({ rows }) => rows)];
   const widths = titles.map((_, i) => Math.max(...all.map(({ cells }) => (cells[i] ?? '').length)));

@@ -1,6 +1,6 @@
 /**
- * Services and slices that were written for a lab, as a kind cluster can hold them all at a time: each set in namespaces of its
- * own, on the cluster's nodes and families, with cluster IPs and NodePorts that the API server chooses. Pure.
+ * Translates Services and slices that were written for a lab, so that one kind cluster can hold all of them at the same time. Each set
+ * gets its own namespaces and uses the cluster's nodes and families; the API server chooses cluster IPs and NodePorts. Pure.
  */
 export type ClusterFamily = 'ipv4' | 'ipv6' | 'dual';
 type Family = 'IPv4' | 'IPv6';
@@ -41,7 +41,7 @@ interface EndpointsObject {
   readonly subsets: readonly { readonly addresses: readonly { readonly ip: string }[] }[];
 }
 
-/** Nodes are the cluster's own. */
+/** An object of a lab. Nodes are not translated, because the cluster has its own. */
 export type LabObject =
   | ServiceObject
   | SliceObject
@@ -49,7 +49,7 @@ export type LabObject =
   | { readonly kind: 'Node'; readonly metadata: Metadata };
 
 export interface ObjectSet {
-  /** Fit for a namespace's name. */
+  /** Has to be valid in the name of a namespace. */
   readonly name: string;
   readonly objects: readonly LabObject[];
 }
@@ -64,7 +64,7 @@ const namespaceOf = ({ namespace = 'default' }: Metadata): string => namespace;
 const without = (object: object, ...fields: readonly string[]): object =>
   Object.fromEntries(Object.entries(object).filter(([field]) => !fields.includes(field)));
 
-/** An IPv4 address, or CIDR, as the end of an IPv6 one. */
+/** Returns the IPv6 address or CIDR that ends with this IPv4 address or CIDR. */
 function embed(address: string): string {
   const [ip = '', prefix] = address.split('/');
   const [a = 0, b = 0, c = 0, d = 0] = ip.split('.').map(Number);
@@ -73,61 +73,61 @@ function embed(address: string): string {
 }
 
 class SetTranslation {
-  private readonly families: readonly Family[];
-  private readonly dualStack: ReadonlySet<string>;
+  readonly #set: ObjectSet;
+  readonly #chooseExternal: (set: string, address: string) => string;
+  readonly #families: readonly Family[];
+  readonly #dualStack: ReadonlySet<string>;
 
-  constructor(
-    private readonly set: ObjectSet,
-    family: ClusterFamily,
-    private readonly chooseExternal: (set: string, address: string) => string,
-  ) {
-    this.families = familiesOf[family];
+  constructor(set: ObjectSet, family: ClusterFamily, chooseExternal: (set: string, address: string) => string) {
+    this.#set = set;
+    this.#chooseExternal = chooseExternal;
+    this.#families = familiesOf[family];
     const services = set.objects.filter((object) => object.kind === 'Service');
     const both = services.filter(({ spec }) => (spec.ipFamilies ?? []).length > 1);
-    this.dualStack = new Set(both.map(({ metadata }) => `${namespaceOf(metadata)}/${metadata.name}`));
+    this.#dualStack = new Set(both.map(({ metadata }) => `${namespaceOf(metadata)}/${metadata.name}`));
   }
 
-  /** Where the cluster has no IPv4, and the Service brings no IPv6 along. */
-  private embeds(metadata: Metadata, service = metadata.name): boolean {
-    return !this.families.includes('IPv4') && !this.dualStack.has(`${namespaceOf(metadata)}/${service}`);
+  /** Whether to turn IPv4 addresses into IPv6 ones: the cluster has no IPv4, and the Service has no IPv6 addresses. */
+  #embeds(metadata: Metadata, service = metadata.name): boolean {
+    return !this.#families.includes('IPv4') && !this.#dualStack.has(`${namespaceOf(metadata)}/${service}`);
   }
 
-  private keep(addresses: readonly string[], embeds: boolean): string[] {
-    return embeds ? addresses.map(embed) : addresses.filter((address) => this.families.includes(familyOf(address)));
+  #keep(addresses: readonly string[], embeds: boolean): string[] {
+    return embeds ? addresses.map(embed) : addresses.filter((address) => this.#families.includes(familyOf(address)));
   }
 
   namespace(metadata: Metadata): string {
-    return `${this.set.name}-${namespaceOf(metadata)}`;
+    return `${this.#set.name}-${namespaceOf(metadata)}`;
   }
 
-  private metadata(metadata: Metadata): object {
+  #metadata(metadata: Metadata): object {
     const { labels = {} } = metadata;
-    // The controller removes what is labelled as its own.
+    // The controller would remove a slice that is labelled as its own.
     const ours = managedBy in labels ? { ...labels, [managedBy]: 'kind-compare' } : labels;
     return { ...metadata, namespace: this.namespace(metadata), labels: ours };
   }
 
   translate(object: LabObject): object[] {
-    if (object.kind === 'Service') return [this.service(object)];
-    if (object.kind === 'Endpoints') return [this.endpoints(object)];
-    return object.kind === 'EndpointSlice' ? this.slice(object) : [];
+    if (object.kind === 'Service') return [this.#service(object)];
+    if (object.kind === 'Endpoints') return [this.#endpoints(object)];
+    return object.kind === 'EndpointSlice' ? this.#slice(object) : [];
   }
 
-  private service({ metadata, spec, status }: ServiceObject): object {
-    const embeds = this.embeds(metadata);
+  #service({ metadata, spec, status }: ServiceObject): object {
+    const embeds = this.#embeds(metadata);
     const external = (addresses: readonly string[]): string[] =>
-      this.keep(addresses, embeds).map((address) => this.chooseExternal(this.set.name, address));
+      this.#keep(addresses, embeds).map((address) => this.#chooseExternal(this.#set.name, address));
     const { clusterIP, ipFamilies, ports, externalIPs, loadBalancerSourceRanges: ranges } = spec;
-    const families = embeds ? this.families : ipFamilies?.filter((family) => this.families.includes(family));
+    const families = embeds ? this.#families : ipFamilies?.filter((family) => this.#families.includes(family));
     const ingress = (status?.loadBalancer?.ingress ?? []).flatMap((entry) =>
       external([entry.ip]).map((ip) => ({ ...entry, ip })),
     );
     return {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: this.metadata(metadata),
+      metadata: this.#metadata(metadata),
       spec: {
-        // Without a selector no controller makes slices.
+        // Without a selector, no controller makes slices.
         ...without(spec, 'clusterIP', 'clusterIPs', 'selector', 'healthCheckNodePort'),
         ...(clusterIP === 'None' && { clusterIP }),
         ...(ipFamilies && {
@@ -136,43 +136,43 @@ class SetTranslation {
         }),
         ...(ports && { ports: ports.map((port) => without(port, 'nodePort')) }),
         ...(externalIPs && { externalIPs: external(externalIPs) }),
-        ...(ranges && { loadBalancerSourceRanges: this.keep(ranges, embeds) }),
+        ...(ranges && { loadBalancerSourceRanges: this.#keep(ranges, embeds) }),
       },
       ...(ingress.length > 0 && { status: { loadBalancer: { ingress } } }),
     };
   }
 
-  private slice(slice: SliceObject): object[] {
+  #slice(slice: SliceObject): object[] {
     const { metadata, addressType } = slice;
-    const embeds = this.embeds(metadata, metadata.labels?.[serviceLabel]);
-    if (!embeds && !this.families.includes(addressType)) return [];
+    const embeds = this.#embeds(metadata, metadata.labels?.[serviceLabel]);
+    if (!embeds && !this.#families.includes(addressType)) return [];
     const endpoints = slice.endpoints.map((endpoint) => {
       const { addresses, nodeName, hints } = endpoint;
       const forNodes = hints?.forNodes?.map(({ name }) => ({ name: nodeNames[name] ?? name }));
       return {
         ...endpoint,
-        addresses: this.keep(addresses, embeds),
+        addresses: this.#keep(addresses, embeds),
         ...(nodeName && { nodeName: nodeNames[nodeName] ?? nodeName }),
         ...(forNodes && { hints: { ...hints, forNodes } }),
       };
     });
-    return [{ ...slice, metadata: this.metadata(metadata), addressType: embeds ? 'IPv6' : addressType, endpoints }];
+    return [{ ...slice, metadata: this.#metadata(metadata), addressType: embeds ? 'IPv6' : addressType, endpoints }];
   }
 
-  private endpoints(object: EndpointsObject): object {
-    const embeds = this.embeds(object.metadata);
+  #endpoints(object: EndpointsObject): object {
+    const embeds = this.#embeds(object.metadata);
     const subsets = object.subsets.map((subset) => ({
       ...subset,
-      addresses: this.keep(
+      addresses: this.#keep(
         subset.addresses.map(({ ip }) => ip),
         embeds,
       ).map((ip) => ({ ip })),
     }));
-    return { ...object, metadata: this.metadata(object.metadata), subsets };
+    return { ...object, metadata: this.#metadata(object.metadata), subsets };
   }
 }
 
-/** Each set has its own: two Services that claim one address are not what is to be compared. */
+/** Gives each set its own external addresses, because Services of different sets must not claim the same address. */
 function externalAddresses(): (set: string, address: string) => string {
   const chosen = new Map<string, string>();
   return (set, address) => {
@@ -186,7 +186,7 @@ function externalAddresses(): (set: string, address: string) => string {
   };
 }
 
-/** Namespaces first. */
+/** Returns the objects for the cluster, namespaces first. */
 export function planClusterObjects(sets: readonly ObjectSet[], family: ClusterFamily): object[] {
   const chooseExternal = externalAddresses();
   const namespaces = new Set<string>();

@@ -1,4 +1,4 @@
-/** The clusters that this repository has rules of: manifests/examples, and each step of the recorded scenarios. */
+/** Reads the clusters of this repository: manifests/examples, and each step of the recorded scenarios. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -15,9 +15,10 @@ interface Scenario {
 const readAll = (folder: string): string[] =>
   readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
 
-/** From the repository's root. */
+/** Paths are relative to the root of the repository. */
 export function readObjectSets(): ObjectSet[] {
   const objects = readAll(examples).flatMap((text) =>
+    // The examples have no other kinds of objects.
     parseAllDocuments(text).map((document) => document.toJS() as LabObject),
   );
   const steps = readAll(recorded).flatMap((text) => {

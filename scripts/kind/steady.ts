@@ -1,12 +1,13 @@
 /**
- * Runs in the cluster's pods: `serve PORT` answers who it is, `ask [ADDRESS]:PORT...` opens 200 connections a second to each until
- * standard input ends, and says what became of them. Exit 0: all were answered, 1: one was not.
+ * Runs in the cluster's pods. `serve PORT` answers each connection with the name of its pod. `ask [ADDRESS]:PORT...` opens 200
+ * connections a second to each target until standard input ends, and then reports on them. It exits with 0 if all were answered, else
+ * with 1.
  */
 import { hostname } from 'node:os';
 import { serveEchoes } from '../../test/support/echo';
 import { SteadyClient, type SteadyReport } from '../../test/support/prober-steady';
 
-/** More than the second after which a lost SYN is sent again: a connection that was late is told from one that failed. */
+/** Longer than the second after which a lost SYN is sent again, so that a late connection does not count as failed. */
 const timeoutMs = 3000;
 const perSecond = 200;
 
@@ -16,8 +17,8 @@ function printReport(target: string, { attempts, failures, pods, latencyMs, long
   return [
     `${target}: ${attempts} connections, ${failures.length} failed`,
     `  answered by ${served.length === 0 ? 'nobody' : served.sort().join(', ')}`,
-    `  after p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, at most ${max.toFixed(1)} ms (a lost SYN: 1000 ms)`,
-    `  longest pause of the client itself ${longestPauseMs.toFixed(0)} ms`,
+    `  latency p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, maximum ${max.toFixed(1)} ms (a lost SYN adds 1000 ms)`,
+    `  longest time in which the client could not run: ${longestPauseMs.toFixed(0)} ms`,
     ...failures.slice(0, 20).map(({ outcome, atMs }) => `  ${outcome} at ${new Date(atMs).toISOString()}`),
     ...(failures.length > 20 ? [`  and ${failures.length - 20} more`] : []),
   ].join('\n');

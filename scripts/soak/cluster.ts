@@ -1,12 +1,12 @@
-/** The cluster that is soaked: every kind of frontend, by policy Cluster and Local, with and without source ranges. */
+/** The cluster of a soak: every kind of frontend, under policy Cluster and Local, with and without source ranges. */
 import { type ClusterObject } from '../../test/conformance/scenario';
 import { service, slice } from '../../test/conformance/objects';
 
-/** The node's on its two uplinks. */
+/** The node's addresses on its two uplinks. */
 export const nodeAddresses = ['192.168.88.10', '192.168.89.10'] as const;
 export const endpointPort = 8080;
 
-/** Clients outside: `172.31.N.2`. */
+/** The numbers of the clients outside, which have the addresses `172.31.N.2`. */
 export const clients = [1, 2, 3, 4] as const;
 export const clientAddress = (n: number): string => `172.31.${n}.2`;
 
@@ -24,11 +24,11 @@ export interface SoakedFrontend {
   readonly port: number;
 }
 
-/** In every table and the objects: the n-th kind has the n-th address of each network. */
+/** All frontends, in the order in which tables show them. The n-th kind has the n-th address of each network. */
 export const frontends: readonly SoakedFrontend[] = kinds.flatMap(({ policy, hasRanges }, n) => {
   const name = (kind: string): string => `${kind} ${policy}${hasRanges ? ', ranges' : ''}`;
   const ofLoadBalancer = { name: name('LoadBalancer'), to: `203.0.113.${n + 1}`, port: 80 };
-  // Source ranges are the load balancer's alone.
+  // Source ranges apply only to load-balancer IPs.
   if (hasRanges) return [ofLoadBalancer];
   return [
     { name: name('ClusterIP'), to: `10.96.0.${n + 11}`, port: 80 },
@@ -64,11 +64,12 @@ export const clusterObjects: readonly ClusterObject[] = [
 ];
 
 function node(name: string, internal: readonly string[], podCIDR: string): ClusterObject {
-  return {
+  const object = {
     kind: 'Node',
     apiVersion: 'v1',
     metadata: { name, labels: { 'kubernetes.io/hostname': name } },
     spec: { podCIDR, podCIDRs: [podCIDR] },
     status: { addresses: internal.map((address) => ({ type: 'InternalIP', address })) },
-  } as ClusterObject;
+  };
+  return object;
 }

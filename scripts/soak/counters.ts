@@ -1,13 +1,13 @@
-/** What the kernel counted in every namespace of a side: each packet that it let go of is in one of these. */
+/** The kernel's counters in every namespace of a side. Each packet that the kernel dropped is in one of them. */
 import { readFileSync } from 'node:fs';
 import type { SoakLab } from './lab';
 import { soakPlaces } from './topology';
 
-/** By `place: counter`. */
+/** Values by `place: counter`. */
 export type Counters = ReadonlyMap<string, number>;
 
-/** Of /proc/net/netstat and /proc/net/snmp, as nstat names them. */
-const told = [
+/** Counters of /proc/net/netstat and /proc/net/snmp, as nstat names them. */
+const nstatCounters = [
   'TcpExtListenOverflows',
   'TcpExtListenDrops',
   'TcpExtTCPReqQFullDrop',
@@ -23,12 +23,12 @@ const told = [
   'IpInAddrErrors',
 ] as const;
 
-/** Of `conntrack -S`. */
-const ofTracker = ['insert_failed', 'drop', 'early_drop', 'error', 'clash_resolve', 'chaintoolong'] as const;
+/** Counters of `conntrack -S`. */
+const trackerCounters = ['insert_failed', 'drop', 'early_drop', 'error', 'clash_resolve', 'chaintoolong'] as const;
 
-/** Packets that the kernel dropped, for want of room or time, and not by a rule: a lost connection may be one of them. */
+/** Counters of packets that the kernel dropped for lack of room or time, not because of a rule. They can explain a lost connection. */
 const losing =
-  /^(node|node2|router|[abd]|c\d): (TcpExtListen(Overflows|Drops)|TcpExtTCP(ReqQFull|Backlog)Drop|Ip(In|Out)Discards|IpOutNoRoutes|IpInAddrErrors|conntrack (insert_failed|drop|early_drop|chaintoolong)|device drops)$|^machine: packets dropped for want of time$/;
+  /^(node|node2|router|[abd]|c\d): (TcpExtListen(Overflows|Drops)|TcpExtTCP(ReqQFull|Backlog)Drop|Ip(In|Out)Discards|IpOutNoRoutes|IpInAddrErrors|conntrack (insert_failed|drop|early_drop|chaintoolong)|device drops)$|^machine: packets dropped for lack of time$/;
 
 export async function readCounters(lab: SoakLab): Promise<Counters> {
   const all = await Promise.all(
@@ -45,10 +45,10 @@ export async function readCounters(lab: SoakLab): Promise<Counters> {
     }),
   );
   const rules = parseDropRules(await lab.run('node', 'iptables-nft-save', ['-c']));
-  return new Map([...all.flat(), ...rules, ['machine: packets dropped for want of time', droppedByMachine()]]);
+  return new Map([...all.flat(), ...rules, ['machine: packets dropped for lack of time', droppedByMachine()]]);
 }
 
-/** Those that moved, most first. */
+/** Returns the counters that increased, the largest increase first. */
 export function movedCounters(before: Counters, after: Counters): [name: string, more: number][] {
   return [...after]
     .map(([name, value]): [string, number] => [name, value - (before.get(name) ?? 0)])
@@ -56,17 +56,18 @@ export function movedCounters(before: Counters, after: Counters): [name: string,
     .sort(([, a], [, b]) => b - a);
 }
 
+/** Whether the counter counts packets that the kernel dropped for lack of room or time. */
 export function canLose(name: string): boolean {
   return losing.test(name);
 }
 
-/** `rule: filter -A KUBE-PROXY-FIREWALL ... -j DROP`, with its packets. */
+/** Whether the counter is of a rule: `rule: filter -A KUBE-PROXY-FIREWALL ... -j DROP`. */
 export function isRule(name: string): boolean {
   return name.startsWith('rule: ');
 }
 
 function parseNstat(text: string): [string, number][] {
-  const wanted = new Set<string>(told);
+  const wanted = new Set<string>(nstatCounters);
   const lines = text.split('\n').filter((line) => /^(TcpExt|Tcp|Ip): /.test(line));
   const found: [string, number][] = [];
   for (let i = 0; i + 1 < lines.length; i += 2) {
@@ -80,15 +81,15 @@ function parseNstat(text: string): [string, number][] {
   return found;
 }
 
-/** A line a CPU: `cpu=0 found=1 invalid=0 insert=0 insert_failed=2 drop=2 ...`. */
+/** Sums up the lines, one per CPU: `cpu=0 found=1 invalid=0 insert=0 insert_failed=2 drop=2 ...`. */
 function parseTracker(text: string): [string, number][] {
-  return ofTracker.map((name) => {
+  return trackerCounters.map((name) => {
     const values = [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, 'g'))].map(([, value]) => Number(value));
     return [`conntrack ${name}`, values.reduce((sum, value) => sum + value, 0)];
   });
 }
 
-/** Received and sent, of all devices. */
+/** Returns the number of packets that all devices dropped, received and sent. */
 function parseDevices(text: string): number {
   const lines = [...text.matchAll(/^ *[\w-]+: *(\d[\d ]*)$/gm)].map(([, numbers = '']) =>
     numbers.split(/ +/).map(Number),
@@ -96,7 +97,7 @@ function parseDevices(text: string): number {
   return lines.reduce((sum, values) => sum + (values[3] ?? 0) + (values[11] ?? 0), 0);
 }
 
-/** That both uplinks are in use. */
+/** Returns the packets that each uplink received, which show that both are in use. */
 function parseReceived(text: string): [string, number][] {
   return [...text.matchAll(/^ *(eth\d): *\d+ +(\d+) /gm)].map(([, device = '', packets]) => [
     `packets in by ${device}`,
@@ -113,7 +114,7 @@ function parseDropRules(saved: string): [string, number][] {
   });
 }
 
-/** No CPU had the time to take them from a device's queue: of the whole machine. */
+/** Returns the packets of the whole machine that no CPU had the time to take from the queue of a device. */
 function droppedByMachine(): number {
   const cpus = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
   return cpus.reduce((sum, cpu) => sum + Number.parseInt(cpu.split(' ')[1] ?? '0', 16), 0);

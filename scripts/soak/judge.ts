@@ -1,13 +1,13 @@
-/** Whose the lost connections are: the machine's, by its own counters, or the proxy's. */
+/** Decides which lost connections are explained by the machine's own counters, and which are the proxy's fault. */
 import { canLose, isRule, movedCounters } from './counters';
 import { type FrontendReport, patienceMs, type SideReport } from './side';
 
 export interface Judgement {
   readonly attempts: number;
   readonly lost: number;
-  /** Of those lost, what no counter of the kernel's explains: the proxy's. */
+  /** The lost connections that no counter of the kernel explains. They count against the proxy. */
   readonly unexplained: number;
-  /** A line each. */
+  /** What explains lost connections, one line for each. */
   readonly reasons: readonly string[];
 }
 
@@ -18,13 +18,13 @@ export function judge({ frontends, before, after, ended }: SideReport): Judgemen
   const attempts = count((one) => one.attempts);
   const lost = count((one) => lostOf(one, /./));
   const moved = movedCounters(before, after);
-  // A client that was held up for longer than it waits cannot tell what it lost.
+  // A client that could not run for longer than its timeout cannot tell which connections were lost.
   const heldUp = count((one) => (one.heldUpMs >= patienceMs ? lostOf(one, /^timeout$/) : 0));
-  // A socket could not be had at all: nothing was sent.
+  // The client got no socket at all, so it sent nothing.
   const unsent = count((one) => lostOf(one, /^error:(EADDRNOTAVAIL|EMFILE|ENOBUFS|ENOMEM)$/));
   const dropped = moved.filter(([name]) => canLose(name)).reduce((sum, [, more]) => sum + more, 0);
   const byRule = moved.filter(([name]) => isRule(name)).reduce((sum, [, more]) => sum + more, 0);
-  // Only a rule refuses, and only a wrong destination closes.
+  // Only a rule refuses a connection, and only a wrong destination closes it.
   const silent = count((one) => lostOf(one, /^timeout$/)) - heldUp;
   const loud = lost - heldUp - unsent - silent;
   const unexplained = loud + Math.max(0, silent - dropped);
@@ -34,9 +34,9 @@ export function judge({ frontends, before, after, ended }: SideReport): Judgemen
     unexplained,
     reasons: [
       ...(ended === '' ? [] : [ended]),
-      ...(heldUp === 0 ? [] : [`${heldUp} timed out in a client that was held up for longer than it waits`]),
+      ...(heldUp === 0 ? [] : [`${heldUp} timed out in a client that could not run for longer than its timeout`]),
       ...(unsent === 0 ? [] : [`${unsent} found no free socket`]),
-      ...(dropped === 0 ? [] : [`the kernel dropped ${dropped} packets for want of room or time`]),
+      ...(dropped === 0 ? [] : [`the kernel dropped ${dropped} packets for lack of room or time`]),
       ...(byRule === 0 ? [] : [`rules dropped or refused ${byRule} packets`]),
     ],
   };

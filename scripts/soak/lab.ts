@@ -1,4 +1,4 @@
-/** One side of a soak: the node with its rules, those who answer and those who ask, each in a namespace of its own. */
+/** One side of a soak: the node with its rules, the servers and the clients, each in a network namespace of its own. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,8 +10,8 @@ import { printSoakNamespaces, printSoakSetup, portsOf, type SoakPlace, soakPlace
 
 export class SoakLab {
   readonly directory: string;
-  private readonly stations = new Map<SoakPlace, Station>();
-  private proxy: ChildProcess | undefined;
+  readonly #stations = new Map<SoakPlace, Station>();
+  #proxy: ChildProcess | undefined;
 
   constructor(readonly prefix: string) {
     this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
@@ -19,15 +19,15 @@ export class SoakLab {
 
   async start(): Promise<void> {
     await runCommand('ip', ['-batch', '-'], { input: `${printSoakNamespaces(this.prefix)}\n` });
-    // Who routes for the others first: a station says that it is ready once its own end is.
+    // In this order, because places that route for others come first: a station reports ready when only its own place is set up.
     for (const place of soakPlaces) await this.run(place, 'sh', ['-ec', printSoakSetup(place)]);
     const script = join(this.directory, 'station.cjs');
     bundleStation(script);
     for (const place of stationPlaces) {
       const argv = [process.execPath, script, place, ...portsOf(place).map(String)];
-      this.stations.set(place, new Station(this.namespace(place), '', argv));
+      this.#stations.set(place, new Station(this.namespace(place), '', argv));
     }
-    await Promise.all([...this.stations.values()].map(({ ready }) => ready));
+    await Promise.all([...this.#stations.values()].map(({ ready }) => ready));
   }
 
   namespace(place: SoakPlace): string {
@@ -35,7 +35,7 @@ export class SoakLab {
   }
 
   station(place: SoakPlace): Station {
-    const station = this.stations.get(place);
+    const station = this.#stations.get(place);
     if (station === undefined) throw new Error(`no station in ${place}`);
     return station;
   }
@@ -45,24 +45,24 @@ export class SoakLab {
     return (await runCommand('ip', argv, input === undefined ? {} : { input })).stdout;
   }
 
-  /** The daemon under test; what it says goes to the log. */
+  /** Starts the daemon under test, with its output sent to the log. */
   startProxy(argv: readonly string[], log: number): void {
-    this.proxy = spawn('ip', ['netns', 'exec', this.namespace('node'), ...argv], { stdio: ['ignore', log, log] });
+    this.#proxy = spawn('ip', ['netns', 'exec', this.namespace('node'), ...argv], { stdio: ['ignore', log, log] });
   }
 
-  /** How the daemon ended; undefined while it runs. */
+  /** The exit code or signal with which the daemon ended; undefined while it runs. */
   get proxyEnd(): number | NodeJS.Signals | undefined {
-    return this.proxy?.exitCode ?? this.proxy?.signalCode ?? undefined;
+    return this.#proxy?.exitCode ?? this.#proxy?.signalCode ?? undefined;
   }
 
-  /** Ends every process, and removes every namespace and file; also of what was begun only. */
+  /** Ends every process, and removes every namespace and file, even when start did not complete. */
   async stop(): Promise<void> {
-    if (this.proxy !== undefined && this.proxyEnd === undefined) {
-      const closed = once(this.proxy, 'close');
-      this.proxy.kill('SIGTERM');
+    if (this.#proxy !== undefined && this.proxyEnd === undefined) {
+      const closed = once(this.#proxy, 'close');
+      this.#proxy.kill('SIGTERM');
       await closed;
     }
-    await Promise.all([...this.stations.values()].map((station) => station.stop()));
+    await Promise.all([...this.#stations.values()].map((station) => station.stop()));
     const input = soakPlaces.map((place) => `netns del ${this.namespace(place)}\n`).join('');
     await runCommand('ip', ['-force', '-batch', '-'], { input }).catch(() => undefined);
     rmSync(this.directory, { recursive: true, force: true });

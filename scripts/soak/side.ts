@@ -1,4 +1,4 @@
-/** One proxy's side: the same connections as the other's, and what became of them. */
+/** One side of a soak: one proxy, the connections through it, and their results. Both sides open the same connections. */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,17 +11,17 @@ import { SoakLab } from './lab';
 
 export interface SoakRequest {
   readonly seconds: number;
-  /** New connections per second, in all. */
+  /** New connections per second, through all frontends together. */
   readonly rate: number;
 }
 
 export interface FrontendReport {
   readonly name: string;
   readonly attempts: number;
-  /** By outcome: `timeout`. */
+  /** The number of lost connections by outcome, such as `timeout`. */
   readonly lost: Readonly<Record<string, number>>;
   readonly p99Ms: number;
-  /** The longest time for which a client of it was held up itself. */
+  /** The longest time for which one of its clients could not run. */
   readonly heldUpMs: number;
 }
 
@@ -30,27 +30,27 @@ export interface SideReport {
   readonly frontends: readonly FrontendReport[];
   readonly before: Counters;
   readonly after: Counters;
-  /** '' where the proxy went on to the end. */
+  /** Says how the proxy ended; '' if it ran to the end. */
   readonly ended: string;
 }
 
-/** Three SYNs of a connection were lost by then: at 0, 1 and 3 s. */
+/** When a connection times out, its three SYNs, sent at 0, 1 and 3 s, were lost. */
 export const patienceMs = 6000;
 
 export class SoakSide {
-  private readonly lab: SoakLab;
+  readonly #lab: SoakLab;
 
   constructor(readonly proxy: 'vipwire' | 'kube-proxy') {
-    this.lab = new SoakLab(`vwsoak${process.pid}-${proxy === 'vipwire' ? 'v' : 'k'}`);
+    this.#lab = new SoakLab(`vwsoak${process.pid}-${proxy === 'vipwire' ? 'v' : 'k'}`);
   }
 
-  /** Rules in force, and every client was answered once. Call stop whether it resolves or not. */
+  /** Resolves when the rules are in force and every client got one answer. Call stop even if it rejects. */
   async start(): Promise<void> {
-    await this.lab.start();
-    await (this.proxy === 'vipwire' ? this.startVipwire() : this.restoreRecorded());
+    await this.#lab.start();
+    await (this.proxy === 'vipwire' ? this.#startVipwire() : this.#restoreRecorded());
     for (const n of clients)
       for (const { name, to, port } of frontends) {
-        const [answer] = await this.lab.station(`c${n}`).call('probe', { to, port, timeoutMs: 10_000 });
+        const [answer] = await this.#lab.station(`c${n}`).call('probe', { to, port, timeoutMs: 10_000 });
         if (answer?.outcome !== 'ok')
           throw new Error(
             `${this.proxy}: ${name} (${to}:${port}) does not answer client ${n}: ${answer?.outcome ?? ''}`,
@@ -59,12 +59,12 @@ export class SoakSide {
   }
 
   async soak({ seconds, rate }: SoakRequest): Promise<SideReport> {
-    const before = await readCounters(this.lab);
+    const before = await readCounters(this.#lab);
     const perSecond = rate / (clients.length * frontends.length);
     const started = await Promise.all(
       clients.flatMap((n) =>
         frontends.map(async ({ name, to, port }) => {
-          const station = this.lab.station(`c${n}`);
+          const station = this.#lab.station(`c${n}`);
           const request = { to, port, perSecond, timeoutMs: patienceMs };
           const { id } = await station.call('steady-start', request);
           return { name, stop: () => station.call('steady-stop', { id }) };
@@ -73,23 +73,23 @@ export class SoakSide {
     );
     await sleep(seconds * 1000);
     const reports = await Promise.all(started.map(async ({ name, stop }) => ({ name, report: await stop() })));
-    const after = await readCounters(this.lab);
-    const end = this.lab.proxyEnd;
+    const after = await readCounters(this.#lab);
+    const end = this.#lab.proxyEnd;
     const ended = end === undefined ? '' : `${this.proxy} ended (${end})`;
     return { proxy: this.proxy, frontends: frontends.map(({ name }) => sumUp(name, reports)), before, after, ended };
   }
 
   stop(): Promise<void> {
-    return this.lab.stop();
+    return this.#lab.stop();
   }
 
-  private async startVipwire(): Promise<void> {
-    const { directory } = this.lab;
+  async #startVipwire(): Promise<void> {
+    const { directory } = this.#lab;
     const [manifests, logFile] = [join(directory, 'cluster.json'), join(directory, 'log')];
     writeFileSync(manifests, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: clusterObjects }));
     const log = openSync(logFile, 'w');
     const flags = ['--hostname-override=node', '--cluster-cidr=10.244.0.0/16', '--iptables-variant=nft'];
-    this.lab.startProxy([...vipwire, `--manifests=${manifests}`, ...flags], log);
+    this.#lab.startProxy([...vipwire, `--manifests=${manifests}`, ...flags], log);
     closeSync(log);
     for (let waitedMs = 0; waitedMs < 30_000; waitedMs += 100) {
       if (/"synced" family="IPv4"/.test(readFileSync(logFile, 'utf8'))) return;
@@ -98,9 +98,9 @@ export class SoakSide {
     throw new Error(`vipwire has no rules in force:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
   }
 
-  private async restoreRecorded(): Promise<void> {
+  async #restoreRecorded(): Promise<void> {
     const rules = readFileSync(join('scripts', 'soak', 'kube-proxy-1.36.rules'), 'utf8');
-    await this.lab.run('node', 'iptables-nft-restore', [], withoutCounters(rules));
+    await this.#lab.run('node', 'iptables-nft-restore', [], withoutCounters(rules));
   }
 }
 

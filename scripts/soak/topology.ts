@@ -1,6 +1,6 @@
 /**
- * A node with two uplinks to one router, which has two equal-cost routes to everything that is the node's, and the node two to
- * everybody else. A flow keeps its way in by its ports and its way out by its addresses, so the two ways often differ.
+ * A node with two uplinks to one router. The router has two equal-cost routes to the node's networks, and the node has two to all
+ * others. A flow's way in is chosen by its ports and its way out by its addresses, so the two ways often differ.
  *
  *     c1..c4  172.31.N.2 --- router --- 192.168.88.1 == .10 node   pods a b  10.244.1.2-3
  *                                   --- 192.168.89.1 == .10
@@ -12,19 +12,23 @@ export type SoakPlace = 'router' | 'node' | 'node2' | 'a' | 'b' | 'd' | `c${numb
 
 const pods = { a: ['node', '10.244.1.2'], b: ['node', '10.244.1.3'], d: ['node2', '10.244.2.2'] } as const;
 type PodName = keyof typeof pods;
-const podNames = Object.keys(pods) as readonly PodName[];
+const podNames = ['a', 'b', 'd'] as const satisfies readonly PodName[];
 const clientPlaces = clients.map((n): SoakPlace => `c${n}`);
-/** Those that answer and those that ask run a station. */
+/** The servers and the clients, each of which runs a station. */
 export const stationPlaces: readonly SoakPlace[] = [...podNames, ...clientPlaces];
 export const soakPlaces: readonly SoakPlace[] = ['router', 'node', 'node2', ...stationPlaces];
 
 export function portsOf(place: SoakPlace): readonly number[] {
-  return place in pods ? [endpointPort] : [];
+  return isPod(place) ? [endpointPort] : [];
 }
 
-const ofNode = ['10.96.0.0/16', '203.0.113.0/24', '198.51.100.0/24', '10.244.1.0/24'];
+function isPod(place: SoakPlace): place is PodName {
+  return place in pods;
+}
 
-/** `ip -batch` text: namespaces, and the veth pairs straight into them. */
+const nodeNetworks = ['10.96.0.0/16', '203.0.113.0/24', '198.51.100.0/24', '10.244.1.0/24'];
+
+/** Returns the `ip -batch` text that makes the namespaces, and the veth pairs directly in them. */
 export function printSoakNamespaces(prefix: string): string {
   const pair = (outer: SoakPlace, device: string, inner: SoakPlace, peer: string): string =>
     `link add ${device} netns ${prefix}-${outer} type veth peer name ${peer} netns ${prefix}-${inner}`;
@@ -38,11 +42,11 @@ export function printSoakNamespaces(prefix: string): string {
   ].join('\n');
 }
 
-/** What `sh` runs in a place. */
+/** Returns the script that `sh` runs in a place. */
 export function printSoakSetup(place: SoakPlace): string {
   return [
     'sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0',
-    // By ports too: one client comes in by both uplinks.
+    // Routes are also chosen by ports, so that the flows of one client use both uplinks.
     'sysctl -q -w net.ipv4.fib_multipath_hash_policy=1',
     'ip -batch - <<"END"',
     'link set lo up',
@@ -61,9 +65,8 @@ function linesOf(place: SoakPlace): string[] {
       ...podRoutes('node2'),
       'route add default via 192.168.90.1',
     ];
-  const n = Number(place.slice(1));
-  if (place in pods) {
-    const [, address] = pods[place as PodName];
+  if (isPod(place)) {
+    const [, address] = pods[place];
     return [
       'link set eth0 up',
       `addr add ${address}/32 dev eth0`,
@@ -71,6 +74,7 @@ function linesOf(place: SoakPlace): string[] {
       'route add default via 169.254.1.1',
     ];
   }
+  const n = Number(place.slice(1));
   return ['link set eth0 up', `addr add ${clientAddress(n)}/24 dev eth0`, `route add default via 172.31.${n}.1`];
 }
 
@@ -79,7 +83,7 @@ function routerLines(): string[] {
   return [
     ...[88, 89, 90].flatMap((net, i) => [`link set up${i} up`, `addr add 192.168.${net}.1/24 dev up${i}`]),
     ...clients.flatMap((n) => [`link set to-c${n} up`, `addr add 172.31.${n}.1/24 dev to-c${n}`]),
-    ...ofNode.map((network) => `route add ${network} ${both}`),
+    ...nodeNetworks.map((network) => `route add ${network} ${both}`),
     'route add 10.244.2.0/24 via 192.168.90.11',
   ];
 }
