@@ -162,7 +162,7 @@ export function printHelp(name: CommandName, columns: number): string {
 }
 
 export function printOverview(): string {
-  return `vipwire: a Linux service proxy for Kubernetes, in the place of kube-proxy
+  return `vipwire: a Linux service proxy for Kubernetes that replaces kube-proxy
 
 Usage: vipwire [COMMAND] [flags]
 
