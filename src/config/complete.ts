@@ -1,13 +1,13 @@
 /** Makes the configuration in effect from the settings: fills in defaults, checks values and converts units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
-import { type ProxyMode, proxyModes } from '../model/proxy-mode';
 import { suggest } from '../model/nearest-name';
+import { type ProxyMode, proxyModes } from '../model/proxy-mode';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
 import { Checks, type Problem } from './checks';
 import { completeDetectLocal } from './complete-detect-local';
 import type { ConntrackConfiguration, IpvsConfiguration, ProxyConfiguration } from './configuration';
-import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { formatDuration } from './duration';
+import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { lineProblem, textsIn } from './texts';
 
 const defaultHealthzPort = 10256;

@@ -1,13 +1,14 @@
+/** Opens sources, and fills a store from them. */
 import { systemClock } from '../host/clock';
 import { readTextFileSync } from '../host/files';
 import type { ClusterStore } from '../model/cluster-store';
 import { UserError } from '../model/user-error';
+import { version } from '../model/version';
+import type { Logger } from '../telemetry/log';
 import { ApiClient, type KubernetesObserver } from './kubernetes/api-client';
 import { type Credentials, loadCredentials } from './kubernetes/credentials';
 import { KubernetesSource } from './kubernetes/source';
 import type { Source } from './source';
-import type { Logger } from '../telemetry/log';
-import { version } from '../model/version';
 
 interface Server {
   readonly kubeconfig: string;
@@ -26,12 +27,15 @@ function openCredentials({ kubeconfig, master }: Server): Credentials {
 
 const userAgent = `vipwire/${version}`;
 
-/** For single requests. Throws UserError where the credentials cannot be read. */
+/** Opens a client for single requests. Throws UserError when the credentials cannot be read. */
 export function openApiClient(server: Server): ApiClient {
   return new ApiClient(openCredentials(server), { userAgent });
 }
 
-/** nodeName: '' where no Node is to be watched. Throws UserError where the credentials cannot be read. */
+/**
+ * Throws UserError when the credentials cannot be read.
+ * @param nodeName the Node to watch. '' watches no Node.
+ */
 export function openKubernetes(
   server: Server,
   nodeName: string,
@@ -50,13 +54,13 @@ export function openKubernetes(
 
 const listWaitMs = 30_000;
 
-/** Fills the store, and keeps it up to date until the source is stopped. Throws UserError where the first lists do not come. */
+/** Fills the store, and keeps it up to date until the source is stopped. Throws UserError when the first lists do not come. */
 export async function startSource(source: Source, store: ClusterStore, log: Logger): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(
-        () => reject(new UserError(`no list of Services from the API server in ${listWaitMs / 1000} s`)),
+        () => reject(new UserError(`the API server sent no list of Services within ${listWaitMs / 1000} s`)),
         listWaitMs,
       );
       source.start({
@@ -70,7 +74,7 @@ export async function startSource(source: Source, store: ClusterStore, log: Logg
   }
 }
 
-/** Everything that a source has at the time. Throws UserError where it does not come. */
+/** Fills the store once with everything that the source has, and stops the source. Throws UserError when it does not come. */
 export async function listOnce(source: Source, store: ClusterStore, log: Logger): Promise<void> {
   try {
     await startSource(source, store, log);

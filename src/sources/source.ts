@@ -1,19 +1,22 @@
 import type { ClusterChange, ClusterWarning } from '../model/cluster';
 
-/** Where a source puts what it learns. All calls are synchronous and must not throw. */
+/** Takes what a source learns. All calls are synchronous and must not throw. */
 export interface ClusterSink {
-  /** In the order in which they happened. A source batches what arrived together. */
+  /** Takes changes in the order in which they happened. A source batches what arrived together. */
   apply(changes: readonly ClusterChange[]): void;
   warn(warning: ClusterWarning): void;
-  /** Services and slices (and this node, where the source has nodes) have all been listed once. Called once. */
+  /** Called once, when Services and slices (and this node, if the source has nodes) have all been listed. */
   synced(): void;
 }
 
-/** Says what the cluster is: a Kubernetes API server, or manifests. */
+/** Reports the state of the cluster, from a Kubernetes API server or from manifests. */
 export interface Source {
-  /** Returns at once; reports to the sink until stop. A failure to reach the cluster is logged and retried, never thrown. */
+  /** Returns at once and reports to the sink until stop. Failures to reach the cluster are logged and retried, never thrown. */
   start(sink: ClusterSink): void;
   stop(): Promise<void>;
-  /** By address, canonical: which Node has it, of all Nodes. Throws where it cannot be told. Absent: no Nodes but this one matter. */
+  /**
+   * Returns the name of the Node by canonical address, for all Nodes. Throws when they cannot be read. A source without this method has no
+   * other Nodes that matter.
+   */
   listNodeAddresses?(signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
 }

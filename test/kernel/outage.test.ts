@@ -119,8 +119,8 @@ describeAsRoot('what fails around the proxy', () => {
       expect(wrong).toEqual([]);
       const said = logLines(cluster.proxy.log().slice(before), '').filter((line) => /^[WE]|API server/.test(line));
       expect(said).toEqual([
-        expect.stringContaining('API server is away; rules stay as they are'),
-        expect.stringContaining('API server is back'),
+        expect.stringContaining('API server does not answer; rules stay as they are'),
+        expect.stringContaining('API server answers again'),
       ]);
     } finally {
       await cluster.stop();

@@ -22,7 +22,7 @@ describe('a scheduler', () => {
     const [scheduler, warnings] = decoded(decodeScheduler, { 'vipwire.io/scheduler': value });
     expect(scheduler).toBeUndefined();
     expect(warnings).toEqual([
-      expect.stringMatching(/^bad-annotation vipwire.io\/scheduler: .* is no scheduler: use rr,/),
+      expect.stringMatching(/^bad-annotation vipwire.io\/scheduler: .* is not a scheduler: use rr,/),
     ]);
   });
 });
@@ -41,13 +41,13 @@ describe('weights', () => {
   });
 
   test.each([
-    ['{"web-": 9', 'no JSON'],
-    ['[1]', 'a list is no object'],
-    ['{"web-": -1}', 'no weight'],
-    ['{"web-": 65536}', 'no weight'],
-    ['{"web-": 1.5}', 'no weight'],
-    ['{"web-": "9"}', 'no weight'],
-    [9, 'no JSON'],
+    ['{"web-": 9', 'not JSON'],
+    ['[1]', 'a list is not an object'],
+    ['{"web-": -1}', 'not a weight'],
+    ['{"web-": 65536}', 'not a weight'],
+    ['{"web-": 1.5}', 'not a weight'],
+    ['{"web-": "9"}', 'not a weight'],
+    [9, 'not JSON'],
   ])('%j is warned of', (value, why) => {
     const [rules, warnings] = decoded(decodeWeights, { 'vipwire.io/weights': value });
     expect(rules).toBeUndefined();
@@ -70,7 +70,9 @@ describe('an annotation that is too large is ignored as a whole, with one warnin
     const [rules, warnings] = decoded(decodeWeights, { 'vipwire.io/weights': weights(count, bytes) });
     expect(rules?.length).toBe(why === undefined ? count : undefined);
     expect(warnings).toEqual(
-      why === undefined ? [] : [`bad-annotation vipwire.io/weights: ${why}: all endpoints weigh the same`],
+      why === undefined
+        ? []
+        : [`bad-annotation vipwire.io/weights: ${why}: ignored, all endpoints have the same weight`],
     );
   });
 
@@ -82,7 +84,7 @@ describe('an annotation that is too large is ignored as a whole, with one warnin
   test.each(['vipwire.io/scheduler', 'kube-router.io/service.scheduler'])('%s', (annotation) => {
     const [scheduler, warnings] = decoded(decodeScheduler, { [annotation]: `rr${' '.repeat(8192)}` });
     expect(scheduler).toBeUndefined();
-    expect(warnings).toEqual([`bad-annotation ${annotation}: has more than 8 KiB and is ignored`]);
+    expect(warnings).toEqual([`bad-annotation ${annotation}: has more than 8 KiB: ignored`]);
   });
 
   test('the warning names the Service', () => {

@@ -153,16 +153,16 @@ describe('a file that yields nothing says why', () => {
     ['{"kind": "ServiceList", "items": null}', 'line 1: a ServiceList without items'],
     [
       'kind: Deployment\n---\nkind: Deployment\n---\nkind: ConfigMap\n',
-      '2 of kind Deployment, 1 of kind ConfigMap, where Services, EndpointSlices, Endpoints and Nodes are read',
+      '2 of kind Deployment, 1 of kind ConfigMap, but only Services, EndpointSlices, Endpoints and Nodes are read',
     ],
     [
       'kind: Service\napiVersion: serving.knative.dev/v1\n',
-      '1 of kind Service of serving.knative.dev/v1, where Services, EndpointSlices, Endpoints and Nodes are read',
+      '1 of kind Service of serving.knative.dev/v1, but only Services, EndpointSlices, Endpoints and Nodes are read',
     ],
     ['kind: List\nitems: [7]\n', 'line 1, items[0]: 7, where kubectl takes an object or a kind: List'],
   ])('%j', (text, why) => {
     expect(parse(text)).toMatchObject({ objects: [], errors: [] });
-    expect(said(text)).toEqual([`shop.yaml: nothing is read from it: ${why}`]);
+    expect(said(text)).toEqual([`shop.yaml: nothing to read: ${why}`]);
   });
 });
 
@@ -197,7 +197,7 @@ describe('a value of the wrong type is a warning with its path, and costs what i
     const text = service.replace('[{port: 80}]', '[{name: a, port: 80a}, {name: b, port: 81}]');
     expect(said(text)).toEqual([
       'Service default/web: spec.ports[0].port: want a number, got "80a" (shop.yaml)',
-      'Service default/web: port "a" "80a" is unusable and left out (shop.yaml)',
+      'Service default/web: port "a" "80a" is unusable: left out (shop.yaml)',
     ]);
     expect(objectsOf(parse(text).objects[0]?.sets ?? [])).toMatchObject([{ ports: [{ name: 'b', port: 81 }] }]);
   });
@@ -220,10 +220,7 @@ describe('a value of the wrong type is a warning with its path, and costs what i
 
   test.each([
     ['metadata: {name: 7}', 'Service default/7: metadata.name: want text, got 7 (shop.yaml)'],
-    [
-      'metadata: {name: "a\\nb"}',
-      'Service "default"/"a\\nb": without a usable name and namespace: ignored (shop.yaml)',
-    ],
+    ['metadata: {name: "a\\nb"}', 'Service "default"/"a\\nb": has no usable name and namespace: ignored (shop.yaml)'],
     ['metadata: [7]', 'Service default/nothing: metadata: want fields, got a list (shop.yaml)'],
   ])('%s', (metadata, warning) => {
     expect(parse(service.replace('metadata: {name: web}', metadata)).objects).toEqual([]);
@@ -255,13 +252,13 @@ describe('files that people reported', () => {
 
   test('a JSON array yields nothing, and says why', () => {
     expect(said(read('array.json'))).toEqual([
-      'shop.yaml: nothing is read from it: line 1: a list, where kubectl takes an object or a kind: List',
+      'shop.yaml: nothing to read: line 1: a list, where kubectl takes an object or a kind: List',
     ]);
   });
 
   test('Services that were not applied yet are left out, and it says so', () => {
     expect(said(read('ingress-nginx.yaml'))).toEqual([
-      'shop.yaml: 2 Services have no cluster IP: what `kubectl get` prints has one (ingress-nginx/ingress-nginx-controller, ingress-nginx/ingress-nginx-controller-admission)',
+      'shop.yaml: 2 Services have no cluster IP (ingress-nginx/ingress-nginx-controller, ingress-nginx/ingress-nginx-controller-admission): use the output of `kubectl get`, which has it',
     ]);
   });
 });

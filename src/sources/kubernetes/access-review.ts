@@ -1,9 +1,9 @@
-/** Whether the API server lets us do what a service proxy does. */
+/** Checks whether the API server permits what a service proxy needs. */
 import type { ApiClient } from './api-client';
 import { fieldsOf } from './decode-fields';
 
 export interface Permission {
-  /** '' for core. */
+  /** '' is the core group. */
   readonly group: string;
   readonly resource: string;
   readonly verb: string;
@@ -19,17 +19,20 @@ export const neededPermissions: readonly Permission[] = [
   ...permissions('discovery.k8s.io', 'endpointslices', 'list', 'watch'),
 ];
 
-/** Of this node alone: its zone, its addresses, its podCIDRs. */
+/** For this node's own Node object: its zone, addresses and podCIDRs. */
 export const nodePermissions: readonly Permission[] = permissions('', 'nodes', 'list', 'watch');
 
 export const eventPermissions: readonly Permission[] = permissions('events.k8s.io', 'events', 'create', 'patch');
 
-/** `list services`, `create events.k8s.io/events`. */
+/** Prints a permission: `list services`, `create events.k8s.io/events`. */
 export function printPermission({ group, resource, verb }: Permission): string {
   return `${verb} ${group === '' ? '' : `${group}/`}${resource}`;
 }
 
-/** Asks the API server about its asker (authorization.k8s.io/v1, which everybody may). Throws as ApiClient, and where the answer says neither. */
+/**
+ * Asks the API server about this client's own rights (authorization.k8s.io/v1, which every client may do). Throws like ApiClient, and
+ * when the answer says neither yes nor no.
+ */
 export async function isAllowed(
   client: Pick<ApiClient, 'post'>,
   { group, resource, verb }: Permission,
@@ -42,6 +45,6 @@ export async function isAllowed(
   };
   const answer = await client.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review, signal);
   const { allowed } = fieldsOf(fieldsOf(answer).status);
-  if (typeof allowed !== 'boolean') throw new Error('the answer is no SelfSubjectAccessReview');
+  if (typeof allowed !== 'boolean') throw new Error('the answer is not a SelfSubjectAccessReview');
   return allowed;
 }

@@ -5,11 +5,11 @@ import { parseRetryAfter } from './retry-after';
 import { oneLine } from './text-bounds';
 
 export interface AnsweredRequest {
-  /** The HTTP status, or client-go's `<error>` where no answer came. */
+  /** The HTTP status, or client-go's `<error>` when no answer came. */
   readonly code: string;
   readonly method: string;
   readonly host: string;
-  /** To the status line. */
+  /** Time until the status line came. */
   readonly seconds: number;
 }
 
@@ -17,36 +17,36 @@ export interface AnsweredRequest {
 export interface KubernetesObserver {
   watchStarted(resource: string): void;
   watchEnded(resource: string, reason: string): void;
-  /** All objects of a resource are read anew. */
+  /** All objects of a resource are being listed again. */
   relisted(resource: string, reason: string): void;
   requestDone(answer: AnsweredRequest): void;
-  /** All that is in the cluster was told, and what changes is told as it happens. */
+  /** Everything in the cluster has been reported, and changes are reported as they happen. */
   watchCurrent?(resource: string): void;
-  /** That is no longer so, or not yet. */
+  /** The watch is no longer current, or not yet. */
   watchLost?(resource: string, reason: string): void;
-  /** That has been so for a minute. */
+  /** The watch has not been current for a minute. */
   watchStale?(resource: string, reason: string): void;
-  /** Nobody wants to know of the resource any more. */
+  /** The resource is no longer watched. */
   watchGone?(resource: string): void;
 }
 
-/** The API server said no: a Status object, in an answer or in a watch's ERROR event. */
+/** The API server refused a request: with a Status object in its answer, or in an ERROR event of a watch. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   constructor(
-    /** HTTP status, or the Status object's code. */
+    /** The HTTP status, or the code of the Status object. */
     readonly status: number,
-    /** Status.reason, '' without one. */
+    /** Status.reason, or ''. */
     readonly reason: string,
     message: string,
-    /** Retry-After. */
+    /** From the header Retry-After. */
     readonly retryAfterMs?: number,
   ) {
     super(`${status}${message === '' ? '' : ` ${message}`}`);
   }
 }
 
-/** The parts of a Status object; whatever else it was gives an empty reason and message. */
+/** Makes an error of a Status object. Anything else gives an empty reason and message. */
 export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: number): ApiError {
   const { code, reason, message } = fieldsOf(status);
   return new ApiError(
@@ -60,7 +60,7 @@ export function apiErrorOf(status: unknown, httpStatus: number, retryAfterMs?: n
 const maxErrorBytes = 64 * 1024;
 const maxAnswerBytes = 1024 * 1024;
 
-/** What there is of it, where it breaks off, is too long or does not end. */
+/** Reads the body. When it breaks off, is too long or does not end, returns the part that came, with `isWhole` false. */
 async function readText(
   response: HttpResponse,
   mostBytes: number,
@@ -81,8 +81,9 @@ async function readText(
 
 async function readJson(response: HttpResponse, timeoutMs: number): Promise<unknown> {
   const { text, isWhole } = await readText(response, maxAnswerBytes, timeoutMs);
-  if (!isWhole) throw new Error(`${response.status}, and an answer that is cut short, too slow or too long`);
-  return JSON.parse(text) as unknown;
+  if (!isWhole) throw new Error(`${response.status}, but the answer is cut short, too slow or too long`);
+  const answer: unknown = JSON.parse(text);
+  return answer;
 }
 
 async function readError(response: HttpResponse, timeoutMs: number): Promise<ApiError> {
@@ -105,10 +106,10 @@ export interface ApiClientOptions {
   readonly responseTimeoutMs?: number;
 }
 
-/** What is sent; without it a GET. */
+/** The body of a request and how it is sent. A request without it is a GET. */
 interface Sent {
   readonly method: 'POST' | 'PATCH';
-  /** Of the body. */
+  /** The Content-Type of the body. */
   readonly type: string;
   readonly body: string;
 }
@@ -117,34 +118,35 @@ interface Sent {
 export class ApiClient {
   readonly #responseTimeoutMs: number;
   readonly #host: string;
+  readonly #credentials: Credentials;
+  readonly #options: ApiClientOptions;
 
-  constructor(
-    private readonly credentials: Credentials,
-    private readonly options: ApiClientOptions,
-  ) {
+  constructor(credentials: Credentials, options: ApiClientOptions) {
+    this.#credentials = credentials;
+    this.#options = options;
     this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
     this.#host = new URL(credentials.server).host;
   }
 
   get server(): string {
-    return this.credentials.server;
+    return this.#credentials.server;
   }
 
   /**
-   * The answer, once its status is 200; its body is still to be read. Throws ApiError for any other status, and what
-   * node:http throws where no answer came. After a 401 the credentials are read anew and the request sent once more.
+   * Returns the answer once its status is 200; the caller reads the body. Throws ApiError for any other status, and what node:http
+   * throws when no answer came. After a 401, reads the credentials again and sends the request once more.
    */
   get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> {
     return this.#request(`${path}?${new URLSearchParams(query).toString()}`, signal);
   }
 
-  /** Creates an object, or asks by one: the answer's body as JSON. Throws as get does. */
+  /** Posts an object and returns the body of the answer as JSON. Throws like get. */
   async post(path: string, object: unknown, signal: AbortSignal): Promise<unknown> {
     const sent: Sent = { method: 'POST', type: 'application/json', body: JSON.stringify(object) };
     return readJson(await this.#request(path, signal, sent), this.#responseTimeoutMs);
   }
 
-  /** A whole answer, of at most 1 MiB. Throws as get does. */
+  /** Returns the whole body, of at most 1 MiB, as JSON. Throws like get. */
   async json(path: string, signal: AbortSignal): Promise<unknown> {
     return readJson(await this.#request(path, signal), this.#responseTimeoutMs);
   }
@@ -152,7 +154,7 @@ export class ApiClient {
   async #request(path: string, signal: AbortSignal, sent?: Sent): Promise<HttpResponse> {
     let error = await this.#try(path, signal, sent);
     if (error instanceof ApiError && error.status === 401) {
-      this.credentials.renew();
+      this.#credentials.renew();
       error = await this.#try(path, signal, sent);
     }
     if (error instanceof ApiError) throw error;
@@ -160,11 +162,11 @@ export class ApiClient {
   }
 
   close(): void {
-    this.credentials.close();
+    this.#credentials.close();
   }
 
   async #try(path: string, signal: AbortSignal, sent: Sent | undefined): Promise<HttpResponse | ApiError> {
-    const { connections, headers } = await this.credentials.access();
+    const { connections, headers } = await this.#credentials.access();
     let code = '<error>';
     const startedMs = performance.now();
     let answeredMs: number | undefined;
@@ -172,11 +174,11 @@ export class ApiClient {
       const response = await connections.send({
         url: new URL(`${this.server}${path}`),
         ...(sent === undefined ? {} : { method: sent.method, body: sent.body }),
-        // No gzip: reading 60 MB is quick on the way to a node, and unpacking it would cost start-up time on both sides.
+        // No gzip: sending 60 MB to a node takes little time, and compressing it would make the start slower on both sides.
         headers: {
           accept: 'application/json',
           'accept-encoding': 'identity',
-          'user-agent': this.options.userAgent,
+          'user-agent': this.#options.userAgent,
           ...(sent === undefined ? {} : { 'content-type': sent.type }),
           ...headers,
         },
@@ -190,7 +192,7 @@ export class ApiClient {
         : await readError(response, this.#responseTimeoutMs);
     } finally {
       const seconds = ((answeredMs ?? performance.now()) - startedMs) / 1000;
-      this.options.observer?.requestDone({ code, method: sent?.method ?? 'GET', host: this.#host, seconds });
+      this.#options.observer?.requestDone({ code, method: sent?.method ?? 'GET', host: this.#host, seconds });
     }
   }
 }

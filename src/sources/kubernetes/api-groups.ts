@@ -1,6 +1,5 @@
 import { absent, type Answer, found, unknown } from '../../model/answer';
-import type { ApiClient } from './api-client';
-import { ApiError } from './api-client';
+import { type ApiClient, ApiError } from './api-client';
 import { fieldsOf, listOf } from './decode-fields';
 
 function versionsOf(groups: unknown): unknown[] {
@@ -9,7 +8,7 @@ function versionsOf(groups: unknown): unknown[] {
   );
 }
 
-/** Whether the API server names `group/version` among what it serves (https://kubernetes.io/docs/concepts/overview/kubernetes-api/). */
+/** Asks whether the API server lists `group/version` among what it serves (https://kubernetes.io/docs/concepts/overview/kubernetes-api/). */
 export async function askGroupVersion(
   client: Pick<ApiClient, 'json'>,
   groupVersion: string,
@@ -20,7 +19,7 @@ export async function askGroupVersion(
     if (answer.kind !== 'APIGroupList' || !Array.isArray(answer.groups)) return unknown('/apis is not an APIGroupList');
     return versionsOf(answer.groups).includes(groupVersion) ? found(true) : absent;
   } catch (error) {
-    // Without /apis there is no group at all.
+    // A server without /apis has no groups at all.
     return error instanceof ApiError && error.status === 404 ? absent : unknown(error);
   }
 }

@@ -1,40 +1,38 @@
 import type { Clock } from '../../host/clock';
-import type { TlsSettings } from '../../host/http';
-import { HttpConnections } from '../../host/http';
+import { HttpConnections, type TlsSettings } from '../../host/http';
 import { parseProxy, type ProxyChoice, proxyOfEnvironment } from '../../host/proxy-rules';
 import { readSystemRoots } from '../../host/system-roots';
-import { UserError } from '../../model/user-error';
-import type { Kubeconfig, PemSource } from './kubeconfig';
-import { parseKubeconfig } from './kubeconfig';
-import type { PluginAccess } from './plugin-access';
 import { messageOf } from '../../model/error-message';
+import { UserError } from '../../model/user-error';
+import { type Kubeconfig, parseKubeconfig, type PemSource } from './kubeconfig';
+import type { PluginAccess } from './plugin-access';
 
-/** What a request needs now. */
+/** What a request needs at the moment. */
 export interface Access {
   readonly connections: HttpConnections;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** How to reach an API server and who to be there. */
+/** How to reach an API server, and the identity to use there. */
 export interface Credentials {
-  /** URL without a slash at its end. */
+  /** URL without a trailing slash. */
   readonly server: string;
   /**
-   * Reads files anew at every call, so that rotated tokens and certificates are used at once: requests are minutes apart.
+   * Reads the files again at every call, so that rotated tokens and certificates are used at once: requests are minutes apart.
    * Rejects when a file or plugin fails.
    */
   access(): Promise<Access>;
-  /** The server refused them: the next access also asks plugins anew. */
+  /** To be called when the server has refused them: the next access also asks the plugin again. */
   renew(): void;
   close(): void;
 }
 
 export interface CredentialOptions {
-  /** Path; '' for none. */
+  /** Path, or ''. */
   readonly kubeconfig: string;
-  /** URL or host:port of the API server in the place of the kubeconfig's; '' for none. With neither, those of the Pod. */
+  /** URL or host:port of the API server, used instead of the kubeconfig's, or ''. Without both, the Pod's credentials are used. */
   readonly master: string;
-  /** Throws where the file cannot be read. */
+  /** Throws when the file cannot be read. */
   readonly readFile: (path: string) => string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -47,12 +45,12 @@ function readOrExplain(path: string, what: string, readFile: CredentialOptions['
   try {
     return readFile(path);
   } catch (error) {
-    // `ENOENT: no such file or directory, open '/path'`: the path is said already.
+    // The message ends with the path (`ENOENT: no such file or directory, open '/path'`), which is named already.
     throw new UserError(`${what} ${path}: ${messageOf(error).replace(/, \w+ '.*'$/, '')}`);
   }
 }
 
-/** The Pod's own, by the variables and files that every Pod has. */
+/** Returns the Pod's own credentials, from the variables and files that every Pod has. */
 function inCluster(environment: CredentialOptions['environment']): Kubeconfig {
   const host = environment.KUBERNETES_SERVICE_HOST ?? '';
   const port = environment.KUBERNETES_SERVICE_PORT ?? '';
@@ -68,7 +66,7 @@ function inCluster(environment: CredentialOptions['environment']): Kubeconfig {
   };
 }
 
-/** `10.0.0.1:6443` as well as a URL; client-go's default is https where there is anything to be secret about. */
+/** Accepts `10.0.0.1:6443` as well as a URL. As in client-go, the default is https when there are TLS settings. */
 function serverUrl(text: string, secure: boolean): string {
   const url = /^https?:\/\//i.test(text) ? text : `${secure ? 'https' : 'http'}://${text}`;
   if (!URL.canParse(url)) throw new UserError(`not the URL of an API server: ${text}`);
@@ -80,7 +78,7 @@ function authorizationOf(token: string | undefined, basic: Kubeconfig['basic']):
   return basic && `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
 }
 
-/** The kubeconfig's own proxy is for every server, one on this machine too; without one the environment's rules hold. */
+/** The kubeconfig's own proxy is used for every server, even one on this machine. Without one the environment's rules apply. */
 function proxyChoice({ proxyUrl }: Kubeconfig, environment: CredentialOptions['environment']): ProxyChoice {
   if (proxyUrl === undefined) return proxyOfEnvironment(environment);
   const proxy = parseProxy(proxyUrl);
@@ -90,8 +88,8 @@ function proxyChoice({ proxyUrl }: Kubeconfig, environment: CredentialOptions['e
 }
 
 /**
- * client-go's order: a kubeconfig, its server replaced by master where given; master alone, without credentials; else the
- * Pod's own. Throws UserError where there is none or it cannot be read.
+ * Loads credentials in client-go's order: a kubeconfig, with its server replaced by master if given; master alone, without
+ * credentials; else the Pod's own. Throws UserError when there are none or they cannot be read.
  */
 export function loadCredentials(options: CredentialOptions): Credentials {
   const { kubeconfig: path, master, readFile, environment } = options;
@@ -112,25 +110,27 @@ class KubeconfigCredentials implements Credentials {
   #connectedWith = '';
   #plugin: Promise<PluginAccess> | undefined;
   #pluginAskedMs = 0;
-  /** What files held when they could last be read. */
+  /** The contents of the files when they could last be read. */
   readonly #lastGood = new Map<string, string>();
   readonly #proxyFor: ProxyChoice;
   #systemRoots: readonly string[] | undefined;
 
-  constructor(
-    private readonly config: Kubeconfig,
-    private readonly options: CredentialOptions,
-  ) {
+  readonly #config: Kubeconfig;
+  readonly #options: CredentialOptions;
+
+  constructor(config: Kubeconfig, options: CredentialOptions) {
+    this.#config = config;
+    this.#options = options;
     this.#proxyFor = proxyChoice(config, options.environment);
   }
 
   get server(): string {
-    return this.config.server;
+    return this.#config.server;
   }
 
   async access(): Promise<Access> {
     const own = this.#readFiles();
-    const plugin = this.config.plugin === undefined ? undefined : await this.#askPlugin(own.tls);
+    const plugin = this.#config.plugin === undefined ? undefined : await this.#askPlugin(own.tls);
     return {
       connections: this.#connect({ ...own.tls, ...plugin?.tls }),
       headers: { ...own.headers, ...plugin?.headers },
@@ -139,7 +139,7 @@ class KubeconfigCredentials implements Credentials {
 
   renew(): void {
     this.#plugin = undefined;
-    // Whatever is wrong with a file is worth knowing now.
+    // The old contents were refused, so a fault in a file must be reported now.
     this.#lastGood.clear();
   }
 
@@ -147,22 +147,22 @@ class KubeconfigCredentials implements Credentials {
     this.#connections?.close();
   }
 
-  /** Throws UserError where a file cannot be read, or what is in it cannot be used. */
+  /** Throws UserError when a file cannot be read, or its contents cannot be used. */
   check(): void {
     const { tls } = this.#readFiles();
-    if (this.config.plugin === undefined) this.#connect(tls);
+    if (this.#config.plugin === undefined) this.#connect(tls);
   }
 
-  /** What files and the kubeconfig itself give. */
+  /** Returns what the files and the kubeconfig itself provide. */
   #readFiles(): { readonly tls: TlsSettings; readonly headers: Readonly<Record<string, string>> } {
-    const { config } = this;
+    const config = this.#config;
     const ca = this.#read(config.ca, 'certificate authority', (text) =>
-      text.trim() === '' || text.includes('-----BEGIN CERTIFICATE-----') ? '' : 'no PEM certificate in it',
+      text.trim() === '' || text.includes('-----BEGIN CERTIFICATE-----') ? '' : 'it has no PEM certificate',
     );
     const cert = this.#read(config.cert, 'client certificate');
     const key = this.#read(config.key, 'client key');
     const file = config.tokenFile === undefined ? undefined : { file: config.tokenFile };
-    const token = this.#read(file, 'token file', (text) => (text.trim() === '' ? 'empty' : ''))?.trim();
+    const token = this.#read(file, 'token file', (text) => (text.trim() === '' ? 'the file is empty' : ''))?.trim();
     const authorization = authorizationOf(token ?? config.token, config.basic);
     return {
       tls: {
@@ -176,25 +176,25 @@ class KubeconfigCredentials implements Credentials {
     };
   }
 
-  /** As client-go: the kubeconfig's alone, or the system's where it has none. */
+  /** As in client-go: only the kubeconfig's authority, or the system's when it has none. */
   #authorities(ca: string | undefined): Pick<TlsSettings, 'ca'> {
     if (ca !== undefined && ca.trim() !== '') return { ca };
-    return /^https:/i.test(this.server) && this.config.insecure !== true ? { ca: this.#roots() } : {};
+    return /^https:/i.test(this.server) && this.#config.insecure !== true ? { ca: this.#roots() } : {};
   }
 
   #roots(): readonly string[] {
-    return (this.#systemRoots ??= readSystemRoots(this.options.environment));
+    return (this.#systemRoots ??= readSystemRoots(this.#options.environment));
   }
 
   /**
-   * A file that cannot be read just now, or holds nothing of use, counts as it was before: tokens and certificates are rotated by
-   * software that fails too. `faultIn` is what is wrong with a text, or ''.
+   * Reads a file or text. When a file cannot be read at the moment or has no usable contents, returns its previous contents: the
+   * software that rotates tokens and certificates fails at times too. `faultIn` returns what is wrong with a text, or ''.
    */
   #read(source: PemSource | undefined, what: string, faultIn?: (text: string) => string): string | undefined {
     if (source === undefined) return undefined;
     const name = 'text' in source ? what : `${what} ${source.file}`;
     try {
-      const text = 'text' in source ? source.text : readOrExplain(source.file, what, this.options.readFile);
+      const text = 'text' in source ? source.text : readOrExplain(source.file, what, this.#options.readFile);
       const fault = faultIn?.(text) ?? '';
       if (fault !== '') throw new UserError(`${name}: ${fault}`);
       this.#lastGood.set(name, text);
@@ -206,14 +206,14 @@ class KubeconfigCredentials implements Credentials {
     }
   }
 
-  /** Plugins are asked at most once a minute: some take a second to answer, and a list of many pages is many requests. */
+  /** Asks the plugin at most once per minute: some take a second to answer, and a list of many pages takes many requests. */
   async #askPlugin(tls: TlsSettings): Promise<PluginAccess> {
-    const nowMs = this.options.clock.now();
-    // The clock of the machine may also be put back.
+    const nowMs = this.#options.clock.now();
+    // The machine's clock may also be set back.
     if (this.#plugin === undefined || Math.abs(nowMs - this.#pluginAskedMs) > pluginAnswerMs) {
       this.#pluginAskedMs = nowMs;
-      // Loaded when needed alone: client-node costs 15 MB and 70 ms.
-      this.#plugin = import('./plugin-access').then(({ askPlugin }) => askPlugin(this.config, tls));
+      // Loaded only when needed: client-node costs 15 MB and 70 ms.
+      this.#plugin = import('./plugin-access').then(({ askPlugin }) => askPlugin(this.#config, tls));
     }
     try {
       return await this.#plugin;
@@ -223,12 +223,12 @@ class KubeconfigCredentials implements Credentials {
     }
   }
 
-  /** The same connections as long as the TLS settings are the same. */
+  /** Returns the same connections as long as the TLS settings are the same. */
   #connect(tls: TlsSettings): HttpConnections {
     const text = JSON.stringify(tls);
     if (this.#connections !== undefined && this.#connectedWith === text) return this.#connections;
     try {
-      // Those of before are left to their watches, which end by themselves in minutes.
+      // The old connections stay for their watches, which end by themselves within minutes.
       this.#connections = new HttpConnections({
         tls,
         proxyFor: this.#proxyFor,
@@ -236,7 +236,7 @@ class KubeconfigCredentials implements Credentials {
       });
       this.#connectedWith = text;
     } catch (error) {
-      // A certificate is there and its key is not yet: those of before will do until both are.
+      // A rotated certificate may be there before its key. The old connections are used until both are there.
       if (this.#connections === undefined) throw new UserError(`certificates of ${this.server}: ${messageOf(error)}`);
     }
     return this.#connections;

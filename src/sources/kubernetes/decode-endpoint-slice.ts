@@ -1,8 +1,8 @@
 import { familyOf, parseAddress } from '../../model/address';
 import type { EndpointSlice, SliceEndpoint, SlicePort } from '../../model/cluster';
-import type { Fields, Warn, WarnOf } from './decode-fields';
 import {
   decodeIdentity,
+  type Fields,
   fieldsOf,
   isLabel,
   isLabelValue,
@@ -15,20 +15,22 @@ import {
   share,
   shareList,
   textOf,
+  type Warn,
+  type WarnOf,
 } from './decode-fields';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
-/** On slices and Endpoints of Services that no proxy serves. */
+/** The label on slices and Endpoints of headless Services, which no proxy serves. */
 export const headlessLabel = 'service.kubernetes.io/headless';
 const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
-/** A trigger time in milliseconds since the epoch, to be spread into a slice. */
+/** Reads the trigger time, in milliseconds since the epoch. The result is to be spread into a slice. */
 export function decodeTriggerTime(annotations: Fields): Pick<EndpointSlice, 'lastChangeTriggerMs'> {
   const ms = Date.parse(textOf(annotations[triggerAnnotation]));
   return Number.isNaN(ms) ? {} : { lastChangeTriggerMs: ms };
 }
 
-/** `Kind/name`; joined, for a concatenated string would keep its parts alive. */
+/** Returns `Kind/name`, made by join, because a concatenated string would keep its parts in memory. */
 export function decodeTarget(value: unknown): string {
   const { kind, name } = fieldsOf(value);
   const isFit = /^[A-Za-z][A-Za-z0-9]{0,62}$/.test(textOf(kind)) && isSubdomain(textOf(name));
@@ -40,7 +42,10 @@ export function decodeNodeName(value: unknown): string {
   return isSubdomain(name) ? share(name) : '';
 }
 
-/** '' is the name of an unnamed port; `unnamed` stands for a name that is absent, undefined for a port that is none then. */
+/**
+ * '' is the name of an unnamed port.
+ * @param unnamed the name of a port whose name is absent. With undefined such a port is unusable.
+ */
 export function decodeSlicePorts(values: readonly unknown[], unnamed: '' | undefined, warn: WarnOf): SlicePort[] {
   return values.flatMap((value) => {
     const fields = fieldsOf(value);
@@ -48,7 +53,7 @@ export function decodeSlicePorts(values: readonly unknown[], unnamed: '' | undef
     const protocol = protocolOf(fields.protocol);
     const isNamed = typeof name === 'string' && (name === '' || isLabel(name));
     if (isNamed && protocol !== undefined && isPort(fields.port)) return { name, protocol, port: fields.port };
-    warn('bad-port', `${quotePort(fields)} is unusable and left out`);
+    warn('bad-port', `${quotePort(fields)} is unusable: left out`);
     return [];
   });
 }
@@ -61,7 +66,7 @@ function decodeHints(values: unknown): readonly string[] {
   );
 }
 
-/** A condition that is there and cannot be read brings no traffic. */
+/** A condition that is present but has a wrong type counts as false, so that the endpoint gets no traffic. */
 function isTrueOrAbsent(condition: unknown): boolean {
   return condition === undefined || condition === null || condition === true;
 }
@@ -74,14 +79,14 @@ function conditionsOf(value: unknown): Fields {
     : unreadable;
 }
 
-/** `serving` that is absent is true, whatever `ready` says (kube-proxy). */
+/** When `serving` is absent it counts as true, whatever `ready` says, as in kube-proxy. */
 function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: WarnOf): SliceEndpoint | undefined {
   const fields = fieldsOf(value);
   const text = listOf(fields.addresses)[0];
   if (text === undefined) return undefined;
   const address = parseAddress(textOf(text));
   if (address === undefined || familyOf(address) !== family) {
-    warn('bad-address', `endpoint ${quote(text)} is no ${family} address and left out`);
+    warn('bad-address', `endpoint ${quote(text)} is not an ${family} address: left out`);
     return undefined;
   }
   const conditions = conditionsOf(fields.conditions);
@@ -100,8 +105,8 @@ function decodeEndpoint(value: unknown, family: EndpointSlice['family'], warn: W
 }
 
 /**
- * A discovery.k8s.io/v1 EndpointSlice. What is unusable of it is warned about and left out; undefined where none of it is
- * used: without a Service, of a headless one, or of host names.
+ * Decodes a discovery.k8s.io/v1 EndpointSlice. Warns about unusable parts and leaves them out. Returns undefined for slices that are
+ * not used: slices without a Service, of a headless Service, or of host names.
  */
 export function decodeEndpointSlice(object: unknown, warn: Warn): EndpointSlice | undefined {
   const identity = decodeIdentity(object, 'EndpointSlice', isSubdomain, warn);
@@ -114,11 +119,11 @@ export function decodeEndpointSlice(object: unknown, warn: Warn): EndpointSlice 
   }
   const serviceName = textOf(identity.labels[serviceNameLabel]);
   if (!isLabel(serviceName)) {
-    // The API server takes slices without the label, and any label value: they are somebody else's, and no Service has them.
+    // The API server accepts slices without the label and with any label value. They belong to other software and to no Service.
     if (!isLabelValue(serviceName))
       identity.warn(
         'no-service-name',
-        `its label ${serviceNameLabel} is ${quote(serviceName)}, no label value: ignored`,
+        `its label ${serviceNameLabel} is ${quote(serviceName)}, which is not a label value: ignored`,
       );
     return undefined;
   }

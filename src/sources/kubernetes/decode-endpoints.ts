@@ -7,14 +7,23 @@ import {
   decodeTriggerTime,
   headlessLabel,
 } from './decode-endpoint-slice';
-import type { Warn, WarnOf } from './decode-fields';
-import { decodeIdentity, fieldsOf, isSubdomain, listOf, quote, shareList, textOf } from './decode-fields';
+import {
+  decodeIdentity,
+  fieldsOf,
+  isSubdomain,
+  listOf,
+  quote,
+  shareList,
+  textOf,
+  type Warn,
+  type WarnOf,
+} from './decode-fields';
 
 function decodeEndpoint(value: unknown, ready: boolean, warn: WarnOf): SliceEndpoint[] {
   const { ip, nodeName, targetRef } = fieldsOf(value);
   const address = parseAddress(textOf(ip));
   if (address === undefined) {
-    warn('bad-address', `endpoint ${quote(ip)} is no IP address and left out`);
+    warn('bad-address', `endpoint ${quote(ip)} is not an IP address: left out`);
     return [];
   }
   return [
@@ -33,8 +42,8 @@ function decodeEndpoint(value: unknown, ready: boolean, warn: WarnOf): SliceEndp
 }
 
 /**
- * A core/v1 Endpoints object as slices, one a subset and family, named `object/subset/family`. All of them belong to the
- * object: a newer version replaces them together. undefined where the object is unusable, or of a headless Service.
+ * Decodes a core/v1 Endpoints object as slices, one per subset and family, named `object/subset/family`. All of them belong to the
+ * object: a newer version replaces them together. Returns undefined when the object is unusable or belongs to a headless Service.
  */
 export function decodeEndpoints(object: unknown, warn: Warn): readonly EndpointSlice[] | undefined {
   const identity = decodeIdentity(object, 'Endpoints', isSubdomain, warn);

@@ -1,10 +1,10 @@
-/** Reading JSON that nobody has checked: what is not of the wanted type counts as absent. */
+/** Reads unchecked JSON: a value of a wrong type counts as absent. */
 import { parseAddress } from '../../model/address';
 import type { ClusterWarning } from '../../model/cluster';
 import type { Protocol } from '../../model/protocol';
 
 export type Warn = (warning: ClusterWarning) => void;
-/** Warns about the object in hand. */
+/** Warns about the object that is being decoded. */
 export type WarnOf = (kind: string, message: string) => void;
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -12,8 +12,12 @@ const noFields: Fields = {};
 const noList: readonly unknown[] = [];
 const noTexts: readonly string[] = [];
 
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 export function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : noFields;
+  return isFields(value) ? value : noFields;
 }
 
 export function listOf(value: unknown): readonly unknown[] {
@@ -24,7 +28,7 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** A value as a warning shows it: short, on one line, whatever it is. */
+/** Formats any value for a warning: short, and on one line. */
 export function quote(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
@@ -33,43 +37,47 @@ export function quote(value: unknown): string {
 
 const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 
-/** RFC 1123 label: names of namespaces, Services and ports, which end in rules' comments. */
+/** Whether it is an RFC 1123 label, as the names of namespaces, Services and ports, which appear in the rules' comments. */
 export function isLabel(text: string): boolean {
   return text.length <= 63 && labelPattern.test(text);
 }
 
-/** Names of slices, Endpoints, Nodes and pods. Kubernetes limits the whole, and not the parts between the dots. */
+/** Whether it is a name of a slice, Endpoints, Node or pod. Kubernetes limits the whole length, not the parts between the dots. */
 export function isSubdomain(text: string): boolean {
   return text.length <= 253 && text.split('.').every((part) => labelPattern.test(part));
 }
 
-/** The value of a label, which may be empty. */
+/** Whether it is the value of a label, which may be empty. */
 export function isLabelValue(text: string): boolean {
   return text.length <= 63 && /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/.test(text);
 }
 
-export function isPort(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65535;
+export function isWholeWithin(value: unknown, least: number, most: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
-/** TCP where there is none, as the API server has it; undefined for what is no protocol of Services. */
+export function isPort(value: unknown): value is number {
+  return isWholeWithin(value, 1, 65535);
+}
+
+/** Returns TCP when there is no protocol, as the API server does, and undefined when it is not a protocol of Services. */
 export function protocolOf(value: unknown): Protocol | undefined {
   if (value === undefined || value === null || value === '') return 'TCP';
   return value === 'TCP' || value === 'UDP' || value === 'SCTP' ? value : undefined;
 }
 
-/** A port in hand: `"http" 80 TCP`. */
+/** Describes a port for a warning: `port "http" 80 "TCP"`. */
 export function quotePort({ name, port, protocol }: Fields): string {
   return `port ${quote(name)} ${quote(port)}${protocol === undefined ? '' : ` ${quote(protocol)}`}`;
 }
 
-/** The canonical addresses among these, each once. Blank ones are left out in silence, as kube-proxy does. */
+/** Returns the canonical addresses among these, each once. Leaves out blank ones without a warning, as kube-proxy does. */
 export function decodeAddresses(values: readonly unknown[], what: string, warn: WarnOf): string[] {
   const addresses = new Set<string>();
   for (const value of values) {
     if (typeof value === 'string' && value.trim() === '') continue;
     const address = parseAddress(textOf(value));
-    if (address === undefined) warn('bad-address', `${what}: ${quote(value)} is no IP address`);
+    if (address === undefined) warn('bad-address', `${what}: ${quote(value)} is not an IP address`);
     else addresses.add(address);
   }
   return [...addresses];
@@ -83,7 +91,7 @@ export interface ObjectIdentity {
   readonly warn: WarnOf;
 }
 
-/** Whose object this is; undefined, with a warning, where its name or namespace are unfit. */
+/** Returns the identity of an object, or warns and returns undefined when its name or namespace is unusable. */
 export function decodeIdentity(
   object: unknown,
   kind: string,
@@ -98,7 +106,7 @@ export function decodeIdentity(
   const described = `${kind} ${isFit ? path.replaceAll('"', '') : path}`;
   const warnOf: WarnOf = (warningKind, message) => warn({ object: described, kind: warningKind, message });
   if (!isFit) {
-    warnOf('bad-name', 'without a usable name and namespace: ignored');
+    warnOf('bad-name', 'has no usable name and namespace: ignored');
     return undefined;
   }
   return {
@@ -112,10 +120,10 @@ export function decodeIdentity(
 
 const sharedTexts = new Map<string, string>();
 const sharedLists = new Map<string, readonly string[]>();
-/** More than a cluster has nodes: what is met beyond has replaced what was. */
+/** More than a cluster has nodes. Beyond this the cache starts empty again. */
 const mostShared = 20_000;
 
-/** One string for the same text: for the few (node names, zones) that many endpoints repeat. */
+/** Returns one string for equal texts. For texts that many endpoints repeat: node names and zones. */
 export function share(text: string): string {
   const shared = sharedTexts.get(text);
   if (shared !== undefined) return shared;
@@ -124,7 +132,7 @@ export function share(text: string): string {
   return text;
 }
 
-/** One list for the same texts, as share. */
+/** Like share, for lists of texts. */
 export function shareList(texts: readonly string[]): readonly string[] {
   if (texts.length === 0) return noTexts;
   const key = JSON.stringify(texts);

@@ -1,13 +1,22 @@
 import { formatCidr, parseCidr } from '../../model/address';
 import type { Node } from '../../model/cluster';
-import type { Warn } from './decode-fields';
-import { decodeAddresses, decodeIdentity, fieldsOf, isSubdomain, listOf, quote, share, textOf } from './decode-fields';
+import {
+  decodeAddresses,
+  decodeIdentity,
+  fieldsOf,
+  isSubdomain,
+  listOf,
+  quote,
+  share,
+  textOf,
+  type Warn,
+} from './decode-fields';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
-/** KEP-3458: the cluster autoscaler is about to remove this node. */
+/** The taint of a node that the cluster autoscaler is about to remove (KEP-3458). */
 const leavingTaint = 'ToBeDeletedByClusterAutoscaler';
 
-/** A core/v1 Node. What is unusable of it is warned about and left out; undefined where it has no usable name. */
+/** Decodes a core/v1 Node. Warns about unusable parts and leaves them out. Returns undefined when it has no usable name. */
 export function decodeNode(object: unknown, warn: Warn): Node | undefined {
   const identity = decodeIdentity(object, 'Node', isSubdomain, warn);
   if (identity === undefined) return undefined;
@@ -26,7 +35,7 @@ export function decodeNode(object: unknown, warn: Warn): Node | undefined {
     zone: share(textOf(identity.labels[zoneLabel])),
     podCIDRs: cidrTexts.flatMap((text) => {
       const cidr = parseCidr(textOf(text));
-      if (cidr === undefined) identity.warn('bad-cidr', `podCIDRs: ${quote(text)} is no CIDR and left out`);
+      if (cidr === undefined) identity.warn('bad-cidr', `podCIDRs: ${quote(text)} is not a CIDR: left out`);
       return cidr === undefined ? [] : formatCidr(cidr);
     }),
     leaving: deletionTimestamp !== '' || listOf(taints).some((taint) => fieldsOf(taint).key === leavingTaint),

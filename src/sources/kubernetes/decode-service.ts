@@ -1,25 +1,28 @@
-import type { Family } from '../../model/address';
-import { families, familyOf, formatCidr, parseAddress, parseCidr } from '../../model/address';
+import { families, type Family, familyOf, formatCidr, parseAddress, parseCidr } from '../../model/address';
 import type { NotProxied, Service, ServicePort } from '../../model/cluster';
 import { decodeScheduler, decodeWeights } from './decode-balancing';
-import type { Fields, Warn, WarnOf } from './decode-fields';
 import {
   decodeAddresses,
   decodeIdentity,
+  type Fields,
   fieldsOf,
   isLabel,
   isPort,
+  isWholeWithin,
   listOf,
   protocolOf,
   quote,
   quotePort,
   textOf,
+  type Warn,
+  type WarnOf,
 } from './decode-fields';
 
-/** KEP-2447: another proxy serves this Service. */
+/** The label of a Service that another proxy serves (KEP-2447). */
 const proxyNameLabel = 'service.kubernetes.io/service-proxy-name';
-/** The API server's default, and its most: a day. */
+/** The API server's default. */
 const defaultAffinitySeconds = 10800;
+/** The API server's limit: a day. */
 const longestAffinitySeconds = 86400;
 
 function whyNotProxied(labels: Fields, spec: Fields): NotProxied | undefined {
@@ -30,7 +33,7 @@ function whyNotProxied(labels: Fields, spec: Fields): NotProxied | undefined {
   return clusterIP === '' ? 'no cluster IP' : undefined;
 }
 
-/** Which of spec.clusterIPs is of which family, spec.ipFamilies tells; without it spec.clusterIP is all there is. */
+/** spec.ipFamilies says which of spec.clusterIPs has which family. Without it only spec.clusterIP counts. */
 function decodeClusterIPs(spec: Fields, warn: WarnOf): Service['clusterIPs'] {
   const listed = listOf(spec.clusterIPs);
   const first = textOf(spec.clusterIP) === '' ? listed[0] : spec.clusterIP;
@@ -41,7 +44,7 @@ function decodeClusterIPs(spec: Fields, warn: WarnOf): Service['clusterIPs'] {
     const address = parseAddress(textOf(text));
     const family = familyOf(address ?? '');
     if (address === undefined || (ipFamilies.length > 0 && family !== ipFamilies[i])) {
-      warn('bad-address', `clusterIPs: ${quote(text)} is no address of its family`);
+      warn('bad-address', `clusterIPs: ${quote(text)} is not an address of its family`);
     } else {
       clusterIPs[family] ??= address;
     }
@@ -49,35 +52,31 @@ function decodeClusterIPs(spec: Fields, warn: WarnOf): Service['clusterIPs'] {
   return clusterIPs;
 }
 
-/** Ports that could not be told apart, by name or by number, are the first's. */
+/** Of ports with the same name or number, only the first one counts. */
 function decodePorts(spec: Fields, warn: WarnOf): ServicePort[] {
   const ports: ServicePort[] = [];
-  /** `TCP name http`, `TCP port 80`, `TCP node port 30080`: a search through the ports before, for each, would be slow. */
+  /** Entries such as `TCP name http`, `TCP port 80`, `TCP node port 30080`. Searching the earlier ports for each port would be slow. */
   const taken = new Set<string>();
   for (const value of listOf(spec.ports)) {
     const fields = fieldsOf(value);
     const name = fields.name ?? '';
     const protocol = protocolOf(fields.protocol);
     if (typeof name !== 'string' || (name !== '' && !isLabel(name)) || protocol === undefined || !isPort(fields.port)) {
-      warn('bad-port', `${quotePort(fields)} is unusable and left out`);
+      warn('bad-port', `${quotePort(fields)} is unusable: left out`);
       continue;
     }
     const port = fields.port;
     const [byName, byPort] = [`${protocol} name ${name}`, `${protocol} port ${port}`];
     if (taken.has(byName) || taken.has(byPort)) {
-      warn('bad-port', `${quotePort(fields)} repeats another and is left out`);
+      warn('bad-port', `${quotePort(fields)} repeats an earlier port: left out`);
       continue;
     }
-    let nodePort = fields.nodePort ?? 0;
-    if (nodePort !== 0 && (!isPort(nodePort) || taken.has(`${protocol} node port ${nodePort}`))) {
-      warn('bad-port', `node port ${quote(nodePort)} is unusable and left out`);
-      nodePort = 0;
-    }
-    taken
-      .add(byName)
-      .add(byPort)
-      .add(`${protocol} node port ${nodePort as number}`);
-    ports.push({ name, protocol, port, nodePort: nodePort as number });
+    const given = fields.nodePort ?? 0;
+    const isUsable = isPort(given) && !taken.has(`${protocol} node port ${given}`);
+    if (!isUsable && given !== 0) warn('bad-port', `node port ${quote(given)} is unusable: left out`);
+    const nodePort = isUsable ? given : 0;
+    taken.add(byName).add(byPort).add(`${protocol} node port ${nodePort}`);
+    ports.push({ name, protocol, port, nodePort });
   }
   return ports;
 }
@@ -85,23 +84,24 @@ function decodePorts(spec: Fields, warn: WarnOf): ServicePort[] {
 function decodeAffinity(spec: Fields, warn: WarnOf): number {
   if (spec.sessionAffinity !== 'ClientIP') return 0;
   const seconds = fieldsOf(fieldsOf(spec.sessionAffinityConfig).clientIP).timeoutSeconds ?? defaultAffinitySeconds;
-  if (Number.isInteger(seconds) && (seconds as number) >= 1 && (seconds as number) <= longestAffinitySeconds) {
-    return seconds as number;
-  }
-  warn('bad-affinity', `session affinity of ${quote(seconds)} seconds: ${defaultAffinitySeconds} are used`);
+  if (isWholeWithin(seconds, 1, longestAffinitySeconds)) return seconds;
+  warn('bad-affinity', `session affinity of ${quote(seconds)} seconds is unusable: ${defaultAffinitySeconds} are used`);
   return defaultAffinitySeconds;
 }
 
-/** No packet comes from these. */
+/** Source ranges that let nobody in: no packet comes from these addresses. */
 const nobody = ['255.255.255.255/32', '::/128'];
 
-/** A /0 lets its whole family in. What is no list of texts, which a file alone can have, lets nobody in: an empty list is everyone. */
+/**
+ * A /0 admits its whole family. A value that is not a list of texts is possible only in a file. It admits nobody, because an empty list
+ * would admit everyone.
+ */
 function decodeSourceRanges(spec: Fields, warn: WarnOf): string[] {
   const given = spec.loadBalancerSourceRanges ?? [];
   const ranges: readonly unknown[] = Array.isArray(given) ? given : [given];
   const cidrs = ranges.flatMap((value) => {
     const cidr = Array.isArray(given) ? parseCidr(textOf(value).trim()) : undefined;
-    if (cidr === undefined) warn('bad-cidr', `loadBalancerSourceRanges: ${quote(value)} is no CIDR and left out`);
+    if (cidr === undefined) warn('bad-cidr', `loadBalancerSourceRanges: ${quote(value)} is not a CIDR: left out`);
     return cidr ?? [];
   });
   if (cidrs.length === 0 && (ranges !== given || ranges.some((value) => typeof value !== 'string'))) return nobody;
@@ -109,7 +109,7 @@ function decodeSourceRanges(spec: Fields, warn: WarnOf): string[] {
   return [...new Set(cidrs.filter(({ family }) => limited.includes(family)).map(formatCidr))];
 }
 
-/** ipMode Proxy (KEP-1860) keeps traffic on its way to the load balancer. */
+/** Leaves out addresses with ipMode Proxy (KEP-1860): their traffic must go through the load balancer. */
 function decodeLoadBalancerIPs(object: unknown, warn: WarnOf): string[] {
   const ingress = listOf(fieldsOf(fieldsOf(fieldsOf(object).status).loadBalancer).ingress).map(fieldsOf);
   const served = ingress.filter(({ ip, ipMode }) => ip !== undefined && ip !== null && (ipMode ?? 'VIP') === 'VIP');
@@ -120,7 +120,7 @@ function decodeLoadBalancerIPs(object: unknown, warn: WarnOf): string[] {
   );
 }
 
-/** The policy counts only where someone from outside could come. */
+/** The policy counts only when traffic can come from outside the cluster. */
 function isExternalPolicyLocal(spec: Fields): boolean {
   if (spec.externalTrafficPolicy !== 'Local') return false;
   const type = spec.type ?? 'ClusterIP';
@@ -132,13 +132,16 @@ function isExternalPolicyLocal(spec: Fields): boolean {
 function decodeHealthCheckNodePort(spec: Fields, isLocal: boolean, warn: WarnOf): number {
   if (!isLocal || spec.type !== 'LoadBalancer') return 0;
   if (isPort(spec.healthCheckNodePort)) return spec.healthCheckNodePort;
-  warn('bad-port', 'externalTrafficPolicy Local without a healthCheckNodePort: load balancers cannot ask this node');
+  warn(
+    'bad-port',
+    'externalTrafficPolicy is Local, but there is no healthCheckNodePort: load balancers cannot check this node',
+  );
   return 0;
 }
 
 /**
- * A core/v1 Service. What is unusable of it is warned about and left out; undefined where nothing can be used. A Service
- * that is not proxied is told with the reason and without the rest.
+ * Decodes a core/v1 Service. Warns about unusable parts and leaves them out. Returns undefined when it has no usable name. Of a Service
+ * that is not proxied, returns only the name and the reason.
  */
 export function decodeService(object: unknown, warn: Warn): Service | undefined {
   const identity = decodeIdentity(object, 'Service', isLabel, warn);

@@ -1,7 +1,6 @@
-/** Credentials by a program that the kubeconfig names, as client-go runs it. */
+/** Gets credentials from a program that the kubeconfig names, run as client-go runs it. */
 import { CommandError, runCommand } from '../../host/command';
-import type { Fields } from './decode-fields';
-import { fieldsOf } from './decode-fields';
+import { type Fields, fieldsOf } from './decode-fields';
 
 export interface ExecCredential {
   readonly token?: string;
@@ -13,21 +12,21 @@ export interface ExecCredential {
 const limitMs = 60_000;
 
 /**
- * It gets the whole environment of this process, then the `env` list of the kubeconfig, then KUBERNETES_EXEC_INFO. Rejects with
- * the first line of what it said, or where it gives no credential.
+ * Runs the program with the environment of this process, extended by the `env` list of the kubeconfig and KUBERNETES_EXEC_INFO. When it
+ * fails, rejects with the first line of its error output. Also rejects when it returns no credential.
  *
- * @param info KUBERNETES_EXEC_INFO; plugins refuse to answer without it (KEP-541).
+ * @param info the value of KUBERNETES_EXEC_INFO, without which plugins refuse to answer (KEP-541).
  */
 export async function askExecPlugin(exec: Fields, info: string): Promise<ExecCredential> {
   const command = typeof exec.command === 'string' ? exec.command : '';
-  if (command === '') throw new Error('no command');
+  if (command === '') throw new Error('the kubeconfig names no command');
   const args = Array.isArray(exec.args) ? exec.args.map(String) : [];
   const environment = { ...process.env, ...environmentOf(exec.env), KUBERNETES_EXEC_INFO: info };
   let answer: unknown;
   try {
     answer = JSON.parse((await runCommand(command, args, { environment, timeoutMs: limitMs })).stdout);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new Error('what it prints is no JSON', { cause: error });
+    if (error instanceof SyntaxError) throw new Error('its output is not JSON', { cause: error });
     throw error instanceof CommandError ? explain(error, exec) : error;
   }
   const { token, clientCertificateData: cert, clientKeyData: key } = fieldsOf(fieldsOf(answer).status);
@@ -35,7 +34,7 @@ export async function askExecPlugin(exec: Fields, info: string): Promise<ExecCre
     ...(typeof token === 'string' && token !== '' ? { token } : {}),
     ...(typeof cert === 'string' && typeof key === 'string' ? { cert, key } : {}),
   };
-  if (Object.keys(credential).length === 0) throw new Error('what it prints has neither a token nor a certificate');
+  if (Object.keys(credential).length === 0) throw new Error('its output has neither a token nor a certificate');
   return credential;
 }
 
@@ -48,7 +47,7 @@ function environmentOf(list: unknown): Record<string, string> {
   );
 }
 
-/** Its own words where there are any. */
+/** Uses the program's own words when there are any. */
 function explain(error: CommandError, { installHint }: Fields): Error {
   if (error.notFound && typeof installHint === 'string')
     return new Error(`not found: ${installHint.trim().split('\n', 1)[0] ?? ''}`, { cause: error });

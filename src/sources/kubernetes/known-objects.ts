@@ -1,4 +1,4 @@
-/** Resource versions are opaque by contract, and numbers that grow in every API server there is (KEP-5504). */
+/** Resource versions are opaque by contract, but are increasing numbers in every API server (KEP-5504). */
 export function isOlder(version: string, than: string): boolean {
   return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
 }
@@ -6,8 +6,8 @@ export function isOlder(version: string, than: string): boolean {
 const rememberedDeletions = 1000;
 
 /**
- * Keys and resource versions of the objects that the API server told of: what a new list is compared with, and what tells
- * an event that came twice, or late, from news.
+ * Keys and resource versions of the objects that the API server has reported. A new list is compared with them, and they show whether
+ * an event is new, repeated or late.
  */
 export class KnownObjects {
   readonly #versions = new Map<string, string>();
@@ -22,14 +22,14 @@ export class KnownObjects {
     return this.#versions.keys();
   }
 
-  /** An object of a list. False: it is known as it is. What a list says goes, older or not: etcd may come from a backup. */
+  /** Takes an object of a list. Returns false when this version is known. An older version counts too: etcd may come from a backup. */
   list(key: string, version: string): boolean {
     if (version !== '' && this.#versions.get(key) === version) return false;
     this.#versions.set(key, version);
     return true;
   }
 
-  /** An object that was added or modified. False: it is known as it is, or as it was later. */
+  /** Takes an object that was added or modified. Returns false when this version or a later one is known. */
   set(key: string, version: string): boolean {
     const known = this.#versions.get(key) ?? this.#deleted.get(key);
     if (known !== undefined && version !== '' && (known === version || isOlder(version, known))) return false;
@@ -37,7 +37,10 @@ export class KnownObjects {
     return true;
   }
 
-  /** False: it was not known, or is known as it was later. The version is the deletion's own. */
+  /**
+   * Takes the deletion of an object. Returns false when the object was not known or a later version is known.
+   * @param version the version of the deletion itself.
+   */
   delete(key: string, version: string): boolean {
     const known = this.#versions.get(key);
     if (known !== undefined && isOlder(version, known)) return false;
@@ -52,17 +55,17 @@ export class KnownObjects {
     return this.#versions.delete(key);
   }
 
-  /** All that there is was listed: what was deleted before may have an older version when it comes back, as from a backup of etcd. */
+  /** To be called after a whole list. Forgets the deletions: after a restore of etcd, a deleted object may return with an older version. */
   listed(): void {
     this.#deleted.clear();
   }
 
-  /** Versions went back, so that the same version may now be another state: the next list tells everything anew. */
+  /** To be called when versions went back. Equal versions may then mean different states, so the next list reports every object again. */
   distrust(): void {
     for (const key of this.#versions.keys()) this.#versions.set(key, '');
   }
 
-  /** An object that a new list lacks. */
+  /** Removes an object that a new list does not have. */
   forget(key: string): void {
     this.#versions.delete(key);
   }

@@ -1,15 +1,14 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import { UserError } from '../../model/user-error';
 import { parseKubernetesYaml } from '../../yaml/parse-kubernetes-yaml';
-import type { Fields } from './decode-fields';
-import { fieldsOf } from './decode-fields';
+import { type Fields, fieldsOf } from './decode-fields';
 
-/** PEM text that the kubeconfig holds, or the file that does. */
+/** PEM text in the kubeconfig, or the file that has it. */
 export type PemSource = { readonly text: string } | { readonly file: string };
 
-/** One context of a kubeconfig: how to reach the server and who to be there. */
+/** One context of a kubeconfig: how to reach the server, and the identity to use there. */
 export interface Kubeconfig {
-  /** '' where the kubeconfig names none. */
+  /** '' when the kubeconfig names none. */
   readonly server: string;
   readonly ca?: PemSource;
   readonly tlsServerName?: string;
@@ -19,7 +18,7 @@ export interface Kubeconfig {
   readonly cert?: PemSource;
   readonly key?: PemSource;
   readonly token?: string;
-  /** Goes before token. */
+  /** Takes precedence over token. */
   readonly tokenFile?: string;
   readonly basic?: { readonly username: string; readonly password: string };
   /** `as` and `as-uid`, as request headers. */
@@ -28,16 +27,16 @@ export interface Kubeconfig {
   readonly plugin?: { readonly exec: Fields } | { readonly 'auth-provider': Fields };
 }
 
-/** Not the value itself, which may be a secret. */
+/** Names the type for messages. The value itself may be a secret. */
 function typeName(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' ? 'fields' : `a ${typeof value}`;
 }
 
-/** A field of another type than it has is refused, as kubectl does: `user u: token: want text, got a number`. */
+/** A field has a wrong type. kubectl refuses such a kubeconfig too. Example: `user u: token: want text, got a number`. */
 class WrongType extends Error {}
 
-/** `owner`: whose field it is, for a message. */
+/** @param owner names the object of the field, for messages. */
 function filledText(fields: Fields, name: string, owner = ''): string | undefined {
   const value = fields[name] ?? '';
   if (typeof value !== 'string') throw new WrongType(`${owner}${name}: want text, got ${typeName(value)}`);
@@ -50,21 +49,22 @@ function isTrue(fields: Fields, name: string, owner: string): boolean {
   return value;
 }
 
-/** The entry of this name in one of the kubeconfig's lists: `{ name, <kind>: { ... } }`. */
+/** Returns the entry with this name from one of the kubeconfig's lists of `{ name, <kind>: { ... } }`. */
 function entryOf(list: unknown, kind: string, name: string): Fields | undefined {
   if (!Array.isArray(list)) return undefined;
   const entry = list.map(fieldsOf).find((item) => item.name === name);
   return entry === undefined ? undefined : fieldsOf(entry[kind]);
 }
 
-/** Drops what is undefined, which exactOptionalPropertyTypes does not let through. */
+/** Drops undefined fields, which exactOptionalPropertyTypes does not accept. Object.fromEntries loses the type, hence the cast. */
 function present<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }
 
 /**
- * The current context of a kubeconfig. `path` is where it was read: relative files in it are beside it. Throws UserError,
- * except for a missing server where `serverOptional`.
+ * Returns the current context of a kubeconfig. Throws UserError when it is unusable.
+ * @param path the kubeconfig's path: relative paths in it start at its folder.
+ * @param serverOptional accepts a kubeconfig without a server.
  */
 export function parseKubeconfig(text: string, path: string, serverOptional: boolean): Kubeconfig {
   const fail = (why: string): never => {
@@ -140,7 +140,7 @@ function pluginOf(user: Fields, path: string, owner: string): Kubeconfig['plugin
   if (user.exec !== undefined && user.exec !== null) {
     const exec = fieldsOf(user.exec);
     const command = filledText(exec, 'command', `${owner}exec: `);
-    // As client-go: a command with a slash in it is beside the kubeconfig, one without is found on PATH.
+    // As in client-go: a command with a slash is relative to the kubeconfig, one without a slash is found on PATH.
     if (command?.includes('/') !== true || isAbsolute(command)) return { exec };
     return { exec: { ...exec, command: join(dirname(path), command) } };
   }

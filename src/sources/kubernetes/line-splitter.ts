@@ -3,17 +3,20 @@ import { textBound, TextTooLongError } from './text-bounds';
 const newline = 0x0a;
 
 /**
- * Cuts a stream of bytes into lines of UTF-8 text. A line of several megabytes costs what its bytes cost: pieces are kept
- * as they came and joined once, and are made text only when whole, so that a cut inside a character does no harm.
+ * Cuts a stream of bytes into lines of UTF-8 text. Pieces of a line are kept as they came and joined once, so the cost of a long line
+ * is linear. They become text only when the line is complete, so a chunk may end inside a character.
  */
 export class LineSplitter {
   #pieces: Buffer[] = [];
   #kept = 0;
 
-  constructor(private readonly onLine: (line: string) => void) {}
+  readonly #onLine: (line: string) => void;
 
-  /** Throws TextTooLongError for a line that no object of a cluster can have. */
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
 
+  /** Throws TextTooLongError for a line that is longer than any object of a cluster. */
   push(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
@@ -41,6 +44,6 @@ export class LineSplitter {
       this.#pieces = [];
       this.#kept = 0;
     }
-    if (line !== '' && line !== '\r') this.onLine(line);
+    if (line !== '' && line !== '\r') this.#onLine(line);
   }
 }

@@ -1,8 +1,8 @@
-/** What tells the list that was asked for from whatever else is answered with a 200. */
+/** Checks whether an answer with status 200 is really the requested list. */
 import { fieldsOf, textOf } from './decode-fields';
 import { oneLine } from './text-bounds';
 
-/** An answer of 200 that is not the list: it does not say that there is nothing. */
+/** An answer with status 200 that is not the list. It does not mean that there are no objects. */
 export class NotAListError extends Error {
   override readonly name = 'NotAListError';
   constructor(kind: string, got: string) {
@@ -12,7 +12,7 @@ export class NotAListError extends Error {
 
 export interface ListMeta {
   readonly resourceVersion: string;
-  /** '': this was the last page. */
+  /** '' after the last page. */
   readonly continueToken: string;
 }
 
@@ -26,23 +26,23 @@ function nameOf(answer: unknown): string {
   return oneLine(`a ${kind}${why}`, 200);
 }
 
-/** Refuses a list of another kind before its items are looked at. What comes before the items need not say the kind yet. */
+/** Refuses a list of another kind before its items are read. The kind may be missing here, because it may come after the items. */
 export function checkListKind(before: unknown, kind: string): void {
   const said = fieldsOf(before).kind;
   if (said !== undefined && said !== `${kind}List`) throw new NotAListError(kind, nameOf(before));
 }
 
-/** What is around the items of a list of this kind. Throws NotAListError. Go prints a list that has no items as null. */
+/** Decodes the fields around a list's items. Throws NotAListError when it is not a list of this kind. Go prints an empty list as null. */
 export function decodeList(envelope: unknown, kind: string): ListMeta {
   const { kind: said, items, metadata } = fieldsOf(envelope);
   if (said !== `${kind}List`) throw new NotAListError(kind, nameOf(envelope));
   if (items !== null && !(Array.isArray(items) && items.length === 0))
-    throw new NotAListError(kind, items === undefined ? 'a list without items' : 'a list whose items are no objects');
+    throw new NotAListError(kind, items === undefined ? 'a list without items' : 'a list whose items are not objects');
   const { resourceVersion, continue: continueToken } = fieldsOf(metadata);
   return { resourceVersion: textOf(resourceVersion), continueToken: textOf(continueToken) };
 }
 
-/** Refuses an object that says to be of another kind. Items of lists need not say. */
+/** Refuses an object of another kind. Items of lists may have no kind. */
 export function checkObjectKind(object: unknown, kind: string): void {
   const said = fieldsOf(object).kind;
   if (said !== undefined && said !== '' && said !== kind)

@@ -14,41 +14,43 @@ function notObjects(): SyntaxError {
 }
 
 /**
- * Cuts the JSON text of a Kubernetes list into the texts of its items while it arrives, so that never more than one item
- * is parsed: a list is 100 MB and more where the server ignores `limit`. Only brackets and strings are looked at; whether
- * an item is JSON is for JSON.parse to say.
+ * Cuts the JSON text of a Kubernetes list into the texts of its items while it arrives, so that only one item at a time is parsed:
+ * when the server ignores `limit`, a list has 100 MB and more. It looks only at brackets and strings; JSON.parse checks the items.
  */
 export class ListSplitter {
-  /** Bytes of the item at hand, or of what is around the items. */
+  /** Bytes of the present item, or of the text around the items. */
   #pieces: Buffer[] = [];
   readonly #envelope: Buffer[] = [];
-  /** Open brackets. The list is at depth 1, `items` at 2, what is in an item at 3 and deeper. */
+  /** Number of open brackets. The list is at depth 1, `items` at 2, the contents of an item at 3 and deeper. */
   #depth = 0;
   #inItems = false;
   #inString = false;
   #escaped = false;
-  /** The latest string at depth 1, quotes included and cut to the length of itemsKey: the key of what opens next. */
+  /** The latest string at depth 1, with quotes and cut to the length of itemsKey. It is the key of the next bracket. */
   #key = '';
   /** Bytes in #pieces and #envelope. */
   #kept = 0;
   #items = 0;
   #commas = 0;
 
-  /** @param onItems is called before the first item, with what came before the items. */
-  constructor(
-    private readonly onItem: (text: string) => void,
-    private readonly onItems: (before: unknown) => void = () => undefined,
-  ) {}
+  readonly #onItem: (text: string) => void;
+  readonly #onItems: (before: unknown) => void;
 
-  /** Throws what the callbacks throw, and TextTooLongError for an item that no object of a cluster can be. */
+  /** @param onItems is called before the first item, with the fields that came before the items. */
+  constructor(onItem: (text: string) => void, onItems: (before: unknown) => void = () => undefined) {
+    this.#onItem = onItem;
+    this.#onItems = onItems;
+  }
+
+  /** Throws what the callbacks throw, and TextTooLongError for an item that is longer than any object of a cluster. */
   push(chunk: Buffer): void {
     let depth = this.#depth;
-    /** Where bytes that nobody has taken yet start. */
+    /** The start of the bytes that are not taken yet. */
     let from = 0;
     let i = 0;
     if (this.#inString) i = this.#skipString(chunk, 0, depth);
     while (i < chunk.length) {
-      const byte = chunk[i++] as number;
+      const byte = chunk[i++];
       if (byte === quote) {
         if (depth === 1) this.#key = '"';
         i = this.#skipString(chunk, i, depth);
@@ -65,7 +67,7 @@ export class ListSplitter {
         if (this.#inItems && depth === 2) {
           const item = Buffer.concat(this.#take(chunk, from, i));
           this.#kept = 0;
-          this.onItem(item.toString('utf8'));
+          this.#onItem(item.toString('utf8'));
           from = i;
         } else if (depth === 1) this.#inItems = false;
       } else if (byte === comma && this.#inItems && depth === 2) {
@@ -77,14 +79,14 @@ export class ListSplitter {
     if (from < chunk.length) this.#keep(from === 0 ? chunk : chunk.subarray(from));
   }
 
-  /** At the item's first bracket; what stands before it, from `from` on, is around the items. */
+  /** Called at an item's first bracket. The bytes before it, from `from` on, belong to the text around the items. */
   #beginItem(chunk: Buffer, from: number, at: number): void {
     this.#envelope.push(...this.#take(chunk, from, at));
     if (chunk[at] === openBracket) throw notObjects();
-    if (this.#items++ === 0) this.onItems(this.#before());
+    if (this.#items++ === 0) this.#onItems(this.#before());
   }
 
-  /** What is around the items, which are left out of it. Throws SyntaxError where the text was cut short or no JSON. */
+  /** Returns the list without its items. Throws SyntaxError when the text is cut short or not JSON. */
   end(): unknown {
     const envelope: unknown = JSON.parse(this.#text([...this.#envelope, ...this.#pieces]));
     if (this.#commas !== Math.max(0, this.#items - 1)) throw notObjects();
@@ -108,7 +110,7 @@ export class ListSplitter {
     this.#pieces.push(piece);
   }
 
-  /** Where the string ends whose inside starts at i; it may go on in the next chunk. */
+  /** Returns the end of the string whose contents start at i. The string may continue in the next chunk. */
   #skipString(chunk: Buffer, i: number, depth: number): number {
     const start = i;
     let escaped = this.#escaped;

@@ -3,25 +3,28 @@ import { KnownObjects } from './known-objects';
 import type { Resource } from './resources';
 import type { ObjectMeta } from './watch-event';
 
-/** Where changes go: the sink's part that every object needs. */
+/** The part of the sink that takes changes. */
 export interface ChangeSink {
   apply(changes: readonly ClusterChange[]): void;
   warn(warning: ClusterWarning): void;
 }
 
-/** Between reflector and sink, for one resource: decodes objects, leaves out what is known, and batches what came together. */
+/** Passes the objects of one resource from the reflector to the sink: decodes them, leaves out what is known, and batches what came together. */
 export class ObjectFeed {
   readonly #known = new KnownObjects();
-  /** Keys that the list in hand has named; undefined where there is none, or nothing to compare it with. */
+  /** Keys in the present list. undefined when there is no list, or nothing to compare it with. */
   #listed: Set<string> | undefined;
   #batch: ClusterChange[] = [];
 
-  constructor(
-    private readonly resource: Resource,
-    private readonly sink: ChangeSink,
-  ) {}
+  readonly #resource: Resource;
+  readonly #sink: ChangeSink;
 
-  /** All objects are about to be named anew. A list that was not ended is forgotten. */
+  constructor(resource: Resource, sink: ChangeSink) {
+    this.#resource = resource;
+    this.#sink = sink;
+  }
+
+  /** To be called before the objects of a list. Forgets an earlier list that did not end. */
   beginList(): void {
     this.#listed = this.#known.size === 0 ? undefined : new Set();
   }
@@ -33,7 +36,7 @@ export class ObjectFeed {
     if (this.#known.list(key, meta.resourceVersion)) this.#decode(meta, object);
   }
 
-  /** What was known and was not named is gone. */
+  /** To be called after a whole list. Deletes the known objects that it did not have. */
   endList(): void {
     if (this.#listed !== undefined) {
       for (const key of this.#known.keys()) {
@@ -50,7 +53,7 @@ export class ObjectFeed {
     this.#known.distrust();
   }
 
-  /** Takes back all that was told. */
+  /** Deletes everything that was reported. */
   clear(): void {
     this.#listed = undefined;
     this.#known.listed();
@@ -67,38 +70,38 @@ export class ObjectFeed {
     if (this.#isNameless(meta)) return;
     const key = keyOf(meta);
     this.#listed?.delete(key);
-    if (this.#known.delete(key, meta.resourceVersion)) this.#push([this.resource.deletion(meta.namespace, meta.name)]);
+    if (this.#known.delete(key, meta.resourceVersion)) this.#push([this.#resource.deletion(meta.namespace, meta.name)]);
   }
 
   flush(): void {
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];
-    this.sink.apply(batch);
+    this.#sink.apply(batch);
   }
 
   #forget(key: string): void {
     this.#known.forget(key);
     const slash = key.indexOf('/');
-    this.#push([this.resource.deletion(key.slice(0, slash), key.slice(slash + 1))]);
+    this.#push([this.#resource.deletion(key.slice(0, slash), key.slice(slash + 1))]);
   }
 
-  /** An object that says nothing of use, now, is as good as gone. */
+  /** An object without usable contents counts as deleted. */
   #decode(meta: ObjectMeta, object: unknown): void {
-    const changes = this.resource.decode(object, (warning) => this.sink.warn(warning));
-    this.#push(changes ?? [this.resource.deletion(meta.namespace, meta.name)]);
+    const changes = this.#resource.decode(object, (warning) => this.#sink.warn(warning));
+    this.#push(changes ?? [this.#resource.deletion(meta.namespace, meta.name)]);
   }
 
   #push(changes: readonly ClusterChange[]): void {
-    // Everything that one read of the socket brought goes in one batch, as soon as it is decoded.
+    // All objects from one read of the socket go into one batch, as soon as they are decoded.
     if (this.#batch.length === 0) queueMicrotask(() => this.flush());
     this.#batch.push(...changes);
   }
 
   #isNameless({ namespace, name }: ObjectMeta): boolean {
-    if (name !== '' && (namespace !== '' || this.resource.kind === 'Node')) return false;
-    const object = `${this.resource.kind} ${namespace === '' ? '?' : namespace}/${name === '' ? '?' : name}`;
-    this.sink.warn({ object, kind: 'no-name', message: 'without a name or namespace; ignored' });
+    if (name !== '' && (namespace !== '' || this.#resource.kind === 'Node')) return false;
+    const object = `${this.#resource.kind} ${namespace === '' ? '?' : namespace}/${name === '' ? '?' : name}`;
+    this.#sink.warn({ object, kind: 'no-name', message: 'has no name or no namespace: ignored' });
     return true;
   }
 }

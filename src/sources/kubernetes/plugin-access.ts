@@ -1,6 +1,7 @@
-// By its own path: the package's index brings every API class, and none of them is used.
+// Imported by its own path: the package's index loads every API class, and none of them is used.
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { TlsSettings } from '../../host/http';
+import { messageOf } from '../../model/error-message';
 import { askExecPlugin } from './exec-plugin';
 import type { Kubeconfig } from './kubeconfig';
 
@@ -10,7 +11,7 @@ export interface PluginAccess {
   readonly tls: TlsSettings;
 }
 
-/** What KubeConfig fills in, of https.RequestOptions. */
+/** The part of https.RequestOptions that KubeConfig fills in. */
 interface AppliedOptions {
   headers?: Record<string, unknown>;
   cert?: string | Buffer;
@@ -24,15 +25,15 @@ function pluginName({ plugin }: Kubeconfig): string {
     : `auth provider ${String(plugin['auth-provider'].name)}`;
 }
 
-/** KUBERNETES_EXEC_INFO. */
+/** Returns the value of KUBERNETES_EXEC_INFO. */
 function execInfo(config: Kubeconfig, apiVersion: unknown): string {
   const cluster = { server: config.server, 'insecure-skip-tls-verify': config.insecure === true };
   return JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { cluster, interactive: false } });
 }
 
 /**
- * What the user has besides the files. Exec plugins are run here: client-node sets no time limit on them, and does not survive one
- * that cannot be started.
+ * Returns the user's credentials apart from the files. Exec plugins are run here, because client-node sets no time limit on them and
+ * crashes when one cannot be started.
  */
 async function userOf(config: Kubeconfig): Promise<object> {
   const { plugin } = config;
@@ -48,12 +49,12 @@ function base64(pem: TlsSettings['ca']): string | undefined {
   return pem === undefined ? undefined : Buffer.from([pem].flat().join('\n')).toString('base64');
 }
 
-/** Failures are one line with the plugin's name. */
+/** Turns failures into one line with the plugin's name. */
 async function explained<T>(config: Kubeconfig, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const text = error instanceof Error ? error.message.trim() : String(error);
+    const text = messageOf(error).trim();
     throw new Error(
       `${pluginName(config)}: ${text === '' ? 'failed and said nothing' : (text.split('\n', 1)[0] ?? '')}`,
     );

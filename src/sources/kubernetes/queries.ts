@@ -14,7 +14,10 @@ function selectorsQuery({ labelSelector, fieldSelector }: Selectors): Query {
   };
 }
 
-/** initial: WatchList, the objects there are as events first. An empty version is the latest there is. */
+/**
+ * @param resourceVersion '' means the latest version.
+ * @param initial asks for a WatchList: the existing objects come first, as events.
+ */
 export function watchQuery(selectors: Selectors, resourceVersion: string, initial: boolean, seconds: number): Query {
   return {
     ...selectorsQuery(selectors),
@@ -26,12 +29,15 @@ export function watchQuery(selectors: Selectors, resourceVersion: string, initia
   };
 }
 
-/** A page, or all at once without a limit. An empty version is the latest there is, at the cost of a read from etcd. */
+/**
+ * @param resourceVersion '' means the latest version, which costs a read from etcd.
+ * @param limit the size of a page. Without it the whole list comes at once.
+ */
 export function listQuery(selectors: Selectors, resourceVersion: string, continueToken: string, limit?: number): Query {
   return {
     ...selectorsQuery(selectors),
     ...(limit === undefined ? {} : { limit: String(limit) }),
-    // The token holds the version: the API refuses both together.
+    // The token contains the version, and the API refuses both together.
     ...(continueToken === ''
       ? resourceVersion === ''
         ? {}

@@ -1,20 +1,19 @@
-/** Reads what is listed and watched, object by object as it arrives, and refuses what is neither a list nor a watch. */
+/** Reads lists and watches object by object as they arrive, and refuses answers that are neither. */
 import type { HttpResponse, ReadLimits } from '../../host/http';
+import { messageOf } from '../../model/error-message';
 import { ApiError } from './api-client';
 import { LineSplitter } from './line-splitter';
 import { checkListKind, checkObjectKind, decodeList, type ListMeta } from './list-answer';
 import { ListSplitter } from './list-splitter';
-import type { ObjectMeta, WatchEvent } from './watch-event';
-import { decodeMeta, parseWatchEvent } from './watch-event';
 import { oneLine } from './text-bounds';
-import { messageOf } from '../../model/error-message';
+import { decodeMeta, type ObjectMeta, parseWatchEvent, type WatchEvent } from './watch-event';
 
-/** A watch told something that no watch tells. */
+/** A watch sent something that is not a valid event. */
 export class BadEventError extends Error {
   override readonly name = 'BadEventError';
 }
 
-/** One page. */
+/** Reads one page of a list. */
 export async function readList(
   response: HttpResponse,
   kind: string,
@@ -33,7 +32,7 @@ export async function readList(
   return decodeList(items.end(), kind);
 }
 
-/** Until it ends. Throws what the server tells as an error (ApiError), BadEventError, and as HttpResponse.read. */
+/** Reads a watch until it ends. Throws ApiError for an ERROR event, BadEventError, and like HttpResponse.read. */
 export async function readWatch(
   response: HttpResponse,
   kind: string,

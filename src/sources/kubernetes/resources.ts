@@ -7,7 +7,7 @@ import { decodeMeta } from './watch-event';
 
 type Warn = (warning: ClusterWarning) => void;
 
-/** One kind of object that is watched: where it is, which of them, and what they mean. */
+/** One kind of object that is watched: its path, which objects are selected, and how they are decoded. */
 export interface Resource {
   /** Plural, as in the API's path. */
   readonly name: 'services' | 'endpointslices' | 'endpoints' | 'nodes';
@@ -15,9 +15,9 @@ export interface Resource {
   readonly path: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** The field selector only saves work: where the server does not know the field (400), it goes. */
+  /** The field selector only saves work, and is dropped when the server does not know the field (400). */
   readonly worksWithoutFieldSelector?: boolean;
-  /** What an object says; undefined where it says nothing that can be used (after a warning, if that is a fault). */
+  /** Decodes an object. Returns undefined when it has no usable contents, after a warning if that is a fault. */
   decode(object: unknown, warn: Warn): readonly ClusterChange[] | undefined;
   deletion(namespace: string, name: string): ClusterChange;
 }
@@ -26,7 +26,7 @@ function setOf(object: Service | EndpointSlice | Node | undefined): readonly Clu
   return object === undefined ? undefined : [{ op: 'set', object }];
 }
 
-/** The selectors are kube-proxy's 1.36: what it does not proxy is not sent. */
+/** The selectors are those of kube-proxy 1.36, so that the server does not send Services that are not proxied. */
 export const services: Resource = {
   name: 'services',
   kind: 'Service',
@@ -51,7 +51,7 @@ function endpointsDeletion(namespace: string, name: string): ClusterChange {
   return { op: 'delete', kind: 'EndpointSlice', source: 'Endpoints', namespace, name };
 }
 
-/** In the place of slices, where the API server has none. */
+/** Used instead of EndpointSlices when the API server has none. */
 export const endpoints: Resource = {
   name: 'endpoints',
   kind: 'Endpoints',
@@ -60,14 +60,14 @@ export const endpoints: Resource = {
   decode: (object, warn) => {
     const slices = decodeEndpoints(object, warn);
     if (slices === undefined) return undefined;
-    // A subset that is gone would stay: the object is told anew, in one batch.
+    // The object's slices are deleted and set in one batch, because otherwise slices of removed subsets would stay.
     const { namespace, name } = decodeMeta(object);
     return [endpointsDeletion(namespace, name), ...slices.map((slice) => ({ op: 'set', object: slice }) as const)];
   },
   deletion: endpointsDeletion,
 };
 
-/** The one node that this is. */
+/** This node's own Node object. */
 export function nodeNamed(nodeName: string): Resource {
   return {
     name: 'nodes',

@@ -1,7 +1,10 @@
-/** Nobody is away for longer on the word of one answer. */
+/** The longest wait that one answer can ask for. */
 const longestMs = 60_000;
 
-/** What a server asks to wait: seconds or an HTTP date, which is compared with the answer's own `Date`. undefined: nothing of use. */
+/**
+ * Returns how long the server asks to wait, or undefined when the header is missing or unusable. It has seconds or an HTTP date, which is
+ * compared with the answer's own `Date`.
+ */
 export function parseRetryAfter(text: string | undefined, date: string | undefined): number | undefined {
   const wanted = text?.trim() ?? '';
   if (/^\d+$/.test(wanted)) return Math.min(Number(wanted) * 1000, longestMs);

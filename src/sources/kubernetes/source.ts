@@ -1,9 +1,7 @@
-import type { Clock } from '../../host/clock';
-import { systemClock } from '../../host/clock';
+import { type Clock, systemClock } from '../../host/clock';
 import type { Logger } from '../../telemetry/log';
 import type { ClusterSink, Source } from '../source';
-import type { KubernetesObserver } from './api-client';
-import { ApiClient } from './api-client';
+import { ApiClient, type KubernetesObserver } from './api-client';
 import { askGroupVersion } from './api-groups';
 import { apiBackoff } from './backoff';
 import type { Credentials } from './credentials';
@@ -13,11 +11,10 @@ import { ObjectFeed } from './object-feed';
 import { Reachability } from './reachability';
 import { Reflector } from './reflector';
 import type { ReflectorTiming } from './reflector-options';
-import type { Resource } from './resources';
-import { endpoints, endpointSlices, nodeNamed, services } from './resources';
+import { endpoints, endpointSlices, nodeNamed, type Resource, services } from './resources';
 
 export interface KubernetesTiming extends ReflectorTiming {
-  /** How long the first word waits for this node. */
+  /** How long `synced` waits for this Node at most. */
   readonly nodeWaitMs: number;
   readonly responseTimeoutMs: number;
 }
@@ -41,19 +38,19 @@ const kubernetesTiming: KubernetesTiming = {
 
 export interface KubernetesSourceOptions {
   readonly credentials: Credentials;
-  /** '' where no node is to be watched. */
+  /** '' to watch no Node. */
   readonly nodeName: string;
-  /** `vipwire/VERSION`. */
+  /** Such as `vipwire/VERSION`. */
   readonly userAgent: string;
   readonly log: Logger;
   readonly observer?: KubernetesObserver;
   readonly clock?: Clock;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   readonly random?: () => number;
   readonly timing?: Partial<KubernetesTiming>;
 }
 
-/** Watches Services, EndpointSlices (Endpoints where there are none) and this Node. */
+/** Watches Services, EndpointSlices (or Endpoints when the API server has none) and this Node. */
 export class KubernetesSource implements Source {
   readonly client: ApiClient;
   readonly #clock: Clock;
@@ -61,10 +58,13 @@ export class KubernetesSource implements Source {
   readonly #reachability: Reachability;
   readonly #reflectors = new Set<Reflector>();
   readonly #stop = new AbortController();
-  /** What synced() waits for. */
+  /** What has not been listed yet. synced() waits for all of it. */
   readonly #unlisted = new Set<'services' | 'endpoints' | 'node'>();
 
-  constructor(private readonly options: KubernetesSourceOptions) {
+  readonly #options: KubernetesSourceOptions;
+
+  constructor(options: KubernetesSourceOptions) {
+    this.#options = options;
     const { credentials, userAgent, observer, clock = systemClock, log } = options;
     this.#clock = clock;
     this.#timing = { ...kubernetesTiming, ...options.timing };
@@ -75,7 +75,7 @@ export class KubernetesSource implements Source {
   }
 
   start(sink: ClusterSink): void {
-    const { nodeName } = this.options;
+    const { nodeName } = this.#options;
     this.#unlisted.add('services').add('endpoints');
     if (nodeName !== '') this.#unlisted.add('node');
     const listed = (what: 'services' | 'endpoints' | 'node') => (): void => {
@@ -114,7 +114,7 @@ export class KubernetesSource implements Source {
           feed.clear();
         };
       },
-      log: this.options.log,
+      log: this.#options.log,
     });
     const slices = this.#reflect(
       endpointSlices,
@@ -130,7 +130,7 @@ export class KubernetesSource implements Source {
   }
 
   #reflect(resource: Resource, feed: ObjectFeed, onListed: () => void, onMissing?: () => Promise<void>): Reflector {
-    const { log, observer, random = Math.random } = this.options;
+    const { log, observer, random = Math.random } = this.#options;
     const reflector = new Reflector(resource, feed, {
       client: this.client,
       clock: this.#clock,

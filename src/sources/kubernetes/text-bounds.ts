@@ -1,8 +1,8 @@
-/** How much of what an API server sends is ever held as one text. */
+/** Bounds on the texts from an API server that are kept in memory. */
 
 /**
- * Bytes of one line of a watch, of one item of a list and of what is around the items. An API server takes requests of 3 MiB and
- * etcd objects of 1.5 MiB by default; as JSON an object is a few times as long.
+ * Limit in bytes of one line of a watch, of one item of a list, and of the text around the items. By default an API server accepts
+ * requests of 3 MiB and etcd objects of 1.5 MiB; as JSON an object is a few times as long.
  */
 export const textBound = 32 * 1024 * 1024;
 
@@ -15,7 +15,7 @@ export class TextTooLongError extends Error {
 
 const longestMessage = 500;
 
-/** What is said or kept of a text from outside: one line, not long, and a copy, since a slice would keep all of the text in memory. */
+/** Shortens a text from outside to one line. The result is a copy, because a slice would keep the whole text in memory. */
 export function oneLine(text: string, most = longestMessage): string {
   const start = text.slice(0, most).replace(/\s+/g, ' ').trim();
   return Buffer.from(text.length > most ? `${start}...` : start).toString();

@@ -1,21 +1,20 @@
-import { apiErrorOf } from './api-client';
-import type { ApiError } from './api-client';
+import { type ApiError, apiErrorOf } from './api-client';
 import { fieldsOf, quote, textOf } from './decode-fields';
 
 export type WatchEvent =
   | { readonly kind: 'set' | 'delete'; readonly meta: ObjectMeta; readonly object: unknown }
-  /** initialEventsEnd: all objects that were there when the watch began have been sent. */
+  /** initialEventsEnd means that all objects that existed when the watch began have been sent. */
   | { readonly kind: 'bookmark'; readonly resourceVersion: string; readonly initialEventsEnd: boolean }
   | { readonly kind: 'error'; readonly error: ApiError };
 
 export interface ObjectMeta {
-  /** '' for objects without a namespace, or where it is missing. */
+  /** '' for objects without a namespace, and when it is missing. */
   readonly namespace: string;
   readonly name: string;
   readonly resourceVersion: string;
 }
 
-/** Missing or wrong fields are ''. */
+/** Missing fields and fields of a wrong type become ''. */
 export function decodeMeta(object: unknown): ObjectMeta {
   const metadata = fieldsOf(fieldsOf(object).metadata);
   return {
@@ -25,7 +24,7 @@ export function decodeMeta(object: unknown): ObjectMeta {
   };
 }
 
-/** One line of a watch. Throws SyntaxError where it is no JSON, and Error where it is no event. */
+/** Parses one line of a watch. Throws SyntaxError when it is not JSON, and Error when it is not an event. */
 export function parseWatchEvent(line: string): WatchEvent {
   const { type, object } = fieldsOf(JSON.parse(line));
   switch (type) {
@@ -42,6 +41,6 @@ export function parseWatchEvent(line: string): WatchEvent {
     case 'ERROR':
       return { kind: 'error', error: apiErrorOf(object, 500) };
     default:
-      throw new Error(`sent something that is no event (type ${quote(type)})`);
+      throw new Error(`sent something that is not an event (type ${quote(type)})`);
   }
 }

@@ -1,4 +1,4 @@
-/** The types of what is read of an object in a file. The API server checks them; in a file `port: "80a"` is possible. */
+/** The types of the fields that are read from an object in a file. The API server checks them, but a file may say `port: "80a"`. */
 import { type Fields, fieldsOf, quote } from '../kubernetes/decode-fields';
 
 type Shape =
@@ -60,7 +60,7 @@ const shapes: Readonly<Record<string, Shape>> = {
   },
 };
 
-/** `spec.ports[0].port: want a number, got "80a"`, for each value of a type that the API does not have there. */
+/** Returns a text such as `spec.ports[0].port: want a number, got "80a"` for each value of a wrong type. */
 export function wrongTypes(kind: string, object: Fields): string[] {
   const found: string[] = [];
   const shape = shapes[kind];

@@ -1,4 +1,4 @@
-/** Our kinds among all that is in the documents of a file, and what else there is. */
+/** Finds the objects of the kinds that are read in the documents of a file, and describes everything else. */
 import type { YamlDocument } from '../../yaml/parse-kubernetes-yaml';
 import { type Fields, fieldsOf, quote, textOf } from '../kubernetes/decode-fields';
 
@@ -9,7 +9,7 @@ const groups: ReadonlyMap<string, string> = new Map([
   ['EndpointSlice', 'discovery.k8s.io'],
 ]);
 
-/** Services are a kind of other groups too (Knative's). What says no group is taken by its kind. */
+/** Other groups have a kind Service too, such as Knative. An object without a group is taken by its kind. */
 function isOurs(kind: string, apiVersion: string): boolean {
   const group = groups.get(kind);
   return (
@@ -20,21 +20,21 @@ function isOurs(kind: string, apiVersion: string): boolean {
 export interface FoundObjects {
   /** In the order of the text. */
   readonly objects: readonly Fields[];
-  /** How many there are of other kinds: `Deployment`, or `Service of serving.knative.dev/v1`. */
+  /** The number of objects per other kind: `Deployment`, or `Service of serving.knative.dev/v1`. */
   readonly others: ReadonlyMap<string, number>;
-  /** What is no object at all: `line 3: a list ...`. */
+  /** Descriptions of what is not an object at all: `line 3: a list ...`. */
   readonly odd: readonly string[];
 }
 
 interface Step {
   readonly value: unknown;
   readonly where: string;
-  /** Of the list that it is in: items may leave out what they are. */
+  /** The item kind and version of the list around it, because items may leave them out. */
   readonly kind: string;
   readonly apiVersion: string;
 }
 
-/** `List` and its like come apart. An object is looked at once: aliases may name it often. */
+/** Takes lists (`List`, `ServiceList`) apart. Looks at each object only once, because YAML aliases may refer to it often. */
 export function findObjects(documents: readonly YamlDocument[]): FoundObjects {
   const objects: Fields[] = [];
   const others = new Map<string, number>();
@@ -70,12 +70,12 @@ export function findObjects(documents: readonly YamlDocument[]): FoundObjects {
   return { objects, others, odd };
 }
 
-/** A list whose items are missing or no list. */
+/** Whether it is a list, although its items are missing or are not a list. */
 function isBareList(kind: string, { items }: Fields): boolean {
   return kind === 'List' || groups.has(kind.slice(0, -'List'.length)) || items !== undefined;
 }
 
-/** @param value is what stands in the place of the items. */
+/** @param value the value that is there instead of items. */
 function describeNoItems({ value, where, kind }: Step): string {
   return Array.isArray(value) || value === undefined || value === null
     ? `${where}a ${kind} without items`

@@ -1,17 +1,15 @@
-import type { TextFile, TextFiles } from '../../host/files';
-import { readTextFiles, watchPaths } from '../../host/files';
+import { readTextFiles, type TextFile, type TextFiles, watchPaths } from '../../host/files';
 import type { ClusterWarning } from '../../model/cluster';
 import { UserError } from '../../model/user-error';
 import type { ClusterSink, Source } from '../source';
-import type { ManifestObject } from './parse-manifests';
-import { parseManifests } from './parse-manifests';
+import { type ManifestObject, parseManifests } from './parse-manifests';
 
 export interface ManifestOptions {
   /** Files, and folders of *.yaml, *.yml and *.json files at any depth. */
   readonly paths: readonly string[];
-  /** Read already (standard input); path is a name for messages. They come after the files. */
+  /** Texts that were read already (standard input), each with a name for messages as its path. They come after the files. */
   readonly texts?: readonly TextFile[];
-  /** Read the paths again when they change. */
+  /** Whether to read the paths again when they change. */
   readonly watch: boolean;
 }
 
@@ -25,30 +23,33 @@ type Warn = (warning: ClusterWarning) => void;
 const endings = ['.yaml', '.yml', '.json'];
 
 /**
- * The cluster as manifests tell it. Of an object in several files the last one counts, in the order of the paths and, in a
- * folder, of the names.
+ * Reports the cluster that manifests describe. When an object is in several files, the last one counts, in the order of the paths and,
+ * within a folder, of the names.
  */
 export class ManifestSource implements Source {
   #files: ReadonlyMap<string, ParsedFile> = new Map();
   #objects: ReadonlyMap<string, ManifestObject> = new Map();
   #sink: ClusterSink | undefined;
-  /** Parsed before there was anybody to tell. */
+  /** Files that were parsed before there was a sink. */
   #opened: ReadonlyMap<string, ParsedFile> = new Map();
-  /** And what was wrong with it. */
+  /** The warnings about those files. */
   readonly #early: ClusterWarning[] = [];
   #unreadable: ReadonlySet<string> = new Set();
   #endWatch: (() => void) | undefined;
   #reading: Promise<void> = Promise.resolve();
 
-  private constructor(
-    private readonly options: ManifestOptions,
-    private readonly first: TextFiles,
-  ) {}
+  readonly #options: ManifestOptions;
+  readonly #first: TextFiles;
+
+  private constructor(options: ManifestOptions, first: TextFiles) {
+    this.#options = options;
+    this.#first = first;
+  }
 
   /**
-   * Throws UserError where one of the paths cannot be read, or a file does not parse: it is the user who named it, and half of a
-   * cluster is none. What else lies in a folder and cannot be read is a warning.
-   * Later the same is a warning, and the file keeps what it said before.
+   * Throws UserError when one of the given paths cannot be read or a file cannot be parsed, because half a cluster is not usable. Other
+   * files in a folder that cannot be read cause a warning. When a file becomes unusable later, that is a warning too, and the file's
+   * previous contents stay.
    */
   static async open(options: ManifestOptions): Promise<ManifestSource> {
     const read = await readTextFiles(options.paths, endings);
@@ -68,13 +69,13 @@ export class ManifestSource implements Source {
   start(sink: ClusterSink): void {
     this.#sink = sink;
     for (const warning of this.#early.splice(0)) sink.warn(warning);
-    this.#take(this.first);
+    this.#take(this.#first);
     this.#opened = new Map();
     sink.synced();
-    if (!this.options.watch) return;
-    this.#endWatch = watchPaths(this.options.paths, () => {
+    if (!this.#options.watch) return;
+    this.#endWatch = watchPaths(this.#options.paths, () => {
       this.#reading = this.#reading.then(async () => {
-        this.#take(await readTextFiles(this.options.paths, endings));
+        this.#take(await readTextFiles(this.#options.paths, endings));
       });
     });
   }
@@ -106,10 +107,10 @@ export class ManifestSource implements Source {
     if (changes.length > 0) sink.apply(changes);
   }
 
-  /** A file that is gone takes its objects along; one that is there and cannot be read keeps them. */
+  /** The objects of a deleted file go with it. The objects of a file that exists but cannot be read stay. */
   #readFiles(read: TextFiles, warn: Warn): Map<string, ParsedFile> {
     const files = new Map<string, ParsedFile>();
-    for (const file of [...read.files, ...(this.options.texts ?? [])]) files.set(file.path, this.#parse(file, warn));
+    for (const file of [...read.files, ...(this.#options.texts ?? [])]) files.set(file.path, this.#parse(file, warn));
     for (const { path, code } of read.failures) {
       if (!this.#unreadable.has(path)) warn({ object: path, kind: 'unreadable', message: `cannot be read: ${code}` });
       if (code === 'ENOENT') continue;
@@ -121,7 +122,7 @@ export class ManifestSource implements Source {
     return files;
   }
 
-  /** What the file says, or said before it had mistakes. A text is parsed, and warned about, once. */
+  /** Returns what the file says, or what it said before it had mistakes. Parses each text, and warns about it, only once. */
   #parse({ path, text }: TextFile, warn: Warn): ParsedFile {
     const known = this.#files.get(path) ?? this.#opened.get(path);
     if (known?.text === text) return known;
@@ -137,7 +138,7 @@ export class ManifestSource implements Source {
       const isNew = this.#files.get(path) !== file;
       for (const object of file.objects) {
         if (isNew && objects.has(object.id)) {
-          const message = `is there more than once: the one in ${path} counts`;
+          const message = `is defined more than once: the one in ${path} counts`;
           warn({ object: object.id, kind: 'duplicate', message });
         }
         objects.set(object.id, object);

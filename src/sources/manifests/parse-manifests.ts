@@ -2,8 +2,7 @@ import type { ClusterChange, ClusterWarning } from '../../model/cluster';
 import { parseKubernetesYaml } from '../../yaml/parse-kubernetes-yaml';
 import { decodeEndpointSlice } from '../kubernetes/decode-endpoint-slice';
 import { decodeEndpoints } from '../kubernetes/decode-endpoints';
-import type { Fields, Warn } from '../kubernetes/decode-fields';
-import { fieldsOf, isSubdomain, listOf, quote, textOf } from '../kubernetes/decode-fields';
+import { type Fields, fieldsOf, isSubdomain, listOf, quote, textOf, type Warn } from '../kubernetes/decode-fields';
 import { decodeNode } from '../kubernetes/decode-node';
 import { decodeService } from '../kubernetes/decode-service';
 import { wrongTypes } from './field-types';
@@ -11,21 +10,21 @@ import { findObjects, type FoundObjects } from './find-objects';
 
 /** One object of a manifest, as changes to the cluster. */
 export interface ManifestObject {
-  /** `Service shop/cart`. */
+  /** Such as `Service shop/cart`. */
   readonly id: string;
   readonly sets: readonly ClusterChange[];
   readonly deletion: ClusterChange;
 }
 
 export interface Manifest {
-  /** In the order of the text; Services, EndpointSlices, Endpoints and Nodes: other kinds are none of ours. */
+  /** The Services, EndpointSlices, Endpoints and Nodes, in the order of the text. */
   readonly objects: readonly ManifestObject[];
   readonly warnings: readonly ClusterWarning[];
-  /** `shop.yaml:3:7: what is wrong`. There are no objects then: half a file is no state of the cluster. */
+  /** Such as `shop.yaml:3:7: what is wrong`. With errors there are no objects, because half a file is not a state of the cluster. */
   readonly errors: readonly string[];
 }
 
-/** What the API server fills in where a manifest leaves it out. */
+/** Fills in the API server's defaults. */
 function withDefaults(object: Fields): Fields {
   const metadata = fieldsOf(object.metadata);
   const namespaced = { ...object, metadata: { ...metadata, namespace: metadata.namespace ?? 'default' } };
@@ -37,11 +36,13 @@ function withDefaults(object: Fields): Fields {
 }
 
 function decodeObject(object: Fields, warn: Warn): ManifestObject | undefined {
-  const { namespace, name } = fieldsOf(object.metadata) as { namespace: string; name: string };
+  const metadata = fieldsOf(object.metadata);
+  // The decoders refuse an object whose name or namespace is not a text.
+  const [namespace, name] = [textOf(metadata.namespace), textOf(metadata.name)];
   if (object.kind === 'Endpoints') {
     const slices = decodeEndpoints(object, warn);
     const deletion: ClusterChange = { op: 'delete', kind: 'EndpointSlice', source: 'Endpoints', namespace, name };
-    // Subsets that are gone go with the object that they were of.
+    // The deletion also removes the slices of subsets that are gone.
     const sets: ClusterChange[] | undefined = slices?.map((slice) => ({ op: 'set', object: slice }));
     return sets && { id: `Endpoints ${namespace}/${name}`, sets: [deletion, ...sets], deletion };
   }
@@ -65,7 +66,10 @@ function decodeObject(object: Fields, warn: Warn): ManifestObject | undefined {
   return service && { id: `Service ${namespace}/${name}`, sets: [{ op: 'set', object: service }], deletion };
 }
 
-/** The objects of a YAML or JSON text. Never throws. `fileName` is for messages alone. */
+/**
+ * Returns the objects of a YAML or JSON text. Never throws.
+ * @param fileName is used only in messages.
+ */
 export function parseManifests(text: string, fileName: string): Manifest {
   const { documents, mistakes } = parseKubernetesYaml(text);
   const told = mistakes.map(({ kind, line, column, message }) => ({ kind, where: `${line}:${column}: ${message}` }));
@@ -86,29 +90,29 @@ export function parseManifests(text: string, fileName: string): Manifest {
   return { objects, warnings: [...leftOut, ...warnings, ...unserved], errors: [] };
 }
 
-/** `Service shop/web`, as far as it says so. */
+/** Describes an object as `Service shop/web`, as far as its fields allow. */
 function describe({ kind, metadata }: Fields): string {
   const { namespace, name } = fieldsOf(metadata);
   const words = kind === 'Node' ? [name] : [namespace ?? 'default', name];
   return `${textOf(kind)} ${words.map((word) => (isSubdomain(textOf(word)) ? textOf(word) : quote(word))).join('/')}`;
 }
 
-/** Other kinds do not matter, unless there is nothing else. */
+/** Describes what was not read. Other kinds are mentioned only when there is nothing else. */
 function whatIsNotRead(text: string, { objects, others, odd }: FoundObjects): string[] {
   if (objects.length > 0) return odd.map((what) => `${what}: left out`);
-  if (text.trim() === '') return ['nothing is read from it: it is empty'];
+  if (text.trim() === '') return ['nothing to read: it is empty'];
   const kinds = [...others].map(([kind, count]) => `${count} of kind ${kind}`).join(', ');
-  const rest = kinds === '' ? [] : [`${kinds}, where Services, EndpointSlices, Endpoints and Nodes are read`];
+  const rest = kinds === '' ? [] : [`${kinds}, but only Services, EndpointSlices, Endpoints and Nodes are read`];
   const reasons = [...odd, ...rest];
   return [
-    `nothing is read from it: ${reasons.length === 0 ? 'it has no objects, only comments or markers' : reasons.join('; ')}`,
+    `nothing to read: ${reasons.length === 0 ? 'it has no objects, only comments or markers' : reasons.join('; ')}`,
   ];
 }
 
-/** Most of them that are named at once. */
+/** Limit of names in one message. */
 const mostNamed = 3;
 
-/** A Service that was not applied yet has no cluster IP: the cluster gives it one. */
+/** Warns about Services without a cluster IP. The cluster assigns it when a Service is applied. */
 function withoutClusterIP(objects: readonly ManifestObject[]): string[] {
   const names = objects.flatMap(({ id, sets: [change] }) => {
     const isWithout =
@@ -118,5 +122,5 @@ function withoutClusterIP(objects: readonly ManifestObject[]): string[] {
   if (names.length === 0) return [];
   const have = names.length === 1 ? '1 Service has' : `${names.length} Services have`;
   const which = `${names.slice(0, mostNamed).join(', ')}${names.length > mostNamed ? ', ...' : ''}`;
-  return [`${have} no cluster IP: what \`kubectl get\` prints has one (${which})`];
+  return [`${have} no cluster IP (${which}): use the output of \`kubectl get\`, which has it`];
 }

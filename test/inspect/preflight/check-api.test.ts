@@ -42,9 +42,9 @@ test.each<[string, readonly string[], Error | undefined, string[]]>([
 
 test.each<[string, unknown, string]>([
   ['an error', new ApiError(503, '', 'busy'), '503 busy'],
-  ['an object that says nothing', {}, 'the answer is no SelfSubjectAccessReview'],
-  ['null', null, 'the answer is no SelfSubjectAccessReview'],
-  ['a Status', { kind: 'Status', status: 'Failure' }, 'the answer is no SelfSubjectAccessReview'],
+  ['an object that says nothing', {}, 'the answer is not a SelfSubjectAccessReview'],
+  ['null', null, 'the answer is not a SelfSubjectAccessReview'],
+  ['a Status', { kind: 'Status', status: 'Failure' }, 'the answer is not a SelfSubjectAccessReview'],
 ])('one question that is answered with %s is neither a yes nor a no', async (_what, answer, why) => {
   expect(await found([], answer, 'watch services')).toEqual([
     'ok https://a',

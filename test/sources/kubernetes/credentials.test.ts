@@ -204,7 +204,7 @@ describe('a kubeconfig', () => {
 
   it.each([
     ['nothing', /neither a token nor a certificate$/, '{}'],
-    ['no JSON', /no JSON$/, '<html>'],
+    ['not JSON', /not JSON$/, '<html>'],
   ])('an exec plugin that gives %s is one line', async (_, message, printed) => {
     const server = await fake();
     const plugin = write('plugin.sh', `#!/bin/sh\necho '${printed}'\n`);

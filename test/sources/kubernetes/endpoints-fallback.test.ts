@@ -45,7 +45,7 @@ it.each(['named', 'unavailable'] as const)(
     expect(watching.isSynced()).toBe(false);
     expect(isAskedFor(server, 'endpoints')).toBe(false);
     expect(watching.log.map(({ message }) => message)).toEqual([
-      'API server answers 404 for EndpointSlices; asked again',
+      'API server answers 404 for EndpointSlices; trying again',
     ]);
     delete server.faults.isStarting;
     await until(() => watching.isSynced());

@@ -267,8 +267,8 @@ describe('silence', () => {
     const watching = await synced(server);
     expect(namesOf(watching)).toEqual(['cart']);
     expect(watching.log.map(({ message }) => message)).toEqual([
-      'API server is away; rules stay as they are',
-      'API server is back',
+      'API server does not answer; rules stay as they are',
+      'API server answers again',
     ]);
   });
 
@@ -389,8 +389,8 @@ describe('an API server in trouble', () => {
     server.put(slice('cart-1', '10.0.0.2'));
     await until(() => addressesOf(watching).join() === '10.0.0.2');
     expect(watching.log.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      'warn API server is away; rules stay as they are',
-      'info API server is back',
+      'warn API server does not answer; rules stay as they are',
+      'info API server answers again',
     ]);
     expect(watching.observed.filter((line) => line.startsWith('relisted'))).toHaveLength(3);
   });

@@ -202,7 +202,7 @@ describe('the server is not believed', () => {
     [
       'where the authority is no certificate',
       () => ({ server, cluster: authority('nothing') }),
-      /^failed: +certificate authority: no PEM certificate in it$/,
+      /^failed: +certificate authority: it has no PEM certificate$/,
     ],
   ])('%s', async (_what, asked, why) => {
     expect(await ask(asked())).toMatch(why);

@@ -221,7 +221,7 @@ describe('an answer that does not end', () => {
     await until(() =>
       watching.log.some(({ fields }) => /^too slow: \d+ bytes in 0.\d s$/.test(String(fields['reason']))),
     );
-    expect(said(watching)).toContain('warn the API server does not answer as it should; rules stay as they are');
+    expect(said(watching)).toContain('warn API server sends unusable answers; rules stay as they are');
     expect(watching.isSynced()).toBe(false);
     delete server.faults.slow;
     await until(() => watching.isSynced());
