@@ -93,6 +93,11 @@ export interface Command {
   readonly args: readonly string[];
 }
 
+/** The command as it is, for writes that need no lock. */
+export function withoutLock(file: string, args: readonly string[]): Command {
+  return { file, args };
+}
+
 /**
  * Waits until nobody holds the lock: before the first read of what the kernel holds. Where there is no lock (flock is missing, or is
  * busybox's; the file cannot be made) it says why. Go without then: in a container whose processes end with it, no tool outlives
@@ -133,7 +138,7 @@ export class WriteLock {
   readonly command = (file: string, args: readonly string[]): Command => {
     const reason = makeLockFile(this.lockFile);
     this.note(reason);
-    return reason === undefined ? lockedCommand(this.lockFile.path, file, args) : { file, args };
+    return reason === undefined ? lockedCommand(this.lockFile.path, file, args) : withoutLock(file, args);
   };
 
   /** The same way to run commands, but for those of `command` whose lock fails only then: they run without it. */

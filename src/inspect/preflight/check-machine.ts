@@ -54,7 +54,7 @@ export async function checkIptables(wanted: IptablesVariant): Promise<TablesFoun
     },
   };
   try {
-    const { drivers, unread } = await openTables(wanted, log, 'reading');
+    const { drivers, unread } = await openTables(wanted, log);
     heard.push(...[...unread].map(([family, why]) => explainUnread(family, why)));
     const [first] = drivers.values();
     for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
