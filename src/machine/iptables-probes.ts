@@ -6,8 +6,7 @@ import type { Answer } from '../model/answer';
 import type { IptablesDriver } from '../xtables/driver';
 
 /** The settings that say whether rules may use a match. */
-export type MatchSetting = 'hasBpf' | 'hasRecent' | 'hasSctp' | 'hasNfacct';
-export type MatchSettings = Pick<IptablesSettings, MatchSetting>;
+export type MatchSetting = keyof Pick<IptablesSettings, 'hasBpf' | 'hasRecent' | 'hasSctp' | 'hasNfacct'>;
 
 export interface Probe {
   /** The kernel module that has the match. */

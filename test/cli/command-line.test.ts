@@ -192,10 +192,7 @@ describe('what is not understood is refused in one line', () => {
     ['--config=x y', 'unexpected argument "y": vipwire run takes only flags'],
     ['-- x', 'unexpected argument "x": vipwire run takes only flags'],
     ['-v=4 render', 'unexpected argument "render": the command comes first, as in vipwire render --help'],
-    [
-      '--manifests a b',
-      'unexpected argument "b": give every path its own --manifests, or put commas between them',
-    ],
+    ['--manifests a b', 'unexpected argument "b": give every path its own --manifests, or put commas between them'],
     ['cleanup x', 'unexpected argument "x": vipwire cleanup takes only flags'],
     ['cleanup --dry-run', 'unknown flag --dry-run'],
     ['--watch', '--watch goes with --manifests: an API server is always watched'],
