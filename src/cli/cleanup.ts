@@ -1,6 +1,11 @@
+/** `vipwire cleanup`: removes what vipwire and kube-proxy left in the kernel. */
 import { CommandError, runCommand } from '../host/command';
 import { askIPv6Kernel } from '../host/interfaces';
+import { withoutLock } from '../host/lock';
+import { cleanUpNftTables } from '../machine/leave-nftables';
 import type { Family } from '../model/address';
+import { messageOf } from '../model/error-message';
+import { defaultMode, otherModes } from '../modes/modes';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import { nameSome } from '../telemetry/name-some';
@@ -8,33 +13,29 @@ import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver } from '../xtables/driver';
 import { type Variant, variants } from '../xtables/variant';
 import type { CleanupInvocation } from './invocation';
-import { removeCounters } from '../machine/iptables-settings';
-import { removeIpvs } from '../machine/ipvs-machine';
-import { removeNftTables } from '../machine/leave-nftables';
-import { messageOf } from '../model/error-message';
 
-/** Of every variant and family that is there, unless one is asked for: 0 where nothing of a proxy is left. */
+/** Cleans every variant and family of iptables, unless one variant is asked for. Returns 0 where nothing of a proxy is left. */
 export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<number> {
   const log = createLogger({ verbosity: 0, format: 'text' });
   const wanted: readonly Variant[] = iptablesVariant === 'auto' ? variants : [iptablesVariant];
-  // Where it cannot be told, its tools tell.
+  // Where that cannot be found out, the tools of IPv6 say whether they work.
   const families: readonly Family[] = (await askIPv6Kernel()).kind === 'absent' ? ['IPv4'] : ['IPv4', 'IPv6'];
   const results: ('clean' | 'failed' | 'no tools')[] = [];
   for (const variant of wanted) for (const family of families) results.push(await cleanTables(variant, family, log));
   const tried = results.filter((result) => result !== 'no tools');
-  const isIpvsClean = await cleanIpvs(families, log);
-  // Not of a variant of iptables, so only where everything is asked for.
-  const isNftClean = iptablesVariant === 'auto' ? await cleanNft(log) : true;
-  const areCountersGone = await cleanCounters(log);
+  const isClean = [tried.length > 0 && !tried.includes('failed')];
+  for (const mode of otherModes(defaultMode)) isClean.push(await mode.cleanUp(families, log));
+  // These do not belong to a variant of iptables, so they stay where one is asked for.
+  if (iptablesVariant === 'auto') isClean.push(await cleanUpNftTables(log));
+  isClean.push(await defaultMode.cleanUp(families, log));
   if (tried.length === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
-  const isClean = tried.length > 0 && !tried.includes('failed') && isIpvsClean && isNftClean && areCountersGone;
-  return isClean ? 0 : 1;
+  return isClean.includes(false) ? 1 : 0;
 }
 
 async function cleanTables(variant: Variant, family: Family, log: Logger): Promise<'clean' | 'failed' | 'no tools'> {
-  const tables = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
+  const tables = new IptablesDriver(family, variant, runCommand, withoutLock);
   try {
-    // Reads first: a legacy table that nobody uses must not be loaded into the kernel by asking for it.
+    // It reads first: a legacy table that nobody uses must not be loaded into the kernel by asking for it.
     const { chains, jumps, kept, left } = await cleanUp(tables, family);
     const removed = chains + jumps;
     if (removed + left.length === 0) log.info({ variant, family, chains, jumps }, 'nothing to remove');
@@ -47,32 +48,4 @@ async function cleanTables(variant: Variant, family: Family, log: Logger): Promi
     log.error({ variant, family, reason: messageOf(error) }, 'cannot clean up');
   }
   return 'failed';
-}
-
-async function cleanIpvs(families: readonly Family[], log: Logger): Promise<boolean> {
-  try {
-    const removed = await removeIpvs(families);
-    if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed of IPVS mode');
-    return true;
-  } catch (error) {
-    log.error({ reason: messageOf(error) }, 'cannot clean up IPVS');
-    return false;
-  }
-}
-
-async function cleanNft(log: Logger): Promise<boolean> {
-  try {
-    const tables = await removeNftTables(runCommand);
-    if (tables.length > 0) log.info({ tables: tables.join(', ') }, 'removed of nftables mode');
-    return true;
-  } catch (error) {
-    log.error({ reason: messageOf(error) }, 'cannot clean up nftables');
-    return false;
-  }
-}
-
-async function cleanCounters(log: Logger): Promise<boolean> {
-  const left = await removeCounters();
-  if (left.length > 0) log.error({ counters: left.join('; ') }, 'packet counters that cannot be removed');
-  return left.length === 0;
 }

@@ -1,6 +1,6 @@
-/** Commands and their help texts, made of the flag table. */
-import { Command, Option } from 'commander';
-import type { Help } from 'commander';
+/** The commands and their help texts, which are made from the flag table. */
+import { Command, type Help, Option } from 'commander';
+import type { Flag } from './flag';
 import {
   cleanupFlags,
   compareFlags,
@@ -11,7 +11,6 @@ import {
   runFlags,
   statusFlags,
 } from './flags';
-import type { Flag } from './flag';
 
 export type CommandName =
   | 'run'
@@ -34,7 +33,7 @@ interface CommandSpec {
 export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   run: {
     usage: '[run] [flags]',
-    about: 'Program the kernel of this node so that its Services work, and keep it so.',
+    about: 'Program the kernel of this node so that Services work, and keep it up to date.',
     flags: runFlags,
     examples: [
       'vipwire --config=/var/lib/kube-proxy/config.conf --hostname-override=node-1',
@@ -44,7 +43,7 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   },
   render: {
     usage: 'render [flags] [PATH...]',
-    about: 'Print the rules of a node, touching nothing, and exit. Needs no root.',
+    about: 'Print the rules of a node and exit. Changes nothing, and needs no root.',
     flags: renderFlags,
     examples: [
       'kubectl get svc,endpointslices,nodes -A -o yaml | vipwire render -f - --node node-1',
@@ -62,7 +61,7 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   },
   explain: {
     usage: 'explain [flags] FROM TO:PORT[/PROTOCOL]',
-    about: 'Say where a connection goes and why, with the rules that do it. Exit 0: it is served, 1: it is not.',
+    about: 'Say where a connection goes and why, with the rules that decide it. Exit 0: it is served, 1: it is not.',
     flags: compareFlags,
     examples: [
       'vipwire explain --kubeconfig ~/.kube/config outside 203.0.113.5:80',
@@ -72,8 +71,7 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   },
   compare: {
     usage: 'compare [flags] [PATH...]',
-    about:
-      "Compare a node's rules, kube-proxy's in any mode or vipwire's, with what vipwire would do, by their meaning.",
+    about: "Compare the meaning of a node's rules (kube-proxy's in any mode, or vipwire's) with what vipwire would do.",
     flags: compareFlags,
     examples: [
       'vipwire compare --kubeconfig ~/.kube/config --config /var/lib/kube-proxy/config.conf',
@@ -89,7 +87,7 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   status: {
     usage: 'status [flags]',
     about:
-      'Say what the daemon of this node does: rules, watches, errors, warnings. Exit 0: all is well, 1: it is not.',
+      'Say what the daemon on this node does: rules, watches, errors, warnings. Exit 0: all is well, 1: it is not.',
     flags: statusFlags,
     examples: ['kubectl -n kube-system exec ds/vipwire -- vipwire status'],
   },
@@ -111,7 +109,7 @@ export const commands: Readonly<Record<CommandName, CommandSpec>> = {
   },
 };
 
-/** Terms that are longer than this stand on a line of their own. */
+/** A longer term gets a line of its own. */
 const termWidth = 33;
 
 function termOf(flag: Flag): string {
@@ -120,17 +118,18 @@ function termOf(flag: Flag): string {
   return `${short}${dashes}${flag.name}${flag.placeholder === '' ? '' : ` ${flag.placeholder}`}`;
 }
 
-/** A commander command that reads normalizeArguments' form: every flag takes a value, and collects those of its repetitions. */
+/**
+ * Makes the commander command that parses the output of normalizeArguments: every flag takes a value, and a flag that is repeated
+ * collects all its values.
+ */
 export function buildCommand(name: CommandName, columns: number): Command {
   const { usage, about, flags, examples } = commands[name];
   const command = new Command('vipwire').usage(usage).description(about).helpOption(false).argument('[PATH...]');
   const terms = new Map<string, string>();
   for (const flag of flags) {
     const option = new Option(`--${flag.name} <value>`, flag.help).helpGroup(`${flag.group}:`);
-    option.argParser<readonly string[]>((value, earlier) => [
-      ...((earlier as readonly string[] | undefined) ?? []),
-      value,
-    ]);
+    // Against commander's types, there is no earlier value at the first time.
+    option.argParser((value, earlier: readonly string[] | undefined) => [...(earlier ?? []), value]);
     terms.set(flag.name, termOf(flag));
     command.addOption(option);
   }
@@ -171,7 +170,7 @@ ${Object.entries(commands)
   .map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`)
   .join('\n')}
 
-Without a command, vipwire runs: kube-proxy's flags and configuration file are its own.
-Flags of a command: vipwire run --help, vipwire render --help ...
+Without a command, vipwire runs the daemon. It takes kube-proxy's flags and configuration file.
+For the flags of a command: vipwire run --help, vipwire render --help ...
 `;
 }

@@ -1,12 +1,10 @@
-/** The command line to what was asked for. */
+/** Turns the command line into an invocation. */
 import type { KernelRequest } from '../inspect/kernel-node';
-import type { IptablesVariant } from '../xtables/variant';
-import { families, parseAddress } from '../model/address';
-import type { Family } from '../model/address';
+import { families, type Family, parseAddress } from '../model/address';
 import { UserError } from '../model/user-error';
 import { version } from '../model/version';
-import { commands, printHelp, printOverview } from './command-help';
-import type { CommandName } from './command-help';
+import type { IptablesVariant } from '../xtables/variant';
+import { type CommandName, commands, printHelp, printOverview } from './command-help';
 import { asksForHelp } from './flag-grammar';
 import { GivenFlags } from './given-flags';
 import type {
@@ -22,17 +20,17 @@ import type {
   StatusInvocation,
 } from './invocation';
 
-/** What of the process the command line is read with. */
+/** The parts of the process that the command line depends on. */
 export interface Surroundings {
-  /** process.env: VIPWIRE_IPTABLES. */
+  /** process.env, for VIPWIRE_IPTABLES. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Width of the terminal, for help texts. */
   readonly columns?: number | undefined;
 }
 
 /**
- * Reads the arguments after `vipwire`. Without a command it is `run`, with kube-proxy's flags and grammar. Throws
- * UserError, one line, for what it does not understand.
+ * Reads the arguments after `vipwire`. Without a command it is `run`, with kube-proxy's flags and grammar. Throws UserError, one
+ * line, for what it does not understand.
  */
 export function parseCommandLine(argv: readonly string[], surroundings: Surroundings = {}): Invocation {
   const columns = surroundings.columns ?? 80;
@@ -83,7 +81,7 @@ function interpretRun(given: GivenFlags, variant: string): RunInvocation {
   const manifests = given.list('manifests');
   const watch = given.on('watch');
   if (watch && manifests.length === 0)
-    throw new UserError('--watch goes with --manifests: an API server is always followed');
+    throw new UserError('--watch goes with --manifests: an API server is always watched');
   return {
     kind: 'run',
     flags: given.configuration('file', false),
@@ -98,7 +96,7 @@ function interpretRun(given: GivenFlags, variant: string): RunInvocation {
 
 function readDrainLimit(given: GivenFlags): number {
   const limitMs = given.duration('ipvs-drain-limit', 3_600_000);
-  if (limitMs < 0) throw new UserError('--ipvs-drain-limit: a duration is not negative');
+  if (limitMs < 0) throw new UserError('--ipvs-drain-limit: the duration must not be negative');
   return limitMs;
 }
 
@@ -177,7 +175,7 @@ function interpretDiff(given: GivenFlags, variant: string): DiffInvocation {
 function interpretKernel(given: GivenFlags, variant: string): KernelRequest {
   const nodeAddresses = given.list('node-addresses').map((text) => {
     const address = parseAddress(text.trim());
-    if (address === undefined) throw new UserError(`--node-addresses: "${text}" is no address`);
+    if (address === undefined) throw new UserError(`--node-addresses: "${text}" is not an IP address`);
     return address;
   });
   return {
@@ -203,11 +201,12 @@ function chooseFamilies(given: GivenFlags): readonly Family[] {
   return text === 'dual' ? families : [text.endsWith('4') ? 'IPv4' : 'IPv6'];
 }
 
-/** The flag, else the environment, else auto. */
+/** The flag decides, then the environment variable, then the default, which is auto. */
 function chooseVariant(given: GivenFlags, environment: string): IptablesVariant {
   const variants: readonly IptablesVariant[] = ['nft', 'legacy', 'auto'];
   if (given.has('iptables-variant') || environment === '') return given.choice('iptables-variant', variants, 'auto');
   const found = variants.find((variant) => variant === environment);
-  if (found === undefined) throw new UserError(`VIPWIRE_IPTABLES: "${environment}" is none of ${variants.join(', ')}`);
+  if (found === undefined)
+    throw new UserError(`VIPWIRE_IPTABLES: "${environment}" is not one of ${variants.join(', ')}`);
   return found;
 }

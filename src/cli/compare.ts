@@ -1,13 +1,13 @@
-/** A node's rules, whoever wrote them, against what vipwire would do for the same cluster. Touches nothing. */
+/** `vipwire compare`: compares a node's rules, whoever wrote them, with what vipwire would do for the same cluster. Changes nothing. */
 import { comparePlan } from '../compare/compare-plan';
 import { parseKernel } from '../compare/parse-kernel';
 import { type ComparedNode, comparisonExitCode, comparisonJson, printComparison } from '../compare/print-comparison';
-import { UserError } from '../model/user-error';
-import type { CompareInvocation } from './invocation';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { planNode } from '../inspect/node-plan';
+import { UserError } from '../model/user-error';
+import type { CompareInvocation } from './invocation';
 
-/** 0: the same, or different as is known and wanted. 1: different. 2: could not tell. */
+/** Returns 0 where they are the same or differ only as intended, 1 where they differ, and 2 where it could not tell. */
 export async function compare(invocation: CompareInvocation): Promise<number> {
   const { mode, texts } = await readKernel(invocation);
   const { configuration, log } = await configureAs(mode, invocation.flags);
@@ -30,7 +30,7 @@ export async function compare(invocation: CompareInvocation): Promise<number> {
     ];
   });
   if (compared.length === 0) throw new UserError("no service proxy's rules: nft has no table kube-proxy");
-  // A cluster of one family has nothing to say in the other.
+  // A family that no Service uses is left out.
   const used = compared.filter(({ comparison: { services, differences } }) => services + differences.length > 0);
   print(invocation, used.length > 0 ? used : compared.slice(0, 1));
   return comparisonExitCode(compared);

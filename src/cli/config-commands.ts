@@ -1,16 +1,16 @@
-/** What a configuration says: written out in full, or checked. */
+/** `--write-config-to` writes a configuration out in full, and `vipwire config check` checks one. */
+import { gatesWithoutEffect } from '../config/complete';
 import { type FlagSettings, joinConfiguration, type JoinedConfiguration } from '../config/effective';
 import { changedFields, fieldAt } from '../config/fields';
 import { type Finding, printFinding } from '../config/finding';
-import { gatesWithoutEffect } from '../config/complete';
 import { printConfiguration } from '../config/print';
 import { readStandardInput, readTextFile, writeTextFile } from '../host/files';
-import { UserError } from '../model/user-error';
 import { alignColumns } from '../inspect/columns';
-import type { ConfigCheckInvocation, WriteConfigInvocation } from './invocation';
 import { messageOf } from '../model/error-message';
+import { UserError } from '../model/user-error';
+import type { ConfigCheckInvocation, WriteConfigInvocation } from './invocation';
 
-/** `-`: standard output. Throws UserError where the configuration is wrong or the file cannot be written. */
+/** Throws UserError where the configuration is wrong or the file cannot be written. The path `-` is standard output. */
 export async function writeConfig({ flags, path }: WriteConfigInvocation): Promise<number> {
   const { settings, configuration, problems } = await joinConfiguration(flags, readTextFile);
   if (problems.length > 0) throw new UserError(problems.map(printFinding).join('; '));
@@ -23,7 +23,7 @@ export async function writeConfig({ flags, path }: WriteConfigInvocation): Promi
   return 0;
 }
 
-/** 0 where vipwire starts with the file, 2 where it does not. */
+/** Returns 0 where vipwire would start with the file, and 2 where it would not. */
 export async function checkConfig({ file }: ConfigCheckInvocation): Promise<number> {
   const flags: FlagSettings = {
     configFile: file,
@@ -38,7 +38,7 @@ export async function checkConfig({ file }: ConfigCheckInvocation): Promise<numb
   return joined.problems.length === 0 ? 0 : 2;
 }
 
-/** What is wrong, what is to be known, and what each field does that is not at its default. */
+/** What is wrong, what one should know, and what each field does that is not at its default. */
 function printCheck(file: string, joined: JoinedConfiguration): string {
   const { configuration, settings, problems, placeOf } = joined;
   const warnings = [

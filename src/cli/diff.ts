@@ -1,18 +1,18 @@
-/** What the kernel has of vipwire's against what it should have. Touches nothing. */
+/** `vipwire diff`: compares vipwire's rules in the kernel with what they should be. Changes nothing. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { diffExitCode, type KernelDiff } from '../diff/kernel-diff';
 import { printDiff, printSummaryOfDiff } from '../diff/print-diff';
 import { systemClock } from '../host/clock';
-import { UserError } from '../model/user-error';
-import { findMode } from '../modes/modes';
-import type { DiffInvocation } from './invocation';
 import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
 import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
 import { followNode, type NodePlans, planNode } from '../inspect/node-plan';
+import { UserError } from '../model/user-error';
+import { findMode } from '../modes/modes';
+import type { DiffInvocation } from './invocation';
 
 const watchPeriodMs = 2000;
 
-/** 0: as it should be. 1: different. */
+/** Returns 0 where everything is as it should be, and 1 where something differs. */
 export async function diff(invocation: DiffInvocation): Promise<number> {
   const kernel = await readKernel(invocation);
   const { configuration, log } = await configureAs(kernel.mode, invocation.flags);
@@ -36,7 +36,7 @@ export async function diff(invocation: DiffInvocation): Promise<number> {
   }
 }
 
-/** Rules that are all gone are something to see, too. */
+/** With --watch, an error such as rules that are all gone is printed, and the watch goes on. */
 function explain(error: unknown): string {
   if (error instanceof UserError) return `${error.message}\n`;
   throw error;
@@ -54,7 +54,7 @@ async function diffNode(
   const diffs: KernelDiff[] = [];
   for (const plan of plans)
     diffs.push(await found.diff({ plan, texts: texts.get(plan.family) ?? {}, configuration, nodeName, isOffline }));
-  // A cluster of one family has nothing to say in the other.
+  // A family that no Service uses is left out.
   const used = diffs.filter(({ services, differences }) => services + differences.length > 0);
   return used.length > 0 ? used : diffs.slice(0, 1);
 }

@@ -1,4 +1,4 @@
-/** Says where a connection goes and why, by the cluster and by the rules. Touches nothing. */
+/** `vipwire explain`: says where a connection goes and why, by the cluster and by the rules. Changes nothing. */
 import { type KernelTexts, parseKernel, printUnread } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
@@ -7,22 +7,22 @@ import { explainPod, explainService } from '../explain/explain-service';
 import { printExplanation, printPod, printWaysIn } from '../explain/print-explanation';
 import { familyOfTarget, nodeOfClient, parseClient, parseTarget, podNames, unknownName } from '../explain/question';
 import { readTextFile } from '../host/files';
+import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
+import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
+import { type NodePlans, planNode } from '../inspect/node-plan';
 import { type Family, familyOf } from '../model/address';
 import { type ClusterState, serviceKey } from '../model/cluster';
 import { UserError } from '../model/user-error';
+import { modes } from '../modes/modes';
 import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
 import type { ExplainInvocation } from './invocation';
-import { configureAs, nodeRequest, readKernel } from '../inspect/kernel-node';
-import { areGiven, type ReadKernel } from '../inspect/kernel-texts';
-import { type NodePlans, planNode } from '../inspect/node-plan';
-import { modes } from '../modes/modes';
 
-/** What is asked: the connection, the Service or the pod. */
-type Answer = { readonly text: string; readonly json: unknown; readonly isServed: boolean };
+/** The answer about a connection, a Service or a pod. */
+type Answer = { readonly text: string; readonly json: object; readonly isServed: boolean };
 
-/** 0: it is served. 1: it is not. */
+/** Returns 0 where it is served, and 1 where it is not. */
 export async function explain(given: ExplainInvocation): Promise<number> {
   const family = familyOfTarget(given.question.to);
   const invocation = family === undefined ? given : { ...given, families: [family] };
@@ -44,13 +44,13 @@ export async function explain(given: ExplainInvocation): Promise<number> {
     (kernel?.texts.get(of)?.unread ?? []).map((one) => ({ family: of, ...one })),
   );
   const notes = unread.map((one) => `note: ${printUnread(one.family, one)}\n`);
-  const told = unread.length > 0 && !Array.isArray(json) ? { ...(json as object), unread } : json;
+  const told = unread.length > 0 && !Array.isArray(json) ? { ...json, unread } : json;
   if (invocation.output === 'json' && Array.isArray(json)) process.stderr.write(notes.join(''));
   process.stdout.write(invocation.output === 'json' ? `${JSON.stringify(told, null, 2)}\n` : [text, ...notes].join(''));
   return isServed ? 0 : 1;
 }
 
-/** undefined: the rules that vipwire would write are meant. */
+/** Returns undefined where the question is about the rules that vipwire would write. */
 async function findKernel(invocation: ExplainInvocation): Promise<ReadKernel | undefined> {
   if (!areGiven(invocation.kernelFiles) && invocation.files.length > 0) return undefined;
   try {

@@ -1,3 +1,4 @@
+/** kube-proxy's grammar of flags, which is that of Go's pflag. */
 import type { Flag } from './flag';
 
 function longName(token: string): string {
@@ -10,9 +11,9 @@ function findFlag(token: string, flags: readonly Flag[]): Flag | undefined {
 }
 
 /**
- * kube-proxy's grammar (that of Go's pflag) brought to one form, `--name=value`: `_` for `-` in names, `--flag` for
- * `--flag=true`, `-v2`, `-v=2`, `-v 2`, and values that begin with a dash. Unknown flags and flags without the value that
- * they need stay as they are; so does all that follows a `--`.
+ * Rewrites every form of a flag to `--name=value`: `_` for `-` in names, `--flag` for `--flag=true`, `-v2`, `-v=2`, `-v 2`, and
+ * values that begin with a dash. It does not change unknown flags, flags without the value that they need, and everything after
+ * `--`.
  */
 export function normalizeArguments(argv: readonly string[], flags: readonly Flag[]): readonly string[] {
   const out: string[] = [];
@@ -40,7 +41,7 @@ export function normalizeArguments(argv: readonly string[], flags: readonly Flag
   return out;
 }
 
-/** `--help` or `-h`, wherever it stands: somebody who asks for help is not told what else is wrong. */
+/** Whether there is `--help` or `-h` anywhere. Help is printed whatever else is wrong with the command line. */
 export function asksForHelp(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return argv.slice(0, end < 0 ? undefined : end).some((token) => /^(-h|--help(=true)?)$/.test(token));

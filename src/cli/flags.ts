@@ -1,6 +1,6 @@
 /**
- * Every flag: kube-proxy's and vipwire's own. Parsing, defaults and the help text come from here; a flag that is bound to
- * a field of the configuration file takes its type and default from that field.
+ * All flags, kube-proxy's and vipwire's own. Parsing, defaults and help texts come from here. A flag that is bound to a field of the
+ * configuration file has the field's type and default.
  */
 import { bool, duration, integer, list, text } from '../config/value-kinds';
 import { schedulerNames } from '../model/scheduler';
@@ -8,7 +8,7 @@ import { bound, type Flag, flag, idle } from './flag';
 
 const cluster = 'The cluster';
 const node = 'This node';
-const held = "What the node's kernel holds (without these: what this machine's does)";
+const held = "What the node's kernel holds (without these flags: what this machine's kernel holds)";
 const rules = 'Rules';
 const ipvs = 'IPVS mode';
 const kernel = "The node's kernel";
@@ -25,7 +25,7 @@ const address = { placeholder: 'IP:PORT' };
 const config: Flag = { ...flag('config', text, cluster, 'KubeProxyConfiguration v1alpha1, YAML or JSON'), ...file };
 const kubeconfig = bound('kubeconfig', 'clientConnection.kubeconfig', cluster, file);
 const master: Flag = {
-  ...flag('master', text, cluster, "URL of the API server, in the place of the kubeconfig's"),
+  ...flag('master', text, cluster, "URL of the API server, instead of the kubeconfig's"),
   placeholder: 'URL',
 };
 const iptablesVariant: Flag = {
@@ -33,18 +33,18 @@ const iptablesVariant: Flag = {
     'iptables-variant',
     text,
     own,
-    'iptables tools to use: nft, legacy or auto (default auto; also by the environment, VIPWIRE_IPTABLES)',
+    'iptables tools to use: nft, legacy or auto (default auto; environment variable: VIPWIRE_IPTABLES)',
   ),
   placeholder: 'VARIANT',
 };
 const bindAddress = bound('bind-address', 'bindAddress', node, { placeholder: 'IP' });
 
-/** How a command prints; each has forms of its own. */
+/** The output formats of a command. */
 function output(forms: string): Flag {
   return { ...flag('output', text, own, forms), short: 'o', placeholder: 'FORMAT' };
 }
 
-/** Flags that decide what the rules are, whoever asks for them. */
+/** Flags that decide what the rules are, for every command. */
 const ruleFlags: readonly Flag[] = [
   bound('proxy-mode', 'mode', rules, { placeholder: 'MODE' }),
   bound('cluster-cidr', 'clusterCIDR', rules, cidrs),
@@ -60,7 +60,7 @@ const ruleFlags: readonly Flag[] = [
 
 const ipvsScheduler = bound('ipvs-scheduler', 'ipvs.scheduler', ipvs, {
   placeholder: 'NAME',
-  help: `Of Services that choose none (default rr): ${schedulerNames.join(' ')}; sh and mh take flags: mh,mh-fallback,mh-port`,
+  help: `For Services that choose no scheduler (default rr): ${schedulerNames.join(' ')}; sh and mh take flags: mh,mh-fallback,mh-port`,
 });
 
 const ipvsFlags: readonly Flag[] = [
@@ -71,7 +71,7 @@ const ipvsFlags: readonly Flag[] = [
     'ipvs-drain-limit',
     duration,
     ipvs,
-    'A TCP endpoint that goes keeps its connections for this long at most; 0: until they end (default 1h)',
+    'How long at most a TCP endpoint that was removed keeps its connections; 0: until they end (default 1h)',
   ),
   bound('ipvs-sync-period', 'ipvs.syncPeriod', ipvs),
   bound('ipvs-min-sync-period', 'ipvs.minSyncPeriod', ipvs),
@@ -90,16 +90,19 @@ const version: Flag = {
   valueOnlyAfterEquals: true,
   placeholder: '',
 };
-const help: Flag = { ...flag('help', bool, other, 'Print this'), short: 'h' };
+const help: Flag = { ...flag('help', bool, other, 'Print this help'), short: 'h' };
 
 const serverFlags: readonly Flag[] = [
   bound('healthz-bind-address', 'healthzBindAddress', servers, address),
   {
-    ...flag('healthz-port', integer, servers, 'Deprecated: the port of the same; 0 turns it off'),
+    ...flag('healthz-port', integer, servers, 'Deprecated: the port of --healthz-bind-address; 0 turns it off'),
     placeholder: 'PORT',
   },
   bound('metrics-bind-address', 'metricsBindAddress', servers, address),
-  { ...flag('metrics-port', integer, servers, 'Deprecated: the port of the same'), placeholder: 'PORT' },
+  {
+    ...flag('metrics-port', integer, servers, 'Deprecated: the port of --metrics-bind-address; 0 turns it off'),
+    placeholder: 'PORT',
+  },
   bound('bind-address-hard-fail', 'bindAddressHardFail', servers),
   bound('profiling', 'enableProfiling', servers),
   bound('show-hidden-metrics-for-version', 'showHiddenMetricsForVersion', servers, { placeholder: 'VERSION' }),
@@ -116,7 +119,7 @@ const kernelFlags: readonly Flag[] = [
   bound('oom-score-adj', 'oomScoreAdj', kernel),
 ];
 
-/** Flags about what vipwire does not have: a log buffer, a client's rate limit, resyncs, cAdvisor. */
+/** Flags for what vipwire does not have: a log buffer, a client's rate limit, resyncs, cAdvisor. */
 const idleFlags: readonly Flag[] = [
   bound('kube-api-content-type', 'clientConnection.contentType', idle, { placeholder: 'TYPE' }),
   bound('kube-api-qps', 'clientConnection.qps', idle),
@@ -128,8 +131,8 @@ const idleFlags: readonly Flag[] = [
   bound('log-json-split-stream', 'logging.options.json.splitStream', idle),
   bound('log-text-info-buffer-size', 'logging.options.text.infoBufferSize', idle),
   bound('log-json-info-buffer-size', 'logging.options.json.infoBufferSize', idle),
-  { ...flag('boot-id-file', text, idle, "Where a boot ID may be: cAdvisor's, as the next"), ...file },
-  { ...flag('machine-id-file', text, idle, 'Where a machine ID may be'), ...file },
+  { ...flag('boot-id-file', text, idle, 'Where cAdvisor looks for the boot ID'), ...file },
+  { ...flag('machine-id-file', text, idle, 'Where cAdvisor looks for the machine ID'), ...file },
 ];
 
 const allRunFlags: readonly Flag[] = [
@@ -145,11 +148,11 @@ const allRunFlags: readonly Flag[] = [
   ...kernelFlags,
   ...serverFlags,
   ...logFlags,
-  { ...flag('manifests', list, own, 'Files or folders in the place of an API server'), placeholder: 'PATH,...' },
+  { ...flag('manifests', list, own, 'Files or folders instead of an API server'), placeholder: 'PATH,...' },
   flag('watch', bool, own, 'Follow changes of --manifests'),
-  flag('dry-run', bool, own, 'Print every batch that would be applied, and touch nothing'),
+  flag('dry-run', bool, own, 'Print every batch that would be written, and change nothing'),
   iptablesVariant,
-  flag('cleanup', bool, other, "Remove vipwire's and kube-proxy's rules, and exit: as vipwire cleanup"),
+  flag('cleanup', bool, other, "Remove vipwire's and kube-proxy's rules, and exit: the same as vipwire cleanup"),
   flag(
     'init-only',
     bool,
@@ -170,16 +173,16 @@ const allRunFlags: readonly Flag[] = [
   ...idleFlags,
 ];
 
-/** In the order of their groups in the help text: those without effect come last. */
+/** In the order of the help text, where flags without effect come last. */
 export const runFlags: readonly Flag[] = [
   ...allRunFlags.filter(({ group }) => group !== idle),
   ...allRunFlags.filter(({ group }) => group === idle),
 ];
 
-/** Flags by which the daemon does another task than to run. */
+/** Flags that give the daemon's command another task. */
 const otherTasks = ['dry-run', 'cleanup', 'init-only', 'write-config-to', 'version'];
 const withoutEffect = "The daemon's, without effect here";
-/** Of the daemon's those that say what is asked about. */
+/** The daemon's flags that change what other commands print. */
 const decisiveFlags: ReadonlySet<string> = new Set(
   ['hostname-override', 'manifests', 'iptables-variant', 'ipvs-exclude-cidrs', 'ipvs-scheduler'].concat(
     ruleFlags.map(({ name }) => name),
@@ -187,7 +190,7 @@ const decisiveFlags: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Those that a command has not got itself, so that the arguments of a DaemonSet can be pasted. */
+/** Adds the daemon's flags that a command does not have itself, so that the arguments of a DaemonSet can be pasted. */
 function withDaemonFlags(flags: readonly Flag[]): Flag[] {
   const own = new Set(flags.map(({ name }) => name));
   const others = runFlags.filter(({ name }) => !own.has(name) && !otherTasks.includes(name));
@@ -199,19 +202,31 @@ function withDaemonFlags(flags: readonly Flag[]): Flag[] {
   ];
 }
 
-/** Of commands about one node of a cluster that is read once. */
+/** For commands about one node of a cluster that is read once. */
 const nodeFlags: readonly Flag[] = [
-  { ...flag('filename', list, cluster, 'Files or folders; - is standard input'), short: 'f', placeholder: 'PATH,...' },
-  { ...kubeconfig, help: 'Ask this API server' },
+  {
+    ...flag('filename', list, cluster, 'Files or folders with manifests; - is standard input'),
+    short: 'f',
+    placeholder: 'PATH,...',
+  },
+  { ...kubeconfig, help: 'Read the cluster from this API server' },
   master,
   { ...config, group: rules },
-  { ...flag('node', text, node, 'Whose rules; without it the only Node there is, or a node without pods'), ...name },
-  { ...bindAddress, help: "In the place of this node's address" },
+  {
+    ...flag(
+      'node',
+      text,
+      node,
+      'Node whose rules are meant (default: the only Node that there is, else a node without pods)',
+    ),
+    ...name,
+  },
+  { ...bindAddress, help: "Instead of this node's address" },
   { ...flag('ip-family', text, own, 'IPv4, IPv6 or dual (default dual)'), placeholder: 'FAMILY' },
   help,
 ];
 
-/** The daemon's, but those of a source or of another task: the command line of a kube-proxy fits. */
+/** The daemon's flags except those about manifests and other tasks, so that kube-proxy's command line can be used. */
 export const preflightFlags: readonly Flag[] = [
   output('table or json (default table)'),
   ...runFlags.filter(({ name }) => !['manifests', 'watch', ...otherTasks].includes(name)),
@@ -222,9 +237,9 @@ export const renderFlags: readonly Flag[] = withDaemonFlags([
   ...nodeFlags,
 ]);
 
-/** What a node's kernel holds, where it is not to be asked of this machine. */
+/** Files with what a node's kernel holds, instead of this machine's kernel. */
 const heldFlags: readonly Flag[] = [
-  { ...flag('iptables-save', list, held, 'What iptables-save printed, and ip6tables-save'), placeholder: 'FILE,...' },
+  { ...flag('iptables-save', list, held, 'What iptables-save and ip6tables-save printed'), placeholder: 'FILE,...' },
   { ...flag('ipvsadm', text, held, 'IPVS mode: what ipvsadm -Sn printed'), ...file },
   { ...flag('ipset', text, held, 'IPVS mode: what ipset save printed'), ...file },
   { ...flag('ipvs-addresses', text, held, 'IPVS mode: what ip -o address show dev kube-ipvs0 printed'), ...file },
@@ -234,11 +249,14 @@ const heldFlags: readonly Flag[] = [
       'recorded-dir',
       text,
       held,
-      'A folder with files iptables-save, ip6tables-save, ipvsadm, ipset, ipvs-addresses and nft.json, as far as they are there',
+      'A folder with some of the files iptables-save, ip6tables-save, ipvsadm, ipset, ipvs-addresses and nft.json',
     ),
     placeholder: 'DIR',
   },
-  { ...flag('node-addresses', list, node, "The node's, where the Node does not have them all"), placeholder: 'IP,...' },
+  {
+    ...flag('node-addresses', list, node, "The node's addresses, where the Node object does not list all of them"),
+    placeholder: 'IP,...',
+  },
 ];
 
 export const compareFlags: readonly Flag[] = withDaemonFlags([
@@ -249,7 +267,7 @@ export const compareFlags: readonly Flag[] = withDaemonFlags([
 
 export const diffFlags: readonly Flag[] = withDaemonFlags([
   output('diff, summary or json (default diff)'),
-  flag('watch', bool, own, 'Go on, and print again what has changed'),
+  flag('watch', bool, own, 'Keep running, and print again when something has changed'),
   ...heldFlags.filter(({ name }) => name !== 'nft'),
   ...nodeFlags,
 ]);
@@ -265,7 +283,7 @@ export const statusFlags: readonly Flag[] = [
   { ...config, help: "The daemon's, for its metricsBindAddress" },
   bound('metrics-bind-address', 'metricsBindAddress', servers, {
     ...address,
-    help: 'Where the daemon tells it (default 127.0.0.1:10249)',
+    help: "Address of the daemon's metrics port, which serves the status (default 127.0.0.1:10249)",
   }),
   output('text or json (default text)'),
   help,

@@ -1,17 +1,17 @@
-/** `--init-only`: what an init container may do that the daemon beside its few capabilities may not. */
+/** `--init-only`: does what an init container may do and the daemon, with its few capabilities, may not. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
 import { loadModules } from '../host/kernel-modules';
+import { setUpKernel } from '../machine/kernel-settings';
 import { modes } from '../modes/modes';
 import { createLogger } from '../telemetry/logger';
 import type { InitInvocation } from './invocation';
-import { setUpKernel } from '../machine/kernel-settings';
 
 /**
- * Loads modules and writes the kernel's settings; always 0. Needs no API server: kube-proxy waits for its Node here. Throws
- * UserError where the mode lacks what no Service works without.
+ * Loads modules and writes the kernel's settings; always returns 0. Needs no API server, while kube-proxy waits for its Node here.
+ * Throws UserError where the mode lacks something that every Service needs.
  */
 export async function initNode({ flags }: InitInvocation): Promise<number> {
   const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
@@ -22,7 +22,7 @@ export async function initNode({ flags }: InitInvocation): Promise<number> {
   if (failed.length > 0)
     log.info(
       { modules: failed.join(' ') },
-      'modprobe has nothing to load for these: most often they are part of the kernel',
+      'modprobe cannot load these modules: most often they are built into the kernel',
     );
   await mode.prepareNode(configuration, log);
   await setUpKernel(configuration, mode, log, 'init');
@@ -30,7 +30,7 @@ export async function initNode({ flags }: InitInvocation): Promise<number> {
   return 0;
 }
 
-/** Others are loaded by the kernel itself when a rule names them, where it can load any. */
+/** The kernel itself loads other modules when a rule names them, where it can load modules. */
 export function modulesFor(configuration: ProxyConfiguration): string[] {
   return [
     'nf_conntrack',

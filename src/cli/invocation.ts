@@ -9,15 +9,15 @@ export type RenderOutput = 'rules' | 'json' | 'summary';
 export interface RunInvocation {
   readonly kind: 'run';
   readonly flags: FlagSettings;
-  /** Files and folders in the place of an API server; empty: an API server. */
+  /** Files and folders to read instead of an API server; empty: an API server. */
   readonly manifests: readonly string[];
   /** Follow changes of the manifests. */
   readonly watch: boolean;
   readonly dryRun: boolean;
-  /** IPVS mode; 0: none. */
+  /** For IPVS mode; 0: no limit. */
   readonly drainLimitMs: number;
   readonly iptablesVariant: IptablesVariant;
-  /** Every flag as text, defaults too. */
+  /** Every flag as text, including those at their default. */
   readonly flagTexts: Readonly<Record<string, string>>;
 }
 
@@ -26,7 +26,7 @@ export interface RenderInvocation {
   readonly flags: FlagSettings;
   /** Files and folders, `-` is standard input; empty: an API server. */
   readonly files: readonly string[];
-  /** '': not said. */
+  /** '': not given. */
   readonly node: string;
   readonly output: RenderOutput;
   readonly families: readonly Family[];
@@ -40,7 +40,7 @@ export interface CompareInvocation extends KernelRequest {
 export interface ExplainInvocation extends KernelRequest {
   readonly kind: 'explain';
   readonly output: 'text' | 'json';
-  /** `svc/NS/NAME` and `pod/NS/NAME` are asked for alone: `to` is '' then. */
+  /** `to` is '' where `from` is `svc/NAMESPACE/NAME` or `pod/NAMESPACE/NAME`. */
   readonly question: { readonly from: string; readonly to: string };
 }
 
@@ -56,7 +56,7 @@ export interface CleanupInvocation {
   readonly iptablesVariant: IptablesVariant;
 }
 
-/** Prepare the node, and end. */
+/** Prepare the node and exit. */
 export interface InitInvocation {
   readonly kind: 'init';
   readonly flags: FlagSettings;
@@ -75,7 +75,7 @@ export interface ConfigCheckInvocation {
   readonly file: string;
 }
 
-/** Look whether this node is ready, and end. */
+/** Check whether this node is ready, and exit. */
 export interface PreflightInvocation {
   readonly kind: 'preflight';
   readonly flags: FlagSettings;

@@ -1,15 +1,16 @@
-/** Starts what the command line asks for. A user's mistake is one line and exit 2. */
+/** Runs the command that the command line asks for. A user's mistake is one line, and exit 2. */
+import { endOnFaults } from '../daemon/last-resort';
+import { errorCode } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import { createLogger } from '../telemetry/logger';
 import { cleanup } from './cleanup';
-import { compare } from './compare';
-import { explain } from './explain';
-import { diff } from './diff';
 import { parseCommandLine } from './command-line';
+import { compare } from './compare';
 import { checkConfig, writeConfig } from './config-commands';
+import { diff } from './diff';
+import { explain } from './explain';
 import { initNode } from './init-node';
 import type { Invocation, RunInvocation } from './invocation';
-import { endOnFaults } from '../daemon/last-resort';
 import { preflight } from './preflight';
 import { render } from './render';
 import { run } from './run';
@@ -17,18 +18,19 @@ import { status } from './status';
 
 export async function main(argv: readonly string[]): Promise<void> {
   endOnFaults(createLogger({ verbosity: 0, format: 'text' }));
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // A reader that goes away (`vipwire render | head`) is no error.
-    if (error.code !== 'EPIPE') process.stderr.write(`vipwire: standard output: ${error.message}\n`);
-    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  process.stdout.on('error', (error: Error) => {
+    // A reader that goes away (`vipwire render | head`) is not an error.
+    const isClosed = errorCode(error) === 'EPIPE';
+    if (!isClosed) process.stderr.write(`vipwire: standard output: ${error.message}\n`);
+    process.exit(isClosed ? 0 : 1);
   });
-  // Nor is a log that nobody takes any more.
+  // Neither is a log that nobody reads any more.
   process.stderr.on('error', () => undefined);
   try {
     const { env, stdout } = process;
     const invocation = parseCommandLine(argv, { environment: env, columns: stdout.columns });
     if ('text' in invocation) stdout.write(invocation.text);
-    // Whatever a start that was cut short still waits for.
+    // It exits even if an interrupted start still waits for something.
     else if (invocation.kind === 'run') process.exit(await run(invocation));
     else process.exitCode = await execute(invocation);
   } catch (error) {
@@ -38,7 +40,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** A command that ends by itself; its exit code. */
+/** Runs a command that ends by itself. Returns its exit code. */
 function execute(invocation: Exclude<Invocation, RunInvocation | { readonly text: string }>): Promise<number> {
   switch (invocation.kind) {
     case 'init':

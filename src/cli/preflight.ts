@@ -1,4 +1,4 @@
-/** `vipwire preflight`: whether this node is ready for a service proxy of this configuration. Changes nothing that stays. */
+/** `vipwire preflight`: checks whether this node is ready for the daemon with this configuration. It changes nothing permanently. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { chooseNodeName } from '../config/node-name';
@@ -20,7 +20,7 @@ import { checkProcesses } from '../inspect/preflight/check-processes';
 import { cannotTell, fail, type Finding, ok, warn } from '../machine/finding';
 import { hasFailed, hasUnknown, printJson, printTable } from '../inspect/preflight/report';
 
-/** 1 where something failed or could not be told. */
+/** Returns 1 where a check failed or could not be made. */
 export async function preflight({ flags, iptablesVariant, output }: PreflightInvocation): Promise<number> {
   const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
@@ -58,7 +58,7 @@ async function checkCluster(
 ): Promise<Finding[]> {
   const client = openApiClient(configuration);
   const findings = await checkApi(client).finally(() => client.close());
-  if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not looked at: there is no list of Services', '')];
+  if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not checked: there is no list of Services', '')];
   const store = new ClusterStore(Date.now());
   const log = createLogger({ verbosity: 0, format: 'json' }, () => undefined);
   try {
@@ -90,7 +90,8 @@ async function checkCluster(
 
 function checkNode({ nodes }: ClusterStore, nodeName: string): Finding {
   const node = nodes.get(nodeName);
-  if (node === undefined) return warn('Node', `there is no Node ${nodeName}`, 'name it: --hostname-override');
+  if (node === undefined)
+    return warn('Node', `there is no Node ${nodeName}`, "give the Node's name: --hostname-override");
   const zone = node.zone === '' ? '' : `, zone ${node.zone}`;
   return ok('Node', `${nodeName}: ${node.addresses.join(', ') || 'no address'}${zone}`);
 }

@@ -1,6 +1,6 @@
-/** The daemon's status for people. Pure. */
-import type { DaemonStatus, FamilyStatus, WatchStatus } from '../telemetry/status';
+/** Prints the daemon's status for people. Pure. */
 import { alignColumns } from '../inspect/columns';
+import type { DaemonStatus, FamilyStatus, WatchStatus } from '../telemetry/status';
 
 type Colour = 'good' | 'doubtful' | 'bad' | 'dim';
 type Paint = (text: string, colour: Colour) => string;
@@ -12,7 +12,7 @@ const coloured: Paint = (text, colour) => `\u001b[${codes[colour]}m${text}\u001b
 const mostErrors = 5;
 const mostWarnings = 20;
 
-/** Text of some twenty lines, more where something is wrong. */
+/** About twenty lines, and more where something is wrong. */
 export function printStatus(status: DaemonStatus, withColours: boolean): string {
   const paint = withColours ? coloured : plain;
   const { version, node, mode, started, now, families, unanswered, warnings, errors } = status;
@@ -23,7 +23,7 @@ export function printStatus(status: DaemonStatus, withColours: boolean): string 
     table(
       ['family', 'state', 'services', 'endpoints', 'rules', 'last sync', 'took', 'wrote'],
       Object.entries(families).map(([family, of]) => familyRow(family, of, now)),
-      (cell, column) => (column === 1 ? paint(cell, stateColours[cell as FamilyStatus['state']]) : cell),
+      (cell, column) => (column === 1 ? paint(cell, colourOf(cell)) : cell),
     ),
     ...printApi(status, paint),
     '\n',
@@ -38,12 +38,12 @@ export function printStatus(status: DaemonStatus, withColours: boolean): string 
   ].join('');
 }
 
-/** Nothing to do about it. */
+/** Whether nothing has to be done. */
 export function isWell(status: DaemonStatus): boolean {
   return status.notReady.length === 0 && status.healthy && !isBlind(status);
 }
 
-/** What changes in the cluster is not seen. */
+/** Whether changes in the cluster are not seen. */
 function isBlind({ api, watches }: DaemonStatus): boolean {
   const all = Object.values(watches);
   return all.some(({ staleSince }) => staleSince !== undefined) || (api.failures > 0 && all.some((of) => !of.watching));
@@ -54,8 +54,8 @@ function blindness({ watches, now }: DaemonStatus): string {
     staleSince === undefined ? [] : [`${name} for ${formatAge(staleSince, now)}`],
   );
   return stale.length === 0
-    ? 'the API server is away: what changes is not seen'
-    : `what changes is not seen: ${stale.join(', ')}`;
+    ? 'the API server does not answer: changes are not seen'
+    : `changes are not seen: ${stale.join(', ')}`;
 }
 
 const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
@@ -65,24 +65,21 @@ const stateColours: Readonly<Record<FamilyStatus['state'], Colour>> = {
   failing: 'bad',
 };
 
-function verdicts(status: DaemonStatus): [string, Colour][] {
+function colourOf(state: string): Colour {
+  const found = Object.entries(stateColours).find(([name]) => name === state);
+  return found?.[1] ?? 'bad';
+}
+
+function verdicts(status: DaemonStatus): (readonly [string, Colour])[] {
   const { notReady, healthy, nodeEligible } = status;
   const cluster = isBlind(status) ? 'the cluster as it was last seen' : 'the present cluster';
-  return [
-    ...(notReady.length === 0
-      ? [[`the rules for ${cluster} are in force`, 'good'] as [string, Colour]]
-      : notReady.map((reason): [string, Colour] => [`not ready: ${reason}`, 'bad'])),
-    ...(isBlind(status) ? [[blindness(status), 'bad'] as [string, Colour]] : []),
-    ...(healthy ? [] : [['not healthy: changes have waited too long (/livez is 503)', 'bad'] as [string, Colour]]),
-    ...(nodeEligible
-      ? []
-      : [
-          ['the node is leaving, or not known: no load balancer traffic (/healthz is 503)', 'doubtful'] as [
-            string,
-            Colour,
-          ],
-        ]),
-  ];
+  const lines: (readonly [string, Colour])[] = notReady.map((reason) => [`not ready: ${reason}`, 'bad']);
+  if (notReady.length === 0) lines.push([`the rules for ${cluster} are in force`, 'good']);
+  if (isBlind(status)) lines.push([blindness(status), 'bad']);
+  if (!healthy) lines.push(['not healthy: changes have waited too long (/livez is 503)', 'bad']);
+  if (!nodeEligible)
+    lines.push(['the node is leaving, or not known: no load balancer traffic (/healthz is 503)', 'doubtful']);
+  return lines;
 }
 
 function familyRow(family: string, of: FamilyStatus, now: string): string[] {
@@ -108,9 +105,7 @@ function printApi({ api, watches, now }: DaemonStatus, paint: Paint): string[] {
   if (api.host === '') return [];
   const answered = api.lastAnswer === undefined ? 'no answer yet' : `last answer ${formatAge(api.lastAnswer, now)} ago`;
   const how =
-    api.failures === 0
-      ? answered
-      : paint(`${api.failures} requests failed one after the other (${api.lastFailure ?? ''})`, 'bad');
+    api.failures === 0 ? answered : paint(`${api.failures} requests in a row failed (${api.lastFailure ?? ''})`, 'bad');
   const row = ([name, of]: [string, WatchStatus]): string[] => [
     name,
     of.watching ? 'watching' : 'not watching',

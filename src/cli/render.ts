@@ -1,15 +1,15 @@
-/** Prints the whole rule set once: without root, without a kernel, on a laptop. */
+/** `vipwire render`: prints all rules once. It needs neither root nor the kernel, so it also runs on a laptop. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration } from '../config/effective';
 import { readTextFile } from '../host/files';
+import { planNode } from '../inspect/node-plan';
 import type { Family } from '../model/address';
+import { version } from '../model/version';
 import { modes } from '../modes/modes';
 import { sortedServices } from '../planner/describe';
 import type { NodeSettings, Plan } from '../planner/plan';
 import { createLogger } from '../telemetry/logger';
 import type { RenderInvocation } from './invocation';
-import { version } from '../model/version';
-import { planNode } from '../inspect/node-plan';
 import { printSummary } from './summary';
 
 export async function render(invocation: RenderInvocation): Promise<number> {
@@ -18,7 +18,7 @@ export async function render(invocation: RenderInvocation): Promise<number> {
   for (const warning of warnings) log.warn(warning);
   const wanted = invocation.node || configuration.hostnameOverride;
   const { plans } = await planNode({ ...invocation, node: wanted }, configuration, log);
-  // A cluster of one family has nothing to say in the other.
+  // A family that no Service uses is left out.
   const used = plans.filter((plan) => plan.services.size > 0);
   process.stdout.write(print(invocation, configuration, used.length > 0 ? used : plans.slice(0, 1)));
   return 0;

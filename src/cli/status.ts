@@ -1,17 +1,17 @@
-/** Asks the daemon of this node what it does. */
+/** `vipwire status`: asks the daemon on this node what it does. */
 import { effectiveConfiguration } from '../config/effective';
 import { readTextFile } from '../host/files';
 import { HttpConnections } from '../host/http';
 import { joinHostPort } from '../model/address';
+import { messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import type { DaemonStatus } from '../telemetry/status';
 import type { StatusInvocation } from './invocation';
 import { isWell, printStatus } from './print-status';
-import { messageOf } from '../model/error-message';
 
 const answerMs = 5000;
 
-/** 0: all is well; 1: it is not. Throws UserError (exit 2) where there is no telling. */
+/** Returns 0 where all is well, and 1 where it is not. Throws UserError (exit 2) where it cannot find out. */
 export async function status({ flags, output }: StatusInvocation): Promise<number> {
   const { metricsBindAddress } = (await effectiveConfiguration(flags, readTextFile)).configuration;
   const { address, port } = metricsBindAddress;
@@ -31,6 +31,7 @@ async function ask(url: string): Promise<DaemonStatus> {
     const response = await connections.send({ url: new URL(url), headers: {}, signal, responseTimeoutMs: answerMs });
     await response.read((chunk) => chunks.push(chunk), answerMs);
     if (response.status !== 200) throw new Error(`${response.status}: is that vipwire?`);
+    // vipwire's own answer: it is not checked again.
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as DaemonStatus;
   } catch (error) {
     const hint =

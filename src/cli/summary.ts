@@ -1,8 +1,8 @@
+import { alignColumns } from '../inspect/columns';
 import { describeFrontend, sortedServices } from '../planner/describe';
 import type { Plan } from '../planner/plan';
-import { alignColumns } from '../inspect/columns';
 
-/** A row a frontend: Service, frontend, endpoints (of them here), who keeps its source address. */
+/** One row per frontend: the Service, the frontend, the number of endpoints and of those on this node, and masquerading. */
 export function printSummary(plan: Plan): string {
   const rows = [['SERVICE', 'PORT', 'FRONTEND', 'ENDPOINTS', 'HERE', 'MASQUERADE', 'AFFINITY']];
   for (const service of sortedServices(plan))

@@ -1,13 +1,13 @@
-/** Time, so that tests can be in charge of it. */
+/** Time. Tests replace it by a clock of their own. */
 export interface Clock {
   /**
-   * Milliseconds on a clock that only goes forward, for durations: the clock of the wall may be put back by a day. It begins near the
-   * time of the epoch at which this process started, so that no moment of it is near 0.
+   * Milliseconds on a clock that only goes forward, for durations: the time of day may be put back, even by a day. It starts near
+   * epochMs, so that no value is near 0.
    */
   now(): number;
-  /** Milliseconds since the epoch, for what people and other machines are told. Never for durations. */
+  /** Milliseconds since the epoch, for times that people and other machines read. Never for durations. */
   epochMs(): number;
-  /** Resolves after ms, or at once when the signal aborts. */
+  /** Resolves after `ms` milliseconds, or at once when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

@@ -3,37 +3,37 @@ import { type ToolEnd, ToolProcess } from './tool-process';
 
 export interface CommandResult {
   readonly stdout: string;
-  /** What a tool that succeeded has to say besides. */
+  /** Warnings of a tool that succeeded. */
   readonly stderr?: string;
   readonly durationMs: number;
 }
 
 export interface CommandOptions {
   readonly input?: string;
-  /** From the moment at which it has its input. Without it: defaultLimitMs. */
+  /** The limit, from the moment at which the tool has its input. Default: defaultLimitMs. */
   readonly timeoutMs?: number;
   /** Called with each line of stdout, which is then not kept: CommandResult.stdout is ''. */
   readonly onLine?: (line: string) => void;
-  /** All of its environment, for what is no tool of the kernel. Without it: PATH and LC_ALL. */
+  /** The whole environment of the tool. Default: only PATH and LC_ALL, as all tools of the kernel get. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
-/** No tool is waited for without a limit. */
+/** The limit of a tool that has none of its own, in milliseconds. */
 export const defaultLimitMs = 30_000;
 
 /** How a tool failed. */
 export interface CommandFailure {
-  /** undefined where it did not end by itself, or never started. */
+  /** undefined where it did not end by itself, or was not started. */
   readonly exitCode: number | undefined;
   readonly stderr: string;
   readonly durationMs: number;
-  /** The tool is not on this machine. Without it: it is. */
+  /** The tool is not on this machine. Default: false. */
   readonly notFound?: boolean;
-  /** It was ended after so long. What it had done by then is not known. */
+  /** It was ended after this time. It is not known what it had done by then. */
   readonly limitMs?: number | undefined;
 }
 
-/** A tool that failed: its name, exit code, first line of stderr and duration are the message. */
+/** A tool failed. The message has its name, the exit code, the duration and the first line of stderr. */
 export class CommandError extends Error implements CommandFailure {
   override readonly name = 'CommandError';
   readonly exitCode: number | undefined;
@@ -61,7 +61,7 @@ export class CommandError extends Error implements CommandFailure {
   }
 }
 
-/** The one way to run a tool; tests put a stateful fake in its place. Throws CommandError. */
+/** The only way to run a tool; tests replace it by a fake with a state. Throws CommandError. */
 export type RunCommand = (file: string, args: readonly string[], options?: CommandOptions) => Promise<CommandResult>;
 
 export const runCommand: RunCommand = (file, args, options = {}) =>
@@ -94,24 +94,24 @@ function failureOf(end: ToolEnd, stderr: string, durationMs: number): CommandFai
   }
 }
 
-/** From the end of one command to the start of the next like it: not before a round is over, and the next one a second later. */
+/** From the end of a command to the start of the next one like it. A round is over by then, and the next round is a second later. */
 const prepareMs = 250;
 
 /**
- * Runs commands that take input, and after each starts the next one like it, which then waits for its input: with a large
- * process around it, starting a tool takes as long as a small write. One that waits ends when its input does, and so with this
- * process, however that ends.
+ * Runs commands that take input, and after each one starts the next one like it, which then waits for its input: starting a tool
+ * from a large process takes as long as a small write. A tool that waits ends when its input is closed, and so it ends with this
+ * process, however this process ends.
  */
 export class PreparedCommands {
-  private readonly kinds = new Map<string, PreparedKind>();
-  private isClosed = false;
+  readonly #kinds = new Map<string, PreparedKind>();
+  #isClosed = false;
 
   readonly run: RunCommand = async (file, args, options = {}) => {
     if (options.input === undefined) return runCommand(file, args, options);
     const key = [file, ...args].join('\0');
-    const kind = this.kinds.get(key) ?? { running: 0 };
-    this.kinds.set(key, kind);
-    // None is started beside one that runs: it might get the lock that the other waits for, and wait for its input with it.
+    const kind = this.#kinds.get(key) ?? { running: 0 };
+    this.#kinds.set(key, kind);
+    // Nothing is started while one runs: it might get the lock that the running one waits for, and keep it while it waits for input.
     clearTimeout(kind.timer);
     kind.running++;
     const { ready } = kind;
@@ -121,23 +121,23 @@ export class PreparedCommands {
       return await finish(file, tool, options);
     } finally {
       kind.running--;
-      if (kind.running === 0 && !this.isClosed)
+      if (kind.running === 0 && !this.#isClosed)
         kind.timer = setTimeout(() => (kind.ready ??= new ToolProcess(file, args, true)), prepareMs);
     }
   };
 
-  /** Ends those that wait. */
+  /** Ends the tools that wait for input. */
   close(): void {
-    this.isClosed = true;
-    for (const { ready, timer } of this.kinds.values()) {
+    this.#isClosed = true;
+    for (const { ready, timer } of this.#kinds.values()) {
       clearTimeout(timer);
       ready?.finish('', defaultLimitMs).catch(() => undefined);
     }
-    this.kinds.clear();
+    this.#kinds.clear();
   }
 }
 
-/** Commands of one file and arguments. */
+/** Commands with the same file and arguments. */
 interface PreparedKind {
   running: number;
   /** Started, and waiting for its input. */

@@ -1,4 +1,4 @@
-/** The connection tracker over netlink: one dump, and a deletion a flow. */
+/** The connection tracker over netlink: a dump, and one deletion per flow. */
 import { type Family, formatAddress } from '../model/address';
 import type { FlowFilter } from '../model/flow';
 import { ConntrackUnavailableError } from './conntrack-unavailable';
@@ -20,18 +20,16 @@ const filterOriginalFlags = 1; // CTA_FILTER_ORIG_FLAGS
 const filterFlags = { protocolNumber: 1 << 3, destinationPort: 1 << 5 } as const;
 const udp = 17;
 
-/**
- * At 100,000 flows the kernel takes 30-40 ms (in one go) to find those of a port, and 200 ms to tell all of them.
- */
+/** At 100,000 flows the kernel takes 30-40 ms (in one go) to find those of one port, and 200 ms to dump all of them. */
 const mostDumps = 4;
-/** Deletions that are made ready at once: the event loop goes on between such chunks. */
+/** Deletions that are sent at once; the event loop runs between such chunks. */
 const deletionsAtOnce = 1_024;
 
 function encodeFamily(family: Family): Buffer {
   return Buffer.from([family === 'IPv4' ? 2 : 10, 0, 0, 0]); // struct nfgenmsg
 }
 
-/** UDP flows of a family (to a port). Kernels before 5.8 know no filter and tell all flows of all protocols. */
+/** Asks for the UDP flows of a family, to one port or to all. Kernels before 5.8 have no filter and send all flows of all protocols. */
 function encodeDump(family: Family, port: number | undefined): Buffer {
   const fields = [encodeAttribute(protocol.number, Buffer.from([udp]))];
   const flags = Buffer.alloc(4);
@@ -50,15 +48,15 @@ interface FlowEnd {
   readonly direction: number;
   readonly addressType: number;
   readonly portType: number;
-  /** The byte of FlowJudge's copy at which the address begins; the port follows it. */
+  /** The offset in FlowJudge's copy at which the address begins; the port follows it. */
   readonly to: number;
 }
 
-/** Judges the flows of one dump: each pair of VIP and endpoint once, however many clients it has. */
+/** Judges the flows of one dump. Each pair of VIP and endpoint is judged once, however many clients it has. */
 class FlowJudge {
   readonly #verdicts = new Map<string, boolean>();
   readonly #addressBytes: number;
-  /** dst, dstPort, replySrc, replySrcPort of the flow at hand, as they are on the wire. */
+  /** dst, dstPort, replySrc and replySrcPort of the present flow, as they are on the wire. */
   readonly #ends: Buffer;
   readonly #original: FlowEnd;
   readonly #reply: FlowEnd;
@@ -76,7 +74,7 @@ class FlowJudge {
     this.#reply = { direction: entry.reply, addressType: source, portType: sourcePort, to: half };
   }
 
-  /** The request that deletes the flow, where it is stale. */
+  /** Returns the request that deletes the flow if it is stale. */
   deletionOf(message: Buffer): Buffer | undefined {
     if (!this.#readEnd(message, this.#original) || !this.#readEnd(message, this.#reply)) return undefined;
     const key = this.#ends.toString('latin1');
@@ -96,7 +94,7 @@ class FlowJudge {
     return this.filter.isStale({ dst: this.#addressAt(0), dstPort, replySrc: this.#addressAt(half), replySrcPort });
   }
 
-  /** Copies one direction's address and port to #ends; false where the flow is not UDP. */
+  /** Copies one direction's address and port to #ends. Returns false where the flow is not UDP. */
   #readEnd(message: Buffer, { direction, addressType, portType, to }: FlowEnd): boolean {
     const whole = findAttribute(message, nfgenmsgBytes, message.length, direction);
     if (whole < 0) return false;
@@ -118,7 +116,7 @@ class FlowJudge {
     return formatAddress(this.family, BigInt(`0x${hex}`));
   }
 
-  /** By tuple, zone and id: a later flow with the same tuple stays. */
+  /** Names the flow by tuple, zone and id, so that a later flow with the same tuple stays. */
   #encodeDeletion(message: Buffer): Buffer {
     const parts: Buffer[] = [encodeFamily(this.family)];
     for (const type of [entry.original, entry.zone, entry.id]) {
@@ -134,7 +132,7 @@ class FlowJudge {
 export class ConntrackNetlink {
   readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
 
-  /** As Conntrack.deleteUdpFlows; throws NetlinkUnavailableError where the addon cannot load. */
+  /** Like Conntrack.deleteUdpFlows, but throws NetlinkUnavailableError where the addon cannot load. */
   async deleteUdpFlows(family: Family, filter: FlowFilter): Promise<number> {
     let deleted = 0;
     for (const port of filter.ports.size <= mostDumps ? filter.ports : [undefined]) {
@@ -153,7 +151,7 @@ export class ConntrackNetlink {
     try {
       return await this.#socket.dumpAll(get, encodeDump(family, port), (payload) => judge.deletionOf(payload));
     } catch (error) {
-      // nfnetlink's word for a subsystem that is not there.
+      // nfnetlink answers EINVAL for a subsystem that does not exist.
       if (error instanceof NetlinkError && error.code === 'EINVAL')
         throw new ConntrackUnavailableError('the kernel has no nf_conntrack_netlink', { cause: error });
       throw error;

@@ -1,4 +1,4 @@
-/** The connection tracker by the conntrack tool, for machines that the netlink addon has no prebuilt file for. */
+/** The connection tracker by the conntrack tool, for machines for which the netlink addon has no prebuilt file. */
 import { type Family, parseAddress } from '../model/address';
 import type { FlowFilter, UdpFlow } from '../model/flow';
 import { CommandError, type RunCommand } from './command';
@@ -7,7 +7,7 @@ import { ConntrackUnavailableError } from './conntrack-unavailable';
 const timeoutMs = 60_000;
 
 /**
- * A line of `conntrack -L`: the original direction's fields, then the reply's.
+ * Parses a line of `conntrack -L`, which has the fields of the original direction, then those of the reply.
  * `udp 17 29 src=10.0.0.5 dst=10.96.0.10 sport=40001 dport=53 src=10.1.0.2 dst=10.0.0.5 sport=5353 dport=40001 [ASSURED] use=1`
  */
 export function parseConntrackLine(line: string): UdpFlow | undefined {
@@ -23,15 +23,15 @@ export function parseConntrackLine(line: string): UdpFlow | undefined {
   return { dst, dstPort: Number(dstPort), replySrc, replySrcPort: Number(replySrcPort) };
 }
 
-/** `--orig-dst 10.96.0.10 --orig-port-dst 53 --reply-src 10.1.0.2 --reply-port-src 5353`: the flow, whoever its client. */
+/** `--orig-dst 10.96.0.10 --orig-port-dst 53 --reply-src 10.1.0.2 --reply-port-src 5353`: the flow, for any client. */
 function matchOf({ dst, dstPort, replySrc, replySrcPort }: UdpFlow): string[] {
   const original = ['--orig-dst', dst, '--orig-port-dst', String(dstPort)];
   return [...original, '--reply-src', replySrc, '--reply-port-src', String(replySrcPort)];
 }
 
 /**
- * As Conntrack.deleteUdpFlows. A judgement does not depend on the client, so one call deletes all flows of a VIP to an
- * endpoint.
+ * Like Conntrack.deleteUdpFlows. The judgement does not depend on the client, so one call of the tool deletes all flows from a VIP
+ * to an endpoint.
  */
 export async function deleteFlowsByTool(run: RunCommand, family: Family, filter: FlowFilter): Promise<number> {
   if (filter.ports.size === 0) return 0;
@@ -55,7 +55,7 @@ export async function deleteFlowsByTool(run: RunCommand, family: Family, filter:
       await run('conntrack', ['-D', ...udp, ...match], { timeoutMs });
       deleted += flows;
     } catch (error) {
-      // Also its exit code where no flow was left to delete.
+      // Exit code 1 may also mean that no flow was left to delete.
       if (!(error instanceof CommandError && error.exitCode === 1 && error.stderr.includes(' 0 flow entries')))
         throw error;
     }

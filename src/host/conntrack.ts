@@ -12,9 +12,9 @@ export class Conntrack {
   constructor(readonly run: RunCommand) {}
 
   /**
-   * Judges the family's UDP flows and deletes the stale ones; returns how many. Idempotent: a flow that has gone by
-   * itself is no error. By netlink, or by the conntrack tool where the addon cannot load (0.2 s a pair of VIP and endpoint
-   * at 100,000 flows). Throws ConntrackUnavailableError, NetlinkError or CommandError.
+   * Judges the family's UDP flows, deletes the stale ones and returns their number. Idempotent: a flow that has ended by itself is
+   * not an error. Uses netlink or, where the addon cannot load, the conntrack tool (0.2 s per pair of VIP and endpoint at 100,000
+   * flows). Throws ConntrackUnavailableError, NetlinkError or CommandError.
    */
   async deleteUdpFlows(family: Family, filter: FlowFilter): Promise<number> {
     try {

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 
-/** Of the machine, whatever part of them this process may use. */
+/** The number of the machine's CPUs, even if this process may use only some of them. */
 export function countCpus(): number {
   return cpus().length;
 }

@@ -1,12 +1,9 @@
-/** Text files and folders of them: reading, and hearing that they may have changed. */
-import { errorCode } from '../model/error-message';
-import { constants, readFileSync } from 'node:fs';
-import type { Stats } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
-import { watch } from 'node:fs';
+/** Reads text files and folders of text files, and reports when they may have changed. */
+import { constants, type FSWatcher, readFileSync, type Stats, watch } from 'node:fs';
 import { open, readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { errorCode } from '../model/error-message';
 import { decodeText } from './text-encoding';
 
 export interface TextFile {
@@ -15,7 +12,7 @@ export interface TextFile {
 }
 
 export interface TextFiles {
-  /** In the order of the paths, those of a folder sorted by name. */
+  /** In the order of the paths; the files of a folder are sorted by name. */
   readonly files: readonly TextFile[];
   /** What could not be read, and why (`ENOENT`, `EACCES`, or in words). */
   readonly failures: readonly { readonly path: string; readonly code: string }[];
@@ -25,7 +22,7 @@ export async function readTextFile(path: string): Promise<string> {
   return decodeText(await readFile(path), path);
 }
 
-/** Made anew, or written over. */
+/** Creates the file, or overwrites it. */
 export function writeTextFile(path: string, text: string): Promise<void> {
   return writeFile(path, text);
 }
@@ -34,18 +31,18 @@ export async function readStandardInput(): Promise<string> {
   return decodeText(await buffer(process.stdin), 'standard input');
 }
 
-/** Names with a leading dot are hidden files, and the inner folders of a ConfigMap volume. */
+/** Leaves out names with a leading dot: hidden files, and the inner folders of a ConfigMap volume. */
 async function visibleNames(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
 }
 
 interface Walk {
-  /** Folders met, by their real path: links may lead back. */
+  /** The folders that were visited, by their real path, since links may lead back to one. */
   readonly folders: Map<string, string>;
   readonly onFailure: (path: string, error: unknown) => void;
 }
 
-/** Every file at or below the path. Links are followed; what is no folder, or is not there, counts as a file. */
+/** Yields every file at or below the path. Follows links. Anything that is not a folder counts as a file, even if it does not exist. */
 async function* walk(path: string, met: Walk): AsyncGenerator<string> {
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
@@ -65,14 +62,14 @@ async function* walk(path: string, met: Walk): AsyncGenerator<string> {
   }
 }
 
-/** What a folder may hold besides files and folders. */
+/** Names the kind of something that is neither a file nor a folder. */
 function specialKind(found: Stats): string | undefined {
   if (found.isFIFO()) return 'a named pipe';
   if (found.isSocket()) return 'a socket';
   return found.isCharacterDevice() || found.isBlockDevice() ? 'a device' : undefined;
 }
 
-/** A pipe that somebody names is meant to be waited for; one that lies in a folder would hold up all the others. */
+/** Refuses pipes, sockets and devices: a pipe in a folder would hold up all other files. A pipe that is named itself is waited for. */
 async function readFolderFile(path: string): Promise<string> {
   const special = specialKind(await stat(path));
   if (special !== undefined) throw Object.assign(new Error(`${path} is ${special}`), { code: `it is ${special}` });
@@ -84,7 +81,7 @@ async function readFolderFile(path: string): Promise<string> {
   }
 }
 
-/** Reads the files, and in folders, at any depth, those whose name ends in one of `endings`. Never throws. */
+/** Reads the files and, in folders at any depth, those whose name ends in one of `endings`. Never throws. */
 export async function readTextFiles(paths: readonly string[], endings: readonly string[]): Promise<TextFiles> {
   const files: TextFile[] = [];
   const failures: { path: string; code: string }[] = [];
@@ -105,7 +102,7 @@ export async function readTextFiles(paths: readonly string[], endings: readonly 
   return { files, failures };
 }
 
-/** The folders in which something happens when what is at the path changes: links on the way have theirs. */
+/** The folders to watch for changes of what is at the path, including those of the links on the way to it. */
 async function foldersToWatch(path: string): Promise<Set<string>> {
   const folders = new Set<string>();
   let step = resolve(path);
@@ -122,15 +119,15 @@ async function foldersToWatch(path: string): Promise<Set<string>> {
   return folders;
 }
 
-/** Nothing more for so long: whoever writes has done. One who does not stop is read in between. */
+/** After this time without a change the writer has probably finished. If changes go on for longestMs, the files are read meanwhile. */
 const quietMs = 50;
 const longestMs = 1000;
-/** Not every file system tells of changes, and the kernel's watches may be used up. */
+/** Not every file system reports changes, and the kernel's watches may be used up. */
 const pollMs = 10_000;
 
 /**
- * Calls back soon after the files or folders at these paths may have changed: written, replaced by another of the name
- * (editors), or reached by another link (ConfigMap volumes). Also calls when nothing changed. Returns what ends it.
+ * Calls back soon after the files or folders at these paths may have changed: written, replaced by another one of the same name
+ * (editors), or reached by another link (ConfigMap volumes). May also call when nothing changed. Returns the function that ends it.
  */
 export function watchPaths(paths: readonly string[], onChange: () => void): () => void {
   const watchers = new Map<string, FSWatcher>();
@@ -157,7 +154,7 @@ export function watchPaths(paths: readonly string[], onChange: () => void): () =
   const refresh = async (): Promise<void> => {
     const wanted = new Set((await Promise.all(paths.map(foldersToWatch))).flatMap((folders) => [...folders]));
     if (isStopped) return;
-    // Watched anew each time: the folder of that name may be another one by now.
+    // All watches are renewed each time: the folder of that name may be another one by now.
     for (const folder of watchers.keys()) drop(folder);
     for (const folder of wanted) {
       try {
@@ -166,12 +163,12 @@ export function watchPaths(paths: readonly string[], onChange: () => void): () =
           watch(folder, hear).on('error', () => drop(folder)),
         );
       } catch {
-        // The poll is left.
+        // The poll still finds changes.
       }
     }
   };
   const poll = setInterval(hear, pollMs);
-  // What changed before the watches were there is found by the first call.
+  // The first call finds what changed before the watches were there.
   hear();
   return () => {
     isStopped = true;
@@ -181,7 +178,7 @@ export function watchPaths(paths: readonly string[], onChange: () => void): () =
   };
 }
 
-/** For what has to be read in the middle of something: credentials at a request. */
+/** For files that must be read synchronously: credentials of a request. */
 export function readTextFileSync(path: string): string {
   return decodeText(readFileSync(path), path);
 }

@@ -5,33 +5,33 @@ import { createGunzip } from 'node:zlib';
 
 export type SilencePhase = 'connect' | 'answer' | 'body';
 
-/** Nothing arrived for this long. */
+/** Nothing arrived for too long. */
 export class HttpSilenceError extends Error {
   override readonly name = 'HttpSilenceError';
   constructor(
     readonly silentMs: number,
-    /** What did not come: a connection, the status line, or more of the body. */
+    /** What was waited for: a connection, the status line, or more of the body. */
     readonly phase: SilencePhase = 'body',
   ) {
     super(`silent for ${Math.round(silentMs / 1000)} s`);
   }
 }
 
-/** Something arrived all the time, but too little. */
+/** Data arrived, but too slowly. */
 export class HttpSlownessError extends Error {
   override readonly name = 'HttpSlownessError';
 }
 
 export interface ReadLimits {
-  /** Longest silence. */
+  /** The longest silence. */
   readonly idleMs: number;
-  /** Fewest bytes per second, on average over each idleMs. */
+  /** The fewest bytes per second, on average over each idleMs. */
   readonly leastRate?: number;
-  /** Longest time for the whole body. */
+  /** The longest time for the whole body. */
   readonly totalMs?: number;
 }
 
-/** Node tries all addresses of a name and then says nothing but that all failed: the first failure is the message. */
+/** Node tries all addresses of a name, and its error says only that all failed. The first failure has the message. */
 export function causeOf(error: Error): Error {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
   return first instanceof Error ? first : error;
@@ -47,11 +47,12 @@ export class HttpResponse {
   #bytes = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #body: Readable;
+  readonly #request: ClientRequest;
+  readonly #message: IncomingMessage;
 
-  constructor(
-    private readonly request: ClientRequest,
-    private readonly message: IncomingMessage,
-  ) {
+  constructor(request: ClientRequest, message: IncomingMessage) {
+    this.#request = request;
+    this.#message = message;
     // A response that fails while nobody reads it must not end the process; read() finds the failure here.
     message.on('error', (error) => (this.#failure ??= causeOf(error)));
     request.on('timeout', () => this.#fail(new HttpSilenceError(this.#silenceMs)));
@@ -59,17 +60,17 @@ export class HttpResponse {
   }
 
   get status(): number {
-    return this.message.statusCode ?? 0;
+    return this.#message.statusCode ?? 0;
   }
 
   header(lowerCaseName: string): string | undefined {
-    const value = this.message.headers[lowerCaseName];
+    const value = this.#message.headers[lowerCaseName];
     return Array.isArray(value) ? value[0] : value;
   }
 
   /**
-   * Hands over the body's bytes as they arrive and resolves at its end. Rejects when it is cut short, when it stays below a limit
-   * (HttpSilenceError, HttpSlownessError), with what onChunk throws, or when the request's signal aborts. Call once.
+   * Hands over the body's bytes as they arrive, and resolves at its end. Rejects when the body is cut short, when it is too slow
+   * (HttpSilenceError, HttpSlownessError), with what onChunk throws, and when the request's signal aborts. Call it once.
    */
   async read(onChunk: (chunk: Buffer) => void, limits: ReadLimits | number): Promise<void> {
     this.limit(typeof limits === 'number' ? { idleMs: limits } : limits);
@@ -81,7 +82,7 @@ export class HttpResponse {
   }
 
   #read(onChunk: (chunk: Buffer) => void): Promise<void> {
-    const { message } = this;
+    const message = this.#message;
     const body = this.#body;
     return new Promise((resolve, reject) => {
       message.on('data', (chunk: Buffer) => (this.#bytes += chunk.length));
@@ -103,21 +104,21 @@ export class HttpResponse {
     });
   }
 
-  /** Replaces the limits of a read in hand; time for the whole body begins anew. */
+  /** Replaces the limits while the body is read; the time for the whole body starts again. */
   limit({ idleMs, leastRate, totalMs }: ReadLimits): void {
     this.#clearTimers();
     this.#silenceMs = idleMs;
-    this.request.setTimeout(idleMs);
+    this.#request.setTimeout(idleMs);
     if (leastRate !== undefined) this.#limitRate(leastRate, idleMs);
     if (totalMs === undefined) return;
-    const tooLong = (): void => this.#fail(new HttpSlownessError(`not at its end after ${seconds(totalMs)}`));
+    const tooLong = (): void => this.#fail(new HttpSlownessError(`not complete after ${seconds(totalMs)}`));
     this.#timers.add(setTimeout(tooLong, totalMs));
   }
 
-  /** Gives the response up, and its connection. */
+  /** Gives up the response and its connection. */
   close(): void {
     this.#clearTimers();
-    this.request.destroy();
+    this.#request.destroy();
   }
 
   #limitRate(leastRate: number, windowMs: number): void {
@@ -128,16 +129,16 @@ export class HttpResponse {
       const tookMs = performance.now() - checkedMs;
       before = this.#bytes;
       checkedMs += tookMs;
-      // Where this process was held up, what has come was not all read yet. Silence has its own limit.
+      // Where this process was busy, it has not read everything that has come. Silence has its own limit.
       if (tookMs > 1.5 * windowMs || came === 0 || came * 1000 >= leastRate * windowMs) return;
       this.#fail(new HttpSlownessError(`too slow: ${came} bytes in ${seconds(windowMs)}`));
     };
     this.#timers.add(setInterval(check, windowMs));
   }
 
-  /** Nobody asked for gzip, but what stands in front of a server may compress all the same. */
+  /** The request does not ask for gzip, but a proxy in front of the server may compress all the same. */
   #decoded(): Readable {
-    const { message } = this;
+    const message = this.#message;
     if (this.header('content-encoding') !== 'gzip') return message;
     const plain = createGunzip();
     plain.on('error', (error) => this.#fail(error));
@@ -155,8 +156,8 @@ export class HttpResponse {
   #fail(error: Error): void {
     this.#failure ??= error;
     this.#clearTimers();
-    // Without the error: where the body's end came in the same read, the socket has nobody left to hear of it.
-    this.request.destroy();
-    if (this.#body !== this.message) this.#body.destroy();
+    // Without the error: where the body's end came in the same read, nobody listens to the socket's errors any more.
+    this.#request.destroy();
+    if (this.#body !== this.#message) this.#body.destroy();
   }
 }

@@ -1,61 +1,59 @@
-/** HTTP/1.1 requests whose answers are read as they arrive: what a watch needs. */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import type { AgentOptions, ClientRequest } from 'node:http';
+/** HTTP/1.1 requests whose answers are read as they arrive, as a watch needs it. */
+import { type AgentOptions, type ClientRequest, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
-import type { Socket } from 'node:net';
-import type { SilencePhase } from './http-response';
-import { causeOf, HttpResponse, HttpSilenceError } from './http-response';
+import { isIP, type Socket } from 'node:net';
+import type { HttpRequest } from './http-request';
+import { causeOf, HttpResponse, HttpSilenceError, type SilencePhase } from './http-response';
 import { hostOf, type ProxyChoice } from './proxy-rules';
 import { mostRedirects, redirected } from './redirects';
 import { tlsOptions, type TlsOptions, type TlsSettings } from './tls-settings';
 import { isSocks, type Proxy, proxyHeaders, TunnelHttpAgent, TunnelHttpsAgent } from './tunnels';
 
-import type { HttpRequest } from './http-request';
-
 export { HttpResponse, HttpSilenceError, HttpSlownessError, type ReadLimits } from './http-response';
 export type { TlsSettings } from './tls-settings';
 
-/** The kernel asks a silent peer whether it is there: with libuv's ten probes a second apart, a dead one is known after 25 s. */
+/** The kernel then asks a silent peer whether it is there. With libuv's ten probes one second apart, a dead peer is known after 25 s. */
 const tcpKeepAliveMs = 15_000;
 
-/** Of a name, by every server of resolv.conf in turn. */
+/** Time to look up a name, at every server of resolv.conf in turn. */
 const lookupTimeoutMs = 30_000;
 
-/** Four SYNs. A new attempt finds a network that is back sooner than the kernel's next SYN, which is 8 s away. */
+/** Time for four SYNs. A new attempt finds a network that is back sooner than the kernel's next SYN, which is 8 s away. */
 const connectTimeoutMs = 10_000;
 
-/** Go's. */
+/** As in Go. */
 const handshakeTimeoutMs = 10_000;
 
-/** Of one address of several. With Node's quarter of a second nothing that is far away is ever reached. */
+/** Time for one of several addresses. With Node's 250 ms, no server that is far away would ever be reached. */
 const addressTimeoutMs = 2000;
 
-/** Go's: an idle connection is closed after it. */
+/** As in Go: an idle connection is closed after this time. */
 const idleConnectionMs = 90_000;
 
-/** Bytes. Node's 16 KiB are little for what stands in front of some API servers. */
+/** Bytes. Node's 16 KiB are too few for the proxies in front of some API servers. */
 const mostHeaders = 1024 * 1024;
 
 export interface HttpConnectionsOptions {
   readonly tls?: TlsSettings;
   readonly proxyFor?: ProxyChoice;
-  /** For a proxy of https, which an authority of its own may vouch for. */
+  /** For a proxy that is reached by https, whose certificate may have an authority of its own. */
   readonly proxyTls?: () => TlsSettings;
 }
 
-/** Connections with one set of TLS settings; those that are idle are kept and used again. */
+/** Connections with one set of TLS settings. Idle connections are kept and used again. */
 export class HttpConnections {
   readonly #agents = new Map<string, HttpAgent>();
   #tls: TlsOptions | undefined;
   #proxyTls: TlsOptions | undefined;
+  readonly #options: HttpConnectionsOptions;
 
   /** Throws where a certificate or key cannot be used. */
-  constructor(private readonly options: HttpConnectionsOptions = {}) {
+  constructor(options: HttpConnectionsOptions = {}) {
+    this.#options = options;
     if (options.tls !== undefined) this.#tls = tlsOptions(options.tls);
   }
 
-  /** Resolves with whatever status the server answers, after redirects; rejects when no answer comes. */
+  /** Resolves with the server's answer of any status, after redirects. Rejects when no answer comes. */
   async send(request: HttpRequest): Promise<HttpResponse> {
     let next = request;
     for (let redirects = 0; ; redirects++) {
@@ -78,20 +76,20 @@ export class HttpConnections {
       try {
         return await answerTo(sent, request);
       } catch (error) {
-        // The server had closed an idle connection just when it was used again: that says nothing about the server.
+        // The server closed an idle connection just when it was used again, which says nothing about the server.
         if (!sent.reusedSocket || request.signal.aborted || error instanceof HttpSilenceError) throw error;
       }
     }
   }
 
   #send({ url, method = 'GET', headers, signal }: HttpRequest): ClientRequest {
-    const proxyUrl = this.options.proxyFor?.(url);
+    const proxyUrl = this.#options.proxyFor?.(url);
     const options = { method, signal, maxHeaderSize: mostHeaders, autoSelectFamilyAttemptTimeout: addressTimeoutMs };
     if (proxyUrl === undefined) return requestOf(url)(url, { ...options, headers, agent: this.#agent(url) });
-    const proxy = { url: proxyUrl, tls: () => (this.#proxyTls ??= tlsOptions(this.options.proxyTls?.() ?? {})) };
+    const proxy = { url: proxyUrl, tls: () => (this.#proxyTls ??= tlsOptions(this.#options.proxyTls?.() ?? {})) };
     if (url.protocol === 'https:' || isSocks(proxyUrl))
       return requestOf(url)(url, { ...options, headers, agent: this.#agent(url, proxy) });
-    // A proxy of HTTP is asked for plain http by the whole URL, without a tunnel.
+    // For plain http, an HTTP proxy is given the whole URL, without a tunnel.
     return requestOf(proxyUrl)({
       ...options,
       host: hostOf(proxyUrl),
@@ -102,7 +100,7 @@ export class HttpConnections {
     });
   }
 
-  /** @param isProxy the URL is the proxy's own. */
+  /** @param isProxy whether the URL is the proxy's own. */
   #agent(url: URL, proxy?: Proxy, isProxy = false): HttpAgent {
     const isSecure = url.protocol === 'https:';
     const key = `${url.protocol} ${proxy?.url.href ?? ''} ${isProxy}`;
@@ -110,7 +108,7 @@ export class HttpConnections {
     if (agent === undefined) {
       const kept: AgentOptions = { keepAlive: true, timeout: idleConnectionMs };
       const tls = (): TlsOptions =>
-        isProxy && proxy !== undefined ? proxy.tls() : (this.#tls ??= tlsOptions(this.options.tls ?? {}));
+        isProxy && proxy !== undefined ? proxy.tls() : (this.#tls ??= tlsOptions(this.#options.tls ?? {}));
       if (proxy === undefined || isProxy)
         agent = isSecure ? new HttpsAgent({ ...kept, ...tls() }) : new HttpAgent(kept);
       else agent = isSecure ? new TunnelHttpsAgent(proxy, { ...kept, ...tls() }) : new TunnelHttpAgent(proxy, kept);
@@ -126,7 +124,7 @@ function requestOf(url: URL): typeof httpsRequest {
 
 function answerTo(request: ClientRequest, { url, body, responseTimeoutMs }: HttpRequest): Promise<HttpResponse> {
   return new Promise<HttpResponse>((resolve, reject) => {
-    // A timer of its own: node:http's begins when the socket is connected, and the kernel tries for two minutes.
+    // It has its own timer: node:http's begins when the socket is connected, and the kernel tries to connect for two minutes.
     let timer: NodeJS.Timeout;
     const limit = (ms: number, phase: SilencePhase): void => {
       clearTimeout(timer);
@@ -147,7 +145,7 @@ function answerTo(request: ClientRequest, { url, body, responseTimeoutMs }: Http
   });
 }
 
-/** Each part of a connection's beginning has its own limit, and the answer has its whole time after it. */
+/** Looking up, connecting and the TLS handshake each have their own limit. The answer has its whole time after them. */
 function followConnection(socket: Socket, url: URL, limit: (ms: number, phase: SilencePhase) => void): void {
   socket.setKeepAlive(true, tcpKeepAliveMs);
   const answer = (): void => limit(Infinity, 'answer');
@@ -156,8 +154,8 @@ function followConnection(socket: Socket, url: URL, limit: (ms: number, phase: S
     limit(isAddress ? connectTimeoutMs : lookupTimeoutMs, 'connect');
     socket.once('lookup', () => limit(connectTimeoutMs, 'connect'));
   }
-  // Not in Node's types: true until the handshake is done.
-  const isShakingHands = (socket as { readonly secureConnecting?: boolean }).secureConnecting === true;
+  // secureConnecting is not in Node's types: it is true until the handshake is done.
+  const isShakingHands = 'secureConnecting' in socket && socket.secureConnecting === true;
   if (isShakingHands) {
     if (socket.connecting) socket.once('connect', () => limit(handshakeTimeoutMs, 'connect'));
     else limit(handshakeTimeoutMs, 'connect');

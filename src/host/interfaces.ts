@@ -1,8 +1,8 @@
 /** The addresses of this network namespace. */
-import { errorCode } from '../model/error-message';
 import { readFile } from 'node:fs/promises';
 import { type Family, parseAddress } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
+import { errorCode } from '../model/error-message';
 import { runCommand, type RunCommand } from './command';
 import { NetlinkSocket, NetlinkUnavailableError, netlinkProtocols } from './netlink';
 import {
@@ -18,7 +18,7 @@ import { askSysctl } from './sysctl';
 const timeoutMs = 60_000;
 
 export interface InterfaceAddress {
-  /** Of the interface. */
+  /** The interface's name. */
   readonly name: string;
   /** Canonical. */
   readonly address: string;
@@ -42,14 +42,15 @@ async function readByNetlink(except: string | undefined): Promise<InterfaceAddre
   }
 }
 
+/** An interface as `ip -j` prints it. */
 interface IpAddressJson {
   readonly ifname?: string;
   readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
-/** `ip -j address`. Throws where it is cut, or tells of no interface at all. */
+/** Parses the output of `ip -j address`. Throws where it is cut off, and where it lists no interface at all. */
 export function parseIpAddresses(json: string): InterfaceAddress[] {
-  const interfaces = JSON.parse(json) as readonly IpAddressJson[];
+  const interfaces = parseIpJson(json);
   requireLinks(interfaces.length);
   return interfaces.flatMap(({ ifname: name = '', addr_info: addresses = [] }) =>
     addresses.flatMap(({ local = '', prefixlen: prefix = 0 }) => {
@@ -59,15 +60,20 @@ export function parseIpAddresses(json: string): InterfaceAddress[] {
   );
 }
 
-/** Every network namespace has `lo`: an answer without any interface is none. */
+/** ip's output is not checked: every field may be missing. */
+function parseIpJson(json: string): readonly IpAddressJson[] {
+  return JSON.parse(json) as readonly IpAddressJson[];
+}
+
+/** Every network namespace has `lo`, so an answer without any interface is wrong. */
 function requireLinks(count: number): void {
-  if (count === 0) throw new Error('the list of interfaces came empty');
+  if (count === 0) throw new Error('the list of interfaces is empty');
 }
 
 /**
- * Every address of every interface (but those of one, if it is named), also of those that are down: os.networkInterfaces leaves
- * them out, and kube-ipvs0 is one. By netlink, or by `ip` where the addon cannot load. Throws where it
- * cannot be told: NetlinkError, CommandError, or the error of an answer that is cut or empty.
+ * Every address of every interface except the one named `except`. Interfaces that are down are included: os.networkInterfaces leaves
+ * them out, and kube-ipvs0 is one. Uses netlink, or `ip` where the addon cannot load. Throws NetlinkError, CommandError, or the error
+ * of an answer that is cut off or empty.
  */
 export async function readInterfaceAddresses(
   run: RunCommand = runCommand,
@@ -83,8 +89,8 @@ export async function readInterfaceAddresses(
 }
 
 /**
- * Whether the kernel has IPv6 at all: where it is only switched off, its tables may hold rules.
- * @param proc is /proc, or a test's.
+ * Whether the kernel has IPv6 at all. Where IPv6 is only switched off, its tables may still hold rules.
+ * @param proc /proc, or a folder of a test.
  */
 export async function askIPv6Kernel(proc = '/proc'): Promise<Answer<true>> {
   try {
@@ -95,7 +101,7 @@ export async function askIPv6Kernel(proc = '/proc'): Promise<Answer<true>> {
   }
 }
 
-/** Whether the kernel has IPv6, and it is not switched off: kube-proxy's test. */
+/** Whether the kernel has IPv6 and it is not switched off, as kube-proxy tests it. */
 export async function askIPv6(proc = '/proc'): Promise<Answer<true>> {
   const kernel = await askIPv6Kernel(proc);
   if (kernel.kind !== 'found') return kernel;
@@ -104,7 +110,7 @@ export async function askIPv6(proc = '/proc'): Promise<Answer<true>> {
   return disabled.kind === 'found' && disabled.value === '1' ? absent : found(true);
 }
 
-/** Linux bridges. By netlink, or by `ip`; throws as readInterfaceAddresses. */
+/** The names of the Linux bridges. Uses netlink or `ip`, and throws, as readInterfaceAddresses does. */
 export async function readBridges(run: RunCommand = runCommand): Promise<string[]> {
   const socket = new NetlinkSocket(netlinkProtocols.route);
   try {
@@ -114,7 +120,7 @@ export async function readBridges(run: RunCommand = runCommand): Promise<string[
   } catch (error) {
     if (!(error instanceof NetlinkUnavailableError)) throw error;
     const { stdout } = await run('ip', ['-j', 'link', 'show', 'type', 'bridge'], { timeoutMs });
-    return (JSON.parse(stdout) as readonly IpAddressJson[]).flatMap(({ ifname }) => ifname ?? []);
+    return parseIpJson(stdout).flatMap(({ ifname }) => ifname ?? []);
   } finally {
     socket.close();
   }

@@ -1,9 +1,12 @@
-import { errorCode } from '../model/error-message';
 import { stat } from 'node:fs/promises';
 import { type Absent, absent, type Answer, type Found, found, type Unknown, unknown } from '../model/answer';
+import { errorCode } from '../model/error-message';
 import { CommandError, type RunCommand } from './command';
 
-/** Loads the modules, and what they need. Returns those that cannot be: not there, built in, or not for us to load. Never throws. */
+/**
+ * Loads the modules and what they need. Returns the modules that cannot be loaded, because they are not there, are built in, or may
+ * not be loaded from here. Never throws.
+ */
 export async function loadModules(run: RunCommand, names: readonly string[]): Promise<string[]> {
   const failed: string[] = [];
   for (const name of names)
@@ -13,7 +16,7 @@ export async function loadModules(run: RunCommand, names: readonly string[]): Pr
   return failed;
 }
 
-/** absent with the reason: modprobe said no, or there is none. unknown: it did not come to an answer. */
+/** absent: modprobe refused, or there is no modprobe, with the reason. unknown: modprobe did not come to an answer. */
 export async function loadModule(
   run: RunCommand,
   name: string,
@@ -27,7 +30,7 @@ export async function loadModule(
   }
 }
 
-/** Whether it is loaded, or built in with parameters of its own. */
+/** Whether the module is loaded, or built in with parameters of its own. */
 export async function askModule(module: string): Promise<Answer<true>> {
   try {
     await stat(`/sys/module/${module}`);

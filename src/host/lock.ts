@@ -1,8 +1,8 @@
 /**
- * The write lock: what one process writes to the kernel, and what another reads of it. A tool that was started by a process
- * which was then killed goes on writing; it holds the lock until it ends, and who starts next waits for it.
+ * The write lock, which keeps one process from reading or writing while another one writes to the kernel. A tool that was started by
+ * a process which was then killed goes on writing. It holds the lock until it ends, and the next process waits for it.
  *
- * Never the tools' own lock (/run/xtables.lock): legacy iptables takes that itself, and would wait for its own parent.
+ * This is not the tools' own lock (/run/xtables.lock): legacy iptables takes that itself, and would wait for its own parent.
  */
 import {
   chmodSync,
@@ -15,18 +15,21 @@ import {
   openSync,
   readlinkSync,
 } from 'node:fs';
-import { CommandError, type RunCommand } from './command';
 import { errorCode, messageOf } from '../model/error-message';
+import { CommandError, type RunCommand } from './command';
 
 /** A folder, so that a container can share it with its host. */
 const lockFolder = '/run/vipwire';
 const lockWaitSeconds = 10;
-/** Exit code where somebody else held the lock all that time. */
+/** flock's exit code where somebody else held the lock all that time. */
 export const lockConflict = 75;
-/** util-linux's flock: the file cannot be opened, locked or made, or the tool not started. The tools of the kernel end with none of these. */
+/**
+ * Exit codes of util-linux's flock where the file cannot be opened, locked or made, or the tool cannot be started. The tools of the
+ * kernel never exit with these.
+ */
 const lockFailures: readonly number[] = [66, 69, 71, 73];
 
-/** A lock of this network namespace's own; the name tells what it guards. */
+/** The lock file of this network namespace; the name says what it protects. */
 export function lockFileOf(name: string, folder = lockFolder): LockFile {
   return { folder, path: `${folder}/${name}${networkNamespace()}.lock` };
 }
@@ -45,15 +48,15 @@ function networkNamespace(): string {
 }
 
 /**
- * Makes the folder and the file, where they are not there, such that nobody else can open the file: whoever opens it can lock it,
- * and so keep us from writing. Returns why that cannot be.
+ * Makes the folder and the file if they do not exist, so that nobody else can open the file: whoever can open it can lock it, and so
+ * stop our writes. Returns why that is not possible, or undefined.
  */
 export function makeLockFile({ folder, path }: LockFile): string | undefined {
   try {
     makeFolder(folder);
     const owner = process.geteuid?.() ?? 0;
     const found = lstatSync(folder);
-    if (!found.isDirectory()) return `${folder} is no folder`;
+    if (!found.isDirectory()) return `${folder} is not a folder`;
     if (found.uid !== owner) return `${folder} belongs to user ${found.uid}`;
     if ((found.mode & 0o777) !== 0o700) chmodSync(folder, 0o700);
     const { O_RDONLY, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -80,8 +83,8 @@ function makeFolder(folder: string): void {
 }
 
 /**
- * The command that runs `file` with the lock held, after whoever holds it now. flock (util-linux) becomes the tool: signals,
- * exit code and output are the tool's, and the kernel drops the lock when its last process ends, however it does.
+ * The command that waits for the lock, and then runs `file` while it holds the lock. flock (util-linux) becomes the tool, so that
+ * signals, exit code and output are the tool's. The kernel drops the lock when the last process that holds it ends, however it ends.
  */
 function lockedCommand(path: string, file: string, args: readonly string[]): Command {
   const wait = ['--timeout', `${lockWaitSeconds}`, '--conflict-exit-code', `${lockConflict}`];
@@ -93,10 +96,15 @@ export interface Command {
   readonly args: readonly string[];
 }
 
+/** The command as it is, for writes that need no lock. */
+export function withoutLock(file: string, args: readonly string[]): Command {
+  return { file, args };
+}
+
 /**
- * Waits until nobody holds the lock: before the first read of what the kernel holds. Where there is no lock (flock is missing, or is
- * busybox's; the file cannot be made) it says why. Go without then: in a container whose processes end with it, no tool outlives
- * its process.
+ * Waits until nobody holds the lock, before the first read of what the kernel holds. `unavailable`: there is no lock, because flock
+ * is missing or is busybox's, or the file cannot be made. Go on without it then: in a container whose processes end with it, no tool
+ * outlives its process.
  */
 export async function waitForLock(
   run: RunCommand,
@@ -116,49 +124,51 @@ export async function waitForLock(
   }
 }
 
-/** For flock to start and to end. */
+/** Time for flock to start and to end. */
 const graceMs = 10_000;
 
-/** Commands that run with a lock held, or without it where it cannot be had just now. */
+/** Commands that hold the lock while they run, or run without it where it is not available. */
 export class WriteLock {
-  private lastReason: string | undefined;
+  readonly #lockFile: LockFile;
+  readonly #tell: (reason: string | undefined) => void;
+  #lastReason: string | undefined;
 
-  /** @param tell is called with the reason where there is no lock, once for each reason, and with undefined when there is one again. */
-  constructor(
-    private readonly lockFile: LockFile,
-    private readonly tell: (reason: string | undefined) => void,
-  ) {}
+  /** @param tell is called once for each reason why there is no lock, and with undefined when there is a lock again. */
+  constructor(lockFile: LockFile, tell: (reason: string | undefined) => void) {
+    this.#lockFile = lockFile;
+    this.#tell = tell;
+  }
 
-  /** Looked at before each write: the folder may have been deleted, or made read-only, while we run. */
+  /** Checks the file before each write: the folder may have been deleted, or made read-only, meanwhile. */
   readonly command = (file: string, args: readonly string[]): Command => {
-    const reason = makeLockFile(this.lockFile);
-    this.note(reason);
-    return reason === undefined ? lockedCommand(this.lockFile.path, file, args) : { file, args };
+    const reason = makeLockFile(this.#lockFile);
+    this.#note(reason);
+    return reason === undefined ? lockedCommand(this.#lockFile.path, file, args) : withoutLock(file, args);
   };
 
-  /** The same way to run commands, but for those of `command` whose lock fails only then: they run without it. */
+  /** Like `run`, but a command of `command` whose lock fails only when it runs is run again without it. */
   readonly orWithout =
     (run: RunCommand): RunCommand =>
     async (file, args, options) => {
       try {
         return await run(file, args, options);
       } catch (error) {
-        const at = args.indexOf(this.lockFile.path);
+        const at = args.indexOf(this.#lockFile.path);
         const tool = args[at + 1];
         if (file !== 'flock' || at < 0 || tool === undefined || !isLockFailure(error)) throw error;
-        this.note((error as CommandError).message);
+        this.#note(error.message);
         return run(tool, args.slice(at + 2), options);
       }
     };
 
-  private note(reason: string | undefined): void {
-    if (reason !== this.lastReason) this.tell(reason);
-    this.lastReason = reason;
+  #note(reason: string | undefined): void {
+    if (reason !== this.#lastReason) this.#tell(reason);
+    this.#lastReason = reason;
   }
 }
 
-/** It says nothing about the tool, which did not run. */
-function isLockFailure(error: unknown): boolean {
+/** Whether flock failed before it could run the tool. */
+function isLockFailure(error: unknown): error is CommandError {
   if (!(error instanceof CommandError)) return false;
   return error.notFound || (error.exitCode !== undefined && lockFailures.includes(error.exitCode));
 }

@@ -4,6 +4,12 @@ import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { messageOf } from '../model/error-message';
 
+/** The `netlink` addon's errors have errno besides Node's usual fields. */
+function errnoOf(error: unknown): number {
+  const isObject = typeof error === 'object' && error !== null;
+  return isObject && 'errno' in error && typeof error.errno === 'number' ? error.errno : 0;
+}
+
 /** The addon has no prebuilt file for this machine, or the kernel has no such netlink protocol. */
 export class NetlinkUnavailableError extends Error {
   override readonly name = 'NetlinkUnavailableError';
@@ -13,7 +19,7 @@ export class NetlinkUnavailableError extends Error {
 export class NetlinkError extends Error {
   override readonly name = 'NetlinkError';
   constructor(
-    /** errno's name, as `ENOENT`; `ETIMEDOUT` where no answer came. */
+    /** The name of errno, such as `ENOENT`; `ETIMEDOUT` where no answer came. */
     readonly code: string,
     request: number,
   ) {
@@ -22,24 +28,24 @@ export class NetlinkError extends Error {
 }
 
 /**
- * What the kernel fills at most in one part of a dump. The addon takes 32 parts before the event loop goes on: with 8 KiB
- * that is some 1,500 flows of conntrack.
+ * The most that the kernel puts into one part of a dump. The addon takes 32 parts before the event loop goes on: with 8 KiB that is
+ * about 1,500 flows of conntrack.
  */
 const receiveBytes = 8 * 1024;
-/** Large enough for all acks that may wait in it at a time: one that overflows makes the addon abort the process. */
+/** Large enough for all acks that may wait in the queue at a time: if it overflows, the addon aborts the process. */
 const receiveQueueBytes = 4 << 20;
 
 const passingCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN']);
 
-/** errno's name where it is a failure that passes, which says nothing about the addon. */
+/** Returns the name of errno where the failure will pass, so that it says nothing about the addon. */
 function passingCode(error: unknown): string | undefined {
-  const { errno, message = '' } = error as Partial<NodeJS.ErrnoException>;
-  if (/Too many open files/i.test(message)) return 'EMFILE';
-  const name = errno === undefined || errno === 0 ? '' : getSystemErrorName(-Math.abs(errno));
+  if (/Too many open files/i.test(messageOf(error))) return 'EMFILE';
+  const errno = errnoOf(error);
+  const name = errno === 0 ? '' : getSystemErrorName(-Math.abs(errno));
   return passingCodes.has(name) ? name : undefined;
 }
 
-/** The addon's loader takes a folder that it cannot open for one without a file for this machine. */
+/** If the addon's loader cannot open a folder, it reports that there is no file for this machine. Returns why no file can be opened. */
 function openingCode(): string | undefined {
   try {
     closeSync(openSync(process.execPath, 'r'));
@@ -49,14 +55,14 @@ function openingCode(): string | undefined {
   }
 }
 
-/** A listener that throws would abort the process. */
+/** The listeners must not throw: that would abort the process. */
 export interface RawSocketListeners {
-  /** Of the kernel's. */
+  /** Called for the kernel's datagrams. */
   readonly onDatagram: (datagram: Buffer) => void;
   readonly onError: (raw: RawNetlinkSocket, code: string) => void;
 }
 
-/** A socket that does not keep the process alive. Throws NetlinkUnavailableError. */
+/** Opens a socket that does not keep the process alive. Throws NetlinkError, or NetlinkUnavailableError where the addon cannot load. */
 export async function openRawSocket(protocol: number, listeners: RawSocketListeners): Promise<RawNetlinkSocket> {
   try {
     const { RawNetlinkSocket } = await import('netlink/dist/raw');

@@ -1,4 +1,4 @@
-/** Netlink attributes (struct nlattr): little-endian headers, since the addon is built for such machines alone. */
+/** Netlink attributes (struct nlattr). Their headers are little-endian here, since the addon is only built for such machines. */
 
 const headerBytes = 4;
 const nestedFlag = 0x8000;
@@ -19,7 +19,7 @@ export function encodeNested(type: number, ...attributes: readonly Uint8Array[])
   return encodeAttribute(type | nestedFlag, Buffer.concat(attributes));
 }
 
-/** Where the value of the first attribute of the type starts, in attributes between start and end; -1 without one. */
+/** Returns where the value of the first attribute of the type starts, among the attributes from start to end, or -1. */
 export function findAttribute(message: Buffer, start: number, end: number, type: number): number {
   for (let at = start; at + headerBytes <= end; ) {
     const length = message.readUInt16LE(at);
@@ -30,14 +30,14 @@ export function findAttribute(message: Buffer, start: number, end: number, type:
   return -1;
 }
 
-/** Where the value that starts here ends. */
+/** Returns where the value that starts here ends. */
 export function attributeEnd(message: Buffer, valueStart: number): number {
   return valueStart - headerBytes + message.readUInt16LE(valueStart - headerBytes);
 }
 
-/** Writes attributes into a message, one after the other, and makes nothing else: for messages by the ten thousand. */
+/** Writes attributes into a message, one after the other, without allocating anything: for tens of thousands of messages. */
 export class AttributeWriter {
-  /** Where the next one goes, past the padding of the last. */
+  /** Where the next attribute starts, after the padding of the last one. */
   end: number;
 
   constructor(
@@ -55,7 +55,7 @@ export class AttributeWriter {
     return value;
   }
 
-  // Numbers shorter than the padding take it with them.
+  // Numbers of one or two bytes are written as four, which clears the padding.
 
   uint8(type: number, value: number): void {
     this.message.writeUInt32LE(value & 0xff, this.#header(type, 1));
@@ -74,21 +74,21 @@ export class AttributeWriter {
     this.message.writeUInt32LE(value, this.#header(type, 4));
   }
 
-  /** ASCII, with the zero that ends it. */
+  /** ASCII text, with a final zero byte. */
   string(type: number, text: string): void {
     const start = this.#header(type, text.length + 1);
     this.message.fill(0, start + text.length, this.end);
     this.message.write(text, start, 'latin1');
   }
 
-  /** Room for a value that the caller writes; its padding is zero. */
+  /** Reserves zeroed room for a value that the caller writes. Returns where it starts. */
   room(type: number, valueBytes: number): number {
     const start = this.#header(type, valueBytes);
     this.message.fill(0, start, this.end);
     return start;
   }
 
-  /** What is written by `attributes` is nested in this one. */
+  /** Nests what `attributes` writes in this attribute. */
   nested(type: number, attributes: () => void): void {
     const start = this.end;
     this.#header(type | nestedFlag, 0);

@@ -1,16 +1,16 @@
-/** Requests by the ten thousand: written in place, a datagram at a time, and nothing is made for each. */
+/** Sends tens of thousands of requests, one datagram at a time, written in place, without allocating anything for each request. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
 import { controlMessages, headerBytes, messageFlags, mostInFlight } from './netlink';
 import { NetlinkError, openRawSocket } from './netlink-addon';
 
-/** Requests of one datagram: more than so many errors might overflow the receive queue, which aborts the process. */
+/** The most requests in one datagram. More errors than this might overflow the receive queue, which aborts the process. */
 export const mostInBatch = mostInFlight;
 
-/** Writes the payload of the request of this number at `at`, 4-byte aligned, and tells where it ends. */
+/** Writes the payload of the request with this index at `at`, which is 4-byte aligned, and returns where it ends. */
 export type EncodeRequest = (index: number, message: Buffer, at: number) => number;
 
-/** What one datagram is made of. */
+/** The requests of one datagram. */
 interface Requests {
   readonly type: number;
   readonly flags: number;
@@ -29,8 +29,8 @@ interface Batch {
 }
 
 /**
- * One socket, for requests without an answer but the kernel's yes or no. Opened at the first batch in the network namespace of
- * that moment, and again after an error of the socket itself. One batch is under way at a time.
+ * One socket, for requests that the kernel only accepts or refuses. It is opened at the first batch, in the network namespace of that
+ * moment, and again after an error of the socket itself. One batch is sent at a time.
  */
 export class NetlinkBatch {
   #raw: RawNetlinkSocket | undefined;
@@ -42,15 +42,16 @@ export class NetlinkBatch {
 
   constructor(
     readonly protocol: number,
-    /** No payload is longer. */
+    /** The length of the longest payload, in bytes. */
     readonly longestPayload: number,
   ) {
     this.#datagram = Buffer.alloc(mostInBatch * (headerBytes + longestPayload));
   }
 
   /**
-   * Sends requests of one type, mostInBatch at most. The kernel takes them in order; resolves with those that it refused, by their
-   * number: the errno's name. The others are done. Throws NetlinkUnavailableError, or NetlinkError where none may be known to be done.
+   * Sends at most mostInBatch requests of one type, which the kernel takes in order. Resolves with the requests that it refused: the
+   * index, and the name of errno. The others are done. Throws NetlinkUnavailableError, or NetlinkError where it is not known which
+   * requests are done.
    */
   send(
     type: number,
@@ -58,13 +59,13 @@ export class NetlinkBatch {
     encode: EncodeRequest,
     { flags = 0, timeoutMs = 5_000 }: { readonly flags?: number; readonly timeoutMs?: number } = {},
   ): Promise<ReadonlyMap<number, string>> {
-    if (count > mostInBatch) throw new RangeError(`${count} requests are no one batch`);
+    if (count > mostInBatch) throw new RangeError(`${count} requests are too many for one batch`);
     const turn = this.#last.then(() => this.#sendNow({ type, flags, count, encode }, timeoutMs));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
 
-  /** A batch that has no answer yet fails with ECANCELED; later ones too. */
+  /** A batch that has no answer yet fails with ECANCELED, and so do later ones. */
   close(): void {
     this.#closed = true;
     this.#fail(this.#raw, 'ECANCELED');
@@ -97,7 +98,7 @@ export class NetlinkBatch {
     throw new NetlinkError('ECANCELED', 0);
   }
 
-  /** Tells where the datagram ends. Every error comes back without being asked for; the last one's ack says that all are done. */
+  /** Returns where the datagram ends. The kernel always reports errors. The ack of the last request says that all were handled. */
   #encode({ type, flags, count, encode }: Requests): number {
     const datagram = this.#datagram;
     let at = 0;
@@ -135,7 +136,7 @@ export class NetlinkBatch {
     batch.resolve(batch.refused);
   }
 
-  /** Drops the socket: answers that come later must not meet the next batch. */
+  /** Drops the socket, so that late answers are not taken for answers to the next batch. */
   #fail(raw: RawNetlinkSocket | undefined, code: string): void {
     if (raw === undefined || raw !== this.#raw) return;
     this.#raw = undefined;
@@ -145,7 +146,7 @@ export class NetlinkBatch {
       clearTimeout(batch.timer);
       batch.reject(new NetlinkError(code, batch.type));
     }
-    // Not inside the addon's own callback, which goes on to use the socket.
+    // Not inside the addon's own callback, which still uses the socket.
     setImmediate(() => raw.close());
   }
 }

@@ -8,7 +8,7 @@ export { NetlinkError, NetlinkUnavailableError } from './netlink-addon';
 export interface NetlinkMessage {
   readonly type: number;
   readonly flags: number;
-  /** After the netlink header; part of a receive buffer, so copy what is to be kept. */
+  /** What follows the netlink header. It is part of a receive buffer, so copy what you keep. */
   readonly payload: Buffer;
 }
 
@@ -19,8 +19,8 @@ export const controlMessages = { error: 2, done: 3 } as const;
 export const headerBytes = 16;
 const sendBytes = 64 * 1024;
 /**
- * A receive queue that overflows makes the addon abort the process, so the acks that may wait in it are few. Dumps cannot
- * overflow it: the kernel waits for room.
+ * The most requests without an answer. If the receive queue overflows, the addon aborts the process, so few acks may wait in it. Dumps
+ * cannot overflow it: the kernel waits for room.
  */
 export const mostInFlight = 128;
 const mostDumpAttempts = 10;
@@ -37,16 +37,16 @@ interface Request {
 interface Pending extends Request {
   readonly resolve: (dump: { interrupted: boolean }) => void;
   readonly reject: (error: unknown) => void;
-  /** A datagram's last message has it, and the ack for all of them. */
+  /** Only the last message of a datagram has it. Its ack stands for all messages of the datagram. */
   timer?: NodeJS.Timeout;
   interrupted: boolean;
-  /** What onMessage threw: the rest of the answer is still taken off the socket. */
+  /** What onMessage threw. The rest of the answer is still read from the socket. */
   failure?: { readonly error: unknown };
 }
 
 /**
- * One socket for one purpose. Opened at the first request in the network namespace of that moment, opened again after an
- * error of the socket itself, and never what keeps the process alive between requests.
+ * One socket for one purpose. It is opened at the first request, in the network namespace of that moment, and again after an error of
+ * the socket itself. Between requests it does not keep the process alive.
  */
 export class NetlinkSocket {
   #raw: RawNetlinkSocket | undefined;
@@ -60,8 +60,8 @@ export class NetlinkSocket {
   constructor(readonly protocol: number) {}
 
   /**
-   * Resolves at the kernel's ack with the messages that came before it. Requests made together travel together, and at
-   * most 128 at a time. Throws NetlinkError, or NetlinkUnavailableError.
+   * Resolves at the kernel's ack with the messages that came before it. Requests that are made together are sent together, at most
+   * 128 at a time. Throws NetlinkError, or NetlinkUnavailableError.
    */
   async request(type: number, flags: number, payload: Uint8Array, timeoutMs = 5_000): Promise<NetlinkMessage[]> {
     const answer: NetlinkMessage[] = [];
@@ -71,7 +71,7 @@ export class NetlinkSocket {
   }
 
   /**
-   * Tells the messages of a dump as they come; one dump of a socket runs at a time. Resolves with `interrupted` where the
+   * Calls onMessage for the messages of a dump as they come. A socket runs one dump at a time. Resolves with `interrupted` where the
    * kernel's table changed meanwhile, so that entries may be missing. Throws as request does, and what onMessage throws.
    */
   dump(
@@ -87,7 +87,7 @@ export class NetlinkSocket {
     return dump;
   }
 
-  /** Every message of a dump, decoded. An interrupted dump is taken again; where each one is interrupted, it throws EINTR. */
+  /** Every message of a dump, decoded. An interrupted dump is repeated. Throws EINTR where every attempt is interrupted. */
   async dumpAll<T>(type: number, payload: Uint8Array, decode: (payload: Buffer) => T | undefined): Promise<T[]> {
     for (let attempt = 1; ; attempt++) {
       const all: T[] = [];
@@ -100,7 +100,7 @@ export class NetlinkSocket {
     }
   }
 
-  /** Requests that have no answer yet fail with ECANCELED; later ones too. */
+  /** Requests that have no answer yet fail with ECANCELED, and so do later ones. */
   close(): void {
     this.#closed = true;
     this.#fail(this.#raw, 'ECANCELED');
@@ -129,8 +129,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends what may be sent, many messages a datagram. The kernel takes them in order and tells every error, so that the
-   * ack of a datagram's last message says that all are done.
+   * Sends what may be sent, with many messages per datagram. The kernel takes them in order and reports every error, so the ack of a
+   * datagram's last message says that all of them are done.
    */
   #send(): void {
     const raw = this.#raw;
@@ -148,7 +148,7 @@ export class NetlinkSocket {
     }
   }
 
-  /** A dump goes alone: its answer comes piece by piece, after others'. */
+  /** A dump is sent alone: its answer comes piece by piece, after the answers to others. */
   #takeDatagram(): Pending[] {
     const room = mostInFlight - this.#inFlight.size;
     let bytes = 0;
@@ -172,7 +172,7 @@ export class NetlinkSocket {
     message.writeUInt32LE(this.#sequence, 8);
     message.set(payload, headerBytes);
     this.#inFlight.set(this.#sequence, pending);
-    // Answers that come later still must not meet the next dump: only a new socket is sure of that.
+    // After the limit, late answers must not be taken for those of the next dump. Only a new socket makes sure of that.
     if (last) pending.timer = setTimeout(() => this.#fail(this.#raw, 'ETIMEDOUT'), pending.timeoutMs);
     return message;
   }
@@ -224,7 +224,7 @@ export class NetlinkSocket {
     else pending.resolve({ interrupted: pending.interrupted });
   }
 
-  /** Drops the socket: what waits for an answer fails, and the next request opens another. */
+  /** Drops the socket: requests that wait for an answer fail, and the next request opens another socket. */
   #fail(raw: RawNetlinkSocket | undefined, code: string): void {
     if (raw === undefined || raw !== this.#raw) return;
     this.#raw = undefined;
@@ -234,7 +234,7 @@ export class NetlinkSocket {
       clearTimeout(pending.timer);
       pending.reject(new NetlinkError(code, pending.type));
     }
-    // Not inside the addon's own callback, which goes on to use the socket.
+    // Not inside the addon's own callback, which still uses the socket.
     setImmediate(() => raw.close());
   }
 }

@@ -1,4 +1,4 @@
-/** The generation of a network namespace's nf_tables rules: the cheap way to learn that somebody wrote. */
+/** The generation of a network namespace's nf_tables rules, which is a cheap way to notice that somebody wrote. */
 import { NetlinkSocket, netlinkProtocols } from './netlink';
 import { findAttribute } from './netlink-attributes';
 
@@ -7,8 +7,8 @@ const generationId = 1; // NFTA_GEN_ID
 const nfgenmsgBytes = 4;
 
 /**
- * Counts committed transactions of every writer, ours too: one a `nft -f`, one a COMMIT of iptables-nft-restore. The pid
- * and the name in the answer to a unicast question are the asker's own, so who wrote is not to be had here.
+ * The generation counts the committed transactions of every writer, including ours: one per `nft -f`, one per COMMIT of
+ * iptables-nft-restore. The pid and the name in the answer to a unicast request are the asker's own, so they do not say who wrote.
  */
 export class NfGeneration {
   readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
@@ -23,11 +23,11 @@ export class NfGeneration {
   }
 }
 
-/** The same, by a socket of one's own. */
+/** Like NfGeneration.readGeneration, over the caller's socket. */
 export async function readGeneration(socket: NetlinkSocket): Promise<number> {
   const answer = await socket.request(getGeneration, 0, Buffer.alloc(nfgenmsgBytes));
   const payload = answer[0]?.payload ?? Buffer.alloc(0);
   const at = findAttribute(payload, nfgenmsgBytes, payload.length, generationId);
-  if (at < 0) throw new TypeError('nf_tables told no generation');
+  if (at < 0) throw new TypeError("nf_tables' answer has no generation");
   return payload.readUInt32BE(at);
 }

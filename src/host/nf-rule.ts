@@ -1,4 +1,4 @@
-/** Chains and rules of nf_tables as netlink tells them (linux/netfilter/nf_tables.h); pure. */
+/** Decodes chains and rules of nf_tables from netlink messages (linux/netfilter/nf_tables.h). Pure. */
 import { attributeEnd, findAttribute } from './netlink-attributes';
 
 export const nfgenmsgBytes = 4;
@@ -12,9 +12,9 @@ const expressionAttribute = { name: 1, data: 2 } as const;
 const immediateAttribute = { register: 1, data: 2 } as const;
 const verdictData = 2;
 const verdictAttribute = { code: 1, chain: 2 } as const;
-/** NFTA_MATCH_* and NFTA_TARGET_* are the same: what iptables' own extensions are wrapped in. */
+/** NFTA_MATCH_* and NFTA_TARGET_*, which have the same numbers: they wrap iptables' own extensions. */
 const extensionAttribute = { name: 1, revision: 2, data: 3 } as const;
-/** The first userdata of libnftnl: a comment, which ends with a zero. */
+/** The type of libnftnl's userdata for a comment, which ends with a zero byte. */
 const commentUserdata = 0;
 
 const verdictNames: Readonly<Record<number, VerdictName>> = {
@@ -30,21 +30,23 @@ const verdictNames: Readonly<Record<number, VerdictName>> = {
 type VerdictName = 'drop' | 'accept' | 'continue' | 'break' | 'jump' | 'goto' | 'return';
 
 export type NfExpression =
-  /** `chain` of a jump or a goto; '' of the others. */
+  /** `chain` is the target of a jump or a goto, and '' for other verdicts. */
   | { readonly kind: 'verdict'; readonly verdict: VerdictName; readonly chain: string }
-  /** An extension of iptables: its own struct, as it is. */
+  /** An extension of iptables. `data` is its own struct, undecoded. */
   | { readonly kind: 'match' | 'target'; readonly name: string; readonly revision: number; readonly data: Buffer }
-  /** nf_tables' own: `meta`, `ct`, `lookup`, `counter` ... */
+  /** An expression of nf_tables itself: `meta`, `ct`, `lookup`, `counter` ... */
   | { readonly kind: 'other'; readonly name: string };
 
-/** It reads from a receive buffer: what is to be kept of it is copied before the next message comes. */
+/** It reads from a receive buffer, so copy what you keep before the next message comes. */
 export class NfRule {
   readonly table: string;
   readonly chain: string;
-  /** Given by the kernel, never again in the life of its table. A rule that is replaced gets another. */
+  /** The kernel never reuses a handle in the life of a table. A rule that is replaced gets a new one. */
   readonly handle: number;
+  readonly #payload: Buffer;
 
-  constructor(private readonly payload: Buffer) {
+  constructor(payload: Buffer) {
+    this.#payload = payload;
     this.table = textAt(payload, ruleAttribute.table);
     this.chain = textAt(payload, ruleAttribute.chain);
     this.handle = numberAt(payload, ruleAttribute.handle);
@@ -52,24 +54,25 @@ export class NfRule {
 
   /** In the order in which a packet meets them. */
   expressions(): readonly NfExpression[] {
-    const start = findAttribute(this.payload, nfgenmsgBytes, this.payload.length, ruleAttribute.expressions);
-    return start < 0 ? [] : [...elementsOf(this.payload, start)];
+    const start = findAttribute(this.#payload, nfgenmsgBytes, this.#payload.length, ruleAttribute.expressions);
+    return start < 0 ? [] : [...elementsOf(this.#payload, start)];
   }
 
-  /** The chain that it jumps or goes to without a map; '' where there is none. */
+  /** The chain that the rule jumps or goes to without a map; '' where it does not. */
   get target(): string {
     for (const expression of this.expressions())
       if (expression.kind === 'verdict' && expression.chain !== '') return expression.chain;
     return '';
   }
 
-  /** nft's own comment; '' without one. That of iptables is a match. */
+  /** nft's own comment; '' without one. A comment of iptables is a match instead. */
   get comment(): string {
-    const start = findAttribute(this.payload, nfgenmsgBytes, this.payload.length, ruleAttribute.userdata);
+    const payload = this.#payload;
+    const start = findAttribute(payload, nfgenmsgBytes, payload.length, ruleAttribute.userdata);
     if (start < 0) return '';
-    const end = attributeEnd(this.payload, start);
-    for (let at = start; at + 2 <= end; at += 2 + (this.payload[at + 1] ?? 0))
-      if (this.payload[at] === commentUserdata) return text(this.payload, at + 2, at + 2 + (this.payload[at + 1] ?? 0));
+    const end = attributeEnd(payload, start);
+    for (let at = start; at + 2 <= end; at += 2 + (payload[at + 1] ?? 0))
+      if (payload[at] === commentUserdata) return text(payload, at + 2, at + 2 + (payload[at + 1] ?? 0));
     return '';
   }
 }
@@ -78,15 +81,15 @@ export interface NfChain {
   readonly table: string;
   readonly name: string;
   readonly handle: number;
-  /** It hangs from a hook of the kernel. */
+  /** The chain is attached to a hook of the kernel. */
   readonly isBase: boolean;
-  /** Its rules, and the jumps to it, those of verdict maps among them. */
+  /** The number of its rules plus the jumps to it, including those of verdict maps. */
   readonly uses: number;
 }
 
 export interface NfTableName {
   readonly name: string;
-  /** Never given again in the life of the network namespace. */
+  /** The kernel never reuses it in the life of the network namespace. */
   readonly handle: number;
 }
 
@@ -132,7 +135,7 @@ function decodeExpression(payload: Buffer, start: number, end: number): NfExpres
   };
 }
 
-/** A verdict, or a value that goes into a register. */
+/** Decodes a verdict. Any other immediate is a value that goes into a register. */
 function decodeImmediate(payload: Buffer, start: number, end: number): NfExpression {
   const other: NfExpression = { kind: 'other', name: 'immediate' };
   const value = findAttribute(payload, start, end, immediateAttribute.data);
@@ -155,13 +158,13 @@ function textWithin(payload: Buffer, from: number, to: number, type: number): st
   return start < 0 ? '' : text(payload, start, attributeEnd(payload, start));
 }
 
-/** Up to the zero that ends it. */
+/** Reads text up to its final zero byte. */
 function text(payload: Buffer, start: number, end: number): string {
   const zero = payload.indexOf(0, start);
   return payload.toString('utf8', start, zero < 0 || zero > end ? end : zero);
 }
 
-/** 64 bits; a handle is far below 2^53. */
+/** Reads 64 bits. A handle is far below 2^53. */
 function numberAt(payload: Buffer, type: number): number {
   const start = findAttribute(payload, nfgenmsgBytes, payload.length, type);
   return start < 0 ? 0 : Number(payload.readBigUInt64BE(start));

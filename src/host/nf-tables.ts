@@ -1,22 +1,22 @@
 /** Reads nf_tables of this network namespace by netlink, and removes rules by their handles. */
+import type { Family } from '../model/address';
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from './netlink';
 import { encodeAttribute } from './netlink-attributes';
+import { readGeneration } from './nf-generation';
 import { decodeChain, decodeTable, type NfChain, nfgenmsgBytes, NfRule, type NfTableName } from './nf-rule';
 import { commitTransaction } from './nf-transaction';
-import { readGeneration } from './nf-generation';
-import type { Family } from '../model/address';
 
 const subsystem = 10 << 8; // NFNL_SUBSYS_NFTABLES
 /** NFT_MSG_* */
 const message = { getTable: 1, getChain: 4, getRule: 7, deleteRule: 8 } as const;
 const attribute = { ruleTable: 1, ruleChain: 2, ruleHandle: 3 } as const;
 const mostAttempts = 5;
-/** Messages of one transaction. */
+/** The most deletions in one transaction. */
 const mostDeletions = 64;
 
 export interface NfTable<R> extends NfTableName {
   readonly chains: readonly NfChain[];
-  /** Chain -> what was made of its rules, in their order. A chain without rules is not in it. */
+  /** By chain, what `take` made of its rules, in their order. A chain without rules is not in it. */
   readonly rules: ReadonlyMap<string, readonly R[]>;
 }
 
@@ -40,14 +40,14 @@ export class NfTables {
   }
 
   /**
-   * As of one moment: it is read again when somebody writes meanwhile, and fails with EAGAIN where that goes on. undefined: there is
-   * no such table.
+   * Reads the table as it was at one moment: when somebody writes meanwhile, it reads again, and in the end it fails with EAGAIN.
+   * Returns undefined where there is no such table.
    */
   async readTable<R>(name: string, take: (rule: NfRule) => R): Promise<NfTable<R> | undefined> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const before = await readGeneration(this.#socket);
       const table = await this.#readTable(name, take).catch((error: unknown) => {
-        // Somebody took the table away, or wrote to it.
+        // Somebody deleted the table, or wrote to it.
         if (error instanceof NetlinkError && /^(ENOENT|EAGAIN|EINTR)$/.test(error.code)) return 'again' as const;
         throw error;
       });
@@ -56,7 +56,7 @@ export class NfTables {
     throw new NetlinkError('EAGAIN', subsystem | message.getRule);
   }
 
-  /** All of them in one transaction, or none: one that is gone makes it fail with ENOENT. */
+  /** Deletes the rules in transactions of at most 64. A rule that does not exist makes its whole transaction fail with ENOENT. */
   async deleteRules(rules: readonly NfRuleName[]): Promise<void> {
     for (let at = 0; at < rules.length; at += mostDeletions)
       await commitTransaction(
@@ -84,7 +84,7 @@ export class NfTables {
     const rules = new Map<string, R[]>();
     await this.#dump(message.getRule, ofTable, (payload) => {
       const rule = new NfRule(payload);
-      // Kernels before 4.7 tell those of all tables.
+      // Kernels before 4.7 send the rules of all tables.
       if (rule.table !== name) return;
       const list = rules.get(rule.chain);
       if (list === undefined) rules.set(rule.chain, [take(rule)]);
@@ -93,7 +93,7 @@ export class NfTables {
     return { ...table, chains, rules };
   }
 
-  /** Once: what an interrupted dump tells may lack entries. */
+  /** Does not try again: an interrupted dump may lack entries, and throws EAGAIN. */
   async #dump<T>(type: number, request: Uint8Array, decode: (payload: Buffer) => T): Promise<T[]> {
     const all: T[] = [];
     const { interrupted } = await this.#socket.dump(subsystem | type, request, ({ payload }) => {

@@ -1,4 +1,4 @@
-/** One transaction of nf_tables: all of its messages or none. */
+/** A transaction of nf_tables: the kernel carries out all of its messages, or none. */
 import { getSystemErrorName } from 'node:util';
 import { controlMessages, headerBytes, messageFlags, mostInFlight, netlinkProtocols } from './netlink';
 import { NetlinkError, openRawSocket } from './netlink-addon';
@@ -10,19 +10,20 @@ const timeoutMs = 10_000;
 
 interface NfMessage {
   readonly type: number;
-  /** Besides those that every message of a transaction has. */
+  /** Flags besides those that every message of a transaction has. */
   readonly flags?: number;
-  /** From struct nfgenmsg on. */
+  /** The message from struct nfgenmsg on. */
   readonly payload: Uint8Array;
 }
 
 /**
- * Throws NetlinkError with the first errno that the kernel gives; nothing is done then. ETIMEDOUT alone leaves open what was done.
- * @param messages fewer than the acks that may wait in a receive queue.
+ * Throws NetlinkError with the kernel's first error; then nothing was done. Only after ETIMEDOUT it is not known what was done.
+ * @param messages at most mostInFlight, since so many acks may wait in a receive queue.
  */
 export async function commitTransaction(messages: readonly NfMessage[]): Promise<void> {
   if (messages.length === 0) return;
-  if (messages.length > mostInFlight) throw new RangeError(`${messages.length} messages are no one transaction`);
+  if (messages.length > mostInFlight)
+    throw new RangeError(`${messages.length} messages are too many for one transaction`);
   const { request, ack } = messageFlags;
   const datagram = Buffer.concat([
     encode(0, { type: batch.begin, flags: request, payload: ofNfTables }),
@@ -47,7 +48,7 @@ export async function commitTransaction(messages: readonly NfMessage[]): Promise
       },
       onError: (_, code) => end(code),
     }).then((raw) => {
-      // Not inside the addon's own callback, which goes on to use the socket.
+      // Not inside the addon's own callback, which still uses the socket.
       close = () => setImmediate(() => raw.close());
       raw.ref();
       raw.send(datagram, undefined, (error) => {
@@ -67,11 +68,15 @@ function encode(sequence: number, { type, flags = 0, payload }: NfMessage): Buff
   return message;
 }
 
-/** Every message gets an ack or an error; a transaction that fails as a whole gets one error for its begin. */
+/** Every message gets an ack or an error. A transaction that fails as a whole gets one error for its begin message. */
 class Answers {
-  constructor(private left: number) {}
+  #left: number;
 
-  /** '': all are done. An errno's name: nothing is. undefined: more answers are to come. */
+  constructor(count: number) {
+    this.#left = count;
+  }
+
+  /** Returns '' when all is done, the name of errno when nothing is done, and undefined while answers are missing. */
   take(datagram: Buffer): string | undefined {
     for (let at = 0; at + headerBytes + 4 <= datagram.length; ) {
       const length = datagram.readUInt32LE(at);
@@ -79,10 +84,10 @@ class Answers {
       if (datagram.readUInt16LE(at + 4) === controlMessages.error) {
         const errno = datagram.readInt32LE(at + headerBytes);
         if (errno < 0) return getSystemErrorName(errno);
-        if (datagram.readUInt32LE(at + 8) > 0) this.left--;
+        if (datagram.readUInt32LE(at + 8) > 0) this.#left--;
       }
       at += (length + 3) & ~3;
     }
-    return this.left <= 0 ? '' : undefined;
+    return this.#left <= 0 ? '' : undefined;
   }
 }

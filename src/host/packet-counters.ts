@@ -1,4 +1,4 @@
-/** Named packet counters of this network namespace, which rules count into (`-m nfacct --nfacct-name NAME`): nfnetlink_acct. */
+/** Named packet counters of this network namespace (nfnetlink_acct), which rules increment by `-m nfacct --nfacct-name NAME`. */
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from './netlink';
 import { encodeAttribute, findAttribute } from './netlink-attributes';
 
@@ -10,16 +10,16 @@ const makeNew = 0x600; // NLM_F_CREATE | NLM_F_EXCL
 const attributes = { name: 1, packets: 2 } as const; // NFACCT_NAME, NFACCT_PKTS
 const nfgenmsgBytes = 4;
 
-/** All need CAP_NET_ADMIN. They throw NetlinkError, and NetlinkUnavailableError where the addon cannot load. */
+/** All methods need CAP_NET_ADMIN. They throw NetlinkError, and NetlinkUnavailableError where the addon cannot load. */
 export class PacketCounters {
   readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
 
-  /** Makes those that are missing; the others keep what they counted. At most 31 characters a name. */
+  /** Makes the counters that are missing; the others keep their counts. A name has at most 31 characters. */
   async ensure(names: readonly string[]): Promise<void> {
     for (const name of names) await this.#request(make, makeNew, name, 'EEXIST');
   }
 
-  /** Packets; undefined where there is no such counter. */
+  /** Returns the number of packets, or undefined where there is no such counter. */
   async read(name: string): Promise<number | undefined> {
     const answer = await this.#request(get, 0, name, 'ENOENT');
     const payload = answer?.[0]?.payload ?? Buffer.alloc(0);
@@ -27,7 +27,7 @@ export class PacketCounters {
     return at < 0 ? undefined : Number(payload.readBigUInt64BE(at));
   }
 
-  /** False where a rule still counts into it. One that is not there is no error. */
+  /** Returns false where a rule still uses the counter. A counter that does not exist is not an error. */
   async delete(name: string): Promise<boolean> {
     try {
       await this.#request(remove, 0, name, 'ENOENT');

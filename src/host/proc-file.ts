@@ -1,14 +1,14 @@
-/** Files of /proc that the kernel makes as they are read. */
+/** Reads files of /proc that the kernel generates while they are read. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 
-/** Such files come a page a call, and a long one takes many: a turn of the event loop for each would take most of the time. */
+/** Each call reads one page, and a long file takes many calls. One turn of the event loop per call would take most of the time. */
 const sliceMs = 5;
 const pieceBytes = 64 * 1024;
 
 /**
- * Tells the file's text (ASCII) in pieces that end anywhere. The event loop has its turn every 5 ms, and with the page in hand.
- * Throws what open and read throw, and what onPiece throws.
+ * Calls onPiece with the file's text (ASCII) in pieces that may end anywhere. The event loop gets its turn every 5 ms, between two
+ * pages. Throws what open and read throw, and what onPiece throws.
  */
 export async function readProcFile(path: string, onPiece: (piece: string) => void): Promise<void> {
   const file = openSync(path, 'r');

@@ -1,17 +1,17 @@
-/** What the kernel counts for this process. */
+/** What this process uses, by the kernel's count. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 export interface ProcessUsage {
   readonly openFiles: number;
   readonly mostOpenFiles: number;
   readonly virtualBytes: number;
-  /** 2^64 where there is no limit, as Go's exporter has it. */
+  /** 2^64 where there is no limit, as in Go's exporter. */
   readonly mostVirtualBytes: number;
 }
 
 const noLimit = 2 ** 64;
 
-/** undefined where /proc does not tell. Three files that the kernel makes at once. */
+/** Returns undefined where /proc does not say. It reads synchronously: the kernel generates these files at once. */
 export function readProcessUsage(): ProcessUsage | undefined {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8');

@@ -1,6 +1,7 @@
-import { errorCode } from '../model/error-message';
+/** The processes of this machine, and what this process may do. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
+import { errorCode } from '../model/error-message';
 
 export interface Process {
   readonly pid: number;
@@ -9,11 +10,11 @@ export interface Process {
 
 export interface Processes {
   readonly processes: readonly Process[];
-  /** Why there may be more. */
+  /** Why the list may be incomplete. */
   readonly unread?: Unknown;
 }
 
-/** Every process of this PID namespace but this one and the kernel's own. */
+/** Every process of this PID namespace except this one and the kernel's threads. */
 export async function readProcesses(): Promise<Processes> {
   const processes: Process[] = [];
   let unread: Unknown | undefined;
@@ -31,7 +32,7 @@ export async function readProcesses(): Promise<Processes> {
   return { processes, ...(unread && { unread }) };
 }
 
-/** Whether it is in this process's network namespace. */
+/** Whether the process is in the network namespace of this process. */
 export async function sharesNetwork({ pid }: Process): Promise<Answer<true>> {
   try {
     const [own, its] = await Promise.all(['self', pid].map((id) => readlink(`/proc/${id}/ns/net`)));
@@ -45,7 +46,7 @@ export async function sharesNetwork({ pid }: Process): Promise<Answer<true>> {
 /** linux/capability.h */
 export const capabilities = { dacOverride: 1, netAdmin: 12, netRaw: 13, sysResource: 24 } as const;
 
-/** Those in effect, a bit each. */
+/** The effective capabilities, one bit each. */
 export async function askCapabilities(): Promise<Answer<bigint>> {
   try {
     const inEffect = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1];

@@ -1,22 +1,23 @@
-/** Which proxy a request goes through, by Go's rules (golang.org/x/net/http/httpproxy). Pure but for node:net's address checks. */
+/** Decides which proxy a request goes through, by Go's rules (golang.org/x/net/http/httpproxy). Pure, except for node:net's checks. */
 import { BlockList, isIP } from 'node:net';
 
-/** undefined: none. */
+/** Returns undefined where the request goes without a proxy. */
 export type ProxyChoice = (url: URL) => URL | undefined;
 
 type Environment = Readonly<Record<string, string | undefined>>;
-/** Whether this host and port are reached without a proxy. */
+/** Whether requests to this host and port go without a proxy. */
 type Exception = (host: string, port: string) => boolean;
 
 const schemes = ['http:', 'https:', 'socks5:', 'socks5h:'];
-const loopback = blockListOf('127.0.0.0', 8) as BlockList;
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 function isProxy(url: URL): boolean {
   return schemes.includes(url.protocol) && url.hostname !== '';
 }
 
-/** `host:port` means http. undefined: not an address, and then Go goes without a proxy. */
+/** `host:port` means http. Returns undefined for what is not an address; Go then uses no proxy. */
 export function parseProxy(text: string): URL | undefined {
   if (text === '' || /^[a-z\d]+:\/\/$/i.test(text)) return undefined;
   for (const candidate of [text, `http://${text}`]) {
@@ -26,7 +27,7 @@ export function parseProxy(text: string): URL | undefined {
   return undefined;
 }
 
-/** Without the brackets of an IPv6 address. */
+/** The host, without the brackets of an IPv6 address. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
@@ -55,13 +56,13 @@ function holds(list: BlockList, host: string): boolean {
   return version !== 0 && list.check(host, version === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** `host:port`, `[host]:port`; the port is '' without one. */
+/** Splits `host:port` or `[host]:port`. The port is '' where there is none. */
 function splitPort(entry: string): { readonly host: string; readonly port: string } {
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):(\w+)$/.exec(entry) ?? [];
   return port === undefined ? { host: entry, port: '' } : { host: bracketed ?? plain ?? '', port };
 }
 
-/** One entry of NO_PROXY. undefined: it means nothing. */
+/** Reads one entry of NO_PROXY. Returns undefined for an entry that means nothing. */
 function exceptionOf(entry: string): Exception | undefined {
   if (entry === '*') return () => true;
   const [, network = '', bits = ''] = /^(.+)\/(\d+)$/.exec(entry) ?? [];
@@ -77,7 +78,7 @@ function exceptionOf(entry: string): Exception | undefined {
   return (host, port) => isIP(host) === 0 && (host.endsWith(suffix) || host === domain) && isPort(port);
 }
 
-/** What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, in capitals or small letters. Loopback never goes through a proxy. */
+/** Reads HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in upper or lower case. Requests to loopback never go through a proxy. */
 export function proxyOfEnvironment(environment: Environment): ProxyChoice {
   const read = (name: string): string => environment[name] || environment[name.toLowerCase()] || '';
   const secure = parseProxy(read('HTTPS_PROXY'));
@@ -89,7 +90,7 @@ export function proxyOfEnvironment(environment: Environment): ProxyChoice {
   return (url) => {
     const proxy = url.protocol === 'https:' ? secure : plain;
     if (proxy === undefined) return undefined;
-    // In a CGI program the variable may be a header of whoever called it.
+    // In a CGI program the variable may come from a header of the client.
     if (proxy === plain && url.protocol === 'http:' && (environment.REQUEST_METHOD ?? '') !== '')
       throw new Error('HTTP_PROXY is not used where REQUEST_METHOD is set');
     const host = hostOf(url).toLowerCase();

@@ -1,8 +1,8 @@
 /** Links and addresses of this network namespace over rtnetlink. */
 import { addressBits, addressWidth, type Family, formatAddress } from '../model/address';
-import { type EncodeRequest, mostInBatch, NetlinkBatch } from './netlink-batch';
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from './netlink';
 import { attributeEnd, encodeAttribute, encodeNested, findAttribute } from './netlink-attributes';
+import { type EncodeRequest, mostInBatch, NetlinkBatch } from './netlink-batch';
 
 /** linux/rtnetlink.h, if_link.h and if_addr.h. */
 export const linkMessages = { add: 16, delete: 17, get: 18, headerBytes: 16 } as const;
@@ -10,7 +10,7 @@ export const addressMessages = { add: 20, delete: 21, get: 22, headerBytes: 8 } 
 const linkAttributes = { name: 3, info: 18, infoKind: 1 } as const;
 const addressAttributes = { address: 1, local: 2 } as const;
 const createFlags = 0x600; // NLM_F_CREATE | NLM_F_EXCL
-/** What is there already costs an answer otherwise, and answers cost more than the change. */
+/** Without NLM_F_REPLACE, the kernel answers with an error for each address that exists, and answers cost more than changes. */
 const replaceFlags = 0x500; // NLM_F_CREATE | NLM_F_REPLACE
 const noDuplicateDetection = 2; // IFA_F_NODAD
 const familyNumbers = { IPv4: 2, IPv6: 10 } as const;
@@ -19,31 +19,31 @@ const familyOfNumber: ReadonlyMap<number, Family> = new Map([
   [familyNumbers.IPv6, 'IPv6'],
 ]);
 
-/** struct ifinfomsg: the index is at 4. */
+/** struct ifinfomsg: the index is at offset 4. */
 export function decodeLink(payload: Buffer): readonly [index: number, name: string] | undefined {
   const at = findAttribute(payload, linkMessages.headerBytes, payload.length, linkAttributes.name);
   if (at < 0) return undefined;
   return [payload.readInt32LE(4), payload.toString('latin1', at, attributeEnd(payload, at) - 1)];
 }
 
-/** `bridge`, `veth`, `dummy`...; undefined of a device that nobody made. */
+/** `bridge`, `veth`, `dummy` ...; undefined for a physical device. */
 export function decodeLinkKind(payload: Buffer): string | undefined {
   const info = findAttribute(payload, linkMessages.headerBytes, payload.length, linkAttributes.info);
   const kind = info < 0 ? -1 : findAttribute(payload, info, attributeEnd(payload, info), linkAttributes.infoKind);
   return kind < 0 ? undefined : payload.toString('latin1', kind, attributeEnd(payload, kind)).replace(/\0$/, '');
 }
 
-/** struct ifaddrmsg: the interface's index is at 4. */
+/** struct ifaddrmsg: the interface's index is at offset 4. */
 export function decodeAddressLink(payload: Buffer): number {
   return payload.readInt32LE(4);
 }
 
-/** struct ifaddrmsg: family, prefix length. */
+/** struct ifaddrmsg: the family is at offset 0, the prefix length at 1. */
 export function decodeAddress(
   payload: Buffer,
 ): { readonly address: string; readonly family: Family; readonly prefix: number } | undefined {
   const family = familyOfNumber.get(payload.readUInt8(0));
-  // On a point-to-point link IFA_ADDRESS is the other side's.
+  // On a point-to-point link IFA_ADDRESS is the address of the other side.
   const local = findAttribute(payload, addressMessages.headerBytes, payload.length, addressAttributes.local);
   const at =
     local >= 0 ? local : findAttribute(payload, addressMessages.headerBytes, payload.length, addressAttributes.address);
@@ -51,13 +51,13 @@ export function decodeAddress(
   return { address: decodeAddressBytes(payload, at, family), family, prefix: payload.readUInt8(1) };
 }
 
-/** Of those there are tens of thousands: IPv4 without the detour by BigInt. */
+/** There may be tens of thousands, so IPv4 does without BigInt. */
 export function decodeAddressBytes(payload: Buffer, at: number, family: Family): string {
   if (family === 'IPv4') return payload.subarray(at, at + 4).join('.');
   return formatAddress(family, BigInt(`0x${payload.toString('hex', at, at + 16)}`));
 }
 
-/** By name; with a kind, of that kind. */
+/** Names a link; with a kind, it describes a link to be made. */
 export function encodeLink(name: string, kind?: string): Buffer {
   const attributes = [encodeAttribute(linkAttributes.name, Buffer.from(`${name}\0`, 'latin1'))];
   if (kind !== undefined) {
@@ -67,7 +67,7 @@ export function encodeLink(name: string, kind?: string): Buffer {
   return Buffer.concat([Buffer.alloc(linkMessages.headerBytes), ...attributes]);
 }
 
-/** struct ifaddrmsg; one of a dump, where the kernel looks at the index: it need not. */
+/** struct ifaddrmsg. In a dump, a kernel may ignore the index. */
 function writeAddressHeader(message: Buffer, at: number, family: Family, index: number): void {
   message.fill(0, at, at + addressMessages.headerBytes);
   message.writeUInt8(familyNumbers[family], at);
@@ -89,7 +89,7 @@ export interface LinkFamily {
   readonly index: number;
 }
 
-/** One address of a link, with the prefix of a host; nobody is asked whether it has it already. Tells where it ends. */
+/** Writes one address of a link, with a host's prefix and without duplicate address detection. Returns where it ends. */
 export function writeHostAddress(message: Buffer, at: number, address: string, { family, index }: LinkFamily): number {
   writeAddressHeader(message, at, family, index);
   const width = addressWidth(family);
@@ -111,11 +111,11 @@ function encodeAddressBytes(canonicalAddress: string, family: Family): Uint8Arra
   return Buffer.from(addressBits(canonicalAddress).toString(16).padStart(32, '0'), 'hex');
 }
 
-/** What is asked for each of several addresses. */
+/** The request for each of several addresses. */
 interface AddressChange {
   readonly type: number;
   readonly flags: number;
-  /** Refusals that are none, by errno's name. */
+  /** Names of errno that count as success. */
   readonly allowed: readonly string[];
 }
 
@@ -126,11 +126,11 @@ const deletion: AddressChange = {
   allowed: ['EADDRNOTAVAIL', 'ENXIO', 'ENODEV'],
 };
 
-/** An address that the kernel refused, among others that it took. */
+/** The kernel refused some of several addresses. */
 class AddressError extends Error {
   override readonly name = 'AddressError';
   constructor(
-    /** errno's name. */
+    /** The name of errno. */
     readonly code: string,
     readonly address: string,
     refused: number,
@@ -139,12 +139,12 @@ class AddressError extends Error {
   }
 }
 
-/** Of all but close: throws NetlinkError, or NetlinkUnavailableError. */
+/** All methods but close throw NetlinkError, or NetlinkUnavailableError. */
 export class Rtnetlink {
   readonly #socket = new NetlinkSocket(netlinkProtocols.route);
   readonly #changes = new NetlinkBatch(netlinkProtocols.route, longestHostAddress);
 
-  /** The link's index. */
+  /** Returns the link's index, or undefined where there is no such link. */
   async findLink(name: string): Promise<number | undefined> {
     try {
       const [answer] = await this.#socket.request(linkMessages.get, 0, encodeLink(name));
@@ -155,7 +155,7 @@ export class Rtnetlink {
     }
   }
 
-  /** A link of this name that is there already will do. */
+  /** A link of this name that exists already is not an error. */
   async addLink(name: string, kind: string): Promise<void> {
     await this.#allow(['EEXIST'], this.#socket.request(linkMessages.add, createFlags, encodeLink(name, kind)));
   }
@@ -170,12 +170,12 @@ export class Rtnetlink {
     );
   }
 
-  /** All that can be added are. Throws AddressError too; an address that is there already is none. */
+  /** Adds all addresses that can be added, and then throws AddressError for the others. One that exists already is not an error. */
   addHostAddresses(family: Family, index: number, addresses: readonly string[]): Promise<void> {
     return this.#change(addition, { family, index }, addresses);
   }
 
-  /** All that can be deleted are. Throws AddressError too; an address that is gone, or whose link is, is none. */
+  /** Deletes all addresses that can be deleted, and then throws AddressError for the others. One that is gone is not an error. */
   deleteHostAddresses(family: Family, index: number, addresses: readonly string[]): Promise<void> {
     return this.#change(deletion, { family, index }, addresses);
   }

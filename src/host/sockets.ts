@@ -1,7 +1,7 @@
-/** Sockets of this network namespace that others can reach. */
-import { errorCode } from '../model/error-message';
+/** Sockets of this network namespace that accept traffic from others. */
 import { type Family, formatAddress } from '../model/address';
 import { type Unknown, unknown } from '../model/answer';
+import { errorCode } from '../model/error-message';
 import { readProcFile } from './proc-file';
 
 export interface OpenSocket {
@@ -14,7 +14,7 @@ export interface OpenSocket {
 
 const states = { TCP: '0A', UDP: '07' } as const; // TCP_LISTEN; TCP_CLOSE: a UDP socket that is not connected
 
-/** A table of /proc/net: TCP sockets that listen, UDP sockets that take from everybody. */
+/** Parses a table of /proc/net: TCP sockets that listen, and UDP sockets that are not connected. */
 export function parseSockets(text: string, protocol: OpenSocket['protocol'], family: Family): OpenSocket[] {
   return text
     .split('\n')
@@ -27,7 +27,7 @@ export function parseSockets(text: string, protocol: OpenSocket['protocol'], fam
     });
 }
 
-/** Words of 32 bits, each in the byte order of the machine; all that Node runs on are little-endian. */
+/** The text has words of 32 bits in the machine's byte order, which is taken to be little-endian. */
 function addressOf(hex: string, family: Family): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).reverse());
   return formatAddress(family, BigInt(`0x${bytes.join('')}`));
@@ -35,11 +35,11 @@ function addressOf(hex: string, family: Family): string {
 
 export interface OpenSockets {
   readonly sockets: readonly OpenSocket[];
-  /** Why there may be more. */
+  /** Why the list may be incomplete. */
   readonly unread?: Unknown;
 }
 
-/** None of a family or protocol that the kernel has not. */
+/** A family or protocol that the kernel does not have counts as one without sockets. */
 export async function readOpenSockets(): Promise<OpenSockets> {
   const tables = [
     ['tcp', 'TCP', 'IPv4'],

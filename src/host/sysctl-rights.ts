@@ -1,9 +1,9 @@
-/** Which right is missing where a kernel setting cannot be written: proc_sysctl.c asks for others than files do. */
+/** Finds out which right is missing where a kernel setting cannot be written: proc_sysctl.c checks other rights than files do. */
 import { stat } from 'node:fs/promises';
 import { askCapabilities, capabilities } from './processes';
 import { fileOf, type SysctlError } from './sysctl';
 
-/** `EROFS: /proc/sys is mounted read-only`, `EACCES: CAP_SYS_RESOURCE is missing`. */
+/** Returns for example `EROFS: /proc/sys is mounted read-only`, or `EACCES: CAP_SYS_RESOURCE is missing`. */
 export async function explainSysctl({ sysctl, kind, code }: SysctlError): Promise<string> {
   if (code === '' || kind === 'missing') return kind;
   if (kind === 'refused') return `${code}: the kernel does not take this value`;

@@ -1,14 +1,14 @@
 /**
- * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. Settings that
- * are elsewhere have their whole path: `/sys/module/nf_conntrack/parameters/hashsize`.
+ * Kernel settings of this network namespace, by their path under /proc/sys: `net/ipv4/conf/all/route_localnet`. A setting that is
+ * elsewhere has its full path: `/sys/module/nf_conntrack/parameters/hashsize`.
  */
-import { errorCode } from '../model/error-message';
 import { constants, open, readFile, writeFile } from 'node:fs/promises';
 import { absent, type Answer, found, unknown } from '../model/answer';
+import { errorCode } from '../model/error-message';
 
 /**
- * missing: this kernel (or a module that is not loaded) has no such setting. read-only: it is mounted so. not permitted: a right is
- * missing, which explainSysctl names. refused: not a value for it.
+ * missing: this kernel has no such setting, or its module is not loaded. read-only: its file system is mounted read-only. not
+ * permitted: a right is missing, which explainSysctl names. refused: the kernel does not take the value.
  */
 export type SysctlProblem = 'missing' | 'read-only' | 'not permitted' | 'refused';
 
@@ -22,7 +22,7 @@ export class SysctlError extends Error {
     super(`sysctl ${sysctl}: ${kind}`, options);
   }
 
-  /** `EACCES`; '' where the kernel was not asked. */
+  /** The name of errno, such as `EACCES`; '' where the kernel was not asked. */
   get code(): string {
     return errorCode(this.cause);
   }
@@ -34,7 +34,7 @@ const problems: Readonly<Record<string, SysctlProblem>> = {
   EROFS: 'read-only',
   EACCES: 'not permitted',
   EPERM: 'not permitted',
-  // What the first network namespace alone may set.
+  // Only the first network namespace may set it.
   ENOTSUP: 'not permitted',
   EINVAL: 'refused',
   ERANGE: 'refused',
@@ -49,7 +49,7 @@ export function fileOf(sysctl: string): string {
   return sysctl.startsWith('/') ? sysctl : `/proc/sys/${sysctl}`;
 }
 
-/** Without the final newline. Throws SysctlError. */
+/** Returns the value without the final newline. Throws SysctlError. */
 export async function readSysctl(sysctl: string): Promise<string> {
   try {
     return (await readFile(fileOf(sysctl), 'utf8')).trim();
@@ -63,12 +63,14 @@ export async function askSysctl(sysctl: string): Promise<Answer<string>> {
   try {
     return found((await readFile(fileOf(sysctl), 'utf8')).trim());
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOENT' || code === 'ENOTDIR' ? absent : unknown(error);
+    return problems[errorCode(error)] === 'missing' ? absent : unknown(error);
   }
 }
 
-/** Writes only a value that differs, so that a read-only /proc/sys with the right one will do; tells whether it wrote. Throws SysctlError. */
+/**
+ * Writes the value only where it differs, so that a read-only /proc/sys with the right value is not an error. Returns whether it
+ * wrote. Throws SysctlError.
+ */
 export async function writeSysctl(sysctl: string, value: string): Promise<boolean> {
   if ((await readSysctl(sysctl)) === value) return false;
   try {
@@ -79,7 +81,7 @@ export async function writeSysctl(sysctl: string, value: string): Promise<boolea
   }
 }
 
-/** Why it cannot be written, as far as opening it tells, which writes nothing; undefined: it can. */
+/** Returns why the setting cannot be written, or undefined. It only opens the file, and writes nothing. */
 export async function checkSysctl(sysctl: string): Promise<SysctlError | undefined> {
   try {
     await (await open(fileOf(sysctl), constants.O_WRONLY)).close();

@@ -12,7 +12,7 @@ const files = [
 ];
 const folders = ['/etc/ssl/certs', '/etc/pki/tls/certs'];
 const certificate = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-/** No bundle of authorities is that large. */
+/** A larger file is not a bundle of authorities. */
 const mostBytes = 16 * 1024 * 1024;
 
 function certificatesIn(path: string): readonly string[] | undefined {
@@ -35,8 +35,8 @@ function entriesOf(folder: string): readonly string[] {
 }
 
 /**
- * PEM texts, each once. SSL_CERT_FILE and SSL_CERT_DIR (folders, with colons between them) replace the usual places. Where the usual
- * places have none, as in a container without ca-certificates, they are those that Node was built with.
+ * Returns PEM texts, each once. SSL_CERT_FILE and SSL_CERT_DIR (folders, separated by colons) replace the usual places. Where the
+ * usual places have none, as in a container without ca-certificates, it returns the certificates that Node was built with.
  */
 export function readSystemRoots(environment: Readonly<Record<string, string | undefined>>): readonly string[] {
   const { SSL_CERT_FILE: file = '', SSL_CERT_DIR: folder = '' } = environment;

@@ -1,4 +1,4 @@
-/** Bytes of a file as text. Kubernetes' files are UTF-8; PowerShell's `>` writes UTF-16. */
+/** Decodes the bytes of a file. Kubernetes' files are UTF-8; PowerShell's `>` writes UTF-16. */
 
 const marks: readonly (readonly [encoding: string, mark: readonly number[]])[] = [
   ['UTF-32', [0xff, 0xfe, 0, 0]],
@@ -11,14 +11,14 @@ function startsWith(bytes: Uint8Array, mark: readonly number[]): boolean {
   return mark.every((byte, i) => bytes[i] === byte);
 }
 
-/** Its first letters in ASCII, as those of every document of ours. */
+/** Assumes that the first letters are ASCII, as in every document that vipwire reads. */
 function looksLikeUtf16(bytes: Uint8Array): boolean {
   const [a, b, c, d] = bytes;
   if (bytes.length < 4) return false;
   return (a !== 0 && b === 0 && c !== 0 && d === 0) || (a === 0 && b !== 0 && c === 0 && d !== 0);
 }
 
-/** By its byte order mark; without one UTF-8. Throws, with the reason in `code`, for an encoding that is not read. */
+/** Decodes by the byte order mark; without one, as UTF-8. For an unsupported encoding it throws, with the reason in `code`. */
 export function decodeText(bytes: Uint8Array, path: string): string {
   const encoding = marks.find(([, mark]) => startsWith(bytes, mark))?.[0];
   if (encoding === 'UTF-32') throw notRead(path, 'it is UTF-32: save it as UTF-8');

@@ -1,16 +1,15 @@
-/** TLS as Go's client does it, where Node's defaults are others. */
+/** TLS as Go's client does it, where Node's defaults differ. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { PeerCertificate, SecureContext } from 'node:tls';
-import { checkServerIdentity, createSecureContext } from 'node:tls';
+import { checkServerIdentity, createSecureContext, type PeerCertificate, type SecureContext } from 'node:tls';
 
 /** PEM texts and checks of a TLS connection. */
 export interface TlsSettings {
-  /** Authorities that are trusted; Node's own where there are none. */
+  /** The trusted authorities; Node's own where there are none. */
   readonly ca?: string | readonly string[];
   readonly cert?: string;
   readonly key?: string;
-  /** Name that the server's certificate must carry, where it is not the URL's host. */
+  /** The name that the server's certificate must have, where that is not the URL's host. */
   readonly servername?: string;
   readonly rejectUnauthorized?: boolean;
 }
@@ -23,18 +22,18 @@ export interface TlsOptions {
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
 }
 
-/** An address is never sent as a name (RFC 6066), and is compared with the certificate all the same. */
+/** An IP address is never sent as a name (RFC 6066), but is still compared with the certificate. */
 function nameOptions(servername: string): Pick<TlsOptions, 'servername' | 'checkServerIdentity'> {
   if (isIP(servername) === 0) return { servername };
   return { servername: '', checkServerIdentity: (_host, certificate) => checkServerIdentity(servername, certificate) };
 }
 
-/** OpenSSL keeps a certificate and a key of two kinds (EC, RSA) apart, and says nothing. */
+/** OpenSSL does not report a certificate and a key of different kinds (EC, RSA). */
 function isOfAnotherKey(cert: string, key: string): boolean {
   try {
     return !new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch {
-    // Whether it can be read is for createSecureContext to say.
+    // createSecureContext reports what cannot be read.
     return false;
   }
 }
@@ -44,16 +43,16 @@ export function tlsOptions({ ca, cert, key, servername, rejectUnauthorized = tru
   if (cert !== undefined && key !== undefined && isOfAnotherKey(cert, key))
     throw new Error("the client key is not the client certificate's");
   return {
-    // One for all connections: with the system's authorities it takes some 10 ms to make.
+    // One for all connections: with the system's authorities it takes about 10 ms to make.
     secureContext: createSecureContext({
       ...(ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [...ca] }),
       ...(cert === undefined ? {} : { cert }),
       ...(key === undefined ? {} : { key }),
       minVersion: 'TLSv1.2',
-      // Whoever is among the authorities is trusted, an intermediate too: Go needs no path to a root.
+      // Every certificate among the authorities is trusted, even an intermediate one: like Go, it needs no path to a root.
       allowPartialTrustChain: true,
     }),
-    // Said in any case: NODE_TLS_REJECT_UNAUTHORIZED is only for connections that do not say.
+    // Always given: NODE_TLS_REJECT_UNAUTHORIZED only affects connections that leave it out.
     rejectUnauthorized,
     ...(servername === undefined ? {} : nameOptions(servername)),
   };

@@ -1,65 +1,67 @@
 /**
- * A tool of the host as a process. Whatever happens, it comes to an end that is told: also where it cannot be started, does not
- * end by itself, or leaves its output to a process of its own.
+ * Runs a tool of the host as a process. It always reports an end, even where the tool cannot be started, does not end by itself, or
+ * leaves its output open in a child process.
  */
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { StringDecoder } from 'node:string_decoder';
 import { execa } from 'execa';
+import { errorCode, messageOf } from '../model/error-message';
 
 /** How a tool ended. */
 export type ToolEnd =
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'signal'; readonly signal: string }
   | { readonly kind: 'not found' }
-  /** No process, file or memory is left for it: it may start at another time. */
+  /** No process, file or memory was left for it. It may start at another time. */
   | { readonly kind: 'not started'; readonly reason: string }
-  /** It was told to end. What it had done by then is not known. */
+  /** It was ended at its limit. It is not known what it had done by then. */
   | { readonly kind: 'too long'; readonly limitMs: number }
   | { readonly kind: 'too much output' };
 
-/** After SIGTERM, before SIGKILL. */
+/** From SIGTERM to SIGKILL. */
 const graceMs = 2000;
-/** After SIGKILL: a process that hangs in the kernel does not end of it, and is waited for no longer. */
+/** After SIGKILL. A process that hangs in the kernel does not end even then, and is no longer waited for. */
 const lastMs = 1000;
-/** After its end, while nothing more is printed: another process may hold the pipe. */
+/** After the tool's end, since another process may hold its pipe: twice this time without output ends the reading. */
 const quietMs = 250;
-/** What is kept of stdout; of stderr only the beginning is, and the rest is dropped. */
+/** The most that is kept of stdout, in bytes. Only the beginning of stderr is kept, and the rest is dropped. */
 const mostOutput = 256 << 20;
 const mostStderr = 64 << 10;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** All that a tool of the kernel gets: variables such as XTABLES_LOCKFILE and XTABLES_LIBDIR change what it does. */
+/** The only environment that tools of the kernel get: variables such as XTABLES_LOCKFILE and XTABLES_LIBDIR change what they do. */
 export function toolEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'] ?? defaultPath, LC_ALL: 'C' };
 }
 
 /**
- * The process, which tells by an 'error' event where it cannot be started. Throws where not even that much could be made.
- * @param onFailed is called where there is no event either: execa has taken what spawn threw.
+ * Returns the process, which has an 'error' event where it cannot be started. Throws where not even the process object was made.
+ * @param onFailed is called where there is no such event, because execa caught what spawn threw.
  */
 export function startTool(
   [file, ...args]: readonly [string, ...string[]],
   takesInput: boolean,
   environment: NodeJS.ProcessEnv,
-  onFailed: (error: NodeJS.ErrnoException) => void,
+  onFailed: (error: unknown) => void,
 ): ChildProcess {
   let made: ChildProcess | undefined;
   const remember = (message: unknown): void => {
+    // The message of Node's child_process channel.
     made = (message as { readonly process: ChildProcess }).process;
     made.on('error', () => undefined);
   };
-  // Where no file is left for the pipes, execa throws, and nobody listens to the process that it has made.
+  // Where no file is left for the pipes, execa throws, and nobody listens to the process that it made.
   subscribe('child_process', remember);
   try {
     const tool = execa(file, args, {
       env: environment,
       extendEnv: false,
       stdin: takesInput ? 'pipe' : 'ignore',
-      // What it prints is read here, line by line where that is asked for.
+      // ToolProcess reads the output itself, line by line where that is asked for.
       buffer: false,
       reject: false,
-      // A process group of its own: it does not die of the terminal's Ctrl-C, and can be ended with all its children.
+      // Its own process group: it does not end at the terminal's Ctrl-C, and can be ended with all its children.
       detached: true,
       cleanup: false,
     });
@@ -75,9 +77,11 @@ export function startTool(
   }
 }
 
-/** None, against the types, where no file was left for them. */
-function streamsOf(child: ChildProcess | undefined): readonly (ChildProcess['stdio'][number] | undefined)[] {
-  return (child as Partial<ChildProcess> | undefined)?.stdio ?? [];
+/** Against Node's types, there are no streams where no file was left for them. */
+function streamsOf(
+  child: Partial<Pick<ChildProcess, 'stdio'>> | undefined,
+): readonly (ChildProcess['stdio'][number] | undefined)[] {
+  return child?.stdio ?? [];
 }
 
 export class ToolProcess {
@@ -86,7 +90,7 @@ export class ToolProcess {
   #end: ToolEnd | undefined;
   #resolve!: (end: ToolEnd) => void;
   #child: ChildProcess | undefined;
-  /** What it is being ended for. */
+  /** Why it is being ended. */
   #reason: ToolEnd | undefined;
   #stdout = '';
   #stderr = '';
@@ -95,19 +99,19 @@ export class ToolProcess {
   #readsSince = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param environment all that it gets, instead of toolEnvironment. */
+  /** @param environment the whole environment of the tool. */
   constructor(file: string, args: readonly string[], takesInput: boolean, environment = toolEnvironment()) {
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     try {
       const child = startTool([file, ...args], takesInput, environment, (error) => this.#failed(error));
       this.#child = child;
-      child.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+      child.on('error', (error) => this.#failed(error));
       child.on('exit', (code, signal) => this.#exited(code, signal));
-      // A tool that ends before it has read everything says why by its exit code.
+      // Errors of the streams are ignored: a tool that ends before it has read its input says why by its exit code.
       for (const stream of streamsOf(child)) stream?.on('error', () => undefined);
     } catch (error) {
-      // ENOMEM is thrown, EAGAIN and EMFILE are told.
-      this.#failed(error as NodeJS.ErrnoException);
+      // ENOMEM is thrown; EAGAIN and EMFILE come by the event.
+      this.#failed(error);
     }
   }
 
@@ -123,13 +127,13 @@ export class ToolProcess {
     return this.#stderr;
   }
 
-  /** Gives the input, and begins to read and to count the time. Resolves at the end. Rejects with what onLine throws. */
+  /** Writes the input, and starts to read and to count the time. Resolves at the tool's end. Rejects with what onLine throws. */
   async finish(input: string, limitMs: number, onLine?: (line: string) => void): Promise<ToolEnd> {
     this.#onLine = onLine;
     if (this.#end === undefined) {
       this.#timer = setTimeout(() => this.#stop({ kind: 'too long', limitMs }), limitMs);
       this.#read();
-      // No streams where there were no files for them.
+      // There are no streams where no file was left for them.
       this.#child?.stdin?.end(input);
     }
     const end = await this.ended;
@@ -173,26 +177,28 @@ export class ToolProcess {
     }
   }
 
-  #failed(error: NodeJS.ErrnoException): void {
-    // An error that comes later is a signal which could not be sent.
+  #failed(error: unknown): void {
+    // After the start, an error only says that a signal could not be sent.
     if (this.#child?.pid !== undefined) return;
-    this.#settle(error.code === 'ENOENT' ? { kind: 'not found' } : { kind: 'not started', reason: error.message });
+    this.#settle(
+      errorCode(error) === 'ENOENT' ? { kind: 'not found' } : { kind: 'not started', reason: messageOf(error) },
+    );
   }
 
   #exited(code: number | null, signal: string | null): void {
-    // What else there is of its group, where it was ended.
+    // If it was ended, the rest of its process group is ended too.
     if (this.#reason !== undefined) this.#signal('SIGKILL');
     const byItself: ToolEnd = code === null ? { kind: 'signal', signal: signal ?? '' } : { kind: 'exit', code };
     const end = this.#reason ?? byItself;
     const child = this.#child;
     if (child === undefined) return;
     child.once('close', () => this.#settle(end));
-    // One that nobody has begun to read does not close.
+    // A process whose output nobody reads has no 'close' event.
     if (child.stdout?.listenerCount('data') === 0) this.#settle(end);
     else this.#settleWhenQuiet(end);
   }
 
-  /** Two quiet times in a row: after one alone the event loop may not have come to what is there to be read. */
+  /** Waits for two quiet periods in a row: after one, the event loop may not have read yet what is there. */
   #settleWhenQuiet(end: ToolEnd, quietBefore = 0): void {
     const before = this.#readsSince;
     setTimeout(() => {
@@ -214,7 +220,7 @@ export class ToolProcess {
     }, graceMs);
   }
 
-  /** To its whole group. */
+  /** Signals the whole process group. */
   #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
     const { pid } = this.#child ?? {};
     if (pid === undefined) return;
@@ -229,7 +235,7 @@ export class ToolProcess {
     if (this.#end !== undefined) return;
     this.#end = end;
     clearTimeout(this.#timer);
-    // Another process may hold the other ends, and one that hangs in the kernel must not keep this one from ending.
+    // Another process may hold the pipes' other ends, and a tool that hangs in the kernel must not keep this process from ending.
     for (const stream of streamsOf(this.#child)) stream?.destroy();
     this.#child?.unref();
     this.#resolve(end);

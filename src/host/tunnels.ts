@@ -1,22 +1,21 @@
 /** Connections through a proxy: CONNECT (RFC 9110, 9.3.6) and SOCKS 5. */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import type { AgentOptions, ClientRequestArgs } from 'node:http';
+import { type AgentOptions, type ClientRequestArgs, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { messageOf } from '../model/error-message';
 import { hostOf, portOf } from './proxy-rules';
 import type { TlsOptions } from './tls-settings';
-import { messageOf } from '../model/error-message';
 
 const tunnelMs = 30_000;
 
 export interface Proxy {
   readonly url: URL;
-  /** For a proxy of https. */
+  /** For a proxy that is reached by https. */
   readonly tls: () => TlsOptions;
 }
 
-/** What agents ask for. */
+/** The host and port that an agent connects to. */
 interface Target {
   readonly host?: string | null | undefined;
   readonly port?: number | string | null | undefined;
@@ -24,7 +23,7 @@ interface Target {
 
 type Done = (error: Error | null, socket?: Duplex) => void;
 
-/** From the user and password of the proxy's URL. */
+/** The credentials in the proxy's URL, as headers. */
 export function proxyHeaders({ username, password }: URL): Readonly<Record<string, string>> {
   if (username === '' && password === '') return {};
   const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
@@ -71,7 +70,7 @@ async function connectBySocks({ url }: Proxy, host: string, port: number): Promi
   const password = url.username === '' ? {} : { password: decodeURIComponent(url.password) };
   try {
     const { socket } = await SocksClient.createConnection({
-      // Names are looked up by the proxy.
+      // The proxy looks up names.
       proxy: { host: hostOf(url), port: Number(portOf(url)), type: 5, ...user, ...password },
       command: 'connect',
       destination: { host, port },
@@ -92,31 +91,32 @@ function openTunnel(proxy: Proxy, { host, port }: Target): Promise<Socket> {
   return connect(proxy, host ?? 'localhost', Number(port));
 }
 
-/** For servers of plain http behind a SOCKS proxy. */
+/** For servers that are reached by plain http through a SOCKS proxy. */
 export class TunnelHttpAgent extends HttpAgent {
-  constructor(
-    private readonly proxy: Proxy,
-    options: AgentOptions,
-  ) {
+  readonly #proxy: Proxy;
+
+  constructor(proxy: Proxy, options: AgentOptions) {
     super(options);
+    this.#proxy = proxy;
   }
 
   override createConnection(options: ClientRequestArgs, done: Done): undefined {
-    openTunnel(this.proxy, options).then((socket) => done(null, socket), done);
+    openTunnel(this.#proxy, options).then((socket) => done(null, socket), done);
   }
 }
 
-/** For servers of https behind any proxy: TLS with the server begins inside the tunnel. */
+/** For servers that are reached by https through any proxy. TLS with the server starts inside the tunnel. */
 export class TunnelHttpsAgent extends HttpsAgent {
-  constructor(
-    private readonly proxy: Proxy,
-    options: AgentOptions & TlsOptions,
-  ) {
+  readonly #proxy: Proxy;
+
+  constructor(proxy: Proxy, options: AgentOptions & TlsOptions) {
     super(options);
+    this.#proxy = proxy;
   }
 
   override createConnection(options: ClientRequestArgs, done: Done): undefined {
-    openTunnel(this.proxy, options).then(
+    openTunnel(this.#proxy, options).then(
+      // Node's types know neither the option `socket` nor that the result is always a stream.
       (socket) => done(null, super.createConnection({ ...options, socket } as ClientRequestArgs) as Duplex),
       done,
     );

@@ -4,15 +4,15 @@ import { readFile, stat } from 'node:fs/promises';
 const lockFile = '/run/xtables.lock';
 
 /**
- * Who holds the lock: `flock (pid 4711)`. '' where somebody does and /proc does not tell who; undefined where nobody does, or where
- * it cannot be told.
+ * Returns who holds the lock, such as `flock (pid 4711)`; '' where /proc does not say who holds it; undefined where nobody holds it,
+ * or where that cannot be found out.
  */
 export async function findXtablesLockHolder(file = lockFile): Promise<string | undefined> {
   try {
     const [{ ino }, locks] = await Promise.all([stat(file), readFile('/proc/locks', 'utf8')]);
     const pid = holderOf(locks, ino);
     if (pid === undefined) return undefined;
-    // 0: of another PID namespace.
+    // 0: a process of another PID namespace.
     if (pid === 0) return '';
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
     return name === '' ? `pid ${pid}` : `${name.trim()} (pid ${pid})`;
@@ -21,7 +21,10 @@ export async function findXtablesLockHolder(file = lockFile): Promise<string | u
   }
 }
 
-/** `1: FLOCK  ADVISORY  WRITE 11032 fe:00:16637953 0 EOF`; those who wait have an arrow. The device may be another one's number. */
+/**
+ * Parses lines such as `1: FLOCK  ADVISORY  WRITE 11032 fe:00:16637953 0 EOF`. Lines of processes that wait have an arrow. The device
+ * is not compared, since its number may differ.
+ */
 export function holderOf(locks: string, inode: number): number | undefined {
   for (const line of locks.split('\n')) {
     const [, pid, of] = /^\d+: FLOCK +\S+ +WRITE (-?\d+) \S+:(\d+) /.exec(line) ?? [];

@@ -1,4 +1,4 @@
-/** A line a row, cells of a column below each other, two blanks between columns. `paint` adds what has no width. */
+/** Prints one line per row, with the columns aligned and two spaces apart. `paint` may add text that has no width, such as colours. */
 export function alignColumns(
   rows: readonly (readonly string[])[],
   paint: (cell: string, column: number, row: number) => string = (cell) => cell,

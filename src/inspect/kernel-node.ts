@@ -1,42 +1,40 @@
-/** Of commands about a node and what its kernel holds: the kernel, the configuration and the node that are meant. */
+/** For commands about a node and what its kernel holds: which kernel, which configuration and which node is meant. */
 import type { ProxyConfiguration } from '../config/configuration';
 import { effectiveConfiguration, type FlagSettings } from '../config/effective';
 import { runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
 import { hostName } from '../host/host-name';
 import { readInterfaceAddresses } from '../host/interfaces';
+import type { Family } from '../model/address';
 import { UserError } from '../model/user-error';
+import { defaultMode, findMode } from '../modes/modes';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
-import { findMode } from '../modes/modes';
-import { proxyModes } from '../model/proxy-mode';
 import { rulesKinds, type TracedMode } from '../trace/rules-kind';
 import type { IptablesVariant } from '../xtables/variant';
-import type { Family } from '../model/address';
 import { areGiven, type KernelFiles, type ReadKernel, readKernelFiles, readKernelHere } from './kernel-texts';
 import type { NodeRequest } from './node-plan';
 
-/** About a node and what its kernel holds. */
 export interface KernelRequest {
   readonly flags: FlagSettings;
   /** Manifests: files and folders, `-` is standard input; empty: an API server. */
   readonly files: readonly string[];
-  /** '': not said. */
+  /** '': not given. */
   readonly node: string;
   readonly families: readonly Family[];
   readonly kernelFiles: KernelFiles;
-  /** Canonical; empty: not said. */
+  /** Canonical; empty: not given. */
   readonly nodeAddresses: readonly string[];
   readonly iptablesVariant: IptablesVariant;
 }
 
-/** Throws UserError where nothing can be read. */
+/** Reads the files that were given, else this machine's kernel. Throws UserError where nothing can be read. */
 export function readKernel({ kernelFiles, iptablesVariant }: KernelRequest): Promise<ReadKernel> {
   if (areGiven(kernelFiles)) return readKernelFiles(kernelFiles);
   return readKernelHere(iptablesVariant, createLogger({ verbosity: 0, format: 'text' }));
 }
 
-/** Throws UserError where the kernel has none of the families that are meant. */
+/** Throws UserError where none of the wanted families was read. */
 export async function nodeRequest(
   invocation: KernelRequest,
   texts: ReadKernel['texts'],
@@ -50,18 +48,18 @@ export async function nodeRequest(
   return { files: invocation.files, node, families, ...(hostAddresses && { hostAddresses }) };
 }
 
-/** The mode is what was found, whatever the configuration says; kube-proxy's own file may well say nftables. */
+/** The mode is the one that was found, whatever the configuration says: kube-proxy's own file may say nftables. */
 export async function configureAs(
   mode: TracedMode,
   flags: FlagSettings,
 ): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
-  const settings = { ...flags.settings, mode: findMode(mode)?.name ?? proxyModes[0] };
+  const settings = { ...flags.settings, mode: (findMode(mode) ?? defaultMode).name };
   const { configuration, warnings } = await effectiveConfiguration({ ...flags, settings }, readTextFile);
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.debug(warning);
   if (!rulesKinds[mode].answersOnPrimary) return { configuration, log };
   const { nodePortAddresses: given } = configuration;
-  // kube-proxy's defaults in that mode.
+  // The defaults that kube-proxy has in that mode.
   const nodePortAddresses = given.length > 0 ? given : ['primary'];
   return { configuration: { ...configuration, nodePortAddresses, localhostNodePorts: false }, log };
 }

@@ -1,25 +1,25 @@
-/** What a node's kernel holds, as the tools print it: from files, or of this machine. */
+/** Reads what a node's kernel holds, as the tools print it, from files or from this machine. */
 import { join } from 'node:path';
 import type { KernelTexts } from '../compare/parse-kernel';
+import { systemClock } from '../host/clock';
 import { CommandError, runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
 import { askIPv6 } from '../host/interfaces';
-import type { Family } from '../model/address';
+import { families, type Family } from '../model/address';
 import { absent, type Answer, found, unknown } from '../model/answer';
+import { errorCode, messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
-import type { TracedMode } from '../trace/rules-kind';
-import { systemClock } from '../host/clock';
 import { OpenQuestions } from '../telemetry/open-questions';
-import { detectVariant } from '../xtables/driver-variant';
+import type { TracedMode } from '../trace/rules-kind';
 import { readSaveText } from '../xtables/driver';
+import { detectVariant } from '../xtables/driver-variant';
 import { markUnread, type SaveText } from '../xtables/save-text';
 import type { IptablesVariant } from '../xtables/variant';
-import { errorCode, messageOf } from '../model/error-message';
 
 const askTimeoutMs = 60_000;
 
-/** Files instead of this machine's kernel; '' and none: not given. */
+/** Files to read instead of this machine's kernel. '' and an empty list: not given. */
 export interface KernelFiles {
   readonly iptablesSave: readonly string[];
   readonly ipvsadm: string;
@@ -31,7 +31,7 @@ export interface KernelFiles {
 
 export interface ReadKernel {
   readonly mode: TracedMode;
-  /** A family that nothing was read of is not in it. */
+  /** Only the families of which something was read. */
   readonly texts: ReadonlyMap<Family, KernelTexts>;
 }
 
@@ -40,7 +40,7 @@ export function areGiven(files: KernelFiles): boolean {
   return [...iptablesSave, ipvsadm, ipset, ipvsAddresses, nft, recordedDir].some((given) => given !== '');
 }
 
-/** Throws UserError for what cannot be read, and where the files are of no mode. */
+/** Throws UserError for a file that cannot be read, and for two files of one family. */
 export async function readKernelFiles(files: KernelFiles): Promise<ReadKernel> {
   const saves = new Map<Family, SaveText>();
   for (const path of files.iptablesSave) {
@@ -98,11 +98,11 @@ interface OtherTexts {
 
 function joinTexts(saves: ReadonlyMap<Family, SaveText>, { ipvsadm, ipset, addresses, nft }: OtherTexts): ReadKernel {
   if (ipvsadm === undefined && nft !== undefined && !hasServiceRules([...saves.values()]))
-    return { mode: 'nftables', texts: new Map((['IPv4', 'IPv6'] as const).map((family) => [family, { nft }])) };
+    return { mode: 'nftables', texts: new Map(families.map((family) => [family, { nft }])) };
   if (ipvsadm === undefined)
     return { mode: 'iptables', texts: new Map([...saves].map(([family, save]) => [family, textsOf(save)])) };
   const sets = { ipvsadm, ...(ipset !== undefined && { ipset }), ...(addresses !== undefined && { addresses }) };
-  const texts = (['IPv4', 'IPv6'] as const).flatMap((family): [Family, KernelTexts][] => {
+  const texts = families.flatMap((family): [Family, KernelTexts][] => {
     const save = saves.get(family);
     if (save !== undefined) return [[family, { ...sets, ...textsOf(save) }]];
     return saves.size === 0 ? [[family, sets]] : [];
@@ -114,7 +114,7 @@ function textsOf({ text, unread }: SaveText): KernelTexts {
   return { iptablesSave: text, ...(unread.length > 0 && { unread }) };
 }
 
-/** Where nat is not known there may be some: nobody has said that there are none. */
+/** A nat table that could not be read may have some, so it counts as if it had. */
 function hasServiceRules(saves: readonly SaveText[]): boolean {
   return saves.some(
     ({ text, unread }) =>
@@ -135,7 +135,7 @@ function familyOfSave(text: string): Family {
   return /icmp6-|^-A .* -[sd] [\da-f]*:/m.test(text) ? 'IPv6' : 'IPv4';
 }
 
-/** What a tool prints. absent: it says that there is no such thing, in one of these words, or it is not installed. */
+/** What a tool prints. absent: its message matches `isNone`, or it is not installed. */
 async function ask(tool: string, args: readonly string[], isNone: RegExp): Promise<Answer<string>> {
   try {
     return found((await runCommand(tool, args, { timeoutMs: askTimeoutMs })).stdout);
@@ -147,7 +147,7 @@ async function ask(tool: string, args: readonly string[], isNone: RegExp): Promi
 
 const never = /(?!)/;
 
-/** Of this machine. Throws UserError where no tool answers, or nothing is there. */
+/** Reads this machine. Throws UserError where no tool answers, and where there is nothing to read. */
 export async function readKernelHere(wanted: IptablesVariant, log: Logger): Promise<ReadKernel> {
   const { saves, unread } = await readSaves(wanted, log);
   const isIpvs = [...saves.values()].some(({ text }) => /^:KUBE-IPVS-FILTER /m.test(text));
@@ -164,19 +164,19 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
     if (nft.kind === 'found') texts.set(family, { nft: nft.value });
     else if (nft.kind === 'unknown') unread.push(nft.reason);
   }
-  // Nothing is there, which may be what is to be seen.
+  // The tables have no rules of a proxy, and that is an answer, too.
   if (texts.size === 0 && saves.size > 0)
     return joinTexts(saves, { ipvsadm: undefined, ipset: undefined, addresses: undefined, nft: undefined });
   if (texts.size === 0) {
     const why = unread.length === 0 ? '' : ` (${unread.join('; ')})`;
     throw new UserError(
-      `no service proxy's rules here, or no right to see them (root, CAP_NET_ADMIN)${why}: --iptables-save, --ipvsadm or --nft take files`,
+      `no rules of a service proxy here, or no right to see them (root, CAP_NET_ADMIN)${why}: to read files instead, use --iptables-save, --ipvsadm or --nft`,
     );
   }
   return { mode: 'nftables', texts };
 }
 
-/** Throws UserError where a part cannot be read: the rest would be taken for all. */
+/** Throws UserError where a part cannot be read, since the rest would look like everything. */
 async function readIpvsHere(): Promise<OtherTexts> {
   const read = async (tool: string, args: readonly string[], isNone = never): Promise<string> => {
     const answer = await ask(tool, args, isNone);
@@ -195,7 +195,7 @@ async function readIpvsHere(): Promise<OtherTexts> {
 
 interface Saves {
   readonly saves: ReadonlyMap<Family, SaveText>;
-  /** Why others could not be read. */
+  /** Why the other families could not be read. */
   readonly unread: string[];
 }
 
@@ -206,7 +206,7 @@ async function readSaves(wanted: IptablesVariant, log: Logger): Promise<Saves> {
   const patience = { clock: systemClock, pauseMs: 200, limitMs: 2000 };
   const variant = await detectVariant({ run: runCommand, wanted, log, questions, patience });
   if (variant === undefined) return { saves, unread };
-  for (const family of ['IPv4', 'IPv6'] as const) {
+  for (const family of families) {
     try {
       saves.set(family, await readSaveText(runCommand, variant, family));
     } catch (error) {
@@ -214,7 +214,7 @@ async function readSaves(wanted: IptablesVariant, log: Logger): Promise<Saves> {
       unread.push(error.message);
       const isThere = family === 'IPv4' || (await askIPv6()).kind !== 'absent';
       if (isThere && !error.notFound)
-        log.warn({ family, reason: error.message }, 'cannot tell the rules of this family');
+        log.warn({ family, reason: error.message }, 'the rules of this family cannot be read');
     }
   }
   return { saves, unread };

@@ -1,30 +1,30 @@
-/** The Plan of a node, once: from files or from an API server. */
-import { nodeConfigOf } from '../config/node-config';
+/** Makes the Plan of a node, from files or from an API server. */
 import type { ProxyConfiguration } from '../config/configuration';
+import { nodeConfigOf } from '../config/node-config';
 import { lineProblem } from '../config/texts';
 import { readStandardInput } from '../host/files';
 import type { Family } from '../model/address';
 import type { ClusterState, Node } from '../model/cluster';
 import { ClusterStore } from '../model/cluster-store';
+import { UserError } from '../model/user-error';
+import { modes } from '../modes/modes';
 import { planNodeSettings } from '../planner/node-settings';
 import type { Plan } from '../planner/plan';
 import { planCluster } from '../planner/plan-cluster';
-import { UserError } from '../model/user-error';
-import { modes } from '../modes/modes';
 import { ManifestSource } from '../sources/manifests/manifest-source';
+import { listOnce, openKubernetes, startSource } from '../sources/open-source';
 import type { Source } from '../sources/source';
 import type { Logger } from '../telemetry/log';
-import { listOnce, openKubernetes, startSource } from '../sources/open-source';
 
 export interface NodeRequest {
   /** Files and folders, `-` is standard input; empty: an API server. */
   readonly files: readonly string[];
-  /** In any case; '': the only one that there is. */
+  /** In upper or lower case; '': the only Node that there is. */
   readonly node: string;
-  /** Asked where no name was given. */
+  /** Finds the node's name where none was given. */
   readonly nodeOf?: (cluster: ClusterState) => string;
   readonly families: readonly Family[];
-  /** Canonical: of the node's interfaces. Without them its addresses by the API are all that is known. */
+  /** The addresses of the node's interfaces, canonical. Without them, only the addresses in the Node object are known. */
   readonly hostAddresses?: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export interface NodePlans {
   /** '': a node without pods. */
   readonly nodeName: string;
   readonly cluster: ClusterState;
-  /** The node's, of both families, as far as they are known. */
+  /** The node's addresses of both families, as far as they are known. */
   readonly hostAddresses: readonly string[];
 }
 
@@ -50,12 +50,12 @@ export async function planNode(
 }
 
 export interface FollowedNode {
-  /** As of now. */
+  /** Plans with the present state of the cluster. */
   plan(hostAddresses: readonly string[] | undefined): NodePlans;
   stop(): Promise<void>;
 }
 
-/** As planNode, and up to date from then on. */
+/** Like planNode, but it goes on following the cluster. */
 export async function followNode(
   request: NodeRequest,
   configuration: ProxyConfiguration,
@@ -110,17 +110,17 @@ async function openSource(
   return ManifestSource.open({ paths, texts, watch });
 }
 
-/** The node that was named, or the only one given. */
+/** The Node with this name or, without a name, the only Node that there is. */
 function chooseNode(name: string, store: ClusterStore, log: Logger): Node | undefined {
   if (name !== '') {
     const node = store.nodes.get(name);
     if (node === undefined)
-      log.warn({ node: name }, 'no Node of that name was given: its zone, addresses and podCIDRs are unknown');
+      log.warn({ node: name }, 'there is no Node of that name: its zone, addresses and podCIDRs are unknown');
     return node;
   }
   const [first, second] = store.nodes.values();
   if (second === undefined && first !== undefined) return first;
   const why = first === undefined ? 'no Node was given' : `${store.nodes.size} Nodes were given`;
-  log.warn(`${why}: this is a node that has no pods; --node NAME says whose rules are meant`);
+  log.warn(`${why}: the rules are those of a node that has no pods; to choose a node, use --node NAME`);
   return undefined;
 }

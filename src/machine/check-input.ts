@@ -1,4 +1,4 @@
-/** What rules of others in INPUT mean in IPVS mode, where packets to Services come by there. */
+/** What other programs' rules in INPUT mean in IPVS mode, where packets to Services pass through that chain. */
 import { CommandError, runCommand } from '../host/command';
 import type { Family } from '../model/address';
 import type { Variant } from '../xtables/variant';
@@ -11,13 +11,13 @@ export async function checkInput(family: Family, variant: Variant): Promise<Find
     return judgeInput(family, stdout);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    return warn('INPUT', `${family}: its rules cannot be read: ${error.message}`, '');
+    return warn('INPUT', `${family}: the rules cannot be read: ${error.message}`, '');
   }
 }
 
 /**
- * What virtual servers take is let in before rules of others are asked, as in iptables mode, where INPUT does not see it. With
- * kube-proxy's IPVS mode such rules did keep clients out.
+ * What virtual servers take is let in before other programs' rules are asked, so that it is as in iptables mode, where INPUT does
+ * not see it. With kube-proxy's IPVS mode such rules did keep clients out.
  *
  * @param rules as `iptables -S INPUT` prints them.
  */
@@ -29,7 +29,7 @@ export function judgeInput(family: Family, rules: string): Finding {
     return warn(
       'INPUT',
       `${family}: ${closed.length === 1 ? 'a rule that keeps packets out does' : `${closed.length} rules that keep packets out do`} not hold for NodePorts and VIPs, which are let in before: ${first}`,
-      'where Services are meant, use loadBalancerSourceRanges or nodePortAddresses, or `-t mangle -I PREROUTING` with the same match and -j DROP',
+      'if it is meant for Services, use loadBalancerSourceRanges or nodePortAddresses, or `-t mangle -I PREROUTING` with the same match and -j DROP',
     );
   const isDropping = lines.includes('-P INPUT DROP');
   return ok('INPUT', `${family}: ${isDropping ? 'policy DROP; NodePorts and VIPs are let in' : 'open'}`);

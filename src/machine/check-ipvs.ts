@@ -1,16 +1,16 @@
-/** What mode ipvs needs beside iptables. ip_vs is loaded for it; a virtual server and a set come and go. */
+/** What mode ipvs needs besides iptables. To find out, ip_vs is loaded, and a virtual server and a set are made and removed. */
 import { findUnpreparable } from '../backends/ipvs/driver';
 import { openServers } from '../backends/ipvs/servers/driver';
 import type { IpvsConfiguration } from '../config/configuration';
 import { CommandError, runCommand } from '../host/command';
 import type { Family } from '../model/address';
+import { messageOf } from '../model/error-message';
 import { schedulerName } from '../model/scheduler';
 import { UserError } from '../model/user-error';
 import type { IptablesDriver } from '../xtables/driver';
 import { checkInput } from './check-input';
 import { cannotTell, fail, type Finding, ok, warn } from './finding';
-import { messageOf } from '../model/error-message';
-
+import { ruleMatchingSet } from './ipvs-families';
 const probe = 'VIPWIRE-PREFLIGHT';
 
 export async function checkIpvs(
@@ -48,7 +48,7 @@ async function checkSets(tables: IptablesDriver | undefined): Promise<Finding> {
     const { stdout } = await runCommand('ipset', ['--version']);
     await runCommand('ipset', ['create', probe, 'hash:ip,port']);
     try {
-      const matches = await tables?.canTake({ nat: `-m set --match-set ${probe} dst,dst -j RETURN` });
+      const matches = await tables?.canTake({ nat: ruleMatchingSet(probe) });
       if (matches?.kind === 'absent')
         return fail('ipset', 'iptables of this kernel cannot match sets', 'modprobe xt_set');
       if (matches?.kind === 'unknown') return cannotTell('ipset', matches.reason, '');

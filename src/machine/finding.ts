@@ -1,13 +1,14 @@
 /** What preflight found out about one thing. */
-/** unknown: it could not be told, which is not ok. */
+
+/** unknown: it could not be found out, which is not ok. */
 export type Level = 'ok' | 'warn' | 'fail' | 'unknown';
 
 export interface Finding {
   readonly check: string;
   readonly level: Level;
-  /** What is so. */
+  /** What was found. */
   readonly what: string;
-  /** What to do; '' where nothing is to be done. */
+  /** What to do about it; '' for nothing. */
   readonly todo: string;
 }
 
@@ -23,7 +24,7 @@ export function fail(check: string, what: string, todo: string): Finding {
   return { check, level: 'fail', what, todo };
 }
 
-/** @param reason in the words of whoever was asked. */
+/** @param reason in the words of the tool or server that was asked. */
 export function cannotTell(check: string, reason: string, todo: string): Finding {
   return { check, level: 'unknown', what: `cannot tell: ${reason}`, todo };
 }

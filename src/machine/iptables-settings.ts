@@ -1,28 +1,35 @@
-import { matchHairpin, packetCounters } from '../backends/iptables/render-fixed';
+/** The settings by which iptables mode renders its rules, and the packet counters that those rules use. */
+import { packetCounters } from '../backends/iptables/render-fixed';
 import type { IptablesSettings } from '../backends/iptables/settings';
 import type { ProxyConfiguration } from '../config/configuration';
 import { NetlinkError, NetlinkUnavailableError } from '../host/netlink';
 import { PacketCounters } from '../host/packet-counters';
 import { askSysctl } from '../host/sysctl';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
+import { messageOf } from '../model/error-message';
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/kernel-tables';
-import { messageOf } from '../model/error-message';
+import { askProbes, describeLoss, type MatchSetting, probes } from './iptables-probes';
+import { masqueradeMarkOf } from './masquerade-mark';
 
 const counterNames = Object.values(packetCounters);
 
-/** Of a machine that has every match. Counters are objects of their own: a text without them goes into any kernel. */
-export function usualSettings({ masqueradeBit }: ProxyConfiguration): IptablesSettings {
-  // Unsigned: bit 31 is one too.
-  const masqueradeMark = (1 << masqueradeBit) >>> 0;
-  return { masqueradeMark, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true, hasNfacct: false };
+/** For a kernel that has every match. It leaves out the counters, so that the rules can be loaded into any kernel. */
+export function usualSettings(configuration: ProxyConfiguration): IptablesSettings {
+  return {
+    masqueradeMark: masqueradeMarkOf(configuration),
+    dropInvalid: true,
+    hasBpf: true,
+    hasRecent: true,
+    hasSctp: true,
+    hasNfacct: false,
+  };
 }
 
-/** By what could be told. */
 export interface KnownSettings {
   readonly settings: IptablesSettings;
-  /** What could not, and was assumed: question -> why. */
+  /** The questions that the machine did not answer, with the reason of each. The settings assume the usual answer. */
   readonly assumed: ReadonlyMap<string, Unknown>;
 }
 
@@ -30,7 +37,7 @@ const isLiberal = 'whether nf_conntrack_tcp_be_liberal is on';
 const canCount = 'whether the kernel counts packets by name (nfacct)';
 export const settingQuestions = [isLiberal, canCount] as const;
 
-/** Of this machine, by what can be read of it. */
+/** The settings for this machine, as far as they can be read without a write. */
 export async function localSettings(
   configuration: ProxyConfiguration,
   counters: PacketCounters,
@@ -44,7 +51,7 @@ export async function localSettings(
   return { settings: { ...usualSettings(configuration), dropInvalid, hasNfacct: counts.kind === 'found' }, assumed };
 }
 
-/** And by what its kernel takes; unknown where the tool that writes rules does not say. */
+/** The settings for this machine, with the matches that its kernel takes. Returns unknown where the tool that writes rules does not say. */
 export async function probedSettings(
   driver: IptablesDriver,
   configuration: ProxyConfiguration,
@@ -53,48 +60,28 @@ export async function probedSettings(
 ): Promise<Answer<KnownSettings>> {
   const { family } = driver;
   const { settings, assumed } = await localSettings(configuration, counters);
-  const wanted = {
-    hasBpf: matchHairpin(family),
-    hasRecent: '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe',
-    hasSctp: '-p sctp -m sctp --dport 1',
-    ...(settings.hasNfacct ? { hasNfacct: `-m nfacct --nfacct-name ${packetCounters.droppedInvalid}` } : {}),
-  };
-  const answers = await canMatchEach(driver, wanted);
-  if (answers.kind !== 'found') return answers;
-  const { hasBpf = false, hasRecent = false, hasSctp = false, hasNfacct = false } = answers.value;
-  if (!hasBpf) log.info({ family }, 'the kernel has no xt_bpf: hairpin connections are told by a rule an endpoint');
-  if (!hasRecent) log.warn({ family }, 'the kernel has no xt_recent: sessionAffinity ClientIP has no effect');
-  if (!hasSctp) log.warn({ family }, 'the kernel has no xt_sctp: SCTP ports are not served');
-  if (!hasNfacct && !assumed.has(canCount))
-    log.info({ family }, 'the kernel has no nfacct: packets dropped as INVALID are not counted');
-  return found({ settings: { ...settings, hasBpf, hasRecent, hasSctp, hasNfacct }, assumed });
-}
-
-/** All at once where the kernel has all. SCTP goes first: a match of ports follows its protocol. */
-async function canMatchEach<Name extends string>(
-  driver: IptablesDriver,
-  matches: Readonly<Partial<Record<Name, string>>>,
-): Promise<Answer<Partial<Record<Name, boolean>>>> {
-  const names = Object.keys(matches) as Name[];
-  const textOf = (name: Name): string => matches[name] ?? '';
-  const together = names.map(textOf).sort((a, b) => Number(b.startsWith('-p')) - Number(a.startsWith('-p')));
-  const all = await driver.canMatch(together.join(' '));
-  if (all.kind === 'unknown') return all;
-  const answers: Partial<Record<Name, boolean>> = {};
-  for (const name of names) {
-    const answer = all.kind === 'found' ? all : await driver.canMatch(textOf(name));
+  const isAsked = (setting: MatchSetting): boolean => setting !== 'hasNfacct' || settings.hasNfacct;
+  const matches: Record<MatchSetting, boolean> = { hasBpf: false, hasRecent: false, hasSctp: false, hasNfacct: false };
+  const asked = probes.filter(({ setting }) => setting !== undefined && isAsked(setting));
+  for (const [{ setting }, answer] of await askProbes(driver, asked)) {
     if (answer.kind === 'unknown') return answer;
-    answers[name] = answer.kind === 'found';
+    if (setting !== undefined) matches[setting] = answer.kind === 'found';
   }
-  return found(answers);
+  for (const probe of probes) {
+    const { setting, level } = probe;
+    if (setting === undefined || matches[setting] || (setting === 'hasNfacct' && assumed.has(canCount))) continue;
+    log[level]({ family }, describeLoss(probe));
+  }
+  return found({ settings: { ...settings, ...matches }, assumed });
 }
 
-/** Looks at the tables with the counters in place: should one be gone, every write that names it would fail. */
+/** The same tables, which make the counters before each read: where one is missing, every write that names it fails. */
 export function withCounters(tables: KernelTables, counters: PacketCounters): KernelTables {
   return {
     variant: tables.variant,
     save: async () => {
-      await ensureCounters(counters);
+      // Where they cannot be made, the tables are read all the same.
+      await counters.ensure(counterNames).catch(() => undefined);
       return tables.save();
     },
     restore: (input) => tables.restore(input),
@@ -102,13 +89,8 @@ export function withCounters(tables: KernelTables, counters: PacketCounters): Ke
   };
 }
 
-/** Where they cannot be had, rules go without. */
-async function ensureCounters(counters: PacketCounters): Promise<void> {
-  await counters.ensure(counterNames).catch(() => undefined);
-}
-
-/** Those that no rule counts into any more. Returns why the others stay. */
-export async function removeCounters(): Promise<readonly string[]> {
+/** Removes the counters, which no rule uses by now. Returns whether all are gone, and logs why others are not. */
+export async function cleanUpCounters(log: Logger): Promise<boolean> {
   const counters = new PacketCounters();
   const kept: string[] = [];
   for (const name of counterNames)
@@ -118,10 +100,11 @@ export async function removeCounters(): Promise<readonly string[]> {
       if (!isWithoutCounters(error)) kept.push(`${name}: ${messageOf(error)}`);
     }
   counters.close();
-  return kept;
+  if (kept.length > 0) log.error({ counters: kept.join('; ') }, 'packet counters that cannot be removed');
+  return kept.length === 0;
 }
 
-/** absent: this kernel has none, or the netlink addon does not load here. */
+/** Returns absent where this kernel has no counters, or the netlink addon does not load. */
 async function askCounters(counters: PacketCounters): Promise<Answer<true>> {
   try {
     await counters.ensure(counterNames);
@@ -131,7 +114,7 @@ async function askCounters(counters: PacketCounters): Promise<Answer<true>> {
   }
 }
 
-/** nfnetlink says EINVAL of a subsystem that is not there. */
+/** nfnetlink answers EINVAL for a subsystem that does not exist. */
 function isWithoutCounters(error: unknown): boolean {
   if (error instanceof NetlinkUnavailableError) return true;
   return error instanceof NetlinkError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code);

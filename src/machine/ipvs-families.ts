@@ -1,4 +1,4 @@
-/** What IPVS mode opens of each family of this machine. */
+/** What IPVS mode opens for each IP family of this machine. */
 import { IpvsBackend } from '../backends/ipvs/backend';
 import { IpvsDevice } from '../backends/ipvs/device/driver';
 import { prepareNode, thisNode } from '../backends/ipvs/driver';
@@ -11,37 +11,39 @@ import { CommandError, type RunCommand } from '../host/command';
 import { lockConflict } from '../host/lock';
 import type { Family } from '../model/address';
 import { absent, type Answer, found } from '../model/answer';
+import { messageOf } from '../model/error-message';
 import { schedulerName, type SchedulerName, schedulerNames } from '../model/scheduler';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/kernel-tables';
 import { type Closable, kernelOf } from './ipvs-machine';
+import { masqueradeMarkOf } from './masquerade-mark';
 import { takeOver, type Writes } from './tables';
-import { messageOf } from '../model/error-message';
 
 export interface IpvsFamiliesOptions {
   readonly run: RunCommand;
   readonly configuration: ProxyConfiguration;
   readonly drainLimitMs: number;
   readonly log: Logger;
-  /** Takes what is to be closed with the machine. */
+  /** What is opened is added here, to be closed with the machine. */
   readonly opened: Closable[];
 }
 
 export class IpvsFamilies {
-  private readonly device: IpvsDevice;
-  private isPrepared = false;
-  /** Both families have the same. */
-  private schedulers: ReadonlySet<SchedulerName> | undefined;
-  private hasSetMarks: boolean | undefined;
+  readonly #options: IpvsFamiliesOptions;
+  readonly #setWrites: Writes;
+  readonly #device: IpvsDevice;
+  #isPrepared = false;
+  /** The same for both families. */
+  #schedulers: ReadonlySet<SchedulerName> | undefined;
+  #hasSetMarks: boolean | undefined;
 
-  private constructor(
-    private readonly options: IpvsFamiliesOptions,
-    private readonly setWrites: Writes,
-  ) {
-    this.device = new IpvsDevice(options.run);
-    options.opened.push(this.device);
+  private constructor(options: IpvsFamiliesOptions, setWrites: Writes) {
+    this.#options = options;
+    this.#setWrites = setWrites;
+    this.#device = new IpvsDevice(options.run);
+    options.opened.push(this.#device);
   }
 
   static async open(options: IpvsFamiliesOptions): Promise<IpvsFamilies> {
@@ -49,41 +51,40 @@ export class IpvsFamilies {
   }
 
   /**
-   * Throws UserError, one line that says what to do, where the machine lacks what no Service works without. Can be asked again
-   * after an answer that is unknown, and after any other error.
+   * Throws UserError, one line that says what to do, where the machine lacks something that every Service needs. May be called
+   * again after an unknown answer, and after any other error.
    */
   async openFamily(
     tables: IptablesDriver,
     watched: (tables: KernelTables, family: Family) => KernelTables,
   ): Promise<Answer<IpvsBackend>> {
-    const { run, configuration, drainLimitMs, log, opened } = this.options;
+    const { run, configuration, drainLimitMs, log, opened } = this.#options;
     const { ipvs } = configuration;
     const { family } = tables;
-    // Loads ip_vs, which has the sysctls.
+    // Loads ip_vs, which brings the sysctls.
     const servers = await openServers(family, run);
     try {
-      if (!this.isPrepared) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
-      this.isPrepared = true;
-      this.schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler));
-      const sets = new SetDriver(family, this.setWrites.run, this.setWrites.withLock);
-      if (this.hasSetMarks === undefined) {
+      if (!this.#isPrepared) await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
+      this.#isPrepared = true;
+      const schedulers = (this.#schedulers ??= await findSchedulers(servers, schedulerName(ipvs.scheduler)));
+      const sets = new SetDriver(family, this.#setWrites.run, this.#setWrites.withLock);
+      if (this.#hasSetMarks === undefined) {
         const marks = await askSetMarks(family, sets, tables, log);
         if (marks.kind === 'unknown') {
           servers.close();
           return marks;
         }
-        this.hasSetMarks = marks.kind === 'found';
+        this.#hasSetMarks = marks.kind === 'found';
       }
       await setTimeouts(servers, ipvs, log);
-      const { schedulers, hasSetMarks } = this;
       const settings = {
-        masqueradeMark: (1 << configuration.masqueradeBit) >>> 0,
+        masqueradeMark: masqueradeMarkOf(configuration),
         scheduler: ipvs.scheduler,
         hasScheduler: (name: SchedulerName): boolean => schedulers.has(name),
-        hasSetMarks,
+        hasSetMarks: this.#hasSetMarks,
       };
       const options = { settings, excludeCIDRs: ipvs.excludeCIDRs, drainLimitMs, now: () => performance.now() };
-      const kernel = { ...kernelOf(family, servers, sets, this.device), tables: watched(tables, family) };
+      const kernel = { ...kernelOf(family, servers, sets, this.#device), tables: watched(tables, family) };
       opened.push(servers);
       log.info({ family, scheduler: ipvs.scheduler }, 'using IPVS');
       return found(new IpvsBackend(family, options, kernel));
@@ -94,7 +95,7 @@ export class IpvsFamilies {
   }
 }
 
-/** Throws UserError where the one that is wanted is not to be had, and others where that cannot be told. */
+/** Throws UserError where the kernel does not have the wanted one, and other errors where that cannot be found out. */
 async function findSchedulers(servers: ServersDriver, wanted: SchedulerName): Promise<ReadonlySet<SchedulerName>> {
   await servers.requireScheduler(wanted);
   const found = new Set<SchedulerName>([wanted]);
@@ -102,9 +103,14 @@ async function findSchedulers(servers: ServersDriver, wanted: SchedulerName): Pr
   return found;
 }
 
+/** The rule by which it is tried whether rules can match sets; preflight tries it too. */
+export function ruleMatchingSet(name: string): string {
+  return `-m set --match-set ${name} dst,dst -j RETURN`;
+}
+
 /**
- * Whether sets can give marks. Throws UserError where there are no sets, or rules cannot match them; and what ipset says where that
- * is no answer.
+ * Whether sets can give marks to packets. Throws UserError where the kernel has no sets, or rules cannot match them, and ipset's
+ * own error where that does not answer the question.
  */
 async function askSetMarks(
   family: Family,
@@ -113,7 +119,7 @@ async function askSetMarks(
   log: Logger,
 ): Promise<Answer<true>> {
   const [plain, marking] = [setName(family, 'KUBE-CLUSTER-IP'), setName(family, 'KUBE-IPVS-LOCAL')];
-  const matching = `-m set --match-set ${plain} dst,dst -j RETURN`;
+  const matching = ruleMatchingSet(plain);
   const giving = `-j SET --map-set ${marking} dst,dst --map-mark`;
   if (await canMakeMarking(sets, createLine(plain), createLine(marking))) {
     const marks = await tables.canTake({ nat: matching, mangle: giving });
@@ -124,12 +130,12 @@ async function askSetMarks(
   if (matches.kind === 'absent')
     throw new UserError('IPVS mode: the kernel has no xt_set: run `modprobe xt_set` on the node');
   log.warn(
-    'sets of this kernel give no marks: under externalTrafficPolicy Local clients on this node reach what those outside do',
+    'sets of this kernel cannot give marks: under externalTrafficPolicy Local, clients on this node reach only what clients outside reach',
   );
   return absent;
 }
 
-/** A refusal counts where plain sets can be made at the same time. Throws as askSetMarks. */
+/** A refusal counts only if a plain set can be made before and after it. Throws as askSetMarks does. */
 async function canMakeMarking(sets: SetDriver, plain: string, marking: string): Promise<boolean> {
   const make = async (line: string): Promise<CommandError | undefined> => {
     try {
@@ -161,6 +167,6 @@ async function setTimeouts(servers: ServersDriver, ipvs: ProxyConfiguration['ipv
   try {
     await servers.setTimeouts({ tcpSeconds, tcpFinSeconds, udpSeconds });
   } catch (error) {
-    log.error({ reason: messageOf(error) }, 'the IPVS timeouts cannot be set: the present ones stay');
+    log.error({ reason: messageOf(error) }, 'the IPVS timeouts cannot be set and stay as they are');
   }
 }

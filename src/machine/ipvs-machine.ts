@@ -1,4 +1,4 @@
-/** The parts of this machine that IPVS mode writes to. */
+/** The parts of this machine that IPVS mode writes to besides the tables of iptables. */
 import { IpvsBackend, type IpvsKernel } from '../backends/ipvs/backend';
 import { deleteOurServers } from '../backends/ipvs/cleanup';
 import { IpvsDevice, readNodeAddresses } from '../backends/ipvs/device/driver';
@@ -12,56 +12,57 @@ import { CommandError, type RunCommand, runCommand } from '../host/command';
 import type { Conntrack } from '../host/conntrack';
 import { askModule } from '../host/kernel-modules';
 import { askSysctl } from '../host/sysctl';
+import { withoutLock } from '../host/lock';
 import { families as allFamilies, type Family } from '../model/address';
+import { type Answer, found, unknown } from '../model/answer';
 import type { FlowFilter } from '../model/flow';
-import type { Logger } from '../telemetry/log';
 import type { KernelTables } from '../xtables/kernel-tables';
-import { messageOf } from '../model/error-message';
+import type { OnAssumed } from './assumption';
+import { masqueradeMarkOf } from './masquerade-mark';
 
-/** What lives until the machine is closed. */
+/** What is opened until the machine is closed. */
 export interface Closable {
   close(): void;
 }
 
 /**
- * Removes everything of IPVS mode but its rules, which must be gone by then: they match the sets. Nothing is loaded into the
- * kernel for it. Throws where a part cannot be removed.
+ * Removes everything that IPVS mode leaves except its rules. Those must be gone already, since they match the sets. Loads nothing
+ * into the kernel. Throws where a part cannot be removed.
  */
 export async function removeIpvs(
   families: readonly Family[],
 ): Promise<{ readonly servers: number; readonly sets: number; readonly addresses: number }> {
-  const run = runCommand;
-  const device = new IpvsDevice(run);
+  const device = new IpvsDevice(runCommand);
   try {
     const hasIpvs = await isIpvsLoaded();
-    const own = await readNodeAddresses(run);
+    const own = await readNodeAddresses(runCommand);
     let servers = 0;
     let addresses = 0;
     for (const family of families) {
       addresses += (await device.readAddresses(family)).length;
       if (!hasIpvs) continue;
-      const driver = await openServers(family, run);
-      const sets = new SetDriver(family, run, (file, args) => ({ file, args }));
+      const driver = await openServers(family, runCommand);
+      const sets = new SetDriver(family, runCommand, withoutLock);
       servers += await deleteOurServers(family, kernelOf(family, driver, sets, device), own);
       driver.close();
     }
     await device.delete();
-    const { destroyed, inUse } = await destroyAllSets(run);
-    if (inUse.length > 0) throw new Error(`rules of others match ${inUse.join(', ')}`);
+    const { destroyed, inUse } = await destroyAllSets(runCommand);
+    if (inUse.length > 0) throw new Error(`other programs' rules match ${inUse.join(', ')}`);
     return { servers, sets: destroyed.length, addresses };
   } finally {
     device.close();
   }
 }
 
-/** Without loading it: the module and the sysctls of this network namespace come together. Throws where it cannot be told. */
+/** Does not load it: the sysctls of this network namespace are there when the module is. Throws where that cannot be found out. */
 async function isIpvsLoaded(): Promise<boolean> {
   const conntrack = await askSysctl('net/ipv4/vs/conntrack');
   if (conntrack.kind === 'unknown') throw new Error(`cannot tell whether IPVS is loaded: ${conntrack.reason}`);
   return conntrack.kind === 'found';
 }
 
-/** Without the tool there may be none to destroy all the same. Throws where sets stay, and where it cannot be told. */
+/** Where the tool fails, netlink may still say that there is no set to destroy. Throws where sets stay, and where that cannot be found out. */
 async function destroyAllSets(run: RunCommand): ReturnType<typeof destroySets> {
   const none = { destroyed: [], inUse: [] };
   if ((await askModule('ip_set')).kind === 'absent') return none;
@@ -75,17 +76,16 @@ async function destroyAllSets(run: RunCommand): ReturnType<typeof destroySets> {
   }
 }
 
-/** What has connections stays for them, and takes no new ones; the rest goes. Returns the connections that are left. */
+/** Removes the servers that have no connections; the others take no new ones. Returns the number of connections that are left. */
 export async function retireIpvs(families: readonly Family[], conntrack: Conntrack): Promise<number> {
   if (!(await isIpvsLoaded())) return 0;
-  const run = runCommand;
-  const device = new IpvsDevice(run);
-  const own = await readNodeAddresses(run);
+  const device = new IpvsDevice(runCommand);
+  const own = await readNodeAddresses(runCommand);
   let left = 0;
   try {
     for (const family of families) {
-      const driver = await openServers(family, run);
-      const sets = new SetDriver(family, run, (file, args) => ({ file, args }));
+      const driver = await openServers(family, runCommand);
+      const sets = new SetDriver(family, runCommand, withoutLock);
       const deleteUdpFlows = (filter: FlowFilter): Promise<number> => conntrack.deleteUdpFlows(family, filter);
       try {
         left += await retireServers(family, { ...kernelOf(family, driver, sets, device), deleteUdpFlows }, own);
@@ -117,7 +117,7 @@ export function kernelOf(
   };
 }
 
-/** What a dry run reads beside the tables. */
+/** What a dry run reads besides the tables. */
 export type IpvsReads = Pick<IpvsKernel, 'readServers' | 'readSets' | 'readAddresses'>;
 
 const readsNothing: IpvsReads = {
@@ -126,43 +126,54 @@ const readsNothing: IpvsReads = {
   readAddresses: () => Promise.resolve([]),
 };
 
-/** Of this machine, or nothing after a warning. Loads nothing into the kernel. */
-export function readsOfMachine(family: Family, log: Logger): IpvsReads {
-  const orNothing = async <T>(
-    what: string,
-    module: string,
-    read: () => Promise<T>,
-    none: () => Promise<T>,
-  ): Promise<T> => {
-    try {
-      const loaded = await askModule(module);
-      if (loaded.kind === 'unknown') throw new Error(loaded.reason);
-      return await (loaded.kind === 'found' ? read() : none());
-    } catch (error) {
-      log.warn({ family, reason: messageOf(error) }, `${what} cannot be read: compared with none`);
-      return none();
-    }
+/** Reads this machine. What cannot be read is reported to `assume` and taken for empty. Loads nothing into the kernel. */
+export function readsOfMachine(family: Family, assume: OnAssumed): IpvsReads {
+  const orNothing = async <T>(what: string, answer: Promise<Answer<T>>, none: () => Promise<T>): Promise<T> => {
+    const given = await answer;
+    if (given.kind === 'found') return given.value;
+    if (given.kind === 'unknown')
+      assume({
+        family,
+        what: `${what} cannot be read: compared with none, so what is there already is printed too`,
+        reason: given.reason,
+      });
+    return none();
   };
   const readServers = async (): ReturnType<IpvsKernel['readServers']> => {
     const driver = await openServers(family, runCommand);
     return driver.read().finally(() => driver.close());
   };
-  const sets = new SetDriver(family, runCommand, (file, args) => ({ file, args }));
+  const sets = new SetDriver(family, runCommand, withoutLock);
   const readAddresses = async (): Promise<string[]> => {
     const device = new IpvsDevice(runCommand);
     return device.readAddresses(family).finally(() => device.close());
   };
   return {
-    readServers: () => orNothing('virtual servers', 'ip_vs', readServers, readsNothing.readServers),
-    readSets: () => orNothing('ipsets', 'ip_set', () => sets.read(), readsNothing.readSets),
-    readAddresses: () => orNothing('kube-ipvs0', 'dummy', readAddresses, readsNothing.readAddresses),
+    readServers: () => orNothing('virtual servers', askOf('ip_vs', readServers), readsNothing.readServers),
+    readSets: () =>
+      orNothing(
+        'ipsets',
+        askOf('ip_set', () => sets.read()),
+        readsNothing.readSets,
+      ),
+    readAddresses: () => orNothing('kube-ipvs0', askOf('dummy', readAddresses), readsNothing.readAddresses),
   };
 }
 
-/** A machine that has everything, and to which nothing is written: dry runs. */
+/** What `read` reads of a kernel module, which is absent where the module is not loaded. */
+async function askOf<T>(module: string, read: () => Promise<T>): Promise<Answer<T>> {
+  try {
+    const loaded = await askModule(module);
+    return loaded.kind === 'found' ? found(await read()) : loaded;
+  } catch (error) {
+    return unknown(error);
+  }
+}
+
+/** For dry runs: it assumes a machine that has every feature, and writes nothing. */
 export function dryIpvsBackend(
   family: Family,
-  { masqueradeBit, ipvs }: ProxyConfiguration,
+  configuration: ProxyConfiguration,
   tables: KernelTables,
   reads = readsNothing,
 ): IpvsBackend {
@@ -176,8 +187,9 @@ export function dryIpvsBackend(
     bind: refuse,
     unbind: refuse,
   };
+  const { ipvs } = configuration;
   const settings: IpvsSettings = {
-    masqueradeMark: (1 << masqueradeBit) >>> 0,
+    masqueradeMark: masqueradeMarkOf(configuration),
     scheduler: ipvs.scheduler,
     hasScheduler: () => true,
     hasSetMarks: true,

@@ -1,21 +1,21 @@
-/** The node's kernel, set as kube-proxy sets it. */
+/** Sets the node's kernel as kube-proxy sets it. */
 import type { ConntrackConfiguration, ProxyConfiguration } from '../config/configuration';
 import { runCommand } from '../host/command';
 import { countCpus } from '../host/cpu-count';
 import { loadModules } from '../host/kernel-modules';
 import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
 import { explainSysctl } from '../host/sysctl-rights';
+import { messageOf } from '../model/error-message';
 import { answersOnLocalhost } from '../planner/node-settings';
 import type { Logger } from '../telemetry/log';
-import { messageOf } from '../model/error-message';
-
-/** `net.netfilter.nf_conntrack_max=262144`, by the field that asks for it. */
+/** For example net.netfilter.nf_conntrack_max=262144. */
 export interface KernelSetting {
   /** As in host/sysctl. */
   readonly path: string;
   readonly value: number;
-  /** A higher value stays. */
+  /** A higher value is left as it is. */
   readonly isFloor: boolean;
+  /** The field of the configuration that asks for it. */
   readonly field: string;
 }
 
@@ -24,14 +24,14 @@ type SettingsSource = Pick<
   'conntrack' | 'oomScoreAdj' | 'localhostNodePorts' | 'nodePortAddresses' | 'detectLocalMode'
 >;
 
-/** Of a mode. */
+/** What a mode does with NodePorts. */
 export interface NodePortHabits {
-  /** NodePorts answer on localhost, where the configuration wants it. */
+  /** NodePorts answer on localhost where the configuration asks for it. */
   readonly answersOnLoopback: boolean;
 }
 
 const hashSize = '/sys/module/nf_conntrack/parameters/hashsize';
-/** kube-proxy's, since 1.36: whatever the CPUs. */
+/** kube-proxy's limit since 1.36, for any number of CPUs. */
 const mostTracked = 1_048_576;
 
 function floor(path: string, value: number, field: string): KernelSetting {
@@ -42,10 +42,10 @@ function exactly(path: string, value: number, field: string): KernelSetting {
   return { path, value, isFloor: false, field };
 }
 
-/** Who sets: what is the process's own is of no use to one that ends. */
+/** Who writes the settings. `init` leaves out those of its own process, which ends at once. */
 type Setter = 'daemon' | 'init';
 
-/** kube-proxy's values, but that sizes are never made smaller. `cpus` are the machine's. */
+/** kube-proxy's values, except that sizes are never made smaller. `cpus` is the number of the machine's CPUs. */
 export function planKernelSettings(
   source: SettingsSource,
   { answersOnLoopback }: NodePortHabits,
@@ -55,7 +55,7 @@ export function planKernelSettings(
   const settings = planConntrack(source.conntrack, cpus);
   if (answersOnLoopback && answersOnLocalhost(source))
     settings.push(floor('net/ipv4/conf/all/route_localnet', 1, 'iptables.localhostNodePorts'));
-  // What pods send each other through a bridge would pass by the rules.
+  // Without it, packets between pods on one bridge bypass the rules.
   if (source.detectLocalMode === 'BridgeInterface')
     settings.push(floor('net/bridge/bridge-nf-call-iptables', 1, 'detectLocalMode'));
   if (setter === 'daemon') settings.push(exactly('/proc/self/oom_score_adj', source.oomScoreAdj, 'oomScoreAdj'));
@@ -70,7 +70,7 @@ function planConntrack(conntrack: ConntrackConfiguration, cpus: number): KernelS
     const max = scaled > mostTracked ? mostTracked : Math.max(scaled, min);
     const field = max === scaled || max === mostTracked ? 'conntrack.maxPerCore' : 'conntrack.min';
     settings.push(floor('net/netfilter/nf_conntrack_max', max, field));
-    // Four connections a bucket, at the most.
+    // At most four connections per bucket.
     settings.push(floor(hashSize, Math.trunc(max / 4), field));
   }
   const timeout = (sysctl: string, seconds: number, field: string): void => {
@@ -93,7 +93,7 @@ interface Unmet {
   readonly why: string;
 }
 
-/** Writes what differs. Where that cannot be done, one line names all of it, and the daemon goes on; kube-proxy would end. */
+/** Writes what differs. One log line names all that cannot be written, and the daemon goes on; kube-proxy would exit. */
 export async function setUpKernel(
   source: SettingsSource,
   mode: NodePortHabits,
@@ -106,7 +106,7 @@ export async function setUpKernel(
   const unmet: Unmet[] = [];
   for (const setting of settings) {
     try {
-      if (await hold(setting)) written.push(setting);
+      if (await writeIfDifferent(setting)) written.push(setting);
     } catch (error) {
       unmet.push({ setting, why: await explain(setting, error) });
     }
@@ -114,12 +114,12 @@ export async function setUpKernel(
   if (written.length > 0) log.info({ settings: written.map(print).join(', ') }, 'kernel settings written');
   if (unmet.length === 0) return;
   const what = unmet.map(({ setting, why }) => `${print(setting)} (${setting.field}; ${why})`).join(', ');
-  // The kubelet has seen to the process's own: -997 for a critical Pod.
+  // The kubelet already sets oom_score_adj: -997 for a critical Pod.
   const level = unmet.every(({ setting }) => setting.field === 'oomScoreAdj') ? 'info' : 'warn';
   log[level]({ settings: what }, 'kernel settings that could not be written; --init-only, run privileged, writes them');
 }
 
-/** What would have to be written, and cannot be, with the error and the right that is missing. Writes nothing. */
+/** The settings that differ and cannot be written, each with the error and the right that is missing. Writes nothing. */
 export async function findUnwritable(source: SettingsSource, mode: NodePortHabits): Promise<string[]> {
   const found: string[] = [];
   for (const setting of planKernelSettings(source, mode, countCpus(), 'init')) {
@@ -133,7 +133,10 @@ export async function findUnwritable(source: SettingsSource, mode: NodePortHabit
   return found;
 }
 
-/** Outside the first network namespace the size of the hash can be opened, and not written; its twin tells it at once. */
+/**
+ * Outside the first network namespace hashsize can be opened for writing, but not written. nf_conntrack_buckets is the same setting
+ * and already fails when it is opened.
+ */
 async function findProblem({ path }: KernelSetting): Promise<SysctlError | undefined> {
   const problem = await checkSysctl(path);
   if (problem !== undefined || path !== hashSize) return problem;
@@ -149,8 +152,8 @@ async function isConntrackMissing(settings: readonly KernelSetting[]): Promise<b
   );
 }
 
-/** Tells whether it had to be written. Throws SysctlError. */
-async function hold({ path, value, isFloor }: KernelSetting): Promise<boolean> {
+/** Writes the setting where it differs. Returns whether it did. Throws SysctlError. */
+async function writeIfDifferent({ path, value, isFloor }: KernelSetting): Promise<boolean> {
   if (isFloor && Number(await readSysctl(path)) >= value) return false;
   return writeSysctl(path, String(value));
 }

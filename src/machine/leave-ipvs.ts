@@ -1,10 +1,25 @@
-/** In other modes: what IPVS mode left goes, once nothing goes through it any more. */
+/** Removes what IPVS mode leaves on a node. */
+import type { Family } from '../model/address';
+import { messageOf } from '../model/error-message';
+import type { Logger } from '../telemetry/log';
 import { removeIpvs, retireIpvs } from './ipvs-machine';
 import { leave, type LeaveOptions } from './leave';
 
 const pauseMs = 5000;
 
-/** When the rules of another mode are in force. Never rejects. */
+/** For `vipwire cleanup`, once the rules are gone. Logs what it removed, and returns whether all is gone. Never rejects. */
+export async function cleanUpIpvs(families: readonly Family[], log: Logger): Promise<boolean> {
+  try {
+    const removed = await removeIpvs(families);
+    if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed of IPVS mode');
+    return true;
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'cannot clean up IPVS');
+    return false;
+  }
+}
+
+/** For another mode, once its rules are in force. It waits for the connections that still go through the servers. Never rejects. */
 export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Promise<void> {
   const { families, limitMs, conntrack, clock, log } = options;
   const sinceMs = clock.now();
@@ -12,8 +27,7 @@ export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Pro
   const look = async (): Promise<boolean> => {
     const connections = await retireIpvs(families, conntrack);
     if (connections > 0 && clock.now() - sinceMs < limitMs) {
-      if (!isTold)
-        log.info({ connections }, 'connections that began in IPVS mode go on through its servers until they end');
+      if (!isTold) log.info({ connections }, 'connections that began in IPVS mode stay on its servers until they end');
       isTold = true;
       return false;
     }

@@ -1,28 +1,36 @@
-/** The tables of kube-proxy's nftables mode. kube-proxy itself removes them at a start in another mode, and by its clean-up. */
-import { CommandError, type RunCommand, runCommand } from '../host/command';
+/**
+ * Removes the tables of kube-proxy's nftables mode. kube-proxy itself removes them when it starts in another mode, and by its
+ * own --cleanup.
+ */
+import { CommandError, runCommand } from '../host/command';
+import { messageOf } from '../model/error-message';
+import type { Logger } from '../telemetry/log';
 import { findKubeProxy, leave, type LeaveOptions } from './leave';
 
 const tables = ['ip kube-proxy', 'ip6 kube-proxy'];
 const pauseMs = 60_000;
 
-/** Returns those that went. Without the tool, or nf_tables in the kernel, there is nothing to remove. Throws where one stays. */
-export async function removeNftTables(run: RunCommand): Promise<readonly string[]> {
-  const found = await findTables(run);
-  for (const table of found) await run('nft', ['delete', 'table', ...table.split(' ')]);
-  const left = found.length === 0 ? [] : await findTables(run);
-  if (left.length > 0) throw new Error(`still there after it was removed: ${left.join(', ')}`);
-  return found;
+/** For `vipwire cleanup`. Logs what it removed, and returns whether all is gone. Never rejects. */
+export async function cleanUpNftTables(log: Logger): Promise<boolean> {
+  try {
+    const removed = await removeTables();
+    if (removed.length > 0) log.info({ tables: removed.join(', ') }, 'removed of nftables mode');
+    return true;
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'cannot clean up nftables');
+    return false;
+  }
 }
 
-/** In another mode, when its rules are in force: those of both would apply. Never rejects. */
+/** For a mode of ours, once its rules are in force, since the rules of both apply. Never rejects. */
 export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   let said = '';
   const look = async (): Promise<boolean> => {
-    const found = await findTables(runCommand);
+    const found = await findTables();
     const why = found.length === 0 ? '' : await findKubeProxy();
     if (why === '') {
-      const removed = await removeNftTables(runCommand);
+      const removed = await removeTables();
       if (removed.length > 0) log.info({ tables: removed.join(', ') }, 'removed what nftables mode had left');
       return true;
     }
@@ -34,9 +42,18 @@ export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal)
   await leave({ question: 'what nftables mode has left', pauseMs, look }, options, signal);
 }
 
-async function findTables(run: RunCommand): Promise<string[]> {
+/** Returns the tables that it removed. Without nft, or nf_tables in the kernel, there are none. Throws where one stays. */
+async function removeTables(): Promise<readonly string[]> {
+  const found = await findTables();
+  for (const table of found) await runCommand('nft', ['delete', 'table', ...table.split(' ')]);
+  const left = found.length === 0 ? [] : await findTables();
+  if (left.length > 0) throw new Error(`still there after it was removed: ${left.join(', ')}`);
+  return found;
+}
+
+async function findTables(): Promise<string[]> {
   try {
-    const { stdout } = await run('nft', ['list', 'tables']);
+    const { stdout } = await runCommand('nft', ['list', 'tables']);
     const lines = new Set(stdout.split('\n').map((line) => line.trim()));
     return tables.filter((table) => lines.has(`table ${table}`));
   } catch (error) {

@@ -1,28 +1,29 @@
-/** What a proxy left in the other iptables variant goes, once ours is in force: the rules of both would apply. */
-import { errorCode } from '../model/error-message';
+/** Removes what a proxy left in the other iptables variant, once our rules are in force, since the rules of both apply. */
 import { CommandError, runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
+import { withoutLock } from '../host/lock';
 import type { Family } from '../model/address';
+import { errorCode } from '../model/error-message';
 import type { Logger } from '../telemetry/log';
+import { nameSome } from '../telemetry/name-some';
 import { cleanUp } from '../xtables/cleanup';
 import { IptablesDriver, readSaveText } from '../xtables/driver';
 import { parseSave } from '../xtables/parse-save';
 import { tableNames } from '../xtables/rules';
 import type { SaveText } from '../xtables/save-text';
 import type { Variant } from '../xtables/variant';
-import { nameSome } from '../telemetry/name-some';
 import { findKubeProxy, leave, type LeaveOptions } from './leave';
 
-/** Tables that are in the kernel already: a legacy tool that asks for another one loads it. */
+/** Files that list the legacy tables which the kernel has loaded. A legacy tool that asks for another table loads it. */
 const loadedTables: Readonly<Record<Family, string>> = {
   IPv4: '/proc/net/ip_tables_names',
   IPv6: '/proc/net/ip6_tables_names',
 };
 
-/** A look at a legacy table takes its lock, and most reasons do not change by themselves. */
+/** Reading a legacy table takes the tools' lock, and most reasons to keep the rules do not change by themselves. */
 const pauseMs = 300_000;
 
-/** Of the families that we serve. Never rejects: what stays is named with the command that removes it. */
+/** For the families that we serve. Never rejects. A warning names the command that removes the rules which stay. */
 export async function leaveOtherVariant(
   drivers: ReadonlyMap<Family, IptablesDriver>,
   options: LeaveOptions,
@@ -47,7 +48,7 @@ export async function leaveOtherVariant(
   );
 }
 
-/** Returns why rules stay; '' where none does. */
+/** Returns why rules stay, or '' where no rule stays. */
 async function leaveFamily(variant: Variant, family: Family, log: Logger): Promise<string> {
   if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
   const save = await readSave(variant, family);
@@ -59,7 +60,7 @@ async function leaveFamily(variant: Variant, family: Family, log: Logger): Promi
   if (jumps.length + tableNames.reduce((sum, table) => sum + chains[table].size, 0) === 0) return '';
   const user = findUser(text) || (await findKubeProxy());
   if (user !== '') return user;
-  const report = await cleanUp(new IptablesDriver(family, variant, runCommand, unlocked), family);
+  const report = await cleanUp(new IptablesDriver(family, variant, runCommand, withoutLock), family);
   if (report.chains + report.jumps > 0)
     log.info(
       { variant, family, chains: report.chains, jumps: report.jumps },
@@ -68,7 +69,7 @@ async function leaveFamily(variant: Variant, family: Family, log: Logger): Promi
   return report.left.length > 0 ? `still there after it was removed: ${nameSome(report.left)}` : '';
 }
 
-/** undefined: the variant is not installed. */
+/** Returns undefined where the variant is not installed. */
 async function readSave(variant: Variant, family: Family): Promise<SaveText | undefined> {
   try {
     return await readSaveText(runCommand, variant, family);
@@ -77,8 +78,6 @@ async function readSave(variant: Variant, family: Family): Promise<SaveText | un
     throw error;
   }
 }
-
-const unlocked = (file: string, args: readonly string[]): { file: string; args: readonly string[] } => ({ file, args });
 
 function hasLoadedTables(family: Family): Promise<boolean> {
   return readTextFile(loadedTables[family]).then(
@@ -90,7 +89,7 @@ function hasLoadedTables(family: Family): Promise<boolean> {
   );
 }
 
-/** Where that table drops what it does not know, the proxy's rules are what lets Services through. */
+/** Where a policy of that variant is DROP, the proxy's rules may be what lets Services through. */
 function findUser(saved: string): string {
   const [, chain] = /^:(INPUT|FORWARD|OUTPUT) DROP /m.exec(filterPart(saved)) ?? [];
   return chain === undefined ? '' : `the policy of its ${chain} chain is DROP, and these rules let Services through`;

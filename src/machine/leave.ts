@@ -1,4 +1,4 @@
-/** What others left on this node goes once our rules are in force. What cannot go yet is looked at again. */
+/** Removes what other modes and proxies left on this node, once our rules are in force. What cannot be removed yet is tried again. */
 import type { Clock } from '../host/clock';
 import type { Conntrack } from '../host/conntrack';
 import { readProcesses, sharesNetwork } from '../host/processes';
@@ -7,13 +7,13 @@ import { unknown } from '../model/answer';
 import type { Logger } from '../telemetry/log';
 import type { OpenQuestions } from '../telemetry/open-questions';
 
-/** After a failure: at first, and in the end. */
+/** The pause after a failure: the first one, and the longest. */
 const retryMs = { first: 5000, most: 300_000 } as const;
 
 export interface LeaveOptions {
-  /** That we serve. */
+  /** The families that we serve. */
   readonly families: readonly Family[];
-  /** What is in use stays so long at the most, in milliseconds; Infinity: until its last connection has ended. */
+  /** How long at most something in use stays, in milliseconds; Infinity: until its last connection has ended. */
   readonly limitMs: number;
   readonly conntrack: Conntrack;
   readonly clock: Clock;
@@ -21,18 +21,19 @@ export interface LeaveOptions {
   readonly questions: OpenQuestions;
 }
 
-/** What somebody left on this node. */
+/** What a mode or a proxy left on this node. */
 export interface Leftovers {
   /** Completes "cannot tell". */
   readonly question: string;
-  /** Between two looks, in milliseconds. */
+  /** Milliseconds between two looks. */
   readonly pauseMs: number;
-  /** Removes what may go, and tells whether that was all. */
+  /** Removes what may be removed, and returns whether that was all. */
   readonly look: () => Promise<boolean>;
 }
 
 /**
- * Never rejects, and looks again where a part of the machine does not answer; with the signal aborted, whoever comes next goes on.
+ * Looks until everything is gone, also after a part of the machine did not answer. Ends when the signal is aborted; the next machine
+ * or process then continues. Never rejects.
  */
 export async function leave(
   { question, pauseMs, look }: Leftovers,
@@ -54,7 +55,7 @@ export async function leave(
   }
 }
 
-/** Why a kube-proxy may still use its rules, as far as processes can be seen from here; '' where none does. */
+/** Returns why a kube-proxy may still use its rules, as far as processes can be seen from here, or '' where no kube-proxy does. */
 export async function findKubeProxy(): Promise<string> {
   const { processes, unread } = await readProcesses();
   for (const process of processes) {
@@ -62,7 +63,7 @@ export async function findKubeProxy(): Promise<string> {
     const shares = await sharesNetwork(process);
     if (shares.kind === 'found') return `kube-proxy runs here (pid ${process.pid})`;
     if (shares.kind === 'unknown')
-      return `kube-proxy runs (pid ${process.pid}), and it cannot be told whether here: ${shares.reason}`;
+      return `kube-proxy runs (pid ${process.pid}), and vipwire cannot tell whether in this network: ${shares.reason}`;
   }
-  return unread === undefined ? '' : `it cannot be told whether a kube-proxy runs here: ${unread.reason}`;
+  return unread === undefined ? '' : `cannot tell whether a kube-proxy runs here: ${unread.reason}`;
 }

@@ -1,11 +1,10 @@
-/** The machine that a configuration asks for: its tools, its kernel's settings, and a backend a family. */
+/** Opens the machine for a configuration: the tools, the kernel's settings, and one backend per IP family. */
 import type { ProxyConfiguration } from '../config/configuration';
 import type { Clock } from '../host/clock';
 import { PreparedCommands, type RunCommand } from '../host/command';
 import type { Conntrack } from '../host/conntrack';
 import { NetlinkUnavailableError } from '../host/netlink';
 import { NfGeneration } from '../host/nf-generation';
-import type { Machine } from './machine';
 import type { Family } from '../model/address';
 import { type Answer, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
@@ -21,34 +20,40 @@ import { type NodePortHabits, setUpKernel } from './kernel-settings';
 import type { LeaveOptions } from './leave';
 import { leaveNftTables } from './leave-nftables';
 import { leaveOtherVariant } from './leave-other-variant';
+import type { Machine } from './machine';
 import { MachineFamilies, type OpenedFamily } from './machine-families';
 import { chooseTables } from './tables';
 import { askCanaries, canaryQuestion, tellAnswer, tellingUnread } from './told-tables';
 
-/** Longer than a predecessor's write is waited for. */
+/** Longer than the wait for the write of an earlier process. */
 const startLimitMs = 150_000;
-/** Of the time at the most, in the long run, for reading what CNIs may have changed. */
+/** The largest part of the time, in the long run, that is spent on reading what CNIs may have changed. */
 const readShare = 0.1;
 
 export interface MachineOptions {
   readonly iptablesVariant: IptablesVariant;
-  /** IPVS mode; 0: none. */
+  /** --ipvs-drain-limit, for IPVS mode; 0: no limit. */
   readonly drainLimitMs: number;
   readonly configuration: ProxyConfiguration;
   readonly questions: OpenQuestions;
-  /** It can be written to. */
+  /** Called for each family that can be written to. */
   readonly familyOpened: (family: Family) => void;
-  /** Tells how to read what nfacct counts; undefined: nothing does in this mode. */
+  /** Is given the way to read the packet counters, or undefined where the mode has no counters. */
   readonly countPackets: (read: (() => Promise<PacketCounts | undefined>) | undefined) => void;
   readonly mode: MachineMode;
-  /** Of other modes: what they left goes once the rules of every family are in force. */
+  /** Removes what other modes left. Called when the rules of every family are in force. */
   readonly leaveOthers: (options: LeaveOptions, signal: AbortSignal) => Promise<void>;
   readonly conntrack: Conntrack;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Throws UserError where the machine lacks what no Service works without, and where it does not answer. */
+/** --ipvs-drain-limit, where 0 says that there is no limit. */
+export function drainLimitOf({ drainLimitMs }: Pick<MachineOptions, 'drainLimitMs'>): number {
+  return drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
+}
+
+/** Throws UserError where the machine lacks something that every Service needs, and where it does not answer. */
 export async function openMachine(options: MachineOptions): Promise<Machine> {
   const opened: Closable[] = [];
   const close = (): void => {
@@ -62,7 +67,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   }
 }
 
-/** A tool that never answers must not leave a node without rules for ever: whoever supervises starts anew. */
+/** A tool that never answers must not leave a node without rules for ever: the process ends, and its supervisor starts it again. */
 async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
@@ -72,25 +77,25 @@ async function withinStartLimit<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
-/** What a mode makes of the machine: its families, which may be asked for again. */
 export interface OpenedMode {
+  /** May be called again for the same family. */
   readonly openFamily: (driver: IptablesDriver) => Promise<Answer<OpenedFamily>>;
 }
 
-/** A mode, as far as opening a machine for it goes. */
+/** The part of a mode that opening a machine needs. */
 export interface MachineMode extends NodePortHabits {
-  /** There is more to read than iptables' tables, of which nothing tells. */
+  /** The mode writes more than tables of iptables. Nothing reports changes of the rest, so it has to be read. */
   readonly hasMoreThanTables: boolean;
-  /** From one look at everything in the kernel to the next. */
+  /** Milliseconds between two reads of everything in the kernel. */
   checkPeriodMs(configuration: ProxyConfiguration): number;
-  /** Throws UserError where the machine lacks what no Service works without in this mode. */
+  /** Throws UserError where the machine lacks something that every Service needs in this mode. */
   open(options: MachineOptions, shared: SharedParts): Promise<OpenedMode>;
 }
 
 /** What the parts of a machine share. */
 export interface SharedParts {
   readonly run: RunCommand;
-  /** Of the families that are served by now. */
+  /** The families that are served by now. */
   readonly drivers: Map<Family, IptablesDriver>;
   readonly watched: (tables: KernelTables, family: Family) => KernelTables;
   readonly opened: Closable[];
@@ -102,7 +107,7 @@ async function openParts(options: MachineOptions, opened: Closable[]): Promise<M
   opened.push(prepared);
   const { run } = prepared;
   const tables = await chooseTables({ run, wanted: iptablesVariant, purpose: 'writing', log, questions });
-  // First: the rules depend on conntrack.tcpBeLiberal.
+  // Before the families are opened: their rules depend on conntrack.tcpBeLiberal.
   await setUpKernel(configuration, mode, log);
   const drivers = new Map<Family, IptablesDriver>();
   const drift = await watchDrift(tables.variant, drivers, options, opened);
@@ -123,14 +128,13 @@ async function openParts(options: MachineOptions, opened: Closable[]): Promise<M
   return { backends, drift, late, afterwards: (signal) => leaveOthers(drivers, options, signal) };
 }
 
-/** What may not be there beside our rules, since both would apply. */
+/** Removes what must not be there beside our rules, since both apply. */
 async function leaveOthers(
   drivers: ReadonlyMap<Family, IptablesDriver>,
-  { drainLimitMs, conntrack, clock, log, questions, leaveOthers: leaveModes }: MachineOptions,
+  { conntrack, clock, log, questions, leaveOthers: leaveModes, ...rest }: MachineOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
-  const options = { families: [...drivers.keys()], limitMs, conntrack, clock, log, questions };
+  const options = { families: [...drivers.keys()], limitMs: drainLimitOf(rest), conntrack, clock, log, questions };
   await Promise.all([
     leaveOtherVariant(drivers, options, signal),
     leaveNftTables(options, signal),
@@ -157,7 +161,10 @@ async function watchDrift(
   });
 }
 
-/** undefined in the legacy variant, and where there is no netlink. A generation that cannot be told just now is asked again. */
+/**
+ * Returns undefined in the legacy variant, and where the netlink addon does not load. After any other failure the generation is
+ * asked for again.
+ */
 async function openGeneration(
   variant: Variant,
   { fullCheckMs, log, questions }: Pick<MachineOptions, 'log' | 'questions'> & { readonly fullCheckMs: number },
@@ -182,14 +189,17 @@ async function openGeneration(
   } catch (error) {
     if (error instanceof NetlinkUnavailableError) {
       const seconds = fullCheckMs / 1000;
-      log.warn({ reason: error.message }, `foreign changes of single rules are seen every ${seconds} s`);
+      log.warn(
+        { reason: error.message },
+        `changes that other programs make to single rules are only looked for every ${seconds} s`,
+      );
       return undefined;
     }
   }
   return read;
 }
 
-/** Nothing is read or written: a rule set in memory. */
+/** For rules that are only rendered: it can neither be read nor written. */
 export const noTables: KernelTables = {
   variant: 'nft',
   save: () => Promise.reject(new Error('there are no tables')),

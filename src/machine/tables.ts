@@ -1,8 +1,8 @@
 /** The iptables of this machine: which variant, which families, under which lock. */
 import { systemClock } from '../host/clock';
-import { PreparedCommands, type RunCommand, runCommand } from '../host/command';
+import { type RunCommand, runCommand } from '../host/command';
 import { askIPv6 } from '../host/interfaces';
-import { lockFileOf, waitForLock, WriteLock } from '../host/lock';
+import { lockFileOf, waitForLock, withoutLock, WriteLock } from '../host/lock';
 import { families, type Family } from '../model/address';
 import { type Answer, found, type Unknown, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
@@ -11,12 +11,11 @@ import { OpenQuestions } from '../telemetry/open-questions';
 import { askFamily, detectVariant, isOfRights, type Patience } from '../xtables/driver-variant';
 import { IptablesDriver, type WithLock } from '../xtables/driver';
 import { toolName } from '../xtables/tool-names';
-import type { Variant } from '../xtables/variant';
-import type { IptablesVariant } from '../xtables/variant';
+import type { IptablesVariant, Variant } from '../xtables/variant';
 
-/** An orphaned write of a predecessor ends sooner. */
+/** Longer than the write that an earlier process left behind can take. */
 const lockWaitMs = 60_000;
-/** Of the daemon, whose rules are in force meanwhile; and of who waits for a command. */
+/** Writing is the daemon, whose earlier rules are in force meanwhile; reading is a command that somebody waits for. */
 const patience: Readonly<Record<'writing' | 'reading', Patience>> = {
   writing: { clock: systemClock, pauseMs: 1000, limitMs: 30_000 },
   reading: { clock: systemClock, pauseMs: 200, limitMs: 2000 },
@@ -35,24 +34,20 @@ const isMissing = ' is not there, or the kernel has no part for it';
 /** The iptables of one variant. */
 export interface Tables {
   readonly variant: Variant;
-  /** absent: the kernel has no such family. Can be asked again. */
+  /** absent: the kernel does not have the family. May be called again. */
   readonly open: (family: Family) => Promise<Answer<IptablesDriver>>;
 }
 
 export interface ReadTables {
   readonly drivers: ReadonlyMap<Family, IptablesDriver>;
-  /** Families that this machine may have, and which cannot be read: why. */
+  /** The families that this machine may have and that cannot be read, with the reason. */
   readonly unread: ReadonlyMap<Family, Unknown>;
 }
 
-/** For commands that look once. Throws UserError where no variant is installed, and where no family can be read. */
-export async function openTables(
-  wanted: IptablesVariant,
-  log: Logger,
-  purpose: 'reading' | 'writing',
-): Promise<ReadTables> {
-  const run: RunCommand = purpose === 'writing' ? new PreparedCommands().run : runCommand;
-  const { open } = await chooseTables({ run, wanted, log, purpose, questions: new OpenQuestions(log) });
+/** For commands that read once. Throws UserError where no variant is installed, and where no family can be read. */
+export async function openTables(wanted: IptablesVariant, log: Logger): Promise<ReadTables> {
+  const questions = new OpenQuestions(log);
+  const { open } = await chooseTables({ run: runCommand, wanted, log, purpose: 'reading', questions });
   const answers = await Promise.all(families.map(async (family) => [family, await open(family)] as const));
   const drivers = new Map(answers.flatMap(([family, it]) => (it.kind === 'found' ? [[family, it.value]] : [])));
   const unread = new Map(answers.flatMap(([family, it]) => (it.kind === 'unknown' ? [[family, it]] : [])));
@@ -61,7 +56,7 @@ export async function openTables(
   return { drivers, unread };
 }
 
-/** Throws UserError where asking again would be of no use in any family: tools or rights are missing. */
+/** Throws UserError where asking again would not help in any family, because tools or rights are missing. */
 export function requireSomeFamily(answers: ReadonlyMap<Family, Answer<unknown>>): void {
   const all = [...answers.values()];
   const isHopeless = (it: Answer<unknown>): boolean =>
@@ -113,17 +108,16 @@ async function openFamily(
   return found(new IptablesDriver(family, variant, writes.run, writes.withLock));
 }
 
-const withoutLock: WithLock = (file, args) => ({ file, args });
-
-/** How to write. */
+/** How to run commands that write. */
 export interface Writes {
   readonly run: RunCommand;
   readonly withLock: WithLock;
 }
 
 /**
- * Waits for a write that a predecessor left behind. The lock is held by the tool that writes next, which waits for its input,
- * so that two of us on one node do not write by turns. Where there is no lock, writes go without it, after one warning.
+ * Waits for a write that an earlier process left behind. From then on the lock is held by the tool that writes next, which waits for
+ * its input, so that two vipwire processes on one node do not alternate. Where there is no lock, a warning says so once, and writes
+ * go without it.
  */
 export async function takeOver(run: RunCommand, name: string, log: Logger): Promise<Writes> {
   const lockFile = lockFileOf(name);
@@ -134,7 +128,7 @@ export async function takeOver(run: RunCommand, name: string, log: Logger): Prom
     without(lock.reason);
     return { run, withLock: withoutLock };
   }
-  if (lock.kind === 'held') log.warn(fields, 'somebody holds the lock of writes: does another vipwire run here?');
+  if (lock.kind === 'held') log.warn(fields, 'another process holds the write lock: does another vipwire run here?');
   const writeLock = new WriteLock(lockFile, (reason) => {
     if (reason === undefined) log.info(fields, 'writes have their lock again');
     else without(reason);

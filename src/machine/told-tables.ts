@@ -1,4 +1,4 @@
-/** What cannot be told of the tables, said once and listed in the status. */
+/** Logs what cannot be found out about the tables, once, and lists it in the status. */
 import type { Family } from '../model/address';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 import type { OpenQuestions } from '../telemetry/open-questions';
@@ -7,7 +7,7 @@ import type { KernelTables } from '../xtables/kernel-tables';
 
 export const canaryQuestion = 'whether a table was flushed';
 
-/** `ip filter`: nft's name of a table. */
+/** nft's name of a table, such as `ip filter`. */
 export function nftTableName(family: Family, table: TableName): string {
   return `${family === 'IPv4' ? 'ip' : 'ip6'} ${table}`;
 }
@@ -17,14 +17,14 @@ export function tellAnswer(questions: OpenQuestions, question: string, answer: A
   else questions.answered(question);
 }
 
-/** Of all families: one that was flushed counts, whatever cannot be told of another. */
+/** Asks in all families. absent: a table of one family was flushed, whatever cannot be found out about another. */
 export async function askCanaries(drivers: readonly Pick<KernelTables, 'canariesStand'>[]): Promise<Answer<true>> {
   const answers = await Promise.all(drivers.map((driver) => driver.canariesStand().catch(unknown)));
   if (answers.some(({ kind }) => kind === 'absent')) return absent;
   return answers.find((answer): answer is Unknown => answer.kind === 'unknown') ?? found(true);
 }
 
-/** The same tables. After each look it is said which of them have rules that iptables cannot print, and that vipwire's are known. */
+/** The same tables. After each read it is logged which of them have rules that iptables cannot print. vipwire's own are known all the same. */
 export function tellingUnread(tables: KernelTables, family: Family, questions: OpenQuestions): KernelTables {
   return {
     variant: tables.variant,

@@ -1,13 +1,14 @@
-/** iptables mode: chains per Service, and nothing but iptables-restore to write them. */
+/** iptables mode: chains per Service, all written by iptables-restore. */
+import type { Backend } from '../backends/backend';
 import { IptablesBackend } from '../backends/iptables/backend';
 import { printListing } from '../backends/iptables/print';
-import type { Backend } from '../backends/backend';
 import { diffIptables } from '../diff/diff-iptables';
 import { PacketCounters } from '../host/packet-counters';
 import { askSysctl } from '../host/sysctl';
-import { askAffinityLimit, raiseAffinityLimit, warnOfAffinityLimit } from '../machine/affinity-limit';
-import { cannotTell, type Finding, ok, warn } from '../machine/finding';
+import { warnOfAffinityLimit } from '../machine/affinity-limit';
+import { checkAffinity, checkMatches } from '../machine/check-iptables';
 import {
+  cleanUpCounters,
   localSettings,
   probedSettings,
   readCounters,
@@ -19,7 +20,6 @@ import type { OpenedFamily } from '../machine/machine-families';
 import { type MachineOptions, noTables, type OpenedMode, type SharedParts } from '../machine/open-machine';
 import type { Family } from '../model/address';
 import { absent, type Answer, found, type Unknown } from '../model/answer';
-import type { Service } from '../model/cluster';
 import { UserError } from '../model/user-error';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { IptablesDriver } from '../xtables/driver';
@@ -39,19 +39,21 @@ export const iptablesMode: Mode = {
   open: (options, shared) => Promise.resolve(openIptables(options, shared)),
   modules: () => [],
   prepareNode: () => Promise.resolve(),
-  // Every other mode takes its chains over, or removes them with the first write.
+  // Every other mode takes over the chains of this one, or removes them with its first write.
   leave: () => Promise.resolve(),
+  cleanUp: (_, log) => cleanUpCounters(log),
   warnOfAffinity: warnOfAffinityLimit,
   checkMachine: async (_, drivers) => {
     const [first] = drivers.values();
     return first === undefined ? [] : checkMatches(first);
   },
   checkServices: checkAffinity,
-  dryBackends: async (configuration, tables, log) => {
+  dryBackends: async (configuration, tables, assume) => {
     const counters = new PacketCounters();
     const { settings, assumed } = await localSettings(configuration, counters);
     counters.close();
-    for (const [question, { reason }] of assumed) log.warn({ reason }, `cannot tell ${question}; the usual is assumed`);
+    for (const [question, { reason }] of assumed)
+      assume({ what: `cannot tell ${question}: the usual answer is assumed`, reason });
     return new Map<Family, Backend<unknown>>(
       [...tables].map(([family, readable]) => [family, new IptablesBackend(family, settings, readable)]),
     );
@@ -108,45 +110,11 @@ function tellAssumed(assumed: ReadonlyMap<string, Unknown>, questions: OpenQuest
   }
 }
 
-const matches = [
-  [
-    'xt_recent',
-    '-m recent --update --seconds 1 --reap --name KUBE-SEP-probe',
-    'sessionAffinity ClientIP has no effect',
-  ],
-  ['xt_sctp', '-p sctp -m sctp --dport 1', 'SCTP ports are not served'],
-  ['xt_statistic', '-m statistic --mode random --probability 0.5', 'nothing is balanced'],
-] as const;
-
-async function checkMatches(driver: IptablesDriver): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const [module, match, without] of matches) {
-    const answer = await driver.canMatch(match);
-    if (answer.kind === 'unknown') findings.push(cannotTell('iptables', `${module}: ${answer.reason}`, ''));
-    else if (answer.kind === 'absent')
-      findings.push(warn('iptables', `the kernel has no ${module}: ${without}`, `modprobe ${module}`));
-  }
-  return findings;
-}
-
-async function checkAffinity(services: readonly Service[]): Promise<Finding[]> {
-  const count = services.filter(({ affinitySeconds }) => affinitySeconds > 0).length;
-  if (count === 0) return [];
-  const limit = await askAffinityLimit();
-  if (limit.kind !== 'found') return [cannotTell('session affinity', limit.kind === 'unknown' ? limit.reason : '', '')];
-  const { clients, isLow } = limit.value;
-  const what = `${count} Services; ${clients} clients an endpoint are remembered`;
-  if (!isLow) return [ok('session affinity', what)];
-  return [
-    warn('session affinity', `${what}, the next one takes the place of the oldest`, `more: ${raiseAffinityLimit}`),
-  ];
-}
-
 async function diffTexts({ plan, texts, configuration, nodeName, isOffline }: DiffRequest): ReturnType<Mode['diff']> {
   const { iptablesSave = '', unread = [] } = texts;
   const settings = {
     ...usualSettings(configuration),
-    // What the kernel takes is seen by what was written to it.
+    // What was written to the kernel shows which matches it has.
     hasBpf: !iptablesSave.includes('KUBE-SEP-hairpin'),
     hasNfacct: iptablesSave.includes('--nfacct-name'),
     dropInvalid: isOffline || (await isStrict()),
@@ -154,7 +122,7 @@ async function diffTexts({ plan, texts, configuration, nodeName, isOffline }: Di
   return diffIptables(plan, { saved: parseSave(iptablesSave), unread }, settings, nodeName);
 }
 
-/** Throws UserError where it cannot be told: what the rules should be depends on it. */
+/** Throws UserError where it cannot be found out, since the rules depend on it. */
 async function isStrict(): Promise<boolean> {
   const isLiberal = await askSysctl('net/netfilter/nf_conntrack_tcp_be_liberal');
   if (isLiberal.kind === 'unknown') throw new UserError(`cannot tell what the rules should be: ${isLiberal.reason}`);

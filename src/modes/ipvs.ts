@@ -1,4 +1,4 @@
-/** IPVS mode: virtual servers and sets; of iptables as many rules for 10,000 Services as for one. */
+/** IPVS mode: virtual servers and sets. The number of iptables rules is the same for one Service and for 10,000. */
 import type { Backend } from '../backends/backend';
 import type { IpvsKernel } from '../backends/ipvs/backend';
 import { prepareNode, thisNode } from '../backends/ipvs/driver';
@@ -14,8 +14,14 @@ import { runCommand } from '../host/command';
 import { checkIpvs } from '../machine/check-ipvs';
 import { IpvsFamilies } from '../machine/ipvs-families';
 import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
-import { leaveIpvs } from '../machine/leave-ipvs';
-import { type MachineOptions, noTables, type OpenedMode, type SharedParts } from '../machine/open-machine';
+import { cleanUpIpvs, leaveIpvs } from '../machine/leave-ipvs';
+import {
+  drainLimitOf,
+  type MachineOptions,
+  noTables,
+  type OpenedMode,
+  type SharedParts,
+} from '../machine/open-machine';
 import { type Family, familyOf } from '../model/address';
 import { found } from '../model/answer';
 import { schedulerName } from '../model/scheduler';
@@ -38,25 +44,26 @@ export const ipvsMode: Mode = {
   open: openIpvs,
   modules: ({ ipvs }) => ['ip_vs', `ip_vs_${schedulerName(ipvs.scheduler)}`, 'ip_set', 'xt_set', 'dummy'],
   prepareNode: async ({ ipvs }, log) => {
-    // Where modprobe cannot, the kernel loads ip_vs at the first question.
+    // Where modprobe cannot load ip_vs, the kernel loads it at the first request.
     (await openServers('IPv4', runCommand)).close();
     await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
   },
   leave: leaveIpvs,
+  cleanUp: cleanUpIpvs,
   // IPVS remembers clients by itself.
   warnOfAffinity: () => Promise.resolve(),
   checkMachine: ({ ipvs }, drivers) => checkIpvs(ipvs, drivers),
   checkServices: () => Promise.resolve([]),
-  dryBackends: (configuration, tables, log) =>
+  dryBackends: (configuration, tables, assume) =>
     Promise.resolve(
       new Map<Family, Backend<unknown>>(
         [...tables].map(([family, readable]) => [
           family,
-          dryIpvsBackend(family, configuration, readable, readsOfMachine(family, log)),
+          dryIpvsBackend(family, configuration, readable, readsOfMachine(family, assume)),
         ]),
       ),
     ),
-  // There are several tools, and the text says which.
+  // The text names the tool of each part.
   batchTitle: (family) => family,
   printRules: (plan, configuration) => {
     const backend = dryIpvsBackend(plan.family, configuration, noTables);
@@ -68,10 +75,9 @@ export const ipvsMode: Mode = {
 };
 
 async function openIpvs(options: MachineOptions, { run, watched, opened }: SharedParts): Promise<OpenedMode> {
-  const { configuration, drainLimitMs, countPackets, log } = options;
+  const { configuration, countPackets, log } = options;
   countPackets(undefined);
-  const limitMs = drainLimitMs === 0 ? Number.POSITIVE_INFINITY : drainLimitMs;
-  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: limitMs, log, opened });
+  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: drainLimitOf(options), log, opened });
   return {
     openFamily: async (driver) => {
       const backend = await ipvs.openFamily(driver, watched);
@@ -111,7 +117,7 @@ async function diffTexts({ plan, texts, configuration, nodeName }: DiffRequest):
   };
   const backend = dryIpvsBackend(family, configuration, tablesOf(saved), reads);
   await backend.read();
-  // The Nodes are not known here. The daemon leaves an address of theirs out of the device and out of the set.
+  // The Nodes' addresses are not known here. The daemon leaves them out of the device and out of the set.
   const own = new Set([...bound, ...inSet.map((element) => element.slice(prefix.length))]);
   const served = new Set([...seen.servers.keys()].map((server) => endOf(server).address));
   backend.judgeAddresses((address) => (served.has(address) && !own.has(address) ? 'of a Node' : 'free'));
@@ -119,7 +125,7 @@ async function diffTexts({ plan, texts, configuration, nodeName }: DiffRequest):
   return diffIpvs(plan, backend, { saved, unread }, nodeName);
 }
 
-/** Read once. */
+/** Tables that were read already, and are not written. */
 function tablesOf(saved: SavedTables): KernelTables {
   const refuse = (): Promise<never> => Promise.reject(new Error('nothing is written'));
   return { variant: 'nft', save: () => Promise.resolve(saved), restore: refuse, canariesStand: refuse };

@@ -3,6 +3,7 @@ import type { Backend } from '../backends/backend';
 import type { KernelTexts } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import type { KernelDiff } from '../diff/kernel-diff';
+import type { OnAssumed } from '../machine/assumption';
 import type { Finding } from '../machine/finding';
 import type { LeaveOptions } from '../machine/leave';
 import type { MachineMode } from '../machine/open-machine';
@@ -16,11 +17,11 @@ import type { KernelTables } from '../xtables/kernel-tables';
 
 export interface DiffRequest {
   readonly plan: Plan;
-  /** What the tools printed of the plan's family. */
+  /** What the tools printed for the Plan's family. */
   readonly texts: KernelTexts;
   readonly configuration: ProxyConfiguration;
   readonly nodeName: string;
-  /** The texts are of another machine. */
+  /** The texts come from files, and may be another machine's. */
   readonly isOffline: boolean;
 }
 
@@ -28,34 +29,39 @@ export interface Mode extends MachineMode {
   readonly name: ProxyMode;
   /** The planner needs every address of the node's interfaces. */
   readonly needsHostAddresses: boolean;
-  /** All that it writes goes through iptables-restore. */
+  /** Everything that it writes goes through iptables-restore. */
   readonly writesByRestore: boolean;
   /** It turns net.ipv4.ip_forward on itself. */
   readonly turnsForwardingOn: boolean;
-  /** To load before the first write; the kernel loads others when a rule names them. */
+  /** The kernel modules to load before the first write; the kernel loads others when a rule names them. */
   modules(configuration: ProxyConfiguration): readonly string[];
-  /** `--init-only`: what an init container may do and the daemon may not. Throws UserError where the mode cannot work. */
+  /** `--init-only`: does what an init container may do and the daemon may not. Throws UserError where the mode cannot work. */
   prepareNode(configuration: ProxyConfiguration, log: Logger): Promise<void>;
-  /** After other modes' rules are in force: what this one left goes. Never rejects. */
+  /** Removes what this mode left, once another mode's rules are in force. Never rejects. */
   leave(options: LeaveOptions, signal: AbortSignal): Promise<void>;
-  /** To be said once, where a Service wants session affinity. */
+  /**
+   * `vipwire cleanup`, once the rules in the tables of iptables are gone: removes everything else that this mode leaves. Logs what it
+   * did, and returns whether all is gone. Never rejects.
+   */
+  cleanUp(families: readonly Family[], log: Logger): Promise<boolean>;
+  /** Called once, where a Service wants session affinity. */
   warnOfAffinity(log: Logger): Promise<void>;
   /** What preflight asks of the machine for this mode alone. */
   checkMachine(configuration: ProxyConfiguration, drivers: ReadonlyMap<Family, IptablesDriver>): Promise<Finding[]>;
   /** What preflight asks once the Services are known. */
   checkServices(services: readonly Service[]): Promise<Finding[]>;
-  /** Backends that read this machine, as far as they may, and write nothing. */
+  /** Backends that read this machine as far as they may, and write nothing. What they cannot find out they report to `assume`. */
   dryBackends(
     configuration: ProxyConfiguration,
     tables: ReadonlyMap<Family, KernelTables>,
-    log: Logger,
+    assume: OnAssumed,
   ): Promise<ReadonlyMap<Family, Backend<unknown>>>;
-  /** The title of a batch that `run --dry-run` prints: which tool takes it. */
+  /** The title of a batch that `run --dry-run` prints: the tool that takes it. */
   batchTitle(family: Family): string;
-  /** What `render` prints of a Plan: what it is, and the text. */
+  /** What `render` prints for a Plan: a title and the text. */
   printRules(plan: Plan, configuration: ProxyConfiguration): { readonly title: string; readonly text: string };
-  /** A Plan's rules as the tools would print them of a node that has nothing else. */
+  /** A Plan's rules as the tools would print them on a node that has nothing else. */
   renderTexts(plan: Plan, configuration: ProxyConfiguration): KernelTexts;
-  /** What a kernel holds against what it should hold. Throws UserError where a text that is needed is missing. */
+  /** Compares what a kernel holds with what it should hold. Throws UserError where a text that is needed is missing. */
   diff(request: DiffRequest): Promise<KernelDiff>;
 }

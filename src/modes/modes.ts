@@ -1,17 +1,19 @@
-/** Every mode that there is. Adding one begins with its name in model/proxy-mode.ts. */
-import type { ProxyMode } from '../model/proxy-mode';
-import { ipvsMode } from './ipvs';
+/** All modes. To add one, begin with its name in model/proxy-mode.ts. */
+import { type ProxyMode, proxyModes } from '../model/proxy-mode';
 import { iptablesMode } from './iptables';
+import { ipvsMode } from './ipvs';
 import type { Mode } from './mode';
 
 export const modes: Readonly<Record<ProxyMode, Mode>> = { iptables: iptablesMode, ipvs: ipvsMode };
 
-/** Of rules that were read; undefined: another proxy's mode, which vipwire has not. */
+export const defaultMode = modes[proxyModes[0]];
+
+/** Finds the mode of rules that were read. Returns undefined for a mode of another proxy that vipwire does not have. */
 export function findMode(name: string): Mode | undefined {
   return Object.values(modes).find((mode) => mode.name === name);
 }
 
-/** What the others may have left is theirs to remove. */
+/** All modes except this one. */
 export function otherModes(mode: Mode): readonly Mode[] {
   return Object.values(modes).filter((other) => other !== mode);
 }

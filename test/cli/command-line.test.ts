@@ -188,19 +188,16 @@ describe('what is not understood is refused in one line', () => {
     ],
     ['--masquerade-all=maybe', '--masquerade-all: want true or false, found "maybe"'],
     ['--iptables-sync-period=30', '--iptables-sync-period: want a duration such as 30s, 1h30m or 100ms, found "30"'],
-    ['--masquerade-all false', 'unexpected argument "false": vipwire run takes flags alone'],
-    ['--config=x y', 'unexpected argument "y": vipwire run takes flags alone'],
-    ['-- x', 'unexpected argument "x": vipwire run takes flags alone'],
+    ['--masquerade-all false', 'unexpected argument "false": vipwire run takes only flags'],
+    ['--config=x y', 'unexpected argument "y": vipwire run takes only flags'],
+    ['-- x', 'unexpected argument "x": vipwire run takes only flags'],
     ['-v=4 render', 'unexpected argument "render": the command comes first, as in vipwire render --help'],
-    [
-      '--manifests a b',
-      'unexpected argument "b": give every path a --manifests of its own, or put commas between them',
-    ],
-    ['cleanup x', 'unexpected argument "x": vipwire cleanup takes flags alone'],
+    ['--manifests a b', 'unexpected argument "b": give every path its own --manifests, or put commas between them'],
+    ['cleanup x', 'unexpected argument "x": vipwire cleanup takes only flags'],
     ['cleanup --dry-run', 'unknown flag --dry-run'],
-    ['--watch', '--watch goes with --manifests: an API server is always followed'],
-    ['--iptables-variant=nftables', '--iptables-variant: "nftables" is none of nft, legacy, auto'],
-    ['render -o yaml', '--output: "yaml" is none of rules, json, summary'],
+    ['--watch', '--watch goes with --manifests: an API server is always watched'],
+    ['--iptables-variant=nftables', '--iptables-variant: "nftables" is not one of nft, legacy, auto'],
+    ['render -o yaml', '--output: "yaml" is not one of rules, json, summary'],
     [
       'explain 10.96.0.10:80',
       'vipwire explain takes FROM TO:PORT, svc/NAMESPACE/NAME or pod/NAMESPACE/NAME; FROM: an address, pod NAMESPACE/NAME, node or outside',
@@ -245,7 +242,7 @@ describe('the variant of iptables', () => {
 
   test('of the environment is checked', () => {
     const wrong = { environment: { VIPWIRE_IPTABLES: 'xt' } };
-    expect(refusal('', wrong)).toBe('VIPWIRE_IPTABLES: "xt" is none of nft, legacy, auto');
+    expect(refusal('', wrong)).toBe('VIPWIRE_IPTABLES: "xt" is not one of nft, legacy, auto');
   });
 });
 

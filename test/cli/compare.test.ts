@@ -115,8 +115,8 @@ test.each([
   ['no JSON', ['--nft', '/dev/null'], /not the JSON of nft/],
   ['an empty folder', ['--recorded-dir', '/proc/self/fd'], /has none of iptables-save/],
   ['no folder', ['--recorded-dir', '/dev/null'], /--recorded-dir: ENOTDIR/],
-  ['no address', ['--node-addresses', 'here'], /"here" is no address/],
-  ['no tools here', [], /no service proxy's rules here/],
+  ['no address', ['--node-addresses', 'here'], /"here" is not an IP address/],
+  ['no tools here', [], /no rules of a service proxy here/],
 ])('%s: one line, exit 2', async (_, args, message) => {
   const { code, stdout, stderr } = await compare(unpack(recordingOf('iptables', 'nodeport.1')), ...args);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

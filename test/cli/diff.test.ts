@@ -67,7 +67,7 @@ test('staleness, and --watch', async () => {
 }, 20_000);
 
 test.each([
-  ['no tools here', [], /no service proxy's rules here/],
+  ['no tools here', [], /no rules of a service proxy here/],
   ['nftables', ['--nft', '/dev/null'], /unknown flag --nft/],
 ])('%s: one line, exit 2', async (_, more, message) => {
   const { code, stderr } = await bundle.run(['diff', ...about(), ...more]);

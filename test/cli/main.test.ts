@@ -23,7 +23,7 @@ test.each([[['--help']], [['help']], [['run', '--help']], [['render', '-h']], [[
 );
 
 test.each([
-  [['rnder'], /^vipwire: unexpected argument "rnder": vipwire run takes flags alone\n$/],
+  [['rnder'], /^vipwire: unexpected argument "rnder": vipwire run takes only flags\n$/],
   [['--no-such-flag'], /^vipwire: unknown flag --no-such-flag\n$/],
   [['--proxy-mode=userspace', '--dry-run'], /^vipwire: .*userspace.*\n$/],
   [['--cluster-cidr'], /^vipwire: flag --cluster-cidr needs a value\n$/],

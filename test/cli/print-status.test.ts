@@ -76,8 +76,8 @@ test('what is wrong, and since when', () => {
     'not ready: the IPv4 rules cannot be written: iptables-nft-restore: exit 4',
     'not healthy: changes have waited too long (/livez is 503)',
     'the node is leaving, or not known: no load balancer traffic (/healthz is 503)',
-    'the API server is away: what changes is not seen',
-    'API server 10.0.0.1:6443: 7 requests failed one after the other (no answer)',
+    'the API server does not answer: changes are not seen',
+    'API server 10.0.0.1:6443: 7 requests in a row failed (no answer)',
     'drift repairs  2, the last 60 min ago',
     '  5 s ago  IPv4: exit 4 at line 3',
     '  2 min ago  Service shop/s9   port 0',
@@ -91,7 +91,7 @@ test('a watch that is not current is said, whatever the last request was answere
   const stale = { watching: true, since, staleSince: since, restarts: 9, relists: 4, lastEnd: '500' };
   const status = { ...well, watches: { ...well.watches, services: stale } };
   const lines = printStatus(status, false).split('\n');
-  expect(lines).toContain('what changes is not seen: services for 4 min');
+  expect(lines).toContain('changes are not seen: services for 4 min');
   expect(lines).toContain('the rules for the cluster as it was last seen are in force');
   expect(isWell(status)).toBe(false);
 });

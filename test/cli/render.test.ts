@@ -176,7 +176,7 @@ describe('mistakes are one line and exit 2', () => {
 
   test.each([
     [['-f', '/nowhere/x.yaml'], /^vipwire: cannot read manifests: \/nowhere\/x\.yaml: no such file or folder\n$/],
-    [['-f', '-', '--output', 'xml'], /^vipwire: --output: "xml" is none of rules, json, summary\n$/],
+    [['-f', '-', '--output', 'xml'], /^vipwire: --output: "xml" is not one of rules, json, summary\n$/],
     [['--nose', 'x'], /^vipwire: unknown flag --nose/],
   ])('%j', async (args, message) => {
     expect(oneLine(await render(args))).toMatch(message);

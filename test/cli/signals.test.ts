@@ -109,11 +109,11 @@ async function until(condition: () => boolean): Promise<void> {
   60_000,
 );
 
-test('SIGHUP does not end the daemon, and where there is nothing to read anew it says so', async () => {
+test('SIGHUP does not end the daemon, and where there is nothing to read again it says so', async () => {
   const { child, said } = start(commands['run --dry-run']?.() ?? []);
   await until(() => said().includes('vipwire starts'));
   child.kill('SIGHUP');
-  await until(() => said().includes('no configuration file (--config) was given: nothing to read anew'));
+  await until(() => said().includes('no configuration file (--config) was given: there is nothing to read again'));
   await until(() => said().includes('-restore --noflush'));
   const end = ended(child);
   child.kill('SIGTERM');

@@ -26,6 +26,7 @@ test('durations do not follow the clock of the wall', () => {
 /** What tells times to people and other machines. Everything else takes Clock.now. */
 const tellTheTime: readonly string[] = [
   'cli/diff.ts',
+  'cli/dry-run.ts',
   'cli/preflight.ts',
   'cli/run.ts',
   'daemon/agent-telemetry.ts',

@@ -123,7 +123,7 @@ describe('nobody else can take the lock', () => {
 
   test('links are not followed', async () => {
     symlinkSync(folder, lockFile.folder);
-    expect(makeLockFile(lockFile)).toMatch(/is no folder/);
+    expect(makeLockFile(lockFile)).toMatch(/is not a folder/);
     rmSync(lockFile.folder);
     mkdirSync(lockFile.folder, { mode: 0o700 });
     symlinkSync(join(folder, 'elsewhere'), lockFile.path);
@@ -151,7 +151,7 @@ describe('while it is in use', () => {
     rmSync(lockFile.folder, { recursive: true });
     writeFileSync(lockFile.folder, 'in the way');
     for (let n = 0; n < 3; n++) expect(await write()).toBe('rules');
-    expect(told).toEqual([expect.stringMatching(/EEXIST|ENOTDIR|is no folder/) as string]);
+    expect(told).toEqual([expect.stringMatching(/EEXIST|ENOTDIR|is not a folder/) as string]);
     rmSync(lockFile.folder);
     expect(await write()).toBe('rules');
     expect(told).toEqual([expect.any(String) as string, undefined]);

@@ -80,7 +80,7 @@ function configurationOf(): ProxyConfiguration {
 async function writesOf(configuration: ProxyConfiguration, plan: Plan): Promise<string> {
   const { family } = plan;
   const driver = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
-  const backends = await modes[mode].dryBackends(configuration, new Map([[family, driver]]), log);
+  const backends = await modes[mode].dryBackends(configuration, new Map([[family, driver]]), () => undefined);
   const backend = backends.get(family);
   if (backend === undefined) throw new Error(`${mode} has no backend for ${family}`);
   backend.render(plan);

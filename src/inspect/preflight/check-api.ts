@@ -1,5 +1,6 @@
-/** The API server: whether it answers, and what it lets us do. */
-import { ApiError, type ApiClient } from '../../sources/kubernetes/api-client';
+/** Checks whether the API server answers, and what it allows. */
+import { fail, type Finding, ok, warn } from '../../machine/finding';
+import { messageOf } from '../../model/error-message';
 import {
   eventPermissions,
   isAllowed,
@@ -8,16 +9,16 @@ import {
   type Permission,
   printPermission,
 } from '../../sources/kubernetes/access-review';
-import { fail, type Finding, ok, warn } from '../../machine/finding';
+import { type ApiClient, ApiError } from '../../sources/kubernetes/api-client';
 
 const patienceMs = 10_000;
 const grant = 'bind the ClusterRole system:node-proxier (manifests/base/rbac.yaml)';
 
 interface Reviewed {
   readonly permission: Permission;
-  /** undefined: there is no telling, because of `error`. */
+  /** undefined: it could not be found out, because of `failure`. */
   readonly allowed: boolean | undefined;
-  readonly error?: Error;
+  readonly failure?: { readonly error: unknown };
 }
 
 function print(reviewed: readonly Reviewed[]): string {
@@ -29,15 +30,16 @@ export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Prom
   const review = (permission: Permission): Promise<Reviewed> =>
     isAllowed(client, permission, signal).then(
       (allowed) => ({ permission, allowed }),
-      (error: unknown) => ({ permission, allowed: undefined, error: error as Error }),
+      (error: unknown) => ({ permission, allowed: undefined, failure: { error } }),
     );
   const [needed = [], ofNode = [], ofEvents = []] = await Promise.all(
     [neededPermissions, nodePermissions, eventPermissions].map((wanted) => Promise.all(wanted.map(review))),
   );
   const all = [...needed, ...ofNode, ...ofEvents];
   const open = all.filter(({ allowed }) => allowed === undefined);
-  const error = open[0]?.error;
-  if (error !== undefined && open.length === all.length) return [unreached(client.server, error, signal.aborted)];
+  const failure = open[0]?.failure;
+  if (failure !== undefined && open.length === all.length)
+    return [unreached(client.server, failure.error, signal.aborted)];
   const denied = (reviewed: readonly Reviewed[]): string => print(reviewed.filter(({ allowed }) => allowed === false));
   const findings = [
     ...(denied(needed) ? [fail('permissions', `not: ${denied(needed)}`, grant)] : []),
@@ -45,9 +47,9 @@ export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Prom
       ? [warn('permissions', `not: ${denied(ofNode)}; zone, addresses and podCIDRs of the node stay unknown`, grant)]
       : []),
     ...(denied(ofEvents) ? [warn('permissions', `not: ${denied(ofEvents)}; no events on the Node`, grant)] : []),
-    ...(error === undefined
+    ...(failure === undefined
       ? []
-      : [warn('permissions', `cannot tell: ${print(open)}: ${error.message}`, 'run preflight again')]),
+      : [warn('permissions', `cannot tell: ${print(open)}: ${messageOf(failure.error)}`, 'run preflight again')]),
   ];
   return [
     ok('API server', client.server),
@@ -57,11 +59,11 @@ export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Prom
   ];
 }
 
-function unreached(server: string, error: Error, isTooLate: boolean): Finding {
-  const why = isTooLate ? `no answer in ${patienceMs / 1000} s` : error.message;
+function unreached(server: string, error: unknown, isTooLate: boolean): Finding {
+  const why = isTooLate ? `no answer in ${patienceMs / 1000} s` : messageOf(error);
   const todo =
     error instanceof ApiError && error.status === 401
       ? 'the credentials are not valid there'
-      : "the API server's own address is needed: the IP of the Service kubernetes works only while a proxy runs";
+      : "use the API server's own address: the IP of the Service kubernetes works only while a proxy runs";
   return fail('API server', `${server}: ${why}`, todo);
 }

@@ -1,4 +1,4 @@
-/** Rights, tools and settings of this machine. */
+/** Checks the rights, tools and settings of this machine. */
 import type { ProxyConfiguration } from '../../config/configuration';
 import { CommandError, runCommand } from '../../host/command';
 import { readBridges } from '../../host/interfaces';
@@ -6,23 +6,23 @@ import { NetlinkUnavailableError } from '../../host/netlink';
 import { NfGeneration } from '../../host/nf-generation';
 import { askCapabilities, capabilities } from '../../host/processes';
 import { askSysctl, checkSysctl } from '../../host/sysctl';
+import { cannotTell, fail, type Finding, ok, warn } from '../../machine/finding';
+import { findUnwritable } from '../../machine/kernel-settings';
+import { openTables } from '../../machine/tables';
+import { nftTableName } from '../../machine/told-tables';
 import type { Family } from '../../model/address';
 import { type Answer, found, type Unknown } from '../../model/answer';
+import { messageOf } from '../../model/error-message';
 import { UserError } from '../../model/user-error';
 import { modes } from '../../modes/modes';
 import type { Logger } from '../../telemetry/log';
 import { createLogger } from '../../telemetry/logger';
 import type { IptablesDriver } from '../../xtables/driver';
 import type { IptablesVariant } from '../../xtables/variant';
-import { findUnwritable } from '../../machine/kernel-settings';
-import { openTables } from '../../machine/tables';
-import { nftTableName } from '../../machine/told-tables';
-import { cannotTell, fail, type Finding, ok, warn } from '../../machine/finding';
-import { messageOf } from '../../model/error-message';
 
 const askTimeoutMs = 30_000;
 
-/** absent: the kernel has it not. */
+/** absent: the kernel does not have the setting. */
 async function numberAt(sysctl: string): Promise<Answer<number>> {
   const text = await askSysctl(sysctl);
   return text.kind === 'found' ? found(Number(text.value)) : text;
@@ -43,7 +43,7 @@ export interface TablesFound {
   readonly drivers: ReadonlyMap<Family, IptablesDriver>;
 }
 
-/** Opens the tables as the daemon does. */
+/** Opens the tables of iptables as the daemon does. */
 export async function checkIptables(wanted: IptablesVariant): Promise<TablesFound> {
   const heard: Finding[] = [];
   const log: Logger = {
@@ -54,7 +54,7 @@ export async function checkIptables(wanted: IptablesVariant): Promise<TablesFoun
     },
   };
   try {
-    const { drivers, unread } = await openTables(wanted, log, 'reading');
+    const { drivers, unread } = await openTables(wanted, log);
     heard.push(...[...unread].map(([family, why]) => explainUnread(family, why)));
     const [first] = drivers.values();
     for (const driver of drivers.values()) heard.push(...(await checkUnread(driver)));
@@ -72,7 +72,7 @@ export async function checkIptables(wanted: IptablesVariant): Promise<TablesFoun
   }
 }
 
-/** Rules that iptables cannot print stop kube-proxy, and not vipwire. */
+/** Warns of rules that iptables cannot print: kube-proxy does not start beside them, while vipwire does. */
 async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
   const { family, variant } = driver;
   try {
@@ -82,21 +82,21 @@ async function checkUnread(driver: IptablesDriver): Promise<Finding[]> {
       const tool = family === 'IPv4' ? `iptables-${variant}` : `ip6tables-${variant}`;
       return warn(
         'iptables',
-        `${name} has rules that iptables cannot print (${reason.replace(/\.$/, '')}): vipwire works beside them, and kube-proxy does not start there, so the way back to it would fail`,
-        `see them: nft -a list table ${name}; what kube-proxy meets: ${tool} -t ${table} -S`,
+        `${name} has rules that iptables cannot print (${reason.replace(/\.$/, '')}): vipwire works beside them, but kube-proxy does not start there, so going back to it would fail`,
+        `to see them: nft -a list table ${name}; to see what kube-proxy gets: ${tool} -t ${table} -S`,
       );
     });
   } catch (error) {
-    return [fail('iptables', messageOf(error), 'what is there: nft list ruleset')];
+    return [fail('iptables', messageOf(error), 'to see what is there: nft list ruleset')];
   }
 }
 
-/** The daemon goes on without it, and asks again. */
+/** The daemon goes on without such a family, and tries again. */
 function explainUnread(family: Family, { reason }: Unknown): Finding {
   return cannotTell(
     'iptables',
     `whether ${family} can be served: ${reason}`,
-    'Services have no frontends there until it can',
+    'until it can, Services have no frontends in that family',
   );
 }
 
@@ -109,21 +109,21 @@ export async function checkTools(): Promise<Finding> {
       return false;
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      // One that does not know the flag is there.
+      // A tool that does not know --version is there all the same.
       if (error.exitCode === undefined && !error.notFound) unsure.push(error.message);
       return error.notFound;
     }
   };
-  if (await lacks('flock')) missing.push('flock (util-linux), by which two of us on one node write in turn');
+  if (await lacks('flock')) missing.push('flock (util-linux), which keeps two vipwire processes from writing at once');
   const generation = new NfGeneration();
   const error: unknown = await generation.readGeneration().catch((thrown: unknown) => thrown);
   generation.close();
   if (error instanceof NetlinkUnavailableError)
     for (const tool of ['ip', 'conntrack'])
-      if (await lacks(tool)) missing.push(`${tool}, in whose place the netlink addon does not load`);
+      if (await lacks(tool)) missing.push(`${tool}, which is needed because the netlink addon does not load`);
   if (unsure.length > 0) return cannotTell('tools', unsure.join('; '), '');
-  if (missing.length === 0) return ok('tools', 'all that are called');
-  return warn('tools', `not: ${missing.join('; ')}`, 'install them; the image has them');
+  if (missing.length === 0) return ok('tools', 'all that are needed');
+  return warn('tools', `missing: ${missing.join('; ')}`, 'install them; the image has them');
 }
 
 const forwarding: Readonly<Record<Family, string>> = {
@@ -136,9 +136,9 @@ export async function checkSettings(configuration: ProxyConfiguration, families:
   const findings: Finding[] = [];
   for (const family of families) {
     const path = forwarding[family];
-    // Nobody has said that there are pods with IPv6.
+    // Without a cluster CIDR of IPv6, it is not known whether pods have IPv6 at all.
     if (family === 'IPv6' && !configuration.clusterCIDRs.some((cidr) => cidr.includes(':'))) continue;
-    // There vipwire sees to it, as kube-proxy does.
+    // In that mode vipwire turns it on itself, as kube-proxy does.
     if (mode.turnsForwardingOn && path === forwarding.IPv4 && (await checkSysctl(path)) === undefined) continue;
     const isOn = await numberAt(path);
     if (isOn.kind === 'unknown') findings.push(cannotTell('forwarding', `${family}: ${isOn.reason}`, ''));
@@ -178,8 +178,8 @@ async function checkBridges(): Promise<Finding[]> {
   return [
     warn(
       'bridges',
-      `what pods send each other through ${bridges.join(', ')} passes by iptables`,
-      'where the CNI has its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
+      `packets between pods on ${bridges.join(', ')} bypass iptables`,
+      'if the CNI connects its pods there: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1',
     ),
   ];
 }
@@ -194,7 +194,7 @@ async function checkConntrack(): Promise<Finding[]> {
       warn(
         'connection tracker',
         'nf_conntrack is not loaded yet',
-        'the first rule loads it; else modprobe nf_conntrack',
+        'the first rule loads it; if it does not: modprobe nf_conntrack',
       ),
     ];
   const what = `${count.value} of ${max.value} connections`;
@@ -202,7 +202,7 @@ async function checkConntrack(): Promise<Finding[]> {
   return [
     warn(
       'connection tracker',
-      `${what}: new ones are dropped when it is full`,
+      `${what}: new connections are dropped when it is full`,
       'raise conntrack.min or conntrack.maxPerCore',
     ),
   ];

@@ -1,14 +1,14 @@
-/** Ports of the cluster's that something on this node uses too. */
-import { joinHostPort } from '../../model/address';
+/** Checks which ports of the cluster's Services something on this node uses too. */
 import type { OpenSocket } from '../../host/sockets';
-import type { Service } from '../../model/cluster';
 import { type Finding, ok, warn } from '../../machine/finding';
+import { joinHostPort } from '../../model/address';
+import type { Service } from '../../model/cluster';
 import { some } from './report';
 
-/** Ports, first and last. */
+/** The first and the last port. */
 export type PortRange = readonly [number, number];
 
-/** `32768	60999`, or `30000-32767,8080`: ip_local_port_range and ip_local_reserved_ports. */
+/** Parses ip_local_port_range (`32768	60999`) and ip_local_reserved_ports (`30000-32767,8080`). */
 export function parsePortRanges(text: string): PortRange[] {
   const parts = /^\d+\s+\d+$/.test(text) ? [text.replace(/\s+/, '-')] : text.split(',');
   return parts.flatMap((part) => {
@@ -50,7 +50,7 @@ export interface PortFacts {
   readonly sockets: readonly OpenSocket[];
   readonly ephemeral: readonly PortRange[];
   readonly reserved: readonly PortRange[];
-  /** Another proxy runs, and has the health ports. */
+  /** Another proxy runs, and uses the health check ports. */
   readonly isProxied: boolean;
 }
 
@@ -72,7 +72,7 @@ function checkListeners(nodePorts: readonly ClusterPort[], { sockets }: PortFact
   return warn(
     'NodePorts',
     `also taken by sockets of this node: ${some(taken)}`,
-    'nobody reaches those sockets from outside; `ss -ltunp` tells whose they are',
+    'those sockets cannot be reached from outside; to see whose they are: ss -ltunp',
   );
 }
 
@@ -83,7 +83,7 @@ function checkEphemeral(nodePorts: readonly ClusterPort[], { ephemeral, reserved
   return warn(
     'ephemeral ports',
     `${shown} has NodePorts in it: ${some(inside.map(({ text }) => text))}`,
-    "a connection of the node's own may use one first; keep them out: sysctl -w net.ipv4.ip_local_reserved_ports=30000-32767",
+    "a connection of the node's own may take such a port; to prevent that: sysctl -w net.ipv4.ip_local_reserved_ports=30000-32767",
   );
 }
 
@@ -95,7 +95,7 @@ function checkHealthPorts({ services, sockets, isProxied }: PortFacts): Finding[
     warn(
       'health check ports',
       `taken: ${some(taken.map(({ text }) => text))}`,
-      'load balancers would ask somebody else',
+      'load balancers would reach another program there',
     ),
   ];
 }

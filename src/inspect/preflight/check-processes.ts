@@ -1,4 +1,4 @@
-/** Who else on this node does a service proxy's work. */
+/** Checks which other programs on this node do a service proxy's work. */
 import type { Process } from '../../host/processes';
 import { fail, type Finding, ok, warn } from '../../machine/finding';
 
@@ -8,12 +8,12 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
-/** Of the form --flag=value; '' without it. */
+/** The value of a flag of the form --flag=value, or ''. */
 function flagValue(args: readonly string[], flag: string): string {
   return args.find((arg) => arg.startsWith(`--${flag}=`))?.slice(flag.length + 3) ?? '';
 }
 
-/** What a process is for a service proxy that is about to start; undefined: nothing. */
+/** Returns what a process means for a service proxy that is about to start, or undefined where it means nothing. */
 function judge({ pid, args }: Process): Finding | undefined {
   // k3s puts its whole command line into its name.
   const words = args.join(' ').split(' ');
@@ -21,7 +21,7 @@ function judge({ pid, args }: Process): Finding | undefined {
   const who = (name: string): string => `${name} runs here (pid ${pid})`;
   // Under either name: a script that Node runs.
   if (first === 'node' && /^(vipwire(\.cjs)?|kube-proxy)$/.test(second) && !words.includes('preflight'))
-    return warn(check, who('vipwire'), 'one at a time: stop it before another starts');
+    return warn(check, who('vipwire'), 'stop it before another one starts');
   if (first === 'kube-proxy' || (first === 'hyperkube' && /proxy$/.test(second)))
     return warn(check, who('kube-proxy'), 'stop it before vipwire starts; its rules may stay, and are taken over');
   if ((first === 'k3s' || first === 'rke2') && /^(server|agent)$/.test(second)) {
@@ -45,10 +45,12 @@ function judge({ pid, args }: Process): Finding | undefined {
   if (first === 'cilium-agent') {
     const replaces = flagValue(words, 'kube-proxy-replacement');
     if (/^(true|strict)$/.test(replaces))
-      return fail(check, `${who(first)} in the place of kube-proxy`, 'kube-proxy-replacement: "false"');
-    return replaces === 'false' ? undefined : warn(check, who(first), 'see that its kube-proxy-replacement is "false"');
+      return fail(check, `${who(first)} instead of kube-proxy`, 'set kube-proxy-replacement: "false"');
+    return replaces === 'false'
+      ? undefined
+      : warn(check, who(first), 'make sure that its kube-proxy-replacement is "false"');
   }
-  if (first === 'antrea-agent') return warn(check, who(first), 'see that its antreaProxy.proxyAll is false');
+  if (first === 'antrea-agent') return warn(check, who(first), 'make sure that its antreaProxy.proxyAll is false');
   if (first === 'kpng') return fail(check, who(first), 'stop it before vipwire starts');
   return undefined;
 }
@@ -56,7 +58,7 @@ function judge({ pid, args }: Process): Finding | undefined {
 export function checkProcesses(processes: readonly Process[]): Finding[] {
   const found = processes.flatMap((process) => judge(process) ?? []);
   if (found.length > 0) return found;
-  // In a Pod without hostPID it would not see them.
+  // In a Pod without hostPID it does not see the node's processes.
   const sees = processes.some(({ pid }) => pid === 1) && processes.length > 20;
   return [ok(check, sees ? 'none' : `none among the ${processes.length} processes that can be seen from here`)];
 }

@@ -1,8 +1,8 @@
-/** What preflight found: a row a check. */
+/** Prints what preflight found, with one row per check. */
 import type { Finding, Level } from '../../machine/finding';
 import { alignColumns } from '../columns';
 
-/** Some of a long list: `a, b, c and 4 more`. */
+/** Shortens a long list: `a, b, c and 4 more`. */
 export function some(items: readonly string[], most = 3): string {
   const more = items.length - most;
   return more <= 0 ? items.join(', ') : `${items.slice(0, most).join(', ')} and ${more} more`;
@@ -16,12 +16,12 @@ export function hasFailed(findings: readonly Finding[]): boolean {
   return countOf(findings, 'fail') > 0;
 }
 
-/** Something that counts could not be told. */
+/** Whether something could not be found out. */
 export function hasUnknown(findings: readonly Finding[]): boolean {
   return countOf(findings, 'unknown') > 0;
 }
 
-/** What to do stands below what it is for. */
+/** What to do about a finding has its own row below it. */
 export function printTable(title: string, findings: readonly Finding[]): string {
   const rows = findings.flatMap(({ check, level, what, todo }) => [
     [check, level, what],

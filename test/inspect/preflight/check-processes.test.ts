@@ -17,7 +17,7 @@ test.each<[string, string]>([
   ],
   ['/snap/microk8s/1/kubelite --scheduler-args-file=x', 'warn kubelite runs here (pid 1) with a kube-proxy inside'],
   ['kube-router --run-router=true', 'fail kube-router runs here (pid 1) as a service proxy'],
-  ['cilium-agent --kube-proxy-replacement=true', 'fail cilium-agent runs here (pid 1) in the place of kube-proxy'],
+  ['cilium-agent --kube-proxy-replacement=true', 'fail cilium-agent runs here (pid 1) instead of kube-proxy'],
   ['cilium-agent --config-dir=/tmp/cilium', 'warn cilium-agent runs here (pid 1)'],
   ['/usr/local/bin/antrea-agent --v=1', 'warn antrea-agent runs here (pid 1)'],
 ])('%s', (line, finding) => {

@@ -233,7 +233,7 @@ describe('an answer that does not end', () => {
     Object.assign(server.faults, { refuseWatchList: true, slow: { bytes: 20, everyMs: 2 } });
     const watching = watch(server, { listTotalMs: 40, listRate: 1 });
     opened.unshift(watching.source);
-    await until(() => watching.log.some(({ fields }) => String(fields['reason']).startsWith('not at its end after')));
+    await until(() => watching.log.some(({ fields }) => String(fields['reason']).startsWith('not complete after')));
     delete server.faults.slow;
     await until(() => watching.isSynced());
   });
