@@ -122,11 +122,11 @@ export class AgentTelemetry {
 
   synced(report: SyncReport, plan: Plan, rules: ReturnType<Backend<unknown>['ruleCounts']>): void {
     const { metrics, health, clock, log } = this.options;
-    const { family, written } = report;
+    const { family, reasons, written } = report;
     const totals = this.addUp(report);
     this.serviceChanges = this.endpointChanges = 0;
     this.setPending();
-    this.observeDuration(family, report.full, (report.ownMs + report.kernelMs) / 1000);
+    this.observeDuration(family, reasons.size > 0, (report.ownMs + report.kernelMs) / 1000);
     for (const table of ['nat', 'filter']) {
       metrics.iptablesTotal.set({ table, ip_family: family }, rules[table] ?? 0);
       metrics.iptablesLast.set({ table, ip_family: family }, written?.rules[table] ?? 0);
@@ -157,9 +157,9 @@ export class AgentTelemetry {
       calls: written?.steps ?? 0,
       ms: Math.round(report.ownMs + report.kernelMs),
       kernelMs: Math.round(report.kernelMs),
-      ...(report.reason === '' ? {} : { reason: report.reason }),
+      ...(reasons.size === 0 ? {} : { reason: [...reasons].join(' ') }),
     };
-    if (written !== undefined || report.reason === 'start')
+    if (written !== undefined || (reasons.size === 1 && reasons.has('start')))
       log.info(line, this.options.dryRun === true ? 'would sync' : 'synced');
     else log.debug(line, 'nothing to write');
     this.options.onSynced?.(family);

@@ -11,7 +11,7 @@ import type { NodeSettings, Plan } from '../planner/plan';
 import { Reconciler } from '../reconciler/reconciler';
 import type { ScheduleSettings } from '../reconciler/schedule';
 import { StaleFlowCleaner } from '../reconciler/stale-flow-cleaner';
-import type { SyncReport } from '../reconciler/sync-report';
+import type { FullReason, SyncReport } from '../reconciler/sync-report';
 import type { Logger } from '../telemetry/log';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { DriftWatch } from '../xtables/drift';
@@ -224,7 +224,7 @@ export class MachineLoops {
       settings,
       queue: this.queue,
       clock,
-      schedule: this.schedule,
+      schedule: () => this.schedule,
       onWarning: this.options.onWarning,
       onQueued: () => telemetry.queued(family),
       onFailed: (failure) => {
@@ -245,15 +245,15 @@ export class MachineLoops {
     if (loop === undefined || plan === undefined) return;
     this.options.telemetry.synced(report, plan, loop.backend.ruleCounts());
     loop.flows?.synced(report, () => loop.reconciler.currentPlan);
-    this.ended(report.family, report.reason);
+    this.ended(report.family, report.reasons);
     if (this.behind.delete(report.family)) this.goAfterwards();
   }
 
-  private ended(family: Family, reason: string): void {
+  private ended(family: Family, reasons: ReadonlySet<FullReason> | 'failed'): void {
     for (const wait of this.waiting) {
-      if (reason !== 'failed' && !reason.split(' ').includes(wait.reason)) continue;
+      if (reasons !== 'failed' && !reasons.has(wait.reason)) continue;
       wait.left.delete(family);
-      wait.wentWell &&= reason !== 'failed';
+      wait.wentWell &&= reasons !== 'failed';
       if (wait.left.size === 0) wait.resolve(wait.wentWell);
     }
     this.waiting = this.waiting.filter(({ left }) => left.size > 0);
