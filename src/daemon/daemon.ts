@@ -29,7 +29,7 @@ export interface DaemonOptions extends Pick<Told, 'metrics' | 'board' | 'questio
   /** The cluster comes from an API server, so this node must be one of its Nodes. */
   readonly needsNode: boolean;
   readonly iptablesVariant: IptablesVariant;
-  /** In IPVS mode: how long a server may drain; 0: servers do not drain. */
+  /** In IPVS mode: how long an endpoint that goes keeps its connections at most; 0: until they end. */
   readonly drainLimitMs: number;
   /** Every flag as text, also those with their defaults. */
   readonly flagTexts: Readonly<Record<string, string>>;
