@@ -1,4 +1,4 @@
-/** What the daemon tells: a log line and metrics a round, and whether it is healthy. */
+/** What the daemon reports: a log line and metrics for each round, and whether it is healthy. */
 import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import { CommandError } from '../host/command';
@@ -16,7 +16,7 @@ import type { ProxyMetrics } from '../telemetry/metrics';
 import { StatusBoard } from '../telemetry/status-board';
 import { messageOf } from '../model/error-message';
 
-/** What is told of a mode. */
+/** What is reported of a mode. */
 type ToldMode = Pick<Mode, 'name' | 'writesByRestore'>;
 
 export interface AgentTelemetryOptions {
@@ -25,14 +25,14 @@ export interface AgentTelemetryOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly health: ProxyHealth;
-  /** undefined: health check node ports are not answered. */
+  /** undefined: nothing answers on health check node ports. */
   readonly openServiceHealth: ((family: Family, addresses: NodePortAddresses) => ServiceHealthServers) | undefined;
-  /** Default: one that nobody looks at. */
+  /** Default: a board that nobody reads. */
   readonly board?: StatusBoard;
   readonly onSynced?: (family: Family) => void;
-  /** Called once, when a Service with session affinity is in force. */
+  /** Called once, when the first Service with session affinity is in force. */
   readonly onAffinity?: () => void;
-  /** Nothing is written: log lines say so. */
+  /** Nothing is written, and log lines say so. */
   readonly dryRun?: boolean;
 }
 
@@ -45,91 +45,93 @@ interface Totals {
 }
 
 export class AgentTelemetry {
-  private readonly totals = new Map<Family, Totals>();
-  private readonly serviceHealth = new Map<Family, { addresses: NodePortAddresses; servers: ServiceHealthServers }>();
-  private hasAffinity = false;
-  private serviceChanges = 0;
-  private endpointChanges = 0;
+  readonly #options: AgentTelemetryOptions;
+  readonly #totals = new Map<Family, Totals>();
+  readonly #serviceHealth = new Map<Family, { addresses: NodePortAddresses; servers: ServiceHealthServers }>();
+  #hasAffinity = false;
+  #serviceChanges = 0;
+  #endpointChanges = 0;
 
-  private readonly board: StatusBoard;
+  readonly #board: StatusBoard;
 
-  private mode: ToldMode;
+  #mode: ToldMode;
 
-  constructor(private readonly options: AgentTelemetryOptions) {
-    this.board = options.board ?? new StatusBoard();
-    this.mode = options.mode;
+  constructor(options: AgentTelemetryOptions) {
+    this.#options = options;
+    this.#board = options.board ?? new StatusBoard();
+    this.#mode = options.mode;
   }
 
-  /** Other loops tell from here on, from nothing; health checks of Services go on being answered as they were. */
+  /** Other loops report from here on, and begin with everything. Health checks of Services are still answered as before. */
   restarted(mode: ToldMode): void {
-    this.mode = mode;
-    this.totals.clear();
+    this.#mode = mode;
+    this.#totals.clear();
   }
 
   get modeName(): string {
-    return this.mode.name;
+    return this.#mode.name;
   }
 
-  /** Its next report tells everything anew. */
+  /** Its next report names everything anew. */
   familyRestarted(family: Family): void {
-    this.totals.delete(family);
+    this.#totals.delete(family);
   }
 
   changed(changes: readonly ClusterChange[]): void {
-    const { metrics } = this.options;
+    const { metrics } = this.#options;
     for (const change of changes) {
       const { kind, name, ...of } = change.op === 'set' ? change.object : change;
-      this.board.objectChanged(`${kind} ${'namespace' in of ? `${of.namespace}/` : ''}${name}`);
+      this.#board.objectChanged(`${kind} ${'namespace' in of ? `${of.namespace}/` : ''}${name}`);
       if (kind === 'Service') {
-        // kube-proxy counts a Service's change once a family.
+        // kube-proxy counts a Service's change once for each family.
         metrics.serviceChangesTotal.inc(2);
-        this.serviceChanges++;
+        this.#serviceChanges++;
       } else if (kind === 'EndpointSlice') {
         metrics.endpointChangesTotal.inc();
-        this.endpointChanges++;
+        this.#endpointChanges++;
       }
     }
-    this.setPending();
+    this.#setPending();
   }
 
   warned(warning: ClusterWarning): void {
-    this.options.metrics.warnings.inc({ kind: warning.kind });
-    this.board.warned(warning);
+    this.#options.metrics.warnings.inc({ kind: warning.kind });
+    this.#board.warned(warning);
   }
 
   nodeChanged(node: Node): void {
-    this.options.health.setNode(node);
+    this.#options.health.setNode(node);
   }
 
   queued(family: Family): void {
-    const { metrics, health, clock } = this.options;
+    const { metrics, health, clock } = this.#options;
     health.queuedUpdate(family, clock.now());
-    this.board.queued(family);
+    this.#board.queued(family);
     metrics.syncLastQueuedTimestamp.set({ ip_family: family }, clock.epochMs() / 1000);
   }
 
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
-    const { metrics, log } = this.options;
-    const { name, writesByRestore } = this.mode;
+    const { metrics, log } = this.#options;
+    const { name, writesByRestore } = this.#mode;
     if (isWrite) metrics.writeErrors.inc({ backend: name, ip_family: family });
     const byRestore = writesByRestore || (error instanceof CommandError && /tables/.test(error.command));
     if (isWrite && byRestore) {
       metrics.iptablesRestoreFailures.inc({ ip_family: family });
       if (!full) metrics.iptablesPartialRestoreFailures.inc({ ip_family: family });
     }
-    this.observeDuration(family, full, durationMs / 1000);
+    this.#observeDuration(family, full, durationMs / 1000);
     const reason = messageOf(error);
-    this.board.failed(family, failures, reason);
+    this.#board.failed(family, failures, reason);
     log.error({ family, failures, reason }, 'cannot bring the rules into force; the last good ones stay, trying again');
   }
 
   synced(report: SyncReport, plan: Plan, rules: ReturnType<Backend<unknown>['ruleCounts']>): void {
-    const { metrics, health, clock, log } = this.options;
-    const { family, written } = report;
-    const totals = this.addUp(report);
-    this.serviceChanges = this.endpointChanges = 0;
-    this.setPending();
-    this.observeDuration(family, report.full, (report.ownMs + report.kernelMs) / 1000);
+    const { metrics, health, clock, log } = this.#options;
+    const { family, reasons, written } = report;
+    const totals = this.#addUp(report);
+    this.#serviceChanges = this.#endpointChanges = 0;
+    this.#setPending();
+    this.#observeDuration(family, reasons.size > 0, (report.ownMs + report.kernelMs) / 1000);
     for (const table of ['nat', 'filter']) {
       metrics.iptablesTotal.set({ table, ip_family: family }, rules[table] ?? 0);
       metrics.iptablesLast.set({ table, ip_family: family }, written?.rules[table] ?? 0);
@@ -138,11 +140,11 @@ export class AgentTelemetry {
       metrics.networkProgrammingDuration.observe({ ip_family: family }, Math.max(0, clock.epochMs() - timeMs) / 1000);
     metrics.noLocalEndpoints.set({ traffic_policy: 'internal', ip_family: family }, totals.internal);
     metrics.noLocalEndpoints.set({ traffic_policy: 'external', ip_family: family }, totals.external);
-    if (report.drifted) this.repaired(report);
+    if (report.drifted) this.#repaired(report);
     health.updated(family, clock.now());
     metrics.syncLastTimestamp.set({ ip_family: family }, clock.epochMs() / 1000);
-    this.answerHealthChecks(family, plan.settings.nodePortAddresses[family], totals);
-    this.board.synced(family, {
+    this.#answerHealthChecks(family, plan.settings.nodePortAddresses[family], totals);
+    this.#board.synced(family, {
       ms: report.ownMs + report.kernelMs,
       written: sum(written?.rules),
       bytes: written?.bytes ?? 0,
@@ -160,31 +162,31 @@ export class AgentTelemetry {
       calls: written?.steps ?? 0,
       ms: Math.round(report.ownMs + report.kernelMs),
       kernelMs: Math.round(report.kernelMs),
-      ...(report.reason === '' ? {} : { reason: report.reason }),
+      ...(reasons.size === 0 ? {} : { reason: [...reasons].join(' ') }),
     };
-    if (written !== undefined || report.reason === 'start')
-      log.info(line, this.options.dryRun === true ? 'would sync' : 'synced');
+    if (written !== undefined || (reasons.size === 1 && reasons.has('start')))
+      log.info(line, this.#options.dryRun === true ? 'would sync' : 'synced');
     else log.debug(line, 'nothing to write');
-    this.options.onSynced?.(family);
+    this.#options.onSynced?.(family);
   }
 
   flowsDeleted(family: Family, flows: number, durationMs: number): void {
-    const { metrics } = this.options;
+    const { metrics } = this.#options;
     metrics.conntrackSyncDuration.observe({ ip_family: family }, durationMs / 1000);
     metrics.conntrackDeletedEntries.inc({ ip_family: family }, flows);
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.serviceHealth.values()].map(({ servers }) => servers.stop()));
+    await Promise.all([...this.#serviceHealth.values()].map(({ servers }) => servers.stop()));
   }
 
-  private answerHealthChecks(family: Family, addresses: NodePortAddresses, { healthChecked }: Totals): void {
-    const { openServiceHealth } = this.options;
+  #answerHealthChecks(family: Family, addresses: NodePortAddresses, { healthChecked }: Totals): void {
+    const { openServiceHealth } = this.#options;
     if (openServiceHealth === undefined) return;
-    let of = this.serviceHealth.get(family);
+    let of = this.#serviceHealth.get(family);
     if (of === undefined || !sameValue(of.addresses, addresses)) {
       void of?.servers.stop();
-      this.serviceHealth.set(family, (of = { addresses, servers: openServiceHealth(family, addresses) }));
+      this.#serviceHealth.set(family, (of = { addresses, servers: openServiceHealth(family, addresses) }));
     }
     const services = [...healthChecked].map(([key, { ports, healthCheckNodePort, localReadyEndpoints }]) => {
       const { namespace = '', name = '' } = ports[0] ?? {};
@@ -193,18 +195,18 @@ export class AgentTelemetry {
     void of.servers.sync(new Map(services));
   }
 
-  private repaired({ family, written }: SyncReport): void {
-    const { metrics, log } = this.options;
+  #repaired({ family, written }: SyncReport): void {
+    const { metrics, log } = this.#options;
     const tables = written?.tables ?? [];
-    this.board.repaired();
+    this.#board.repaired();
     for (const table of tables) metrics.driftRepairs.inc({ table, reason: 'foreign write', ip_family: family });
     log.warn({ family, tables, rules: sum(written?.rules) }, 'somebody else changed our rules; put right');
   }
 
-  private addUp({ family, before, after }: SyncReport): Totals {
-    let totals = this.totals.get(family);
+  #addUp({ family, before, after }: SyncReport): Totals {
+    let totals = this.#totals.get(family);
     if (totals === undefined)
-      this.totals.set(family, (totals = { endpoints: 0, internal: 0, external: 0, healthChecked: new Map() }));
+      this.#totals.set(family, (totals = { endpoints: 0, internal: 0, external: 0, healthChecked: new Map() }));
     for (const [key, old] of before) {
       const now = after.get(key);
       for (const [service, sign] of [
@@ -217,27 +219,27 @@ export class AgentTelemetry {
           totals.external += noLocalEndpoints.external ? sign : 0;
         }
       }
-      if (now?.ports.some(({ affinitySeconds }) => affinitySeconds > 0)) this.tellOfAffinity();
+      if (now?.ports.some(({ affinitySeconds }) => affinitySeconds > 0)) this.#tellOfAffinity();
       if (now !== undefined && now.healthCheckNodePort !== 0) totals.healthChecked.set(key, now);
       else totals.healthChecked.delete(key);
     }
     return totals;
   }
 
-  private tellOfAffinity(): void {
-    if (!this.hasAffinity) this.options.onAffinity?.();
-    this.hasAffinity = true;
+  #tellOfAffinity(): void {
+    if (!this.#hasAffinity) this.#options.onAffinity?.();
+    this.#hasAffinity = true;
   }
 
-  private observeDuration(family: Family, full: boolean, seconds: number): void {
-    const { metrics } = this.options;
+  #observeDuration(family: Family, full: boolean, seconds: number): void {
+    const { metrics } = this.#options;
     metrics.syncDuration.observe({ ip_family: family }, seconds);
     (full ? metrics.syncFullDuration : metrics.syncPartialDuration).observe({ ip_family: family }, seconds);
   }
 
-  private setPending(): void {
-    this.options.metrics.serviceChangesPending.set(this.serviceChanges);
-    this.options.metrics.endpointChangesPending.set(this.endpointChanges);
+  #setPending(): void {
+    this.#options.metrics.serviceChangesPending.set(this.#serviceChanges);
+    this.#options.metrics.endpointChangesPending.set(this.#endpointChanges);
   }
 }
 

@@ -1,4 +1,4 @@
-/** The daemon: what it listens on, its agent, and the configuration that is in force now. */
+/** The daemon: its servers, its agent, and the configuration that is in force now. */
 import { Agent } from './agent';
 import { AgentTelemetry } from './agent-telemetry';
 import type { ProxyConfiguration } from '../config/configuration';
@@ -22,16 +22,16 @@ import { setUpKernel } from '../machine/kernel-settings';
 import { openMachine } from '../machine/open-machine';
 import { openServers, type Told } from './open-servers';
 
-/** What a process that ends has to tell why. */
+/** A process that ends has so long to report why. */
 const eventGraceMs = 2000;
 
 export interface DaemonOptions extends Pick<Told, 'metrics' | 'board' | 'questions'> {
   /** The cluster comes from an API server, so this node must be one of its Nodes. */
   readonly needsNode: boolean;
   readonly iptablesVariant: IptablesVariant;
-  /** IPVS mode; 0: none. */
+  /** In IPVS mode: how long an endpoint that goes keeps its connections at most; 0: until they end. */
   readonly drainLimitMs: number;
-  /** Every flag as text, defaults too. */
+  /** Every flag as text, also those with their defaults. */
   readonly flagTexts: Readonly<Record<string, string>>;
   readonly effective: EffectiveConfiguration;
   readonly nodeName: string;
@@ -40,30 +40,32 @@ export interface DaemonOptions extends Pick<Told, 'metrics' | 'board' | 'questio
 }
 
 export class Daemon {
-  private effective: EffectiveConfiguration;
-  private readonly told: Told;
-  private readonly events: EventRecorder | undefined;
-  private readonly conntrack = new Conntrack(runCommand);
-  private readonly telemetry: AgentTelemetry;
-  private readonly agent: Agent;
-  private servers: ReturnType<typeof openServers> = [];
-  private giveUp!: (error: Error) => void;
-  /** Rejects where the daemon cannot go on. */
+  readonly #options: DaemonOptions;
+  #effective: EffectiveConfiguration;
+  readonly #told: Told;
+  readonly #events: EventRecorder | undefined;
+  readonly #conntrack = new Conntrack(runCommand);
+  readonly #telemetry: AgentTelemetry;
+  readonly #agent: Agent;
+  #servers: ReturnType<typeof openServers> = [];
+  #giveUp!: (error: unknown) => void;
+  /** Rejects when the daemon cannot go on. */
   readonly failed: Promise<never>;
 
-  constructor(private readonly options: DaemonOptions) {
+  constructor(options: DaemonOptions) {
+    this.#options = options;
     const { needsNode, effective, nodeName, source, log, metrics, board, questions } = options;
     const { configuration } = effective;
-    this.effective = effective;
-    const health = new ProxyHealth(() => 2 * this.effective.configuration.syncPeriodMs);
-    this.events =
+    this.#effective = effective;
+    const health = new ProxyHealth(() => 2 * this.#effective.configuration.syncPeriodMs);
+    this.#events =
       source instanceof KubernetesSource ? new EventRecorder(source.client, nodeName, systemClock, log) : undefined;
-    const record = (event: ClusterEvent): void => this.events?.record(event);
-    this.told = {
+    const record = (event: ClusterEvent): void => this.#events?.record(event);
+    this.#told = {
       ...{ health, metrics, board, questions, record, nodeName },
-      plans: () => this.agent.plans,
-      modeName: () => this.telemetry.modeName,
-      ruleWriter: () => this.agent,
+      plans: () => this.#agent.plans,
+      modeName: () => this.#telemetry.modeName,
+      ruleWriter: () => this.#agent,
     };
     // Manifests need not have a Node, and this one stays.
     const needsNoNode = !needsNode;
@@ -72,92 +74,93 @@ export class Daemon {
     const isProxyHealthy = (): boolean => health.health(clock.now()).healthy;
     const onFailure = (service: ServiceHealth, note: string): void =>
       record({ type: 'Warning', reason: 'FailedToStartServiceHealthcheck', action: 'Listen', note, service });
-    this.telemetry = new AgentTelemetry({
-      ...this.told,
+    this.#telemetry = new AgentTelemetry({
+      ...this.#told,
       mode: modes[configuration.mode],
       log,
       clock,
       openServiceHealth: (family, addresses) =>
         new ServiceHealthServers({ family, addresses, isProxyHealthy, onFailure, clock, log }),
       onAffinity: () => {
-        void modes[this.effective.configuration.mode].warnOfAffinity(log);
+        void modes[this.#effective.configuration.mode].warnOfAffinity(log);
       },
     });
-    const { telemetry, conntrack } = this;
-    this.agent = new Agent({
+    const telemetry = this.#telemetry;
+    const conntrack = this.#conntrack;
+    this.#agent = new Agent({
       ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode, questions },
     });
     this.failed = Promise.race([
-      this.agent.failed,
+      this.#agent.failed,
       new Promise<never>((_, reject) => {
-        this.giveUp = reject;
+        this.#giveUp = reject;
       }),
     ]);
     this.failed.catch(() => undefined);
   }
 
-  /** Rejects where the first start fails. */
+  /** Rejects when the first start fails. */
   async start(): Promise<void> {
-    const { mode, bindAddressHardFail } = this.effective.configuration;
+    const { mode, bindAddressHardFail } = this.#effective.configuration;
     try {
-      await this.openServers(bindAddressHardFail);
+      await this.#openServers(bindAddressHardFail);
     } catch (error) {
-      await this.events?.stop(eventGraceMs);
+      await this.#events?.stop(eventGraceMs);
       throw error;
     }
     const note = `vipwire ${version} in mode ${mode}`;
-    this.told.record({ type: 'Normal', reason: 'Starting', action: 'StartKubeProxy', note });
-    await this.agent.start(() => this.openMachine(this.effective.configuration));
+    this.#told.record({ type: 'Normal', reason: 'Starting', action: 'StartKubeProxy', note });
+    await this.#agent.start(() => this.#openMachine(this.#effective.configuration));
   }
 
   /** Ends after the write in hand; the rules stay. */
   async stop(): Promise<void> {
-    await this.events?.stop();
-    await this.agent.stop();
-    await Promise.all([this.telemetry.stop(), ...this.servers.map((server) => server.stop())]);
+    await this.#events?.stop();
+    await this.#agent.stop();
+    await Promise.all([this.#telemetry.stop(), ...this.#servers.map((server) => server.stop())]);
   }
 
   /**
-   * Brings a configuration into force, of which these parts are others. False: its rules could not be written, and are tried
-   * again. Rejects where the one before stays.
+   * Brings a configuration into force in which these parts differ from the one before. Resolves with false when its rules could
+   * not be written: then they are tried again. Rejects when the one before stays in force.
    */
   async apply(next: EffectiveConfiguration, parts: ReadonlySet<Part>): Promise<boolean> {
-    const { log } = this.options;
+    const { log } = this.#options;
     const { configuration } = next;
-    const refusal = this.agent.refusal(configuration);
+    const refusal = this.#agent.refusal(configuration);
     if (refusal !== undefined) throw new UserError(refusal);
     if (parts.has('log')) log.adjust(configuration.logging);
     const isInForce = parts.has('machine')
-      ? await this.replaceMachine(configuration, this.effective.configuration)
-      : await this.configure(configuration, parts);
-    this.effective = next;
-    // One that cannot listen is no reason to end a daemon that runs.
-    if (parts.has('servers')) await this.openServers(false);
+      ? await this.#replaceMachine(configuration, this.#effective.configuration)
+      : await this.#configure(configuration, parts);
+    this.#effective = next;
+    // A server that cannot listen is no reason to end a daemon that runs.
+    if (parts.has('servers')) await this.#openServers(false);
     return isInForce;
   }
 
-  private async configure(next: ProxyConfiguration, parts: ReadonlySet<Part>): Promise<boolean> {
-    if (parts.has('kernel')) await setUpKernel(next, modes[next.mode], this.options.log);
-    return parts.has('planning') || parts.has('schedule') ? this.agent.configure(next) : true;
+  async #configure(next: ProxyConfiguration, parts: ReadonlySet<Part>): Promise<boolean> {
+    if (parts.has('kernel')) await setUpKernel(next, modes[next.mode], this.#options.log);
+    return parts.has('planning') || parts.has('schedule') ? this.#agent.configure(next) : true;
   }
 
-  private async replaceMachine(next: ProxyConfiguration, before: ProxyConfiguration): Promise<boolean> {
+  async #replaceMachine(next: ProxyConfiguration, before: ProxyConfiguration): Promise<boolean> {
     try {
-      return await this.agent.replaceMachine(next, () => this.openMachine(next));
+      return await this.#agent.replaceMachine(next, () => this.#openMachine(next));
     } catch (error) {
       try {
-        await this.agent.replaceMachine(before, () => this.openMachine(before));
+        await this.#agent.replaceMachine(before, () => this.#openMachine(before));
       } catch (again) {
-        this.giveUp(again as Error);
+        this.#giveUp(again);
       }
       throw error;
     }
   }
 
-  private openMachine(configuration: ProxyConfiguration): Promise<Machine> {
-    const { iptablesVariant, drainLimitMs, log } = this.options;
-    const { conntrack } = this;
-    const { health, metrics, questions } = this.told;
+  #openMachine(configuration: ProxyConfiguration): Promise<Machine> {
+    const { iptablesVariant, drainLimitMs, log } = this.#options;
+    const conntrack = this.#conntrack;
+    const { health, metrics, questions } = this.#told;
     const clock = systemClock;
     const mode = modes[configuration.mode];
     return openMachine({
@@ -170,10 +173,10 @@ export class Daemon {
     });
   }
 
-  private async openServers(hardFail: boolean): Promise<void> {
-    await Promise.all(this.servers.map((server) => server.stop()));
-    const { flagTexts, log } = this.options;
-    this.servers = openServers({ effective: () => this.effective, flagTexts, hardFail }, this.told, log);
-    await Promise.all(this.servers.map((server) => server.start()));
+  async #openServers(hardFail: boolean): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.stop()));
+    const { flagTexts, log } = this.#options;
+    this.#servers = openServers({ effective: () => this.#effective, flagTexts, hardFail }, this.#told, log);
+    await Promise.all(this.#servers.map((server) => server.start()));
   }
 }

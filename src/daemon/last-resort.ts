@@ -1,9 +1,9 @@
-/** What nothing else took care of: the process says it and ends, and whoever supervises it starts another. */
+/** For faults that nothing else handles: the process logs them and ends, and its supervisor starts another one. */
 import type { Logger } from '../telemetry/log';
 
 const events = ['uncaughtException', 'unhandledRejection'] as const;
 
-/** From now on it is said in this log. */
+/** From now on faults are logged here. */
 export function endOnFaults(log: Logger): void {
   for (const event of events) {
     process.removeAllListeners(event);

@@ -1,4 +1,4 @@
-/** What the first round waits for where the Node lacks it, and what becomes of that when it does not come. */
+/** What the first round waits for when the Node lacks it, and what happens when it does not come. */
 import type { Clock } from '../host/clock';
 import type { Logger } from '../telemetry/log';
 import { type AgentNode, nodeWaits } from './agent-node';
@@ -8,7 +8,7 @@ export interface NodeWaitsOptions {
   readonly node: AgentNode;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Ends every wait, and nothing comes of them then. */
+  /** Ends every wait without a result. */
   readonly signal: AbortSignal;
 }
 
@@ -25,24 +25,28 @@ export interface NodeWaitsEnds {
 }
 
 export class NodeWaits {
-  constructor(private readonly options: NodeWaitsOptions) {}
+  readonly #options: NodeWaitsOptions;
+
+  constructor(options: NodeWaitsOptions) {
+    this.#options = options;
+  }
 
   start({ needsNode, needsAddresses, warn, fail, goOn }: NodeWaitsEnds): void {
-    void this.forNode().then((problem) => {
+    void this.#forNode().then((problem) => {
       if (problem !== undefined && needsNode()) warn(problem);
     });
-    void this.forPodCIDRs().then((problem) => {
+    void this.#forPodCIDRs().then((problem) => {
       if (problem !== undefined) fail(problem);
     });
     if (needsAddresses)
-      void this.forAddresses().then((goesOn) => {
+      void this.#forAddresses().then((goesOn) => {
         if (goesOn) goOn();
       });
   }
 
-  /** Resolves with what is wrong where no Node of the name has come: most often the name is a mistake. undefined: there is one. */
-  private async forNode(): Promise<string | undefined> {
-    const { clock, nodeName, node, signal } = this.options;
+  /** Resolves with what is wrong when no Node of the name has come: most often the name is a mistake. undefined: there is one. */
+  async #forNode(): Promise<string | undefined> {
+    const { clock, nodeName, node, signal } = this.#options;
     await clock.sleep(nodeWaits.nodeMs, signal);
     if (signal.aborted || node.object !== undefined) return undefined;
     const lacks = 'its zone, addresses and podCIDRs are unknown (--hostname-override names another)';
@@ -50,8 +54,8 @@ export class NodeWaits {
   }
 
   /** Resolves with why the daemon cannot go on. undefined: it has them. */
-  private async forPodCIDRs(): Promise<string | undefined> {
-    const { clock, log, nodeName, node, signal } = this.options;
+  async #forPodCIDRs(): Promise<string | undefined> {
+    const { clock, log, nodeName, node, signal } = this.#options;
     if (!node.lacksPodCIDRs()) return undefined;
     log.info({ node: nodeName }, 'waiting for the Node to be given podCIDRs');
     await clock.sleep(nodeWaits.podCIDRsMs, signal);
@@ -60,9 +64,9 @@ export class NodeWaits {
     return `${what} after ${nodeWaits.podCIDRsMs / 60_000} minutes (detectLocalMode NodeCIDR)`;
   }
 
-  /** Resolves with true where the node goes on without its addresses. */
-  private async forAddresses(): Promise<boolean> {
-    const { clock, log, nodeName, node, signal } = this.options;
+  /** Resolves with true when the node goes on without its addresses. */
+  async #forAddresses(): Promise<boolean> {
+    const { clock, log, nodeName, node, signal } = this.#options;
     if (!node.lacksAddresses()) return false;
     log.info({ node: nodeName }, 'waiting for the addresses of the Node (nodePortAddresses primary)');
     await clock.sleep(nodeWaits.addressesMs, signal);

@@ -2,7 +2,7 @@ import type { KubernetesObserver } from '../sources/kubernetes/api-client';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import type { StatusBoard } from '../telemetry/status-board';
 
-/** Counts what the API client does, and keeps how it stands. */
+/** Counts what the API client does in metrics, and keeps its state on the status board. */
 export function observe(metrics: ProxyMetrics, board: StatusBoard): KubernetesObserver {
   return {
     watchStarted: (resource) => board.watchStarted(resource),

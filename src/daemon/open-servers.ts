@@ -1,4 +1,4 @@
-/** What the daemon listens on, apart from the health ports of Services. */
+/** The servers of the daemon, apart from those for the health ports of Services. */
 import type { EffectiveConfiguration } from '../config/effective';
 import { printConfiguration } from '../config/print';
 import { systemClock } from '../host/clock';
@@ -20,7 +20,7 @@ import type { RuleWriter, StatusBoard } from '../telemetry/status-board';
 import { parseKubernetesYaml } from '../yaml/parse-kubernetes-yaml';
 import { version } from '../model/version';
 
-/** The kube-proxy that this one stands in for. */
+/** The version of kube-proxy that this daemon replaces. */
 const emulates = '1.36';
 
 export interface Told {
@@ -39,14 +39,14 @@ export interface Told {
 }
 
 export interface ServersOptions {
-  /** That in force when it is asked for. */
+  /** The configuration that is in force when it is called. */
   readonly effective: () => EffectiveConfiguration;
   readonly flagTexts: Readonly<Record<string, string>>;
-  /** Give up where one cannot listen. */
+  /** Give up when a server cannot listen. */
   readonly hardFail: boolean;
 }
 
-/** Where the configuration of now wants them. */
+/** Opens them where the present configuration says. */
 export function openServers(
   { effective, flagTexts, hardFail }: ServersOptions,
   told: Told,
@@ -126,7 +126,7 @@ function makeStatusPages({
   });
 }
 
-/** The configuration in effect, by the name that kube-proxy has it under. */
+/** The configuration in effect, under kube-proxy's name for it. */
 function printConfigz({ settings, configuration, fromFile }: EffectiveConfiguration): string {
   const [document] = parseKubernetesYaml(printConfiguration(settings, configuration, fromFile)).documents;
   return JSON.stringify({ 'kubeproxy.config.k8s.io': document?.value });

@@ -1,4 +1,4 @@
-/** Follows the configuration file: what it comes to is brought into force, and what cannot be is told. */
+/** Follows the configuration file: brings what it says into force, and logs what cannot be. */
 import {
   diffConfigurations,
   diffSettings,
@@ -8,111 +8,125 @@ import {
 } from '../config/configuration-changes';
 import { type EffectiveConfiguration, effectiveConfiguration, type FlagSettings } from '../config/effective';
 import { readTextFile, watchPaths } from '../host/files';
-import type { Logger } from '../telemetry/log';
 import { messageOf } from '../model/error-message';
+import type { Logger } from '../telemetry/log';
 
 export interface ReloadOptions {
   readonly flags: FlagSettings;
-  /** That of the start. */
+  /** The configuration at the start. */
   readonly effective: EffectiveConfiguration;
   /**
-   * Brings these parts of it into force; false: not yet, and goes on trying. Rejects where it cannot: then what was in force
-   * before stays.
+   * Brings these parts of it into force. Resolves with false when that is not done yet, and goes on by itself. Rejects when it
+   * cannot be done: then what was in force before stays.
    */
   readonly apply: (next: EffectiveConfiguration, parts: ReadonlySet<Part>) => Promise<boolean>;
   readonly onDone: (result: 'applied' | 'refused') => void;
   readonly log: Logger;
 }
 
-export class Reload {
-  private inForce: EffectiveConfiguration;
-  private lastText: string | undefined;
-  private lastFailure = '';
-  private wasRefused = false;
-  private isRunning = false;
-  private isStopped = false;
-  /** It may have changed again since it was read. */
-  private hasMore = false;
-  private unwatch: (() => void) | undefined;
-  /** Somebody wants to be told what the file comes to, also where that is nothing new. */
-  private isAsked = false;
+/** The life of a reload. `unwatch` ends the watch of the file. */
+type Phase =
+  | { readonly name: 'not started' }
+  /** The next change of the file is waited for. */
+  | { readonly name: 'waiting'; readonly unwatch: () => void }
+  /** The file is read, and brought into force. `again`: it may have changed since it was read. */
+  | { readonly name: 'applying'; readonly unwatch: () => void; again: boolean }
+  /** Nothing more is read. What was being brought into force goes on. */
+  | { readonly name: 'stopped' };
 
-  constructor(private readonly options: ReloadOptions) {
-    this.inForce = options.effective;
+export class Reload {
+  readonly #options: ReloadOptions;
+  #inForce: EffectiveConfiguration;
+  #lastText: string | undefined;
+  #lastFailure = '';
+  #wasRefused = false;
+  #phase: Phase = { name: 'not started' };
+  /** Somebody wants to be told what the file comes to, also when that is nothing new. */
+  #isAsked = false;
+
+  constructor(options: ReloadOptions) {
+    this.#options = options;
+    this.#inForce = options.effective;
   }
 
   /** Follows writes, replacements by another file of that name, and links that lead elsewhere: a ConfigMap's. */
   start(): void {
-    this.unwatch = watchPaths([this.options.flags.configFile], () => this.look());
+    if (this.#phase.name !== 'not started') return;
+    this.#phase = { name: 'waiting', unwatch: watchPaths([this.#options.flags.configFile], () => this.#look()) };
   }
 
   /** Reads the file now, and says what it comes to. Before start and after stop nothing happens. */
   ask(): void {
-    if (this.unwatch === undefined) return;
-    this.isAsked = true;
-    this.lastText = undefined;
-    this.lastFailure = '';
-    this.look();
+    if (this.#phase.name === 'not started' || this.#phase.name === 'stopped') return;
+    this.#isAsked = true;
+    this.#lastText = undefined;
+    this.#lastFailure = '';
+    this.#look();
   }
 
   /** What is being brought into force goes on. */
   stop(): void {
-    this.unwatch?.();
-    this.isStopped = true;
+    if ('unwatch' in this.#phase) this.#phase.unwatch();
+    this.#phase = { name: 'stopped' };
   }
 
   /** One at a time: what comes meanwhile is looked at after it. */
-  private look(): void {
-    this.hasMore = this.isRunning;
-    if (this.isRunning || this.isStopped) return;
-    this.isRunning = true;
-    void this.readAndApply().finally(() => {
-      this.isRunning = false;
-      if (this.hasMore) this.look();
-    });
+  #look(): void {
+    const phase = this.#phase;
+    if (phase.name === 'applying') phase.again = true;
+    if (phase.name !== 'waiting') return;
+    this.#phase = { name: 'applying', unwatch: phase.unwatch, again: false };
+    void this.#readAndApply().finally(() => this.#applied());
   }
 
-  private async readAndApply(): Promise<void> {
-    const { flags, onDone, log } = this.options;
-    const isAsked = this.isAsked;
-    this.isAsked = false;
+  #applied(): void {
+    const phase = this.#phase;
+    if (phase.name !== 'applying') return;
+    this.#phase = { name: 'waiting', unwatch: phase.unwatch };
+    if (phase.again) this.#look();
+  }
+
+  async #readAndApply(): Promise<void> {
+    const { flags, onDone, log } = this.#options;
+    const isAsked = this.#isAsked;
+    this.#isAsked = false;
     try {
       const text = await readTextFile(flags.configFile);
-      this.lastFailure = '';
-      if (text === this.lastText) return;
-      this.lastText = text;
+      this.#lastFailure = '';
+      if (text === this.#lastText) return;
+      this.#lastText = text;
     } catch (error) {
-      this.tellFailure('the configuration cannot be read', error);
+      this.#tellFailure('the configuration cannot be read', error);
       return;
     }
     try {
-      const text = this.lastText;
-      if (await this.bringIntoForce(await effectiveConfiguration(flags, () => Promise.resolve(text))))
+      const text = this.#lastText;
+      if (await this.#bringIntoForce(await effectiveConfiguration(flags, () => Promise.resolve(text))))
         onDone('applied');
       else if (isAsked) log.info({ file: flags.configFile }, 'the configuration file says what is in force already');
     } catch (error) {
-      this.wasRefused = true;
-      this.tellFailure('the changed configuration is refused', error);
+      this.#wasRefused = true;
+      this.#tellFailure('the changed configuration is refused', error);
       onDone('refused');
     }
   }
 
   /** Whether there was anything to do. */
-  private async bringIntoForce(next: EffectiveConfiguration): Promise<boolean> {
-    const { log, apply } = this.options;
-    const { inForce } = this;
+  async #bringIntoForce(next: EffectiveConfiguration): Promise<boolean> {
+    const { log, apply } = this.#options;
+    const inForce = this.#inForce;
     const changed = diffSettings(inForce.settings, next.settings);
     if (changed.length === 0) {
-      if (this.wasRefused) log.info('the configuration file says again what is in force');
-      this.wasRefused = false;
+      if (this.#wasRefused) log.info('the configuration file says again what is in force');
+      this.#wasRefused = false;
       return false;
     }
     for (const warning of next.warnings) if (!inForce.warnings.includes(warning)) log.warn(warning);
-    const start = this.options.effective;
+    const start = this.#options.effective;
     const wanted = withoutRestart(start, next);
     const isInForce = await apply(wanted, diffConfigurations(inForce.configuration, wanted.configuration));
-    this.inForce = { ...wanted, settings: next.settings };
-    this.wasRefused = false;
+    this.#inForce = { ...wanted, settings: next.settings };
+    this.#wasRefused = false;
     const sinceStart = diffSettings(start.settings, next.settings);
     const waiting = changed.filter((path) => restartFields.includes(path) && sinceStart.includes(path));
     const rest = changed.filter((path) => !waiting.includes(path));
@@ -127,10 +141,10 @@ export class Reload {
     return true;
   }
 
-  private tellFailure(what: string, error: unknown): void {
+  #tellFailure(what: string, error: unknown): void {
     const reason = messageOf(error);
-    if (reason === this.lastFailure) return;
-    this.lastFailure = reason;
-    this.options.log.error({ file: this.options.flags.configFile, reason }, `${what}; the one in force stays`);
+    if (reason === this.#lastFailure) return;
+    this.#lastFailure = reason;
+    this.#options.log.error({ file: this.#options.flags.configFile, reason }, `${what}; the one in force stays`);
   }
 }

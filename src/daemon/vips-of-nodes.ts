@@ -1,20 +1,20 @@
-/** External and load-balancer IPs that are addresses of Nodes, where the mode would make them addresses of this machine. */
+/** External and load-balancer IPs that are addresses of Nodes, in modes that would make them addresses of this machine. */
 import type { Clock } from '../host/clock';
 import type { ClusterWarning, Service, ServiceKey } from '../model/cluster';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import { NodeAddressBook, type NodeAddressBookOptions } from './node-address-book';
 
-/** The first round waits so long for the list of Nodes, where a Service has such an IP. */
+/** The first round waits at most so long for the list of Nodes, when a Service has an external or load-balancer IP. */
 const nodeListWaitMs = 5000;
 
 export interface VipsOfNodesOptions {
   readonly list: NodeAddressBookOptions['list'];
   readonly services: ReadonlyMap<ServiceKey, Service>;
-  /** The mode makes VIPs addresses of this machine: Nodes are listed for it alone. */
+  /** The mode makes VIPs addresses of this machine: only then are Nodes listed. */
   readonly bindsAddresses: () => boolean;
-  /** Of this machine. */
+  /** Those of this machine. */
   readonly hostAddresses: () => readonly string[];
-  /** What is an address of a Node may be known now, or is waited for no longer. */
+  /** It may be known now which IPs are addresses of Nodes, or no longer be waited for. */
   readonly onJudged: () => void;
   readonly warn: (warning: ClusterWarning) => void;
   readonly clock: Clock;
@@ -23,45 +23,47 @@ export interface VipsOfNodesOptions {
 }
 
 export class VipsOfNodes {
-  private readonly book: NodeAddressBook;
-  private isOverdue = false;
+  readonly #options: VipsOfNodesOptions;
+  readonly #book: NodeAddressBook;
+  #isOverdue = false;
 
-  constructor(private readonly options: VipsOfNodesOptions) {
+  constructor(options: VipsOfNodesOptions) {
+    this.#options = options;
     const { list, clock, questions, signal, onJudged } = options;
-    this.book = new NodeAddressBook({
+    this.#book = new NodeAddressBook({
       ...{ list, clock, questions, signal, onChange: onJudged },
-      onFound: (service, address, node) => this.warnOf(service, address, node),
+      onFound: (service, address, node) => this.#warnOf(service, address, node),
     });
   }
 
   get judge(): NodeAddressBook['judge'] {
-    return this.book.judge;
+    return this.#book.judge;
   }
 
-  /** The first round waits. */
+  /** The first round has to wait. */
   get isWaiting(): boolean {
-    return !this.isOverdue && this.options.bindsAddresses() && this.book.isWaiting;
+    return !this.#isOverdue && this.#options.bindsAddresses() && this.#book.isWaiting;
   }
 
-  /** From now on, for so long at the most. */
+  /** The first round waits from now on, for a limited time. */
   async waitForNodes(): Promise<void> {
-    const { clock, signal, onJudged } = this.options;
+    const { clock, signal, onJudged } = this.#options;
     await clock.sleep(nodeListWaitMs, signal);
-    this.isOverdue = true;
+    this.#isOverdue = true;
     onJudged();
   }
 
   servicesChanged(keys: Iterable<ServiceKey>): void {
-    const { services, bindsAddresses } = this.options;
+    const { services, bindsAddresses } = this.#options;
     if (!bindsAddresses()) return;
     for (const key of keys) {
       const { notProxied, externalIPs = [], loadBalancerIPs = [] } = services.get(key) ?? {};
-      this.book.serviceChanged(key, notProxied === undefined ? [...externalIPs, ...loadBalancerIPs] : []);
+      this.#book.serviceChanged(key, notProxied === undefined ? [...externalIPs, ...loadBalancerIPs] : []);
     }
   }
 
-  private warnOf(service: ServiceKey, address: string, node: string): void {
-    const { bindsAddresses, hostAddresses, warn } = this.options;
+  #warnOf(service: ServiceKey, address: string, node: string): void {
+    const { bindsAddresses, hostAddresses, warn } = this.#options;
     // An address of this machine needs no binding: its virtual server gets the packets as they are.
     if (!bindsAddresses() || hostAddresses().includes(address)) return;
     warn({

@@ -1,6 +1,6 @@
-/** What the loop of a family is given, and what it tells. */
+/** What the loop of one family is given, and what it reports. */
 import type PQueue from 'p-queue';
-import type { Backend, BatchSize } from '../backends/backend';
+import type { Backend } from '../backends/backend';
 import type { Clock } from '../host/clock';
 import type { Family } from '../model/address';
 import type { ClusterState, ClusterWarning } from '../model/cluster';
@@ -8,6 +8,7 @@ import type { NodeSettings } from '../planner/plan';
 import type { ScheduleSettings } from './schedule';
 import type { SyncReport } from './sync-report';
 
+/** Asked between two pieces of work: a promise gives others their turn. */
 export type Pause = () => Promise<void> | undefined;
 
 export interface ReconcilerOptions<Batch> {
@@ -15,39 +16,33 @@ export interface ReconcilerOptions<Batch> {
   readonly backend: Backend<Batch>;
   readonly state: ClusterState;
   readonly settings: () => NodeSettings;
-  /** Rounds of all families go through one queue: transactions that overlap make each other's tools start over. */
+  /** The rounds of all families go through one queue: transactions that overlap make each other's tools start over. */
   readonly queue: PQueue;
   readonly clock: Clock;
-  readonly schedule: ScheduleSettings;
+  /** Asked whenever a round is planned. */
+  readonly schedule: () => ScheduleSettings;
   readonly onSynced: (report: SyncReport) => void;
   readonly onFailed: (failure: SyncFailure) => void;
-  /** Something is to be done: from here on an update is pending. */
+  /** There is something to do: an update is pending from now on. */
   readonly onQueued: () => void;
-  /** What a Service asks for and this machine cannot do. */
+  /** A Service asks for something that this machine cannot do. */
   readonly onWarning?: (warning: ClusterWarning) => void;
   /** Sees each batch before it is written. */
   readonly onBatch?: (text: () => string) => void;
-  /** For each round anew, what it asks between two pieces of its work. Default: timeSlices. */
+  /** Called at the start of each round for the pause to use in it. Default: timeSlices. */
   readonly pauses?: () => Pause;
-  /** Batches are shown to onBatch and written nowhere. */
+  /** Batches are shown to onBatch and not written. */
   readonly dryRun?: boolean;
 }
 
 export interface SyncFailure {
   readonly family: Family;
   readonly error: unknown;
+  /** It was a full round. */
   readonly full: boolean;
-  /** The kernel was being written to. */
+  /** It failed while it wrote to the kernel. */
   readonly isWrite: boolean;
   readonly durationMs: number;
+  /** Rounds that failed one after the other, with this one. */
   readonly failures: number;
 }
-
-/** What is to be written, and how much that is. */
-export interface Comparison<Batch> {
-  readonly batch?: Batch | undefined;
-  readonly written?: BatchSize | undefined;
-}
-
-/** Why a round is more than changes: the kernel is read anew, everything is planned anew, or somebody else wrote. */
-export type FullReason = 'start' | 'retry' | 'settings' | 'drift';

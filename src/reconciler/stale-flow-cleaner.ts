@@ -1,4 +1,4 @@
-/** After a round: UDP flows that the connection tracker still sends where the Plan no longer does. */
+/** After a round: deletes the UDP flows that the connection tracker still sends where the Plan no longer does. */
 import type { Clock } from '../host/clock';
 import type { Conntrack } from '../host/conntrack';
 import { ConntrackUnavailableError } from '../host/conntrack-unavailable';
@@ -20,87 +20,110 @@ export interface StaleFlowOptions {
   readonly onCleaned: (family: Family, flows: number, durationMs: number) => void;
 }
 
-/** After a failure; each pause is twice the last one. */
-const restMs = { first: 5000, most: 300_000 } as const;
+type Phase =
+  /** Nothing is left to clean up. */
+  | { readonly name: 'idle' }
+  /** What comes meanwhile is cleaned up after the call in hand. */
+  | { readonly name: 'cleaning'; readonly ended: Promise<void> }
+  /** A clean-up failed. After the pause another one is tried, with what came meanwhile. */
+  | { readonly name: 'resting'; readonly ended: Promise<void> };
+
+/** The frontends whose flows may be stale. 'all': nothing is known about the time before this process. */
+type Suspects = Set<UdpFrontend> | 'all';
+
+/** The pause after a failure; each one is twice as long as the one before. */
+const pauseMs = { first: 5000, most: 300_000 } as const;
 
 function question(family: Family): string {
   return `which ${family} UDP flows still go to former endpoints`;
 }
 
 export class StaleFlowCleaner {
-  /** 'all': nothing is known of the time before this process. */
-  private frontends: Set<UdpFrontend> | 'all' = 'all';
-  private running: Promise<void> | undefined;
-  /** After a failure, until when. */
-  private resting: Promise<void> | undefined;
-  private restMs: number = restMs.first;
-  private isUnavailable = false;
-  private readonly stopping = new AbortController();
+  readonly #options: StaleFlowOptions;
+  #suspects: Suspects = 'all';
+  #phase: Phase = { name: 'idle' };
+  #nextPauseMs: number = pauseMs.first;
+  /** The machine was found to have no connection tracker, and that was said. */
+  #isUnavailable = false;
+  readonly #stopping = new AbortController();
 
-  constructor(private readonly options: StaleFlowOptions) {}
+  constructor(options: StaleFlowOptions) {
+    this.#options = options;
+  }
 
   /** Returns at once; what comes while a clean-up runs is judged after it. What fails is tried again later. */
   synced(report: SyncReport, plan: () => Plan | undefined): void {
-    if (this.frontends !== 'all')
-      for (const [key, before] of report.before)
-        for (const frontend of diffUdpFrontends(before, report.after.get(key))) this.frontends.add(frontend);
-    if (this.resting === undefined) this.running ??= this.clean(plan);
+    if (this.#suspects !== 'all')
+      for (const [key, before] of report.before) this.#suspect(diffUdpFrontends(before, report.after.get(key)));
+    if (this.#phase.name === 'idle') this.#begin(plan);
   }
 
   async stop(): Promise<void> {
-    this.stopping.abort();
-    await this.resting;
-    await this.running;
+    this.#stopping.abort();
+    while (this.#phase.name !== 'idle') await this.#phase.ended;
   }
 
-  private async clean(plan: () => Plan | undefined): Promise<void> {
-    try {
-      while (!this.stopping.signal.aborted && (await this.cleanOnce(plan)));
-    } finally {
-      // In the same turn in which nothing was left: the next report starts anew.
-      this.running = undefined;
+  #suspect(more: Iterable<UdpFrontend> | 'all'): void {
+    if (more === 'all') this.#suspects = 'all';
+    else if (this.#suspects !== 'all') for (const frontend of more) this.#suspects.add(frontend);
+  }
+
+  #begin(plan: () => Plan | undefined): void {
+    // In a later turn of the microtask queue, so that a clean-up that has nothing to do ends after this phase began.
+    this.#phase = { name: 'cleaning', ended: Promise.resolve().then(() => this.#clean(plan)) };
+  }
+
+  /** Until nothing is left, or a call fails. */
+  async #clean(source: () => Plan | undefined): Promise<void> {
+    for (;;) {
+      const plan = source();
+      const suspects = this.#suspects;
+      if (this.#stopping.signal.aborted || plan === undefined || (suspects !== 'all' && suspects.size === 0)) {
+        // Nothing was awaited since the look at what is left: the next report begins anew.
+        this.#phase = { name: 'idle' };
+        return;
+      }
+      this.#suspects = new Set();
+      const restMs = await this.#cleanOnce(suspects, plan);
+      if (restMs === undefined) continue;
+      this.#phase = { name: 'resting', ended: this.#rest(restMs, source) };
+      return;
     }
   }
 
-  /** Whether there may be more to do. */
-  private async cleanOnce(source: () => Plan | undefined): Promise<boolean> {
-    const { family, conntrack, nodeAddresses, log, questions, onCleaned } = this.options;
-    const plan = source();
-    const { frontends } = this;
-    if (plan === undefined || (frontends !== 'all' && frontends.size === 0)) return false;
-    this.frontends = new Set();
-    const filter = planStaleFlows(frontends, plan, nodeAddresses());
-    if (filter.ports.size === 0) return true;
+  /** Resolves with how long to rest when it failed; then these frontends stay suspect. */
+  async #cleanOnce(suspects: Suspects, plan: Plan): Promise<number | undefined> {
+    const { family, conntrack, nodeAddresses, log, questions, onCleaned } = this.#options;
+    const filter = planStaleFlows(suspects, plan, nodeAddresses());
+    if (filter.ports.size === 0) return undefined;
     const startedMs = performance.now();
     try {
       const flows = await conntrack.deleteUdpFlows(family, filter);
       const durationMs = performance.now() - startedMs;
       onCleaned(family, flows, durationMs);
-      this.restMs = restMs.first;
-      this.isUnavailable = false;
+      this.#nextPauseMs = pauseMs.first;
+      this.#isUnavailable = false;
       questions.answered(question(family));
       if (flows > 0) log.info({ family, flows, ms: Math.round(durationMs) }, 'deleted stale UDP flows');
-      return true;
+      return undefined;
     } catch (error) {
       const isUnavailable = error instanceof ConntrackUnavailableError;
-      // Of a machine that has no connection tracker to ask, nothing is remembered: a module may come.
-      this.frontends = isUnavailable || frontends === 'all' ? 'all' : new Set([...frontends, ...this.frontends]);
+      // While a machine has no connection tracker to ask, nothing is remembered. Its module may be loaded later.
+      this.#suspect(isUnavailable ? 'all' : suspects);
       if (!isUnavailable) questions.unanswered(question(family), unknown(error));
-      else if (!this.isUnavailable)
+      else if (!this.#isUnavailable)
         log.warn({ family, reason: error.message }, 'stale UDP flows cannot be deleted on this machine');
-      this.isUnavailable = isUnavailable;
-      this.rest(isUnavailable ? restMs.most : this.restMs, source);
-      this.restMs = Math.min(restMs.most, 2 * this.restMs);
-      return false;
+      this.#isUnavailable = isUnavailable;
+      const restMs = isUnavailable ? pauseMs.most : this.#nextPauseMs;
+      this.#nextPauseMs = Math.min(pauseMs.most, 2 * this.#nextPauseMs);
+      return restMs;
     }
   }
 
-  /** And then everything again, whatever came meanwhile. */
-  private rest(ms: number, plan: () => Plan | undefined): void {
-    const { signal } = this.stopping;
-    this.resting = this.options.clock.sleep(ms, signal).then(() => {
-      this.resting = undefined;
-      if (!signal.aborted) this.running ??= this.clean(plan);
-    });
+  async #rest(ms: number, plan: () => Plan | undefined): Promise<void> {
+    const { signal } = this.#stopping;
+    await this.#options.clock.sleep(ms, signal);
+    if (signal.aborted) this.#phase = { name: 'idle' };
+    else this.#begin(plan);
   }
 }

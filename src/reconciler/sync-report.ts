@@ -3,24 +3,25 @@ import type { Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import type { ServicePlan } from '../planner/plan';
 
+/** Why a round is a full one: the kernel is read anew, everything is planned anew, or somebody else changed our rules. */
+export type FullReason = 'start' | 'retry' | 'settings' | 'drift';
+
 /** What one round did. */
 export interface SyncReport {
   readonly family: Family;
-  /** Everything was planned or compared anew, not only what changed. */
-  readonly full: boolean;
-  /** Why, for a full round: `start`, `retry`, `settings`, `drift`. */
-  readonly reason: string;
+  /** Why it was a full round, in the order in which the reasons came. Empty: it took up only what changed. */
+  readonly reasons: ReadonlySet<FullReason>;
   /** Services whose plan changed: what they were at the last successful round, and what they are. */
   readonly before: ReadonlyMap<ServiceKey, ServicePlan | undefined>;
   readonly after: ReadonlyMap<ServiceKey, ServicePlan | undefined>;
-  /** Of the changes that this round brought into force: when they were made, milliseconds since the epoch. */
+  /** When the changes were made that this round brought into force, in milliseconds since the epoch. */
   readonly triggerTimesMs: readonly number[];
-  /** undefined where the kernel already held what it should. */
+  /** undefined: the kernel already held what it should. */
   readonly written: BatchSize | undefined;
-  /** Planning, rendering, diffing. */
+  /** Time for planning, rendering and comparing. */
   readonly ownMs: number;
-  /** Reading from and writing to the kernel. */
+  /** Time for reading from the kernel and writing to it. */
   readonly kernelMs: number;
-  /** A full comparison found something that nobody here wrote. */
+  /** A look at the kernel found something that nobody here wrote. */
   readonly drifted: boolean;
 }

@@ -2,25 +2,25 @@
 import type { ServiceKey } from '../model/cluster';
 
 export class TriggerTimes {
-  private readonly byService = new Map<ServiceKey, number[]>();
+  readonly #byService = new Map<ServiceKey, number[]>();
 
   add(times: ReadonlyMap<ServiceKey, readonly number[]>): void {
     for (const [key, some] of times) {
-      const earlier = this.byService.get(key);
-      if (earlier === undefined) this.byService.set(key, [...some]);
+      const earlier = this.#byService.get(key);
+      if (earlier === undefined) this.#byService.set(key, [...some]);
       else earlier.push(...some);
     }
   }
 
-  /** Those of now, which are in force once a round that begins now has gone well. */
+  /** Takes the times known now: they are in force once a round that begins now has gone well. */
   begin(): TriggersInHand {
-    const inHand = [...this.byService].map(([key, times]) => [key, [...times]] as const);
+    const inHand = [...this.#byService].map(([key, times]) => [key, [...times]] as const);
     return {
       end: (services) => {
         for (const [key, { length }] of inHand) {
-          const later = this.byService.get(key)?.slice(length) ?? [];
-          if (later.length > 0) this.byService.set(key, later);
-          else this.byService.delete(key);
+          const later = this.#byService.get(key)?.slice(length) ?? [];
+          if (later.length > 0) this.#byService.set(key, later);
+          else this.#byService.delete(key);
         }
         return inHand.flatMap(([key, times]) => (services.has(key) ? times : []));
       },
@@ -29,6 +29,6 @@ export class TriggerTimes {
 }
 
 export interface TriggersInHand {
-  /** The round went well: returns the times of the services that it changed. */
+  /** The round went well: returns the times of the Services that it changed. */
   end(services: ReadonlyMap<ServiceKey, unknown>): readonly number[];
 }

@@ -37,8 +37,7 @@ class Told {
   synced(over: Partial<SyncReport>, nodePortAddresses?: NodePortAddresses): void {
     const report: SyncReport = {
       family: 'IPv4',
-      full: false,
-      reason: '',
+      reasons: new Set(),
       before: new Map(),
       after: new Map(),
       triggerTimesMs: [],
@@ -70,7 +69,7 @@ function web(over: Partial<ServicePlan> = {}, noLocal = { internal: false, exter
 describe('a round', () => {
   test('is a log line: services, endpoints, rules, bytes, milliseconds', () => {
     const told = new Told();
-    told.synced({ full: true, reason: 'start', before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
+    told.synced({ reasons: new Set(['start']), before: new Map([[key, undefined]]), after: new Map([[key, web()]]) });
     expect(told.lines).toEqual([
       expect.objectContaining({
         level: 'info',
@@ -91,7 +90,7 @@ describe('a round', () => {
   test('that wrote nothing is for those who debug, but for the first', () => {
     const told = new Told();
     told.synced({ written: undefined });
-    told.synced({ written: undefined, full: true, reason: 'start' });
+    told.synced({ written: undefined, reasons: new Set(['start']) });
     expect(told.lines.map(({ level, bytes }) => [level, bytes])).toEqual([
       ['debug', 0],
       ['info', 0],
@@ -100,7 +99,7 @@ describe('a round', () => {
 
   test('is counted by what it did', async () => {
     const told = new Told();
-    told.synced({ full: true, reason: 'start' });
+    told.synced({ reasons: new Set(['start']) });
     told.synced({});
     told.synced({ written: undefined });
     const seconds = 'kubeproxy_sync_proxy_rules_duration_seconds';

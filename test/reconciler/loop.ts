@@ -60,7 +60,7 @@ export class Loop {
       settings: () => this.settings,
       queue: new PQueue({ concurrency: 1 }),
       clock: this.clock,
-      schedule,
+      schedule: () => schedule,
       dryRun,
       ...(pause === undefined ? {} : { pauses: () => pause }),
       onSynced: (report) => this.reports.push(report),

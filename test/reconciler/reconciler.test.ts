@@ -47,7 +47,7 @@ describe('the first round', () => {
     const loop = new Loop();
     loop.reconciler.start();
     await loop.clock.advance(0);
-    expect(loop.lastReport()).toMatchObject({ full: true, reason: 'start', drifted: false });
+    expect(loop.lastReport()).toMatchObject({ reasons: new Set(['start']), drifted: false });
     expect(loop.kernel()).toEqual(await loop.fresh());
   });
 
@@ -140,7 +140,7 @@ describe('when', () => {
     expect(waits).toEqual([1000, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
     expect(loop.failures.map(({ failures }) => failures)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(loop.kernel()).toEqual(await loop.fresh());
-    expect(loop.lastReport()).toMatchObject({ full: true, reason: 'retry', drifted: false });
+    expect(loop.lastReport()).toMatchObject({ reasons: new Set(['retry']), drifted: false });
     await loop.clock.advance(120_000);
     expect(loop.reports).toHaveLength(2);
   });
@@ -202,7 +202,7 @@ describe('when', () => {
     expect(loop.tables.inputs).toEqual([]);
     save.mockRestore();
     await loop.clock.advance(5000);
-    expect(loop.lastReport().reason.split(' ').sort()).toEqual(['retry', 'start']);
+    expect([...loop.lastReport().reasons].sort()).toEqual(['retry', 'start']);
     expect(loop.kernel()).toEqual(await loop.fresh());
   });
 });
@@ -213,7 +213,7 @@ describe('settings', () => {
     const { reads } = loop;
     loop.changeSettings({ masqueradeAll: true });
     await loop.clock.advance(1000);
-    expect(loop.lastReport()).toMatchObject({ full: true, reason: 'settings', drifted: false });
+    expect(loop.lastReport()).toMatchObject({ reasons: new Set(['settings']), drifted: false });
     expect(loop.reads).toBe(reads);
     expect(loop.kernel()).toEqual(await loop.fresh());
   });
@@ -253,7 +253,7 @@ describe('drift', () => {
     await loop.reconciler.checkKernel();
     await loop.clock.advance(1000);
     expect(loop.kernel()).toEqual(await loop.fresh());
-    expect(loop.lastReport()).toMatchObject({ full: true, reason: 'drift', drifted: true });
+    expect(loop.lastReport()).toMatchObject({ reasons: new Set(['drift']), drifted: true });
   });
 
   test('where nothing differs, nothing is told or written', async () => {
@@ -291,7 +291,7 @@ describe('drift', () => {
     loop.reconciler.start();
     await loop.reconciler.checkKernel();
     await loop.clock.advance(1000);
-    expect(loop.lastReport().reason).toBe('start');
+    expect(loop.lastReport().reasons).toEqual(new Set(['start']));
     expect(loop.lastReport().drifted).toBe(false);
   });
 

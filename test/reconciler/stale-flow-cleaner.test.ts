@@ -19,8 +19,7 @@ const dns = service([
 const report: SyncReport = {
   family: 'IPv4',
   triggerTimesMs: [],
-  full: true,
-  reason: 'start',
+  reasons: new Set(['start']),
   before: new Map(),
   after: new Map(),
   written: undefined,

@@ -5,23 +5,24 @@ import type { BackoffTiming } from './backoff';
 import type { Reachability } from './reachability';
 
 export interface ReflectorTiming {
-  /** Watches ask the server to end them after this long or up to twice as long. */
+  /** A watch asks the server to end it after a time between this and twice this. */
   readonly watchSeconds: number;
-  /** How much longer than it was asked to last a watch may be silent. */
+  /** A watch may be silent for as long as it was asked to last, and this much longer. */
   readonly watchMarginMs: number;
-  /** The same once bookmarks, which a server sends every minute, have been seen. */
+  /** How long a watch may be silent once bookmarks have been seen, which a server sends every minute. */
   readonly bookmarkSilenceMs: number;
-  /** Silence among the initial events of a WatchList after which the server is taken not to know WatchList. */
+  /** After so long a silence before the end of the initial events, the server is taken not to know WatchList. */
   readonly initialEventsSilenceMs: number;
   /** A watch that ends sooner counts as a failure. */
   readonly shortWatchMs: number;
   readonly listSilenceMs: number;
-  /** Fewest bytes per second of a list, on average over each listSilenceMs, and longest time for a page of it. */
+  /** Fewest bytes per second of a list, on average over each listSilenceMs. */
   readonly listRate: number;
+  /** Longest time for one page of a list. */
   readonly listTotalMs: number;
-  /** Lists that silence leads to are spread over this time, since all nodes hear the same silence. */
+  /** Lists that follow a silence are spread over this time, since all nodes notice the same silence. */
   readonly relistSpreadMs: number;
-  /** A watch that has not been current for this long is said and counted. */
+  /** A watch that has not been current for this long is logged and counted. */
   readonly staleMs: number;
   readonly pageSize: number;
   readonly backoff: BackoffTiming;
@@ -34,10 +35,10 @@ export interface ReflectorOptions {
   readonly reachability: Reachability;
   readonly observer?: KubernetesObserver;
   readonly timing: ReflectorTiming;
-  /** In [0, 1). */
+  /** Returns a number from 0 to 1, without 1. */
   readonly random: () => number;
-  /** All objects have been named once. Called once. */
+  /** All objects have been listed. Called once. */
   readonly onListed: () => void;
-  /** The server says that it has no such resource, and no list has shown one yet. It is asked again when this resolves. */
+  /** The server says that it has no such resource, and none was ever listed. The server is asked again when this resolves. */
   readonly onMissing?: () => Promise<void>;
 }

@@ -108,7 +108,7 @@ describe.each(damages)('a look in the midst of a round finds: %s', (_, damage) =
         settings: () => nodeSettings,
         queue: new PQueue({ concurrency: 1 }),
         clock,
-        schedule: { minPeriodMs: 1000, maxRetryMs: 30_000 },
+        schedule: () => ({ minPeriodMs: 1000, maxRetryMs: 30_000 }),
         pauses: () => () => {
           if (!isAwaited || pieces++ !== at) return undefined;
           damage(kernel);
