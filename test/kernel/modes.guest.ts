@@ -35,6 +35,7 @@ const [mode, variant, seed = '1', size = '120', plain = '600'] = process.argv.sl
 const samples = 20;
 const families: readonly Family[] = ['IPv4', 'IPv6'];
 const log = createLogger({ verbosity: 0, format: 'text' });
+const foreignVip = '192.0.2.1/32';
 const hostAddresses = ['192.168.88.10', 'fd88::10'];
 const run = (file: string, ...args: readonly string[]): string => execFileSync(file, args, { encoding: 'utf8' });
 
@@ -89,24 +90,37 @@ async function writesOf(configuration: ProxyConfiguration, plan: Plan): Promise<
   return batch === undefined ? '' : backend.print(batch);
 }
 
+interface Wrong {
+  readonly frontend: string;
+  /** It is in no Service of the Plan. */
+  readonly isExtra: boolean;
+}
+
 /** Of each Plan the frontends whose connections are not as it wants them, by what the kernel holds now. */
-async function wrongBy(plans: readonly Plan[]): Promise<readonly ReadonlySet<string>[]> {
+async function wrongBy(plans: readonly Plan[]): Promise<readonly (readonly Wrong[])[]> {
   const { texts } = await readKernelHere(variant, log);
   return plans.map((plan) => {
     const parsed = parseKernel(texts.get(plan.family) ?? {}, plan, hostAddresses);
-    if (parsed === undefined) return new Set(['nothing can be read']);
+    if (parsed === undefined) return [{ frontend: 'nothing can be read', isExtra: false }];
     const { kernel, nodeAddresses, hasRules } = parsed;
-    const { differences, undecided } = comparePlan(plan, kernel, { nodeAddresses, hasRules });
-    return new Set([
-      ...differences.filter(({ known }) => known === undefined).map(({ frontend }) => frontend),
-      ...undecided.map(({ frontend }) => frontend),
-    ]);
+    const { differences, undecided } = comparePlan(plan, kernel, {
+      nodeAddresses,
+      hasRules,
+      excludeCIDRs: [foreignVip],
+    });
+    const wrong = differences.filter(({ known }) => known === undefined);
+    return [
+      ...wrong.map(({ frontend, change }) => ({ frontend, isExtra: change === 'extra' })),
+      ...undecided.map(({ frontend }) => ({ frontend, isExtra: false })),
+    ];
   });
 }
 
-/** What a batch writes, in whatever order: chains come in the order in which they changed. */
+/** What a batch writes, in whatever order: chains come in the order in which they changed, and marks in the order of their ports. */
 function linesOf(backend: Backend<unknown>, batch: unknown): string {
-  return batch === undefined ? '' : backend.print(batch).split('\n').toSorted().join('\n');
+  if (batch === undefined) return '';
+  const text = backend.print(batch).replace(/(skbmark |-f |IPVS-MARKS )[\dxa-f/]+/g, '$1MARK');
+  return text.split('\n').toSorted().join('\n');
 }
 
 class FamilyRun {
@@ -154,9 +168,12 @@ class FamilyRun {
     this.steps = Math.max(this.steps, batch.length);
     for (const [i, step] of batch.entries()) {
       await this.backend.apply([step]);
-      const [asBefore, asWanted] = await wrongBy([before, plan]);
-      for (const frontend of asWanted ?? [])
-        if (asBefore?.has(frontend) === true || i === batch.length - 1)
+      const [asBefore = [], asWanted = []] = await wrongBy([before, plan]);
+      const notAsBefore = new Set(asBefore.map(({ frontend }) => frontend));
+      const isLast = i === batch.length - 1;
+      // One that goes may be refused for a moment before it is nobody's.
+      for (const { frontend, isExtra } of asWanted)
+        if (isLast || (!isExtra && notAsBefore.has(frontend)))
           this.wrong.push(`${name}, step ${i + 1} of ${batch.length}: ${frontend}`);
     }
   }
@@ -181,7 +198,7 @@ async function main(): Promise<ModeReport> {
   run('ip', 'address', 'add', 'fd88::10/64', 'dev', 'eth0', 'nodad');
   run('ip', 'link', 'set', 'eth0', 'up');
   run(`iptables-${variant}`, '-t', 'nat', '-A', 'POSTROUTING', '-j', 'RETURN');
-  if (mode === 'ipvs') run('ipvsadm', '-A', '-t', '192.0.2.1:80');
+  if (mode === 'ipvs') run('ipvsadm', '-A', '-t', `${foreignVip.replace('/32', '')}:80`);
   const foreign = leftOnNode();
   const configuration = configurationOf();
   const machine = await openMachine({
