@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { FakeIptables } from '../support/fake-iptables';
 import { freePort, occupy, portOf, release } from '../servers/listening';
 import { Bundle, ended } from './bundle';
+import { until } from '../support/until';
 
 let bundle: Bundle;
 beforeAll(() => {
@@ -71,12 +72,7 @@ describe('with --watch', () => {
     const end = ended(child);
     let stdout = '';
     child.stdout?.on('data', (text: string) => (stdout += text));
-    const saw = async (what: string): Promise<void> => {
-      for (let waited = 0; !stdout.includes(what); waited += 20) {
-        if (waited > 8000) throw new Error(`never printed ${what}: ${stdout}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
+    const saw = (what: string): Promise<number> => until(() => stdout.includes(what), { what, details: () => stdout });
     await saw('10.244.1.2:8080');
     await saw('ip6tables-restore');
     for (const address of ['10.244.1.3', '10.244.1.4']) {
@@ -209,11 +205,8 @@ describe('before the API server and the tools have answered', () => {
     const addresses = Object.entries(ports).map(([name, free]) => `--${name}-bind-address=127.0.0.1:${free}`);
     const flags = [silent.flag, '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
     child = bundle.start(['run', ...flags, ...addresses], tools);
-    for (let tries = 0; tries < 150; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      if (await ask('healthz', '/livez').then(Boolean, () => false)) break;
-    }
-  }, 10_000);
+    await until(() => ask('healthz', '/livez').then(Boolean, () => false), { everyMs: 20 });
+  }, 20_000);
   afterAll(() => {
     child.kill('SIGKILL');
     silent.close();

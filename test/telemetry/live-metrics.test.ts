@@ -14,12 +14,13 @@ import { loadCredentials } from '../../src/sources/kubernetes/credentials';
 import { KubernetesSource } from '../../src/sources/kubernetes/source';
 import type { Logger } from '../../src/telemetry/log';
 import { ProxyMetrics } from '../../src/telemetry/metrics';
-import { eventually, recordLog } from '../servers/listening';
+import { recordLog } from '../servers/listening';
 import { FakeApiServer } from '../support/fake-api-server';
 import type { FakeObject } from '../support/fake-api-store';
 import { FakeIptables } from '../support/fake-iptables';
 import { type Family, parseExposition } from './exposition';
 import list from './kube-proxy-metrics.json';
+import { until } from '../support/until';
 
 const clock = systemClock;
 const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
@@ -121,10 +122,10 @@ async function live(modes: readonly string[]): Promise<string[]> {
     await agent.start(() => Promise.resolve({ backends: new Map(backends) }));
     const serves = (n: number) => (): boolean =>
       tables.IPv4.print().includes(`10.244.1.${n}:53`) && tables.IPv6.print().includes(`[fd44::${n}]:53`);
-    await eventually(serves(1));
+    await until(serves(1));
     for (const of of Object.values(tables)) of.failures = 1;
     api.put(...web('10.244.1.2'));
-    await eventually(serves(2));
+    await until(serves(2));
     const texts: string[] = [];
     for (const mode of modes) {
       metrics.mode = mode;

@@ -5,7 +5,8 @@ import { EndpointsFallback } from '../../../src/sources/kubernetes/endpoints-fal
 import type { FakeFaults } from '../../support/fake-api-faults';
 import { FakeApiServer } from '../../support/fake-api-server';
 import { recordLog } from '../../servers/listening';
-import { endpoints, node, service, slice, until, watch, type Watching } from './watching';
+import { endpoints, node, service, slice, watch, type Watching } from './watching';
+import { until } from '../../support/until';
 
 const opened: { stop(): Promise<void> }[] = [];
 afterEach(async () => {

@@ -3,7 +3,8 @@ import { serviceKey } from '../../../src/model/cluster';
 import type { FakeFailure } from '../../support/fake-api-faults';
 import { FakeApiServer } from '../../support/fake-api-server';
 import type { FakeResource } from '../../support/fake-api-store';
-import { node, service, slice, until, watch, type Watching } from './watching';
+import { node, service, slice, watch, type Watching } from './watching';
+import { until } from '../../support/until';
 
 const opened: { stop(): Promise<void> }[] = [];
 

@@ -4,7 +4,8 @@ import type { FakeApiServerOptions } from '../../support/fake-api-server';
 import { FakeApiServer } from '../../support/fake-api-server';
 import type { FakeResource } from '../../support/fake-api-store';
 import type { Watching } from './watching';
-import { endpoints, node, service, slice, until, watch } from './watching';
+import { endpoints, node, service, slice, watch } from './watching';
+import { until } from '../../support/until';
 
 const cart = serviceKey('shop', 'cart');
 const opened: { stop(): Promise<void> }[] = [];

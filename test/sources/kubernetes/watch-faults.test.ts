@@ -5,7 +5,8 @@ import { statusText } from '../../support/fake-api-body';
 import type { FakeFailure } from '../../support/fake-api-faults';
 import type { FakeApiServerOptions } from '../../support/fake-api-server';
 import { FakeApiServer } from '../../support/fake-api-server';
-import { node, service, slice, until, watch, type Watching } from './watching';
+import { node, service, slice, watch, type Watching } from './watching';
+import { until } from '../../support/until';
 
 const opened: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
