@@ -4,7 +4,6 @@ import { found } from '../../src/model/answer';
 import { Agent } from '../../src/daemon/agent';
 import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { completeConfiguration } from '../../src/config/complete';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import type { Machine } from '../../src/machine/machine';
 import type { Family } from '../../src/model/address';
@@ -17,15 +16,7 @@ import { DriftWatch } from '../../src/xtables/drift';
 import { FakeClock, settle } from '../reconciler/fake-clock';
 import { makeEndpoint, makeNode, makeService, makeSlice } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
-
-const iptables = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+import { iptablesSettings, makeConfiguration } from '../support/settings';
 
 class FakeSource implements Source {
   sink: ClusterSink | undefined;
@@ -68,7 +59,7 @@ class FakeNode {
       openServiceHealth: undefined,
     });
     this.agent = new Agent({
-      configuration: { ...completeConfiguration({}).configuration, ...configuration },
+      configuration: makeConfiguration(configuration),
       nodeName: 'node',
       source: this.source,
       clock: this.clock,
@@ -101,7 +92,7 @@ class FakeNode {
           },
           canariesStand: () => tables.canariesStand(),
         });
-        return [family, new IptablesBackend(family, iptables, counted)] as const;
+        return [family, new IptablesBackend(family, iptablesSettings, counted)] as const;
       }),
     );
     return { backends, drift };
@@ -450,15 +441,10 @@ test('a failed write is retried, and health tells of a wait that is too long', a
 });
 
 describe('another configuration while it runs', () => {
-  const configurationOf = (part: Partial<ProxyConfiguration> = {}): ProxyConfiguration => ({
-    ...completeConfiguration({}).configuration,
-    ...part,
-  });
-
   test('what the planner is told is in force with the next round', async () => {
     const node = await fakeNode().running(...web);
     expect(node.tables.IPv4.print()).not.toContain('! -s 10.244.0.0/16');
-    const inForce = node.agent.configure(configurationOf({ clusterCIDRs: ['10.244.0.0/16'] }));
+    const inForce = node.agent.configure(makeConfiguration({ clusterCIDRs: ['10.244.0.0/16'] }));
     await node.clock.advance(2000);
     expect(await inForce).toBe(true);
     expect(node.tables.IPv4.print()).toContain('! -s 10.244.0.0/16');
@@ -466,7 +452,7 @@ describe('another configuration while it runs', () => {
 
   test('a new pause between two syncs counts', async () => {
     const node = await fakeNode().running(...web);
-    expect(await node.agent.configure(configurationOf({ minSyncPeriodMs: 20_000 }))).toBe(true);
+    expect(await node.agent.configure(makeConfiguration({ minSyncPeriodMs: 20_000 }))).toBe(true);
     await node.clock.advance(20_000);
     node.set(makeSlice([makeEndpoint('10.0.0.2')]));
     await node.clock.advance(1000);
@@ -483,7 +469,7 @@ describe('another configuration while it runs', () => {
     const before = node.tables.IPv4.print();
     let opened: (() => void) | undefined;
     const opening = new Promise<void>((resolve) => (opened = resolve));
-    const replaced = node.agent.replaceMachine(configurationOf(), () => opening.then(() => node.machine()));
+    const replaced = node.agent.replaceMachine(makeConfiguration(), () => opening.then(() => node.machine()));
     node.set(makeSlice([makeEndpoint('10.0.0.9')]));
     await node.clock.advance(5000);
     expect(node.tables.IPv4.print()).toBe(before);
@@ -505,7 +491,7 @@ describe('another configuration while it runs', () => {
   test('rules that cannot be written are told of, and tried again', async () => {
     const node = await fakeNode().running(...web);
     node.tables.IPv4.failures = 1;
-    const inForce = node.agent.configure(configurationOf({ clusterCIDRs: ['10.244.0.0/16'] }));
+    const inForce = node.agent.configure(makeConfiguration({ clusterCIDRs: ['10.244.0.0/16'] }));
     await node.clock.advance(2000);
     expect(await inForce).toBe(false);
     await node.clock.advance(2000);
@@ -527,7 +513,7 @@ describe('another configuration while it runs', () => {
     node.set(...web);
     node.synced();
     await node.clock.advance(5000);
-    const replaced = node.agent.replaceMachine(configurationOf(), () => {
+    const replaced = node.agent.replaceMachine(makeConfiguration(), () => {
       steps.push('second opened');
       return Promise.resolve(machine('second'));
     });
@@ -546,7 +532,7 @@ describe('another configuration while it runs', () => {
     ['anything else', { masqueradeAll: true }, undefined],
   ])('%s', async (_, part, refusal) => {
     const node = await fakeNode().running(...web);
-    const found = node.agent.refusal(configurationOf(part));
+    const found = node.agent.refusal(makeConfiguration(part));
     if (refusal === undefined) expect(found).toBeUndefined();
     else expect(found).toMatch(refusal);
   });

@@ -3,7 +3,6 @@ import { iptablesMode } from '../../src/modes/iptables';
 import { Agent } from '../../src/daemon/agent';
 import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { completeConfiguration } from '../../src/config/complete';
 import { systemClock } from '../../src/host/clock';
 import type { Conntrack } from '../../src/host/conntrack';
 import { readProcessUsage } from '../../src/host/process-usage';
@@ -21,9 +20,9 @@ import { FakeIptables } from '../support/fake-iptables';
 import { type Family, parseExposition } from './exposition';
 import list from './kube-proxy-metrics.json';
 import { until } from '../support/until';
+import { iptablesSettings, makeConfiguration } from '../support/settings';
 
 const clock = systemClock;
-const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 
 function web(address: string): FakeObject[] {
   const trigger = { 'endpoints.kubernetes.io/last-change-trigger-time': new Date(Date.now() + 1000).toISOString() };
@@ -54,7 +53,7 @@ function web(address: string): FakeObject[] {
 
 function agentOf(api: FakeApiServer, metrics: ProxyMetrics, health: ProxyHealth, log: Logger): Agent {
   const flows = { deleteUdpFlows: () => Promise.resolve(2), close: () => undefined } as unknown as Conntrack;
-  const configuration = { ...completeConfiguration({}).configuration, minSyncPeriodMs: 10, syncPeriodMs: 50 };
+  const configuration = makeConfiguration({ minSyncPeriodMs: 10, syncPeriodMs: 50 });
   return new Agent({
     configuration,
     nodeName: 'node-1',
@@ -117,7 +116,7 @@ async function live(modes: readonly string[]): Promise<string[]> {
     for (const path of ['/healthz', '/livez']) await fetch(url(healthz, path));
     api.put(...web('10.244.1.1'));
     const backends = (['IPv4', 'IPv6'] as const).map(
-      (family) => [family, new IptablesBackend(family, { ...facts, hasNfacct: false }, tables[family])] as const,
+      (family) => [family, new IptablesBackend(family, iptablesSettings, tables[family])] as const,
     );
     await agent.start(() => Promise.resolve({ backends: new Map(backends) }));
     const serves = (n: number) => (): boolean =>

@@ -9,15 +9,8 @@ import type { SavedTables } from '../../src/xtables/parse-save';
 import { tableNames } from '../../src/xtables/rules';
 import { FakeNfTables } from '../support/fake-nf-tables';
 import { clusterIP, endpoint, plan, service, servicePort } from '../support/plans';
+import { iptablesSettings } from '../support/settings';
 
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
 const web = service([
   servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: [endpoint('10.244.1.2')] }),
 ]);
@@ -49,7 +42,7 @@ class Node {
 
   /** As a process that has just started. */
   async started(): Promise<IptablesBackend> {
-    const backend = new IptablesBackend('IPv4', settings, this.driver());
+    const backend = new IptablesBackend('IPv4', iptablesSettings, this.driver());
     await backend.read();
     backend.render(plan('IPv4', [web]));
     await this.round(backend);

@@ -7,15 +7,7 @@ import { FakeIptables } from '../../support/fake-iptables';
 import { jumps as kubeProxyJumps, type KubeProxyService, printSync } from '../../support/kube-proxy-rules';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
 import { chancesOf, type Packet } from './walk-rules';
-
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+import { iptablesSettings } from '../../support/settings';
 
 interface Start {
   readonly tables?: FakeIptables;
@@ -23,7 +15,7 @@ interface Start {
 }
 
 async function backendFor(plan: MutablePlan, { tables = new FakeIptables(), hasBpf = true }: Start = {}) {
-  const backend = new IptablesBackend('IPv4', { ...settings, hasBpf }, tables);
+  const backend = new IptablesBackend('IPv4', { ...iptablesSettings, hasBpf }, tables);
   backend.render(plan);
   await backend.read();
   return backend;
@@ -166,7 +158,7 @@ describe('KUBE-FIREWALL, which the kubelet shares', () => {
 
   async function start(tables: FakeIptables): Promise<void> {
     // As the reconciler does: what is there is read first.
-    const backend = new IptablesBackend('IPv4', settings, tables);
+    const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
     await backend.read();
     backend.render(plan('IPv4', []));
     await backend.apply(backend.diff() ?? []);

@@ -1,26 +1,19 @@
 import fc from 'fast-check';
 import { IpvsBackend, type IpvsOptions } from '../../../src/backends/ipvs/backend';
-import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import type { Scheduler } from '../../../src/model/scheduler';
 import type { Plan, ServicePlan, ServicePortPlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import { planCluster } from '../../../src/planner/plan-cluster';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import { historyArb } from '../../support/cluster-arbitraries';
-import { makeSettings } from '../../support/cluster-objects';
 import { FakeIpvs } from '../../support/fake-ipvs';
 import { clusterIP, endpoint, plan, service, servicePort, planDifference } from '../../support/plans';
+import { ipvsSettings, makeSettings } from '../../support/settings';
 
-const settings: IpvsSettings = {
-  masqueradeMark: 0x4000,
-  scheduler: 'rr' as Scheduler,
-  hasScheduler: () => true,
-  hasSetMarks: true,
-};
 const nodeAddresses = { hostAddresses: ['192.168.88.10'] };
 
 function makeBackend(kernel: FakeIpvs, over: Partial<IpvsOptions> = {}): IpvsBackend {
-  const options = { settings, excludeCIDRs: [], drainLimitMs: 60_000, now: () => 0, ...over };
+  const options = { settings: ipvsSettings, excludeCIDRs: [], drainLimitMs: 60_000, now: () => 0, ...over };
   return new IpvsBackend('IPv4', options, kernel);
 }
 
@@ -189,7 +182,7 @@ describe('draining', () => {
 
 test('a scheduler that the kernel has not is warned of once, and the one of all serves', () => {
   const kernel = new FakeIpvs();
-  const backend = makeBackend(kernel, { settings: { ...settings, hasScheduler: (name) => name !== 'mh' } });
+  const backend = makeBackend(kernel, { settings: { ...ipvsSettings, hasScheduler: (name) => name !== 'mh' } });
   backend.render(plan('IPv4', [web(['10.244.1.2'], { scheduler: 'mh,mh-port' as Scheduler })], nodeAddresses));
   expect(backend.takeWarnings()).toEqual([
     {
