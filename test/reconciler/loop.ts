@@ -10,6 +10,7 @@ import type { SyncFailure } from '../../src/reconciler/reconciler-options';
 import type { SyncReport } from '../../src/reconciler/sync-report';
 import type { Step } from '../../src/xtables/rules';
 import type { KernelTables } from '../../src/xtables/kernel-tables';
+import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { FakeClock } from './fake-clock';
 import { iptablesSettings, makeSettings } from '../support/settings';
@@ -118,4 +119,18 @@ export class Loop {
       canariesStand: () => this.tables.canariesStand(),
     };
   }
+}
+
+export const web = makeService();
+/** The endpoint of `web`. */
+export const at = (address: string, triggerMs?: number): ReturnType<typeof makeSlice> =>
+  makeSlice([makeEndpoint(address)], triggerMs === undefined ? {} : { lastChangeTriggerMs: triggerMs });
+
+/** The first round is done, with one endpoint, 10.0.0.1. */
+export async function running(options: LoopOptions = {}): Promise<Loop> {
+  const loop = new Loop(options);
+  loop.set(web, at('10.0.0.1'));
+  await loop.begin();
+  expect(loop.reports).toHaveLength(1);
+  return loop;
 }

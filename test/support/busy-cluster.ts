@@ -156,17 +156,14 @@ export class BusyCluster {
     const said = (): string[] => logLines(this.proxy.log(), 'the changed configuration is');
     const before = said().length;
     writeConfig(this.lab, { mode, ...config, ...fields });
-    const hasSaid = (): boolean => {
-      if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);
-      return said().length > before;
-    };
-    const details = (): string => this.proxy.log().slice(-2000);
-    await until(hasSaid, {
-      what: 'a word about the changed configuration',
-      limitMs: 60_000 * slow,
-      everyMs: 50,
-      details,
-    });
+    const limitMs = 60_000 * slow;
+    await until(
+      () => {
+        if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);
+        return said().length > before;
+      },
+      { what: 'what became of it', limitMs, everyMs: 50, details: () => this.proxy.log().slice(-2000) },
+    );
     return said()[before] ?? '';
   }
 
