@@ -3,12 +3,12 @@ import { createServer } from 'node:net';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { ClusterWarning } from '../../src/model/cluster';
-import { ClusterStore } from '../../src/model/cluster-store';
-import { UserError } from '../../src/model/user-error';
-import type { ManifestOptions } from '../../src/sources/manifests/manifest-source';
-import { ManifestSource } from '../../src/sources/manifests/manifest-source';
-import { until } from '../support/until';
+import type { ClusterWarning } from '../../../src/model/cluster';
+import { ClusterStore } from '../../../src/model/cluster-store';
+import { UserError } from '../../../src/model/user-error';
+import type { ManifestOptions } from '../../../src/sources/manifests/manifest-source';
+import { ManifestSource } from '../../../src/sources/manifests/manifest-source';
+import { until } from '../../support/until';
 
 function manifest(...names: string[]): string {
   return names

@@ -1,15 +1,15 @@
 /** Histories of whole clusters: every call of every batch, given to tables that refuse what the kernel would refuse. */
 import fc from 'fast-check';
-import { RuleSet } from '../../../src/backends/iptables/desired-state';
-import { planSteps } from '../../../src/backends/iptables/diff';
-import { families, type Family } from '../../../src/model/address';
-import { ClusterStore } from '../../../src/model/cluster-store';
-import { applyPlanChanges, planChanges } from '../../../src/planner/plan-changes';
-import { planCluster } from '../../../src/planner/plan-cluster';
-import { KernelRules } from '../../../src/xtables/kernel-rules';
-import { FakeIptables } from '../../support/fake-iptables';
-import { largeHistoryArb } from '../../support/large-histories';
-import { iptablesSettings, makeSettings } from '../../support/settings';
+import { RuleSet } from '../../src/backends/iptables/desired-state';
+import { planSteps } from '../../src/backends/iptables/diff';
+import { families, type Family } from '../../src/model/address';
+import { ClusterStore } from '../../src/model/cluster-store';
+import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
+import { planCluster } from '../../src/planner/plan-cluster';
+import { KernelRules } from '../../src/xtables/kernel-rules';
+import { FakeIptables } from '../support/fake-iptables';
+import { largeHistoryArb } from '../support/large-histories';
+import { iptablesSettings, makeSettings } from '../support/settings';
 
 async function settle(rules: RuleSet, kernel: KernelRules, limit: number): Promise<void> {
   for (const step of planSteps(rules, kernel, limit)) await kernel.write(step);
