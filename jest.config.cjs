@@ -19,7 +19,12 @@ const kernel = ['test/kernel', 'test/support/lab'];
 /** Those that need a kernel with IPVS. */
 const ipvs = 'test/kernel/ipvs';
 
+/** Of all projects or of none: tests of the others go on with what the one before them left on its node. */
+const isUnitAlone = process.argv.includes('--selectProjects=unit');
+
 module.exports = {
+  // jest prints the seed; --seed=N gives the same order again.
+  randomize: isUnitAlone,
   // No test measures by it: a machine may be slow.
   testTimeout: 60_000,
   // One per processor: jest itself leaves one of them to its own process, which has nothing to do.
