@@ -188,17 +188,18 @@ test('vipwire status without a daemon: one line, exit 2', async () => {
 });
 
 describe('before the API server and the tools have answered', () => {
-  const silent = new SilentApi();
+  let silent: SilentApi;
   let child: ChildProcess;
   const ports = { healthz: 0, metrics: 0 };
   const ask = async (server: keyof typeof ports, path: string): Promise<string> => {
     const response = await fetch(`http://127.0.0.1:${ports[server]}${path}`);
     return `${response.status} ${await response.text()}`;
   };
-  beforeAll(async () => {
+  beforeEach(async () => {
+    silent = new SilentApi();
     await silent.listen();
     const tools = join(bundle.folder, 'slow-tools');
-    mkdirSync(tools);
+    mkdirSync(tools, { recursive: true });
     for (const tool of ['iptables-nft', 'iptables-nft-save', 'iptables-legacy-save', 'ip', 'nft'])
       writeFileSync(join(tools, tool), '#!/bin/sh\nexec /bin/sleep 20\n', { mode: 0o755 });
     for (const server of ['healthz', 'metrics'] as const) ports[server] = await freePort();
@@ -207,7 +208,7 @@ describe('before the API server and the tools have answered', () => {
     child = bundle.start(['run', ...flags, ...addresses], tools);
     await until(() => ask('healthz', '/livez').then(Boolean, () => false), { everyMs: 20 });
   }, 20_000);
-  afterAll(() => {
+  afterEach(() => {
     child.kill('SIGKILL');
     silent.close();
   });
@@ -222,6 +223,7 @@ describe('before the API server and the tools have answered', () => {
   });
 
   test('metrics are told', async () => {
+    await ask('healthz', '/healthz');
     expect(await ask('metrics', '/metrics')).toMatch(/^200 .*\nkubeproxy_proxy_healthz_total\{code="503"\} 1\n/s);
     expect(await ask('metrics', '/healthz')).toBe('200 ok');
   });
@@ -252,7 +254,8 @@ describe('before the API server and the tools have answered', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ node: 'node', healthy: true, nodeEligible: false, families: {} });
   });
 
-  test('the cluster is told that it starts', () => {
+  test('the cluster is told that it starts', async () => {
+    await until(() => silent.events.length > 0);
     expect(silent.events).toEqual([
       expect.objectContaining({ reason: 'Starting', note: 'vipwire 0.1.0 in mode iptables' }),
     ]);
