@@ -49,6 +49,10 @@ export default tseslint.config(
     },
   },
   {
+    files: ['test/**/*.ts'],
+    rules: { 'max-lines': ['error', { max: 300, skipBlankLines: false, skipComments: false }] },
+  },
+  {
     files: ['src/**/*.ts'],
     ignores: ['src/modes/**'],
     rules: { 'no-restricted-syntax': ['error', ...restricted, ...comparedModes] },

@@ -19,7 +19,15 @@ const kernel = ['test/kernel', 'test/support/lab'];
 /** The folder with tests that need a kernel with IPVS. */
 const ipvs = 'test/kernel/ipvs';
 
+/**
+ * Unit tests run in random order. jest has this setting for all projects or for none, and tests of the other projects go on with what
+ * the one before them left on its node.
+ */
+const isUnitAlone = process.argv.includes('--selectProjects=unit');
+
 module.exports = {
+  // jest prints the seed; --seed=N gives the same order again.
+  randomize: isUnitAlone,
   // It is long because a machine may be slow; no test depends on its length.
   testTimeout: 60_000,
   // One worker per processor. By default jest keeps one processor for its own process, which has nothing to do.

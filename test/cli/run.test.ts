@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { FakeIptables } from '../support/fake-iptables';
 import { freePort, occupy, portOf, release } from '../servers/listening';
 import { Bundle, ended } from './bundle';
+import { until } from '../support/until';
 
 let bundle: Bundle;
 beforeAll(() => {
@@ -71,12 +72,7 @@ describe('with --watch', () => {
     const end = ended(child);
     let stdout = '';
     child.stdout?.on('data', (text: string) => (stdout += text));
-    const saw = async (what: string): Promise<void> => {
-      for (let waited = 0; !stdout.includes(what); waited += 20) {
-        if (waited > 8000) throw new Error(`never printed ${what}: ${stdout}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
+    const saw = (what: string): Promise<number> => until(() => stdout.includes(what), { what, details: () => stdout });
     await saw('10.244.1.2:8080');
     await saw('ip6tables-restore');
     for (const address of ['10.244.1.3', '10.244.1.4']) {
@@ -192,29 +188,27 @@ test('vipwire status without a daemon: one line, exit 2', async () => {
 });
 
 describe('before the API server and the tools have answered', () => {
-  const silent = new SilentApi();
+  let silent: SilentApi;
   let child: ChildProcess;
   const ports = { healthz: 0, metrics: 0 };
   const ask = async (server: keyof typeof ports, path: string): Promise<string> => {
     const response = await fetch(`http://127.0.0.1:${ports[server]}${path}`);
     return `${response.status} ${await response.text()}`;
   };
-  beforeAll(async () => {
+  beforeEach(async () => {
+    silent = new SilentApi();
     await silent.listen();
     const tools = join(bundle.folder, 'slow-tools');
-    mkdirSync(tools);
+    mkdirSync(tools, { recursive: true });
     for (const tool of ['iptables-nft', 'iptables-nft-save', 'iptables-legacy-save', 'ip', 'nft'])
       writeFileSync(join(tools, tool), '#!/bin/sh\nexec /bin/sleep 20\n', { mode: 0o755 });
     for (const server of ['healthz', 'metrics'] as const) ports[server] = await freePort();
     const addresses = Object.entries(ports).map(([name, free]) => `--${name}-bind-address=127.0.0.1:${free}`);
     const flags = [silent.flag, '--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
     child = bundle.start(['run', ...flags, ...addresses], tools);
-    for (let tries = 0; tries < 150; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      if (await ask('healthz', '/livez').then(Boolean, () => false)) break;
-    }
-  }, 10_000);
-  afterAll(() => {
+    await until(() => ask('healthz', '/livez').then(Boolean, () => false), { everyMs: 20 });
+  }, 20_000);
+  afterEach(() => {
     child.kill('SIGKILL');
     silent.close();
   });
@@ -229,6 +223,7 @@ describe('before the API server and the tools have answered', () => {
   });
 
   test('metrics are told', async () => {
+    await ask('healthz', '/healthz');
     expect(await ask('metrics', '/metrics')).toMatch(/^200 .*\nkubeproxy_proxy_healthz_total\{code="503"\} 1\n/s);
     expect(await ask('metrics', '/healthz')).toBe('200 ok');
   });
@@ -259,7 +254,8 @@ describe('before the API server and the tools have answered', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ node: 'node', healthy: true, nodeEligible: false, families: {} });
   });
 
-  test('the cluster is told that it starts', () => {
+  test('the cluster is told that it starts', async () => {
+    await until(() => silent.events.length > 0);
     expect(silent.events).toEqual([
       expect.objectContaining({ reason: 'Starting', note: 'vipwire 0.1.0 in mode iptables' }),
     ]);

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bundle, ended } from './bundle';
+import { until } from '../support/until';
 
 let bundle: Bundle;
 let manifests: string;
@@ -53,6 +54,8 @@ function isCaught({ pid }: ChildProcess, signal: bigint): boolean {
   return (BigInt(`0x${/^SigCgt:\s*(\S+)/m.exec(status)?.[1] ?? '0'}`) & (1n << (signal - 1n))) !== 0n;
 }
 const [sigUsr1, sigUsr2] = [10n, 12n];
+/** For a program that starts on a busy machine. */
+const limitMs = 20_000;
 
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null;
 
@@ -61,18 +64,10 @@ function isDebuggerOpen({ pid }: ChildProcess): boolean {
   return /^ *\d+: 0100007F:240D \S+ 0A /m.test(readFileSync(`/proc/${pid}/net/tcp`, 'utf8'));
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    if (condition()) return;
-    if (tries > 4000) throw new Error(`it never came: ${String(condition)}`);
-    await sleep(5);
-  }
-}
-
 (isRoot ? describe : describe.skip).each(Object.keys(commands))('%s', (name) => {
   test('opens no debugger at SIGUSR1, whenever it comes', async () => {
     const { child } = start(commands[name]?.() ?? []);
-    await until(() => isCaught(child, sigUsr1));
+    await until(() => isCaught(child, sigUsr1), { limitMs });
     // From the first moment until well after the start: SIGUSR2 is caught once the program's first line has run.
     let sent = 0;
     for (let sinceStart = 0; sinceStart < 100; ) {
@@ -102,7 +97,7 @@ async function until(condition: () => boolean): Promise<void> {
     const args = [...apart, process.execPath, '--inspect', program, ...(commands['run --dry-run']?.() ?? [])];
     const child = spawn('env', args, { cwd: bundle.folder, stdio: 'ignore' });
     children.push(child);
-    await until(() => isCaught(child, sigUsr2));
+    await until(() => isCaught(child, sigUsr2), { limitMs });
     await sleep(1200);
     expect(isDebuggerOpen(child)).toBe(true);
   },
@@ -111,10 +106,11 @@ async function until(condition: () => boolean): Promise<void> {
 
 test('SIGHUP does not end the daemon, and where there is nothing to read again it says so', async () => {
   const { child, said } = start(commands['run --dry-run']?.() ?? []);
-  await until(() => said().includes('vipwire starts'));
+  await until(() => said().includes('vipwire starts'), { limitMs, details: said });
   child.kill('SIGHUP');
-  await until(() => said().includes('no configuration file (--config) was given: there is nothing to read again'));
-  await until(() => said().includes('-restore --noflush'));
+  const unread = 'no configuration file (--config) was given: there is nothing to read again';
+  await until(() => said().includes(unread), { limitMs, details: said });
+  await until(() => said().includes('-restore --noflush'), { limitMs, details: said });
   const end = ended(child);
   child.kill('SIGTERM');
   expect((await end).code).toBe(0);

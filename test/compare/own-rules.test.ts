@@ -9,9 +9,10 @@ import { ClusterStore } from '../../src/model/cluster-store';
 import type { LocalDetector } from '../../src/model/local-detector';
 import type { NodeSettings, Plan } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
-import { makeEndpoint, makeService, makeSettings, makeSlice } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { writeIptables, writeIpvs } from './written';
 import { ownServicesArb } from '../support/trace-iptables-arbitraries';
+import { makeSettings } from '../support/settings';
 
 const both = (detector: LocalDetector): NodeSettings['localDetector'] => ({ IPv4: detector, IPv6: detector });
 const settingsArb = fc

@@ -4,14 +4,13 @@ import { printListing } from '../../src/backends/iptables/print';
 import { DesiredState } from '../../src/backends/ipvs/desired-state';
 import { printSetAdditions } from '../../src/backends/ipvs/sets/ipset-text';
 import { printServer } from '../../src/backends/ipvs/servers/ipvsadm-text';
-import type { IpvsSettings } from '../../src/backends/ipvs/settings';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
-import type { Scheduler } from '../../src/model/scheduler';
 import type { Plan } from '../../src/planner/plan';
 import { tableNames } from '../../src/xtables/rules';
 import { labConfiguration } from '../conformance/planned-cluster';
 import { FakeIptables } from '../support/fake-iptables';
+import { ipvsSettings } from '../support/settings';
 
 export function writeIptables(plan: Plan): KernelTexts {
   const backend = new IptablesBackend(plan.family, usualSettings(labConfiguration({})), new FakeIptables());
@@ -20,13 +19,7 @@ export function writeIptables(plan: Plan): KernelTexts {
 }
 
 export function writeIpvs(plan: Plan): KernelTexts {
-  const settings: IpvsSettings = {
-    masqueradeMark: 0x4000,
-    scheduler: 'rr' as Scheduler,
-    hasScheduler: () => true,
-    hasSetMarks: true,
-  };
-  const state = new DesiredState(plan.family, settings);
+  const state = new DesiredState(plan.family, ipvsSettings);
   state.render(plan);
   const writes = state.sets.pendingWrites();
   const tables = tableNames.map((table) => {

@@ -13,7 +13,6 @@ import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { printStep } from '../../src/xtables/rules';
 import { historyArb } from '../support/cluster-arbitraries';
-import { makeSettings } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { clusterIP, endpoint, plan as makePlan, service, servicePort } from '../support/plans';
 import type { Outcome } from '../../src/trace/packet';
@@ -22,6 +21,7 @@ import { ownServicesArb } from '../support/trace-iptables-arbitraries';
 import { TracedNode } from '../support/trace-iptables-node';
 import { parseTables, type TracedTables } from '../../src/trace/iptables-tables';
 import { type Ask, type Client, keyOf, mayBetween, printFlow, printOutcomes, promises } from './expected-flows';
+import { iptablesSettings, makeSettings } from '../support/settings';
 
 const node = new TracedNode(`\
 addr add 192.168.88.10/24 dev eth0
@@ -71,14 +71,6 @@ const settingsArb: fc.Arbitrary<NodeSettings> = fc
     ),
   })
   .map(makeSettings);
-const usualFacts = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
 const factsArb: fc.Arbitrary<IptablesSettings> = fc.record({
   masqueradeMark: fc.constantFrom(0x4000, 0x80000000),
   dropInvalid: fc.boolean(),
@@ -229,7 +221,7 @@ describe.each(families)('%s', (family) => {
     });
     const vip = family === 'IPv4' ? '10.96.0.10' : 'fd96::10';
     const ports = { frontends: [clusterIP(vip)], clusterEndpoints: pods, affinitySeconds: 60 };
-    const backend = new IptablesBackend(family, usualFacts, new FakeIptables());
+    const backend = new IptablesBackend(family, iptablesSettings, new FakeIptables());
     const rendered = makePlan(family, [service([servicePort('web', ports)])]);
     backend.render(rendered);
     const tables = parseTables(printListing(backend.rules, rendered));

@@ -1,70 +1,9 @@
-import { modes } from '../../src/modes/modes';
-import { AgentTelemetry, type AgentTelemetryOptions } from '../../src/daemon/agent-telemetry';
-import { serviceKey } from '../../src/model/cluster';
-import type { NodePortAddresses, ServicePlan } from '../../src/planner/plan';
-import type { SyncReport } from '../../src/reconciler/sync-report';
-import { ProxyHealth } from '../../src/servers/proxy-health';
-import type { ServiceHealth, ServiceHealthServers } from '../../src/servers/service-health-servers';
-import { createLogger } from '../../src/telemetry/logger';
-import { StatusBoard } from '../../src/telemetry/status-board';
-import { ProxyMetrics } from '../../src/telemetry/metrics';
-import { FakeClock } from '../reconciler/fake-clock';
+import type { ServicePlan } from '../../src/planner/plan';
 import { makeService, makeSlice } from '../support/cluster-objects';
-import { parseLogLine } from '../support/log-lines';
-import { clusterIP, plan, service, servicePort } from '../support/plans';
+import { service, servicePort } from '../support/plans';
+import { key, Told, web } from './told';
 
-class Told {
-  readonly clock = new FakeClock();
-  readonly metrics = new ProxyMetrics('0');
-  readonly health = new ProxyHealth(() => 60_000);
-  readonly board = new StatusBoard(() => this.clock.now());
-  readonly lines: Record<string, unknown>[] = [];
-  readonly telemetry: AgentTelemetry;
-
-  constructor(over: Partial<AgentTelemetryOptions> = {}) {
-    this.telemetry = new AgentTelemetry({
-      mode: modes.iptables,
-      metrics: this.metrics,
-      log: createLogger({ verbosity: 4, format: 'json' }, (line) => this.lines.push(parseLogLine(line))),
-      clock: this.clock,
-      health: this.health,
-      board: this.board,
-      openServiceHealth: undefined,
-      ...over,
-    });
-  }
-
-  synced(over: Partial<SyncReport>, nodePortAddresses?: NodePortAddresses): void {
-    const report: SyncReport = {
-      family: 'IPv4',
-      reasons: new Set(),
-      before: new Map(),
-      after: new Map(),
-      triggerTimesMs: [],
-      written: { rules: { nat: 3, filter: 1, mangle: 0 }, tables: ['nat', 'filter'], bytes: 512, steps: 1 },
-      ownMs: 2,
-      kernelMs: 20,
-      drifted: false,
-      ...over,
-    };
-    const over6 = nodePortAddresses && { nodePortAddresses: { IPv4: nodePortAddresses, IPv6: nodePortAddresses } };
-    const services = [...report.after.values()].flatMap((one) => one ?? []);
-    this.telemetry.synced(report, plan('IPv4', services, over6 ?? {}), { nat: 30, filter: 10, mangle: 0 });
-  }
-
-  async metric(series: string): Promise<number | undefined> {
-    const line = (await this.metrics.print('iptables')).split('\n').find((each) => each.startsWith(`${series} `));
-    return line === undefined ? undefined : Number(line.slice(series.length + 1));
-  }
-}
-
-const key = serviceKey('default', 'web');
 const family = 'ip_family="IPv4"';
-
-function web(over: Partial<ServicePlan> = {}, noLocal = { internal: false, external: false }): ServicePlan {
-  const port = servicePort('web', { frontends: [clusterIP('10.96.0.10')], noLocalEndpoints: noLocal });
-  return { ...service([port]), endpointCount: 3, ...over };
-}
 
 describe('a round', () => {
   test('is a log line: services, endpoints, rules, bytes, milliseconds', () => {
@@ -258,50 +197,6 @@ test("a Service's warnings go when it changes", async () => {
   await told.clock.advance(5000);
   told.telemetry.changed([{ op: 'set', object: makeService() }]);
   expect(told.board.status(of, writing).warnings).toEqual([]);
-});
-
-describe('health check ports', () => {
-  const opened: { addresses: NodePortAddresses; synced: [string, ServiceHealth][][]; stopped: boolean }[] = [];
-  const open: AgentTelemetryOptions['openServiceHealth'] = (_, addresses) => {
-    const servers = { addresses, synced: [] as [string, ServiceHealth][][], stopped: false };
-    opened.push(servers);
-    const like: Pick<ServiceHealthServers, 'sync' | 'stop'> = {
-      sync: (services) => {
-        servers.synced.push([...services]);
-        return Promise.resolve();
-      },
-      stop: () => {
-        servers.stopped = true;
-        return Promise.resolve();
-      },
-    };
-    return like as ServiceHealthServers;
-  };
-  beforeEach(() => (opened.length = 0));
-  const answer = { namespace: 'default', name: 'web', port: 32000, localEndpoints: 2 };
-
-  test('answer for the Services that have one, after each round', () => {
-    const told = new Told({ openServiceHealth: open });
-    const checked = web({ healthCheckNodePort: 32000, localReadyEndpoints: 2 });
-    told.synced({ before: new Map([[key, undefined]]), after: new Map([[key, checked]]) });
-    told.synced({});
-    told.synced({ before: new Map([[key, checked]]), after: new Map([[key, undefined]]) });
-    expect(opened.map(({ synced }) => synced)).toEqual([[[[key, answer]], [[key, answer]], []]]);
-  });
-
-  test('listen on the node-port addresses, on others when those change, and no more after stop', async () => {
-    const told = new Told({ openServiceHealth: open });
-    const some: NodePortAddresses = { kind: 'some', addresses: ['192.168.88.10'] };
-    told.synced({});
-    told.synced({}, some);
-    told.synced({}, { ...some });
-    expect(opened.map(({ addresses, stopped }) => [addresses.kind, stopped])).toEqual([
-      ['all', true],
-      ['some', false],
-    ]);
-    await told.telemetry.stop();
-    expect(opened.map(({ stopped }) => stopped)).toEqual([true, true]);
-  });
 });
 
 test('a dry run does not say that it synced', () => {

@@ -7,6 +7,7 @@ import { readTextFile } from '../../src/host/files';
 import { UserError } from '../../src/model/user-error';
 import { createLogger } from '../../src/telemetry/logger';
 import { parseLogLine } from '../support/log-lines';
+import { until } from '../support/until';
 
 const head = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
 
@@ -80,13 +81,6 @@ class Followed {
 function wordsOf(line: string): string {
   const { level, msg, fields, reason } = parseLogLine(line);
   return [level, msg, fields, reason].filter(Boolean).join(' | ');
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (let waited = 0; !isSo(); waited += 10) {
-    if (waited > 4000) throw new Error('it did not come about');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 let followed: Followed;

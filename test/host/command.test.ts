@@ -3,15 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError, defaultLimitMs, PreparedCommands, runCommand } from '../../src/host/command';
+import { until } from '../support/until';
 
 /** Ended, and perhaps not yet taken note of by its parent. */
 async function hasGone(pid: number): Promise<boolean> {
-  for (let tries = 0; tries < 500; tries++) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => 'gone');
-    if (stat === 'gone' || stat.includes(') Z ')) return true;
-    await sleep(10);
-  }
-  return false;
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => 'gone');
+  return stat === 'gone' || stat.includes(') Z ');
 }
 
 describe('a command', () => {
@@ -50,7 +47,7 @@ describe('a command', () => {
     const ended = runCommand('sh', ['-c', script], { timeoutMs: 300, onLine: (line) => printed.push(line) });
     await expect(ended).rejects.toThrow(/^sh: did not end within 0.3 s/);
     expect(printed).toHaveLength(2);
-    for (const pid of printed) await expect(hasGone(Number(pid))).resolves.toBe(true);
+    for (const pid of printed) await until(() => hasGone(Number(pid)));
   }, 20_000);
 
   test('is over when it has ended, though another process still holds its output', async () => {
@@ -115,9 +112,8 @@ describe('prepared commands', () => {
   const tool = 'echo start >>log; flock lock sh -c \'read ms; sleep $ms; echo "end $ms" >>log\'';
   const run = (seconds: number): Promise<unknown> =>
     commands.run('sh', ['-c', `cd ${folder}; ${tool}`], { input: `${seconds}\n` });
-  const untilStarts = async (count: number): Promise<void> => {
-    while ((await log()).filter((line) => line === 'start').length < count) await sleep(2);
-  };
+  const untilStarts = (count: number): Promise<number> =>
+    until(async () => (await log()).filter((line) => line === 'start').length >= count, { what: `${count} starts` });
 
   test('the next one waits for its input before it is asked for', async () => {
     await run(0);
@@ -160,7 +156,7 @@ describe('prepared commands', () => {
     await run(0);
     await untilStarts(2);
     commands.close();
-    while ((await log()).at(-1) !== 'end ') await sleep(5);
+    await until(async () => (await log()).at(-1) === 'end ');
     await expect(run(0)).resolves.toBeDefined();
     await sleep(60);
     expect((await log()).filter((line) => line === 'start')).toHaveLength(3);

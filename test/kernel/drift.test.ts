@@ -14,6 +14,7 @@ import { addresses } from '../support/lab/topology';
 import { slice } from '../conformance/objects';
 import { describeAsRoot } from '../support/network-namespace';
 import { WatchedTools } from '../support/watched-tools';
+import { until } from '../support/until';
 
 const long = process.env['VIPWIRE_LONG'] === '1';
 
@@ -97,13 +98,8 @@ class EditedCluster extends BusyCluster {
     return (await this.lab.run('node', this.tool(''), ['-w', '-t', 'nat', '-S', chain])).stdout;
   }
 
-  async untilMs(isSo: () => Promise<boolean>): Promise<number> {
-    const startedMs = performance.now();
-    while (!(await isSo())) {
-      if (performance.now() > startedMs + 20_000) throw new Error(`not in 20 s:\n${this.proxy.log().slice(-1000)}`);
-      await sleep(20);
-    }
-    return performance.now() - startedMs;
+  until(condition: () => Promise<boolean>): Promise<number> {
+    return until(condition, { limitMs: 20_000, everyMs: 20, details: () => this.proxy.log().slice(-1000) });
   }
 
   repairs(): number {
@@ -169,10 +165,10 @@ describeAsRoot('somebody else writes', () => {
           );
           return targets.join() === `${addresses[pod].IPv4}:8080`;
         };
-        changeMs.push(await cluster.untilMs(isSo));
+        changeMs.push(await cluster.until(isSo));
       }
       await cluster.edit('$T -t nat -R KUBE-MARK-MASQ 1 -j MARK --set-xmark 0x8000/0x8000');
-      const repairMs = await cluster.untilMs(async () =>
+      const repairMs = await cluster.until(async () =>
         (await cluster.rulesOf('KUBE-MARK-MASQ')).includes('0x4000/0x4000'),
       );
       await beside;

@@ -5,6 +5,7 @@ import type { ClusterObject } from '../conformance/scenario';
 import { BusyCluster, busyObjects, logLines, throughVIP } from '../support/busy-cluster';
 import { FaultyTools } from '../support/faulty-tools';
 import { describeAsRoot } from '../support/network-namespace';
+import { until } from '../support/until';
 
 const tools = ['iptables-nft', 'iptables-nft-save', 'iptables-nft-restore', 'ip6tables-nft-restore', 'conntrack', 'ip'];
 const vip = { IPv4: '10.96.0.10', IPv6: 'fd96::10' } as const;
@@ -23,18 +24,14 @@ class HangingCluster extends BusyCluster {
   }
 
   /** Milliseconds until each of them answers with this pod alone. */
-  async reachedMs(pod: string, addresses: readonly string[], patienceMs: number): Promise<number> {
-    const fromMs = performance.now();
+  reachedMs(pod: string, addresses: readonly string[], patienceMs: number): Promise<number> {
     const isReached = async (to: string): Promise<boolean> => {
       const answers = await this.lab.probe('a', { to, port: 80, count: 5 });
       return answers.every((answer) => answer.outcome === 'ok' && answer.pod === pod);
     };
-    while (!(await Promise.all(addresses.map(isReached))).every(Boolean)) {
-      if (performance.now() - fromMs > patienceMs)
-        throw new Error(`${pod}: not after ${patienceMs} ms\n${this.proxy.log().slice(-3000)}`);
-      await sleep(50);
-    }
-    return performance.now() - fromMs;
+    const details = (): string => this.proxy.log().slice(-3000);
+    const areReached = async (): Promise<boolean> => (await Promise.all(addresses.map(isReached))).every(Boolean);
+    return until(areReached, { what: `answers of ${pod}`, limitMs: patienceMs, everyMs: 50, details });
   }
 
   async healthz(): Promise<number> {
@@ -72,8 +69,7 @@ describeAsRoot('a tool that never ends', () => {
         expect(wrong).toEqual([]);
         const repaired = async (): Promise<boolean> =>
           !(await cluster.rules()).some((line) => line.includes('KUBE-MARK-MASQ -j RETURN'));
-        for (const end = Date.now() + 60_000; !(await repaired()) && Date.now() < end; ) await sleep(200);
-        expect(await repaired()).toBe(true);
+        await until(repaired, { what: 'the repair', limitMs: 60_000, everyMs: 200 });
         expect(logLines(cluster.proxy.log(), 'vipwire ends')).toEqual([]);
       } finally {
         await cluster.stop();

@@ -9,15 +9,9 @@ import { cleanUp } from '../../src/xtables/cleanup';
 import { IptablesDriver } from '../../src/xtables/driver';
 import type { Variant } from '../../src/xtables/variant';
 import { everyKind, plan } from '../support/plans';
+import { iptablesSettings } from '../support/settings';
 
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: true,
-};
+const settings = { ...iptablesSettings, hasNfacct: true };
 const detectors: readonly LocalDetector[] = [
   { kind: 'none' },
   { kind: 'interface', name: 'cbr0' },

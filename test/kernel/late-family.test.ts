@@ -6,6 +6,7 @@ import { BusyCluster, busyObjects, logLines, throughVIP } from '../support/busy-
 import { type Fault, FaultyTools } from '../support/faulty-tools';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
+import { until } from '../support/until';
 
 const vip6 = 'fd96::10';
 const six: readonly ClusterObject[] = [
@@ -27,13 +28,9 @@ class LateCluster extends BusyCluster {
     return JSON.parse(body) as { ready: boolean; reasons: string[] };
   }
 
-  async until(what: string, isSo: () => Promise<boolean>, patienceMs = 60_000): Promise<void> {
-    const fromMs = performance.now();
-    while (!(await isSo().catch(() => false))) {
-      if (performance.now() - fromMs > patienceMs)
-        throw new Error(`${what}: not after ${patienceMs} ms\n${this.proxy.log().slice(-3000)}`);
-      await sleep(100);
-    }
+  async until(what: string, isSo: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
+    const details = (): string => this.proxy.log().slice(-3000);
+    await until(() => isSo().catch(() => false), { what, limitMs, everyMs: 100, details });
   }
 
   async answers(to: string): Promise<boolean> {

@@ -3,8 +3,8 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describeAsRoot } from '../support/network-namespace';
+import { until } from '../support/until';
 
 /** Opens idle connections one after the other without end, keeps them, and asks /healthz meanwhile; prints the longest answer. */
 const flood = `
@@ -94,16 +94,17 @@ class Node {
   }
 
   async writes(clusterIP: string): Promise<void> {
-    for (let tries = 0; ; tries++) {
+    const isWritten = (): boolean => {
       if (this.child.exitCode !== null) throw new Error(`it ended: ${this.said}`);
       try {
-        if (this.run('iptables-save').includes(`${clusterIP}/32`)) return;
+        return this.run('iptables-save').includes(`${clusterIP}/32`);
       } catch {
         // Another process writes at the same time, or the namespace is not there yet.
+        return false;
       }
-      if (tries > 600) throw new Error(`never written: ${clusterIP}\n${this.said.slice(-3000)}`);
-      await sleep(100);
-    }
+    };
+    const details = (): string => this.said.slice(-3000);
+    await until(isWritten, { what: `rules of ${clusterIP}`, limitMs: 60_000, everyMs: 100, details });
   }
 
   async end(): Promise<void> {

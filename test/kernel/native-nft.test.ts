@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyCluster, busyObjects, logLines, throughVIP } from '../support/busy-cluster';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
+import { until } from '../support/until';
 
 /** As an administrator's nftables.conf has them. Each makes iptables-nft-save fail in another way, and changes nothing for any packet. */
 const native = [
@@ -71,13 +72,13 @@ class NativeNode extends BusyCluster {
   }
 
   async untilRight(jumps: Map<string, number>, chains: readonly string[]): Promise<void> {
-    for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 200) {
-      const now = [await this.jumps(), await this.chains()] as const;
-      if (sameMap(now[0], jumps) && now[1].join() === chains.join()) return;
-      await sleep(200);
-    }
-    expect(await this.chains()).toEqual(chains);
-    expect(await this.jumps()).toEqual(jumps);
+    const isRight = async (): Promise<boolean> =>
+      sameMap(await this.jumps(), jumps) && (await this.chains()).join() === chains.join();
+    await until(isRight, { limitMs: 20_000, everyMs: 200 }).catch(async (error: unknown) => {
+      expect(await this.chains()).toEqual(chains);
+      expect(await this.jumps()).toEqual(jumps);
+      throw error;
+    });
   }
 
   async vipwire(...args: readonly string[]): Promise<string> {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyCluster, logLines, throughVIP } from '../support/busy-cluster';
 import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
 import { describeAsRoot } from '../support/network-namespace';
+import { until } from '../support/until';
 
 const [rulesFile = ''] = formerRules;
 const left = readFormer(rulesFile).replaceAll(kubeletChain, '');
@@ -10,12 +11,10 @@ const removed = 'removed what a proxy had left in the other iptables variant';
 const stay = 'rules in the other iptables variant stay';
 
 async function said(cluster: BusyCluster, text: string): Promise<string[]> {
-  for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 100) {
-    const lines = logLines(cluster.proxy.log(), text);
-    if (lines.length > 0) return lines;
-    await sleep(100);
-  }
-  throw new Error(`never said "${text}":\n${cluster.proxy.log().slice(-2000)}`);
+  const lines = (): string[] => logLines(cluster.proxy.log(), text);
+  const details = (): string => cluster.proxy.log().slice(-2000);
+  await until(() => lines().length > 0, { what: `the line "${text}"`, limitMs: 20_000, everyMs: 100, details });
+  return lines();
 }
 
 describeAsRoot('rules in the other iptables variant', () => {

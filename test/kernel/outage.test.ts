@@ -7,6 +7,7 @@ import { busyServices, fullSync } from '../support/kube-proxy-node';
 import type { IptablesVariant } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 import { WatchedTools } from '../support/watched-tools';
+import { until } from '../support/until';
 
 const long = process.env['VIPWIRE_LONG'] === '1';
 /** Of the API server; its clients wait up to 30 s between two tries. */
@@ -26,16 +27,15 @@ class FailingCluster extends BusyCluster {
   }
 
   /** Milliseconds until it is these pods that answer. */
-  async reachedMs(address: string, pods: readonly string[], patienceMs: number): Promise<number> {
-    const startedMs = performance.now();
-    for (;;) {
-      const seen = await this.podsOf(address);
-      const ms = performance.now() - startedMs;
-      if (seen.join() === pods.join()) return ms;
-      if (ms > patienceMs)
-        throw new Error(`${address}: ${seen.join()} after ${ms} ms:\n${this.proxy.log().slice(-2000)}`);
-      await sleep(50);
-    }
+  reachedMs(address: string, pods: readonly string[], patienceMs: number): Promise<number> {
+    let seen: readonly string[] = [];
+    const isReached = async (): Promise<boolean> => {
+      seen = await this.podsOf(address);
+      return seen.join() === pods.join();
+    };
+    const details = (): string => `seen: ${seen.join()}\n${this.proxy.log().slice(-2000)}`;
+    const what = `${pods.join()} at ${address}`;
+    return until(isReached, { what, limitMs: patienceMs, everyMs: 50, details });
   }
 
   logged(text: string): number {
@@ -77,7 +77,7 @@ describeAsRoot('what fails around the proxy', () => {
       const [file = '', ...args] = cluster.command;
       const proxy = cluster.lab.spawn('node', file, args);
       const ended = once(proxy, 'exit');
-      while (!cluster.tools.isBusy) await sleep(20);
+      await until(() => cluster.tools.isBusy);
       const startedMs = performance.now();
       proxy.kill('SIGTERM');
       expect(await ended).toEqual([0, null]);
@@ -138,7 +138,7 @@ describeAsRoot('what fails around the proxy', () => {
         await cluster.startProxy();
         const said = (): string[] =>
           logLines(cluster.proxy.log(), 'removed what a proxy had left in the other iptables variant');
-        for (let waited = 0; waited < 40 && said().length === 0; waited++) await sleep(500);
+        await until(() => said().length > 0, { what: 'the line about it', limitMs: 20_000, everyMs: 500 });
         expect(said()).toHaveLength(1);
       } finally {
         await cluster.stop();

@@ -2,7 +2,6 @@
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { packetCounters } from '../../src/backends/iptables/render-fixed';
 import { probedSettings, readCounters, withCounters } from '../../src/machine/iptables-settings';
-import { completeConfiguration } from '../../src/config/complete';
 import { runCommand } from '../../src/host/command';
 import { PacketCounters } from '../../src/host/packet-counters';
 import { createLogger } from '../../src/telemetry/logger';
@@ -10,6 +9,7 @@ import { cleanUp } from '../../src/xtables/cleanup';
 import { IptablesDriver } from '../../src/xtables/driver';
 import { connect } from 'node:net';
 import { clusterIP, plan, service, servicePort } from '../support/plans';
+import { makeConfiguration } from '../support/settings';
 
 /** A NodePort whose endpoint refuses: its first packet is what counts. */
 const nodePort = service([
@@ -35,7 +35,7 @@ async function main(): Promise<unknown> {
   const counted: Record<string, unknown> = {};
   for (const variant of ['nft', 'legacy'] as const) {
     const driver = new IptablesDriver('IPv4', variant, runCommand, (file, args) => ({ file, args }));
-    const { configuration } = completeConfiguration({});
+    const configuration = makeConfiguration();
     const probed = await probedSettings(driver, configuration, counters, log);
     if (probed.kind !== 'found') throw new Error(JSON.stringify(probed));
     const { settings } = probed.value;

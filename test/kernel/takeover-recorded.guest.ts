@@ -8,22 +8,12 @@ import { parseManifests } from '../../src/sources/manifests/parse-manifests';
 import { IptablesDriver } from '../../src/xtables/driver';
 import { tableNames } from '../../src/xtables/rules';
 import type { Variant } from '../../src/xtables/variant';
-import { makeSettings } from '../support/cluster-objects';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { sortedRules } from '../support/sorted-rules';
+import { iptablesSettings, makeSettings, podDetector } from '../support/settings';
 
-const facts = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
 const variant = process.argv[2] as Variant;
-const settings = makeSettings({
-  localDetector: { IPv4: { kind: 'cidr', cidr: '10.244.0.0/16' }, IPv6: { kind: 'cidr', cidr: 'fd44::/16' } },
-});
+const settings = makeSettings({ localDetector: podDetector });
 
 class Node {
   private readonly tool: string;
@@ -49,7 +39,7 @@ class Node {
 
   /** As a process that has just started. */
   async sync(store: ClusterStore): Promise<string[]> {
-    const backend = new IptablesBackend(this.family, facts, this.driver);
+    const backend = new IptablesBackend(this.family, iptablesSettings, this.driver);
     await backend.read();
     backend.render(planCluster(store, this.family, settings));
     await backend.apply(backend.diff() ?? []);

@@ -5,7 +5,8 @@ import { ClusterStore } from '../../src/model/cluster-store';
 import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { historyArb } from '../support/cluster-arbitraries';
-import { makeEndpoint, makeService, makeSettings, makeSlice } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
+import { makeSettings } from '../support/settings';
 
 const key = serviceKey('default', 'web');
 const settings = makeSettings({

@@ -2,7 +2,8 @@ import type { Family } from '../../src/model/address';
 import type { EndpointSlice, Service } from '../../src/model/cluster';
 import type { Frontend, NodeSettings, ServicePlan, ServicePortPlan } from '../../src/planner/plan';
 import { planService } from '../../src/planner/plan-service';
-import { makeEndpoint, makeService, makeSettings, makeSlice, webPort } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice, webPort } from '../support/cluster-objects';
+import { makeSettings } from '../support/settings';
 
 const here = makeEndpoint('10.244.1.2', { nodeName: 'node' });
 const there = makeEndpoint('10.244.2.2', { nodeName: 'node2' });

@@ -4,7 +4,8 @@ import type { Service, SliceEndpoint } from '../../src/model/cluster';
 import type { Plan, ServicePlan } from '../../src/planner/plan';
 import { planService } from '../../src/planner/plan-service';
 import { diffUdpFrontends, planStaleFlows, type UdpFrontend } from '../../src/planner/stale-flows';
-import { makeEndpoint, makeService, makeSettings, makeSlice } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
+import { makeSettings } from '../support/settings';
 
 const vip = '10.96.0.10';
 const node = '192.168.88.10';

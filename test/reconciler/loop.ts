@@ -10,19 +10,12 @@ import type { SyncFailure } from '../../src/reconciler/reconciler-options';
 import type { SyncReport } from '../../src/reconciler/sync-report';
 import type { Step } from '../../src/xtables/rules';
 import type { KernelTables } from '../../src/xtables/kernel-tables';
-import { makeSettings } from '../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
 import { FakeClock } from './fake-clock';
+import { iptablesSettings, makeSettings } from '../support/settings';
 
 const schedule = { minPeriodMs: 1000, maxRetryMs: 30_000 };
-const iptables = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
 
 export interface LoopOptions {
   readonly tables?: FakeIptables;
@@ -52,7 +45,7 @@ export class Loop {
     this.tables = tables ?? new FakeIptables();
     this.store = store ?? new ClusterStore(0);
     this.clock = clock ?? new FakeClock();
-    this.backend = new IptablesBackend('IPv4', iptables, this.slowly(writeMs));
+    this.backend = new IptablesBackend('IPv4', iptablesSettings, this.slowly(writeMs));
     this.reconciler = new Reconciler({
       family: 'IPv4',
       backend: this.backend,
@@ -106,7 +99,7 @@ export class Loop {
   /** What a process that starts on an empty machine writes for the cluster as it is now. */
   async fresh(): Promise<string[]> {
     const tables = new FakeIptables();
-    const backend = new IptablesBackend('IPv4', iptables, tables);
+    const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
     backend.render(planCluster(this.store, 'IPv4', this.settings));
     await backend.apply(backend.diff() ?? []);
     return tables.print().split('\n').sort();
@@ -126,4 +119,18 @@ export class Loop {
       canariesStand: () => this.tables.canariesStand(),
     };
   }
+}
+
+export const web = makeService();
+/** The endpoint of `web`. */
+export const at = (address: string, triggerMs?: number): ReturnType<typeof makeSlice> =>
+  makeSlice([makeEndpoint(address)], triggerMs === undefined ? {} : { lastChangeTriggerMs: triggerMs });
+
+/** The first round is done, with one endpoint, 10.0.0.1. */
+export async function running(options: LoopOptions = {}): Promise<Loop> {
+  const loop = new Loop(options);
+  loop.set(web, at('10.0.0.1'));
+  await loop.begin();
+  expect(loop.reports).toHaveLength(1);
+  return loop;
 }

@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { boundsFor, type ConnectionBounds, Connections, mostBodyBytes } from '../../src/servers/connections';
 import { answerVerbosity } from '../../src/servers/verbosity';
 import { createLogger } from '../../src/telemetry/logger';
-import { eventually, portOf } from './listening';
+import { portOf } from './listening';
+import { until } from '../support/until';
 
 const servers: Server[] = [];
 const clients: Client[] = [];
@@ -62,7 +63,7 @@ class Client {
   async ask(path = '/'): Promise<string> {
     const before = this.heard.length;
     this.socket.write(`GET ${path} HTTP/1.1\r\nHost: it\r\n\r\n`);
-    await eventually(() => this.isClosed || this.heard.length > before);
+    await until(() => this.isClosed || this.heard.length > before);
     return /^HTTP\/1.1 (\d+)/.exec(this.heard.slice(before))?.[1] ?? 'closed';
   }
 }
@@ -75,7 +76,7 @@ test('of more connections than it may have, a server closes those that have been
   // One that asks is no longer the one that has been idle longest.
   await first[0]?.ask();
   const second = await Client.several(port, 2);
-  await eventually(() => closed(first) === 2);
+  await until(() => closed(first) === 2);
   expect(first.map(({ isClosed }) => isClosed)).toEqual([false, true, true, false]);
   expect(closed(second)).toBe(0);
   for (const client of [first[0], first[3], ...second]) expect(await client?.ask()).toBe('200');
@@ -92,7 +93,7 @@ test('all servers together have a bound, and each new client is answered', async
   const [a, b] = [await serve(connections), await serve(connections)];
   const ofOne = await Client.several(a, 20);
   const ofTheOther = await Client.several(b, 15);
-  await eventually(() => closed(ofOne) === 15);
+  await until(() => closed(ofOne) === 15);
   expect(closed(ofTheOther)).toBe(0);
   const newest = await Client.of(a);
   expect(await newest.ask()).toBe('200');
@@ -107,9 +108,9 @@ test('one that waits for its answer is closed after those that do not', async ()
   const port = await serve(new Connections(bounds()), answer);
   const slow = await Client.of(port);
   const asked = slow.ask('/slow');
-  await eventually(() => answerLater !== undefined);
+  await until(() => answerLater !== undefined);
   const idle = await Client.several(port, 6);
-  await eventually(() => closed(idle) === 3);
+  await until(() => closed(idle) === 3);
   answerLater?.();
   expect(await asked).toBe('200');
 });
@@ -119,7 +120,7 @@ test('questions without end, on one connection, do not pile up', async () => {
   const port = await serve(new Connections(bounds()), () => asked++);
   const client = await Client.of(port);
   client.socket.write('GET / HTTP/1.1\r\nHost: it\r\n\r\n'.repeat(1000));
-  await eventually(() => client.isClosed);
+  await until(() => client.isClosed);
   expect(asked).toBeLessThanOrEqual(8);
 });
 
@@ -139,8 +140,8 @@ describe('a body', () => {
     for (const answer of [ok, answerVerbosity(log)]) {
       const client = await Client.of(await serve(new Connections(bounds()), answer));
       client.socket.write(put('Content-Length: 600000000'));
-      await eventually(() => client.heard.startsWith('HTTP/1.1 413'));
-      await eventually(() => client.isClosed);
+      await until(() => client.heard.startsWith('HTTP/1.1 413'));
+      await until(() => client.isClosed);
     }
   });
 
@@ -148,14 +149,14 @@ describe('a body', () => {
     const client = await Client.of(await serve(new Connections(bounds()), answerVerbosity(log)));
     const chunk = `${mostBodyBytes.toString(16)}\r\n${'4'.repeat(mostBodyBytes)}\r\n`;
     client.socket.write(`${put('Transfer-Encoding: chunked')}${chunk}${chunk}`);
-    await eventually(() => client.heard.startsWith('HTTP/1.1 413'));
-    await eventually(() => client.isClosed);
+    await until(() => client.heard.startsWith('HTTP/1.1 413'));
+    await until(() => client.isClosed);
   });
 
   test('of the size that is wanted is read', async () => {
     const client = await Client.of(await serve(new Connections(bounds()), answerVerbosity(log)));
     client.socket.write(`${put('Content-Length: 1')}0`);
-    await eventually(() => client.heard.startsWith('HTTP/1.1 200'));
+    await until(() => client.heard.startsWith('HTTP/1.1 200'));
   });
 });
 

@@ -1,6 +1,7 @@
 import { formatTime, HealthzServer } from '../../src/servers/healthz-server';
 import { ProxyHealth } from '../../src/servers/proxy-health';
-import { connectAndLinger, eventually, freePort, occupy, portOf, recordLog, release, TestClock } from './listening';
+import { connectAndLinger, freePort, occupy, portOf, recordLog, release, TestClock } from './listening';
+import { until } from '../support/until';
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const running: HealthzServer[] = [];
@@ -148,10 +149,10 @@ describe('listening', () => {
     await server.start();
     expect(server.address()).toBeUndefined();
     clock.wake();
-    await eventually(() => clock.sleeps.length === 2);
+    await until(() => clock.sleeps.length === 2);
     await release(other);
     clock.wake();
-    await eventually(() => server.address() !== undefined);
+    await until(() => server.address() !== undefined);
     expect(clock.sleeps).toEqual([5000, 5000]);
     expect((await fetch(urlOf(server, '/livez'))).status).toBe(200);
     expect(lines.map(({ level }) => level)).toEqual(['error', 'info']);

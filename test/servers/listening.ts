@@ -71,9 +71,3 @@ export function recordLog(): { readonly log: Logger; readonly lines: LogLine[] }
   const log = createLogger({ verbosity: 4, format: 'json' }, (line) => lines.push(parseLogLine(line)));
   return { log, lines };
 }
-
-/** Waits for what comes soon. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
-  if (!condition()) throw new Error(`it never came: ${String(condition)}`);
-}

@@ -4,7 +4,8 @@ import type { ServiceKey } from '../../src/model/cluster';
 import type { NodePortAddresses } from '../../src/planner/plan';
 import { ServiceHealthServers } from '../../src/servers/service-health-servers';
 import type { ServiceHealth } from '../../src/servers/service-health-servers';
-import { connectAndLinger, eventually, freePort, occupy, recordLog, release, TestClock } from './listening';
+import { connectAndLinger, freePort, occupy, recordLog, release, TestClock } from './listening';
+import { until } from '../support/until';
 
 const running: ServiceHealthServers[] = [];
 afterEach(async () => {
@@ -111,11 +112,11 @@ describe('ports', () => {
     const other = await occupy(port, '0.0.0.0');
     await servers.sync(services(['one', port, 1]));
     clock.wake();
-    await eventually(() => clock.sleeps.length === 2);
+    await until(() => clock.sleeps.length === 2);
     expect(clock.sleeps).toEqual([5000, 5000]);
     await release(other);
     clock.wake();
-    await eventually(() => lines.some(({ msg }) => msg === 'the service health port is open now'));
+    await until(() => lines.some(({ msg }) => msg === 'the service health port is open now'));
     expect(await ask(port)).toBe('200 one 1');
     await servers.sync(services());
     expect(clock.sleeps).toHaveLength(2);

@@ -7,7 +7,6 @@ import { DesiredState } from '../../src/backends/ipvs/desired-state';
 import { parseAddress, parseCidr } from '../../src/model/address';
 import type { ClusterChange, ClusterWarning, EndpointSlice, Service } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
-import type { Scheduler } from '../../src/model/scheduler';
 import { planNodeSettings } from '../../src/planner/node-settings';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { decodeEndpointSlice } from '../../src/sources/kubernetes/decode-endpoint-slice';
@@ -15,6 +14,7 @@ import { decodeEndpoints } from '../../src/sources/kubernetes/decode-endpoints';
 import { decodeNode } from '../../src/sources/kubernetes/decode-node';
 import { decodeService } from '../../src/sources/kubernetes/decode-service';
 import { labConfiguration } from '../conformance/planned-cluster';
+import { ipvsSettings } from '../support/settings';
 
 const inner = fc.constantFrom('a', 'b', 'z', '0', '9', '-');
 const edge = fc.constantFrom('a', 'b', 'z', '0', '9');
@@ -134,12 +134,7 @@ test('no comment of a rule is longer than the kernel takes, in either mode', () 
       const plan = planCluster(store, 'IPv4', settings);
       const iptables = new IptablesBackend('IPv4', usualSettings(labConfiguration({})), noTables);
       iptables.render(plan);
-      const ipvs = new DesiredState('IPv4', {
-        masqueradeMark: 0x4000,
-        scheduler: 'rr' as Scheduler,
-        hasScheduler: () => true,
-        hasSetMarks: true,
-      });
+      const ipvs = new DesiredState('IPv4', ipvsSettings);
       ipvs.render(plan);
       const lines = [iptables.rules.tables, ipvs.tables].flatMap((tables) =>
         Object.values(tables).flatMap((table) => [...table.desiredEntries()].map(([, text]) => text)),

@@ -10,6 +10,7 @@ import { Lab } from './lab/lab';
 import { configureProxy, type IptablesVariant, ProxiedNode, vipwire, writeConfig } from './lab/proxied-node';
 import { crowd, type Place } from './lab/topology';
 import { sortedRules } from './sorted-rules';
+import { until } from './until';
 
 /** default/web: 10.96.0.10:80 and NodePort 30080, pods a, b and d. default/self: 10.96.0.11:80, pod c alone. */
 export const busyObjects: readonly ClusterObject[] = [
@@ -155,13 +156,15 @@ export class BusyCluster {
     const said = (): string[] => logLines(this.proxy.log(), 'the changed configuration is');
     const before = said().length;
     writeConfig(this.lab, { mode, ...config, ...fields });
-    for (let waitedMs = 0; waitedMs < 60_000 * slow; waitedMs += 50) {
-      const line = said()[before];
-      if (line !== undefined) return line;
-      if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);
-      await sleep(50);
-    }
-    throw new Error(`nothing became of the changed configuration:\n${this.proxy.log().slice(-2000)}`);
+    const limitMs = 60_000 * slow;
+    await until(
+      () => {
+        if (this.proxy.ended !== undefined) throw new Error(`the proxy ended (${this.proxy.ended})`);
+        return said().length > before;
+      },
+      { what: 'what became of it', limitMs, everyMs: 50, details: () => this.proxy.log().slice(-2000) },
+    );
+    return said()[before] ?? '';
   }
 
   /** The proxy sees nothing of the work until it is done. */

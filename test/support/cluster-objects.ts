@@ -1,6 +1,5 @@
 /** Objects of the model for tests: say what matters, the rest is the plainest there is. */
 import type { EndpointSlice, Node, Service, ServicePort, SliceEndpoint } from '../../src/model/cluster';
-import type { NodeSettings } from '../../src/planner/plan';
 
 export const webPort: ServicePort = { name: '', protocol: 'TCP', port: 80, nodePort: 0 };
 
@@ -56,19 +55,4 @@ export function makeSlice(endpoints: readonly SliceEndpoint[], fields: Partial<E
 
 export function makeNode(fields: Partial<Node> = {}): Node {
   return { kind: 'Node', name: 'node', addresses: [], zone: '', podCIDRs: [], leaving: false, ...fields };
-}
-
-/** Those of `node` in zone z1, without a local detector. */
-export function makeSettings(fields: Partial<NodeSettings> = {}): NodeSettings {
-  return {
-    nodeName: 'node',
-    zone: 'z1',
-    nodeIPs: { IPv4: '192.168.88.10', IPv6: 'fd88::10' },
-    masqueradeAll: false,
-    localDetector: { IPv4: { kind: 'none' }, IPv6: { kind: 'none' } },
-    nodePortAddresses: { IPv4: { kind: 'all' }, IPv6: { kind: 'all' } },
-    localhostNodePorts: true,
-    allowServiceExternalIPs: true,
-    ...fields,
-  };
 }

@@ -3,16 +3,40 @@
  * faults that a client must live with. Objects are kept as the text that is sent, so that tens of thousands are served as
  * fast as sockets take them. PUT and DELETE of single objects work over HTTP too, for writers in another process.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { text } from 'node:stream/consumers';
+import {
+  answerExpired,
+  answerFailure,
+  answerGroups,
+  answerList,
+  answerReview,
+  bookmarkLine,
+  kubeconfigText,
+  parseRequest,
+  reviewPath,
+} from './fake-api-answers';
 import { FakeBody, refuse, statusText, writeJoined } from './fake-api-body';
-import type { FailureMatch, FakeFailure, FakeFaults, FakeRequest, PlannedFailure } from './fake-api-faults';
-import { switchedFailure, takeFailure } from './fake-api-faults';
-import type { FakeObject, FakeResource, Selects, StoredEvent } from './fake-api-store';
-import { apiVersionOf, eventLine, FakeApiStore, kindOf, parseSelectors, pathOf } from './fake-api-store';
+import {
+  type FailureMatch,
+  type FakeFailure,
+  type FakeFaults,
+  type FakeRequest,
+  type PlannedFailure,
+  switchedFailure,
+  takeFailure,
+} from './fake-api-faults';
+import {
+  eventLine,
+  FakeApiStore,
+  type FakeObject,
+  type FakeResource,
+  kindOf,
+  parseSelectors,
+  type Selects,
+  type StoredEvent,
+} from './fake-api-store';
 import type { TestCertificates } from './test-certificates';
 
 export interface FakeApiServerOptions {
@@ -30,14 +54,6 @@ interface Watch {
   readonly selects: Selects;
   readonly bookmarks: boolean;
   readonly body: FakeBody;
-}
-
-const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-
-interface AccessReview {
-  readonly spec: {
-    readonly resourceAttributes: { readonly verb: string; readonly group?: string; readonly resource: string };
-  };
 }
 
 export class FakeApiServer {
@@ -84,16 +100,7 @@ export class FakeApiServer {
 
   /** Text of a kubeconfig for this server; `user` goes in as it is (`{ token: 'x' }`, `{ exec: ... }`). */
   kubeconfig(user: Readonly<Record<string, unknown>> = {}): string {
-    const ca = this.options.certificates?.ca;
-    const authority = ca === undefined ? {} : { 'certificate-authority-data': Buffer.from(ca).toString('base64') };
-    return JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{ name: 'fake', cluster: { server: this.url, ...authority } }],
-      users: [{ name: 'fake', user }],
-      contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'fake' } }],
-      'current-context': 'fake',
-    });
+    return kubeconfigText(this.url, this.options.certificates?.ca, user);
   }
 
   put(...objects: readonly FakeObject[]): void {
@@ -126,7 +133,7 @@ export class FakeApiServer {
 
   bookmark(resource?: FakeResource): void {
     for (const watch of this.#open(resource))
-      if (watch.bookmarks) watch.body.write(this.#bookmarkLine(watch.resource, false));
+      if (watch.bookmarks) watch.body.write(bookmarkLine(watch.resource, this.store.version, false));
   }
 
   /** Sends this text into open watches, as it is. */
@@ -207,57 +214,20 @@ export class FakeApiServer {
     }
   }
 
-  #bookmarkLine(resource: FakeResource, initialEventsEnd: boolean): string {
-    const annotations = initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
-    const metadata = { resourceVersion: String(this.store.version), ...annotations };
-    const object = { kind: kindOf[resource], apiVersion: apiVersionOf(resource), metadata };
-    return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
-  }
-
-  async #review(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const review = JSON.parse(await text(incoming)) as AccessReview;
-    const { verb, group = '', resource } = review.spec.resourceAttributes;
-    const what = `${verb} ${group === '' ? '' : `${group}/`}${resource}`;
-    const allowed = !(this.faults.denied ?? []).includes(what);
-    response
-      .writeHead(201, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ ...review, status: { allowed } }));
-  }
-
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(incoming.url ?? '/', this.url);
-    const { resource, key } = parsePath(url.pathname);
-    const query = Object.fromEntries(url.searchParams);
-    const verb =
-      key === undefined ? (query['watch'] === undefined ? 'list' : 'watch') : verbOf(incoming.method ?? 'GET');
-    const { headers, method = 'GET', socket } = incoming;
-    const certified = (socket as { authorized?: boolean }).authorized === true;
-    const port = socket.remotePort ?? 0;
-    const request: FakeRequest = { method, verb, resource, query, headers, port, certified };
+    const { request, key } = parseRequest(incoming, url);
+    const { resource, query, verb } = request;
     this.requests.push(request);
     const failure =
       takeFailure(this.#failures, request) ??
       switchedFailure(this.faults, this.options.clientCertificates === true, request);
-    if (failure?.kind === 'silence') return;
-    if (failure?.kind === 'reset') {
-      socket.destroy();
-      return;
-    }
-    if (failure?.kind === 'redirect') {
-      response.writeHead(failure.status, { location: failure.location }).end();
-      return;
-    }
-    if (failure?.kind === 'text') {
-      response.writeHead(200, { 'content-type': 'application/json', ...failure.headers });
-      if (failure.isOpen === true) response.write(failure.text);
-      else response.end(failure.text);
-      return;
-    }
+    if (failure !== undefined && answerFailure(failure, response)) return;
     if (url.pathname === '/apis' && failure === undefined) {
-      this.#serveGroups(response);
+      answerGroups(this.faults, response);
       return;
     }
-    if (url.pathname === reviewPath && failure === undefined) return this.#review(incoming, response);
+    if (url.pathname === reviewPath && failure === undefined) return answerReview(this.faults, incoming, response);
     if (resource === undefined || failure?.kind === 'status') {
       refuse(response, failure?.kind === 'status' ? failure : { status: 404, message: 'page not found' });
       return;
@@ -271,25 +241,11 @@ export class FakeApiServer {
     if (key !== undefined) return this.#serveObject(request, resource, key, incoming, response);
     const selects = parseSelectors(query['labelSelector'] ?? '', query['fieldSelector'] ?? '');
     if (verb === 'watch') this.#serveWatch(request, resource, selects, body);
-    else this.#serveList(query, resource, selects, body);
-  }
-
-  #serveGroups(response: ServerResponse): void {
-    if (this.faults.isStarting === 'unavailable') {
-      refuse(response, { status: 503, message: 'starting' });
-      return;
+    else {
+      const { store, faults } = this;
+      const how = { version: store.version, isUnlimited: faults.ignoreLimit === true };
+      answerList(how, query, store.list(resource, selects), resource, body);
     }
-    const versions = this.faults.lackDiscovery === true ? [] : [{ groupVersion: 'discovery.k8s.io/v1', version: 'v1' }];
-    response.writeHead(200, { 'content-type': 'application/json' }).end(
-      JSON.stringify({
-        kind: 'APIGroupList',
-        apiVersion: 'v1',
-        groups: [
-          { name: 'apps', versions: [{ groupVersion: 'apps/v1', version: 'v1' }] },
-          { name: 'discovery.k8s.io', versions },
-        ],
-      }),
-    );
   }
 
   #serveWatch(request: FakeRequest, resource: FakeResource, selects: Selects, body: FakeBody): void {
@@ -297,17 +253,12 @@ export class FakeApiServer {
     const from = query['resourceVersion'] ?? '';
     const watchList = query['sendInitialEvents'] === 'true' && this.faults.ignoreWatchList !== true;
     const expired = from !== '' && !watchList && Number(from) < this.store.compacted;
-    if (expired && this.faults.goneAsStatus === true) {
-      refuse(body.response, { status: 410, reason: 'Expired', message: 'too old resource version' });
+    if (expired) {
+      answerExpired(body, this.faults.goneAsStatus === true);
       return;
     }
     const { response } = body;
     response.flushHeaders();
-    if (expired) {
-      body.write(`{"type":"ERROR","object":${statusText(410, 'Expired', 'too old resource version')}}\n`);
-      body.end();
-      return;
-    }
     const watch: Watch = { resource, selects, body, bookmarks: query['allowWatchBookmarks'] === 'true' };
     this.#watches.add(watch);
     const timer = setTimeout(() => body.end(), Number(query['timeoutSeconds'] ?? 3600) * 1000).unref();
@@ -315,38 +266,12 @@ export class FakeApiServer {
       clearTimeout(timer);
       this.#watches.delete(watch);
     });
-    if (watchList || from === '') {
-      writeJoined(
-        body,
-        this.store.list(resource, selects).map(({ json }) => `{"type":"ADDED","object":${json}}\n`),
-      );
-    } else {
-      const lines = this.store.eventsAfter(resource, Number(from)).map((event) => eventLine(event, selects));
-      writeJoined(
-        body,
-        lines.filter((line) => line !== undefined),
-      );
-    }
-    if (watchList) body.write(this.#bookmarkLine(resource, true));
-  }
-
-  #serveList(query: FakeRequest['query'], resource: FakeResource, selects: Selects, body: FakeBody): void {
-    const after = Buffer.from(query['continue'] ?? '', 'base64url').toString();
-    const limit = this.faults.ignoreLimit === true ? Infinity : Number(query['limit'] ?? Infinity);
-    const left = this.store.list(resource, selects).filter(({ key }) => key > after);
-    const page = left.slice(0, limit);
-    const last = page.length < left.length ? page.at(-1) : undefined;
-    const token = last === undefined ? {} : { continue: Buffer.from(last.key).toString('base64url') };
-    const metadata = JSON.stringify({ resourceVersion: String(this.store.version), ...token });
-    body.write(
-      `{"kind":"${kindOf[resource]}List","apiVersion":"${apiVersionOf(resource)}","metadata":${metadata},"items":[`,
-    );
-    writeJoined(
-      body,
-      page.map(({ json }, i) => (i === 0 ? json : `,${json}`)),
-    );
-    body.write(']}\n');
-    body.end();
+    const lines =
+      watchList || from === ''
+        ? this.store.list(resource, selects).map(({ json }) => `{"type":"ADDED","object":${json}}\n`)
+        : this.store.eventsAfter(resource, Number(from)).flatMap((event) => eventLine(event, selects) ?? []);
+    writeJoined(body, lines);
+    if (watchList) body.write(bookmarkLine(resource, this.store.version, true));
   }
 
   async #serveObject(
@@ -369,20 +294,4 @@ export class FakeApiServer {
     if (stored === undefined) refuse(response, { status: 404, reason: 'NotFound', message: `${key} not found` });
     else response.end(stored.json);
   }
-}
-
-/** `/api/v1/services`, `/api/v1/nodes/N`, `/api/v1/namespaces/NS/services/N` and the same of other groups. */
-function parsePath(path: string): { readonly resource: FakeResource | undefined; readonly key?: string } {
-  for (const [resource, whole] of Object.entries(pathOf) as [FakeResource, string][]) {
-    if (path === whole) return { resource };
-    if (resource === 'nodes' && path.startsWith(`${whole}/`)) return { resource, key: path.slice(whole.length + 1) };
-    const [, namespace, name] =
-      new RegExp(`^${whole.replace(resource, '')}namespaces/([^/]+)/${resource}/([^/]+)$`).exec(path) ?? [];
-    if (namespace !== undefined && name !== undefined) return { resource, key: `${namespace}/${name}` };
-  }
-  return { resource: undefined };
-}
-
-function verbOf(method: string): 'get' | 'put' | 'delete' {
-  return method === 'PUT' ? 'put' : method === 'DELETE' ? 'delete' : 'get';
 }

@@ -11,17 +11,9 @@ import type {
   ServicePlan,
   ServicePortPlan,
 } from '../../src/planner/plan';
+import { makeSettings, podDetector } from './settings';
 
-const settings: NodeSettings = {
-  nodeName: 'node',
-  zone: '',
-  nodeIPs: { IPv4: '192.168.88.10', IPv6: 'fd88::10' },
-  masqueradeAll: false,
-  localDetector: { IPv4: { kind: 'cidr', cidr: '10.244.0.0/16' }, IPv6: { kind: 'cidr', cidr: 'fd44::/16' } },
-  nodePortAddresses: { IPv4: { kind: 'all' }, IPv6: { kind: 'all' } },
-  localhostNodePorts: true,
-  allowServiceExternalIPs: true,
-};
+const settings = makeSettings({ zone: '', localDetector: podDetector });
 
 export function endpoint(address: string, port = 8080, isLocal = false): PlanEndpoint {
   return { address, port, isLocal };

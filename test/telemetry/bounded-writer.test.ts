@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { boundedWriter } from '../../src/telemetry/bounded-writer';
 import { Bundle } from '../cli/bundle';
+import { until } from '../support/until';
 
 test('keeps a bounded part of what nobody reads, and tells how much was dropped when the reader is back', async () => {
   const stream = new PassThrough();
@@ -81,18 +82,14 @@ describe('the daemon, while nobody reads its log', () => {
     pipe.remove();
   });
 
-  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
   const ended = (): Promise<unknown> => new Promise((resolve) => child.once('close', resolve));
 
   test('plans; the log goes on when there is a reader', async () => {
     let printed = '';
     child.stdout?.on('data', (text: string) => (printed += text));
-    while (!/^# \S+Z ip6tables-restore/m.test(printed)) await pause();
-    let log = pipe.read();
-    while (!log.includes('would sync')) {
-      await pause();
-      log += pipe.read();
-    }
+    await until(() => /^# \S+Z ip6tables-restore/m.test(printed), { limitMs: 50_000, everyMs: 50 });
+    let log = '';
+    await until(() => (log += pipe.read()).includes('would sync'), { everyMs: 50 });
   }, 60_000);
 
   test('ends when it is told to', async () => {

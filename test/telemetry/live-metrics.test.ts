@@ -3,7 +3,6 @@ import { iptablesMode } from '../../src/modes/iptables';
 import { Agent } from '../../src/daemon/agent';
 import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
-import { completeConfiguration } from '../../src/config/complete';
 import { systemClock } from '../../src/host/clock';
 import type { Conntrack } from '../../src/host/conntrack';
 import { readProcessUsage } from '../../src/host/process-usage';
@@ -14,15 +13,16 @@ import { loadCredentials } from '../../src/sources/kubernetes/credentials';
 import { KubernetesSource } from '../../src/sources/kubernetes/source';
 import type { Logger } from '../../src/telemetry/log';
 import { ProxyMetrics } from '../../src/telemetry/metrics';
-import { eventually, recordLog } from '../servers/listening';
+import { recordLog } from '../servers/listening';
 import { FakeApiServer } from '../support/fake-api-server';
 import type { FakeObject } from '../support/fake-api-store';
 import { FakeIptables } from '../support/fake-iptables';
 import { type Family, parseExposition } from './exposition';
 import list from './kube-proxy-metrics.json';
+import { until } from '../support/until';
+import { iptablesSettings, makeConfiguration } from '../support/settings';
 
 const clock = systemClock;
-const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasBpf: true, hasRecent: true, hasSctp: true };
 
 function web(address: string): FakeObject[] {
   const trigger = { 'endpoints.kubernetes.io/last-change-trigger-time': new Date(Date.now() + 1000).toISOString() };
@@ -53,7 +53,7 @@ function web(address: string): FakeObject[] {
 
 function agentOf(api: FakeApiServer, metrics: ProxyMetrics, health: ProxyHealth, log: Logger): Agent {
   const flows = { deleteUdpFlows: () => Promise.resolve(2), close: () => undefined } as unknown as Conntrack;
-  const configuration = { ...completeConfiguration({}).configuration, minSyncPeriodMs: 10, syncPeriodMs: 50 };
+  const configuration = makeConfiguration({ minSyncPeriodMs: 10, syncPeriodMs: 50 });
   return new Agent({
     configuration,
     nodeName: 'node-1',
@@ -117,15 +117,15 @@ async function live(modes: readonly string[]): Promise<string[]> {
     for (const path of ['/healthz', '/livez']) await fetch(url(healthz, path));
     api.put(...web('10.244.1.1'));
     const backends = (['IPv4', 'IPv6'] as const).map(
-      (family) => [family, new IptablesBackend(family, { ...facts, hasNfacct: false }, tables[family])] as const,
+      (family) => [family, new IptablesBackend(family, iptablesSettings, tables[family])] as const,
     );
     await agent.start(() => Promise.resolve({ backends: new Map(backends) }));
     const serves = (n: number) => (): boolean =>
       tables.IPv4.print().includes(`10.244.1.${n}:53`) && tables.IPv6.print().includes(`[fd44::${n}]:53`);
-    await eventually(serves(1));
+    await until(serves(1));
     for (const of of Object.values(tables)) of.failures = 1;
     api.put(...web('10.244.1.2'));
-    await eventually(serves(2));
+    await until(serves(2));
     const texts: string[] = [];
     for (mode of modes) {
       texts.push(await (await fetch(url(server, '/metrics'))).text());

@@ -6,6 +6,7 @@ import type { Connection } from '../../src/trace/packet';
 import { traceConnection } from '../../src/trace/trace-iptables';
 import { TracedNode } from '../support/trace-iptables-node';
 import { parseTables } from '../../src/trace/iptables-tables';
+import { iptablesSettings } from '../support/settings';
 
 const node = new TracedNode(`\
 addr add 192.168.88.10/24 dev eth0
@@ -88,15 +89,7 @@ test('a client is remembered by the dice that chose for it', () => {
 });
 
 describe("the backend's rules without Services", () => {
-  const facts = {
-    masqueradeMark: 0x4000,
-    dropInvalid: true,
-    hasBpf: true,
-    hasRecent: true,
-    hasSctp: true,
-    hasNfacct: false,
-  };
-  const backend = new IptablesBackend('IPv4', facts, new FakeIptables());
+  const backend = new IptablesBackend('IPv4', iptablesSettings, new FakeIptables());
   const empty = plan('IPv4', []);
   backend.render(empty);
   const tables = parseTables(printListing(backend.rules, empty));

@@ -4,15 +4,9 @@ import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
 import { FakeIptables } from '../support/fake-iptables';
 import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { everyKind, plan } from '../support/plans';
+import { iptablesSettings } from '../support/settings';
 
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: false,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+const settings = { ...iptablesSettings, hasBpf: false };
 const empty = new FakeIptables().print();
 
 async function proxied(tables = new FakeIptables()): Promise<FakeIptables> {

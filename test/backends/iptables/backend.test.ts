@@ -7,15 +7,7 @@ import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import { printStep } from '../../../src/xtables/rules';
 import { FakeIptables } from '../../support/fake-iptables';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
-
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+import { iptablesSettings } from '../../support/settings';
 
 async function write(backend: IptablesBackend): Promise<string> {
   const steps = backend.diff() ?? [];
@@ -30,7 +22,7 @@ function lines(tables: FakeIptables): string[] {
 
 async function fromNothing(services: readonly ServicePlan[]): Promise<FakeIptables> {
   const tables = new FakeIptables();
-  const backend = new IptablesBackend('IPv4', settings, tables);
+  const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   await backend.read();
   backend.render(plan('IPv4', services));
   await write(backend);
@@ -39,7 +31,7 @@ async function fromNothing(services: readonly ServicePlan[]): Promise<FakeIptabl
 
 test('render does not depend on the order of services', () => {
   const print = (services: readonly ServicePlan[]): string => {
-    const backend = new IptablesBackend('IPv4', settings, new FakeIptables());
+    const backend = new IptablesBackend('IPv4', iptablesSettings, new FakeIptables());
     backend.render(plan('IPv4', services));
     return backend
       .print(backend.diff() ?? [])
@@ -54,7 +46,7 @@ test('render does not depend on the order of services', () => {
 test('a second write is empty, and so is that of a fresh process', async () => {
   const services = everyKind('IPv4');
   const tables = await fromNothing(services);
-  const next = new IptablesBackend('IPv4', settings, tables);
+  const next = new IptablesBackend('IPv4', iptablesSettings, tables);
   next.render(plan('IPv4', services));
   await next.read();
   expect(next.diff()).toBeUndefined();
@@ -65,7 +57,7 @@ test('one endpoint that changes writes its chain and nothing else', async () => 
   const web = (endpoints: typeof pods): ServicePlan =>
     service([servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: endpoints })]);
   const tables = new FakeIptables();
-  const backend = new IptablesBackend('IPv4', settings, tables);
+  const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   const current = plan('IPv4', [...everyKind('IPv4'), web(pods)]);
   backend.render(current);
   await write(backend);
@@ -90,7 +82,7 @@ test('any sequence of changes ends in what a fresh start gives, and a failed wri
       }),
       async (rounds) => {
         const tables = new FakeIptables();
-        const backend = new IptablesBackend('IPv4', settings, tables);
+        const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
         const current = plan('IPv4', []);
         backend.render(current);
         for (const { toggles, fails } of rounds) {
@@ -119,7 +111,7 @@ test('a large write goes in steps, each of which the kernel takes by itself', as
   const tables = new FakeIptables();
   // What somebody left behind: chains that jump to each other, whose names are not wanted any more.
   await tables.restore('*nat\n:KUBE-SVC-OLD - [0:0]\n:KUBE-SEP-OLD - [0:0]\n-A KUBE-SVC-OLD -j KUBE-SEP-OLD\nCOMMIT\n');
-  const backend = new IptablesBackend('IPv4', settings, tables);
+  const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   await backend.read();
   backend.render(plan('IPv4', everyKind('IPv4')));
   const steps = planSteps(
@@ -135,7 +127,7 @@ test('a large write goes in steps, each of which the kernel takes by itself', as
 
 test('stopped, it ends after the step in hand', async () => {
   const tables = new FakeIptables();
-  const backend = new IptablesBackend('IPv4', settings, tables);
+  const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   backend.render(plan('IPv4', everyKind('IPv4')));
   const steps = planSteps(
     backend.rules,

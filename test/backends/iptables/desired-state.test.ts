@@ -6,17 +6,13 @@ import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import { isOurChain } from '../../../src/xtables/known-chains';
 import { countLines, tableNames } from '../../../src/xtables/rules';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
+import { iptablesSettings } from '../../support/settings';
 
-const everything = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
-
-function rendered(services: readonly ServicePlan[], over: Partial<NodeSettings> = {}, facts = everything): RuleSet {
+function rendered(
+  services: readonly ServicePlan[],
+  over: Partial<NodeSettings> = {},
+  facts = iptablesSettings,
+): RuleSet {
   const rules = new RuleSet('IPv4', facts);
   rules.render(plan('IPv4', services, over));
   return rules;
@@ -39,7 +35,7 @@ test.each([true, false])(
   (hasBpf) => {
     fc.assert(
       fc.property(fc.array(fc.array(fc.nat(kinds.length - 1), { maxLength: 10 }), { maxLength: 6 }), (rounds) => {
-        const facts = { ...everything, hasBpf };
+        const facts = { ...iptablesSettings, hasBpf };
         const rules = rendered([], {}, facts);
         const current = plan('IPv4', []);
         for (const toggles of rounds) {
@@ -64,7 +60,7 @@ test.each([true, false])(
 
 test('every chain has a name that kube-proxy collects, and leads to chains that are there', () => {
   for (const hasBpf of [true, false]) {
-    const rules = rendered(kinds, {}, { ...everything, hasBpf });
+    const rules = rendered(kinds, {}, { ...iptablesSettings, hasBpf });
     for (const table of ['nat', 'filter'] as const) {
       const names = new Set([...rules.tables[table].desiredEntries()].map(([name]) => name));
       for (const name of names) {
@@ -108,7 +104,7 @@ describe('node ports stand behind every VIP', () => {
   });
 
   test('in IPv6 never on ::1', () => {
-    const rules = new RuleSet('IPv6', everything);
+    const rules = new RuleSet('IPv6', iptablesSettings);
     rules.render(plan('IPv6', []));
     expect(chain(rules, 'nat', 'KUBE-SERVICES')).toEqual([
       `-A KUBE-SERVICES ! -d ::1/128 ${note} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`,
@@ -131,14 +127,14 @@ test('what the kernel cannot do is left out', () => {
       protocol: 'SCTP',
     }),
   ]);
-  const text = (facts: typeof everything): string =>
+  const text = (facts: typeof iptablesSettings): string =>
     JSON.stringify([...rendered([affine, sctp], {}, facts).tables.nat.desiredEntries()]);
-  expect(text(everything)).toContain('-m recent');
-  expect(text({ ...everything, hasRecent: false })).not.toContain('-m recent');
-  expect(text({ ...everything, hasRecent: false })).toContain('10.244.1.2:8080');
-  expect(text({ ...everything, hasSctp: false })).not.toContain('sctp');
-  expect(text(everything)).not.toContain('-s 10.244.1.2/32 -d 10.244.1.2/32');
-  expect(text({ ...everything, hasBpf: false })).toContain('-s 10.244.1.2/32 -d 10.244.1.2/32');
+  expect(text(iptablesSettings)).toContain('-m recent');
+  expect(text({ ...iptablesSettings, hasRecent: false })).not.toContain('-m recent');
+  expect(text({ ...iptablesSettings, hasRecent: false })).toContain('10.244.1.2:8080');
+  expect(text({ ...iptablesSettings, hasSctp: false })).not.toContain('sctp');
+  expect(text(iptablesSettings)).not.toContain('-s 10.244.1.2/32 -d 10.244.1.2/32');
+  expect(text({ ...iptablesSettings, hasBpf: false })).toContain('-s 10.244.1.2/32 -d 10.244.1.2/32');
 });
 
 test('an address that two Services claim serves the first by name, whoever came first', () => {

@@ -9,9 +9,9 @@ import type { NodeSettings, Plan } from '../../../src/planner/plan';
 import { planCluster } from '../../../src/planner/plan-cluster';
 import { type TableName, tableNames } from '../../../src/xtables/rules';
 import { labConfiguration } from '../../conformance/planned-cluster';
-import { makeSettings } from '../../support/cluster-objects';
 import { everyKind, endpoint, plan as makePlan, service, servicePort, clusterIP } from '../../support/plans';
 import { ownServicesArb } from '../../support/trace-iptables-arbitraries';
+import { makeSettings } from '../../support/settings';
 
 type Tables = Record<TableName, Map<string, string>>;
 

@@ -4,18 +4,10 @@ import type { Family } from '../../../src/model/address';
 import type { ServicePlan } from '../../../src/planner/plan';
 import { FakeIptables } from '../../support/fake-iptables';
 import { everyKind, plan } from '../../support/plans';
-
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+import { iptablesSettings } from '../../support/settings';
 
 function list(services: readonly ServicePlan[], family: Family = 'IPv4'): string {
-  const rules = new RuleSet(family, settings);
+  const rules = new RuleSet(family, iptablesSettings);
   const of = plan(family, services);
   rules.render(of);
   return printListing(rules, of);
@@ -31,7 +23,7 @@ test.each(['IPv4', 'IPv6'] as const)(
     const text = list(everyKind(family), family);
     const tables = new FakeIptables();
     await tables.restore(withoutComments(text));
-    const rules = new RuleSet(family, settings);
+    const rules = new RuleSet(family, iptablesSettings);
     rules.render(plan(family, everyKind(family)));
     for (const table of ['nat', 'filter'] as const)
       for (const [chain, lines] of rules.tables[table].desiredEntries())

@@ -1,4 +1,3 @@
-import type { IptablesSettings } from '../../../src/backends/iptables/settings';
 import {
   matchHairpin,
   renderFilterBase,
@@ -7,15 +6,7 @@ import {
 } from '../../../src/backends/iptables/render-fixed';
 import { isOurChain } from '../../../src/xtables/known-chains';
 import { jumps as kubeProxyJumps } from '../../support/kube-proxy-rules';
-
-const settings: IptablesSettings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
+import { iptablesSettings } from '../../support/settings';
 
 test("the jumps are kube-proxy's, in its order, so that neither inserts the other's again", () => {
   const theirs = kubeProxyJumps.map(({ table, from, rule, to }) => {
@@ -28,15 +19,15 @@ test("the jumps are kube-proxy's, in its order, so that neither inserts the othe
 
 test('without localhost NodePorts nothing is said of KUBE-FIREWALL', () => {
   expect(JSON.stringify(renderJumps(false))).not.toContain('KUBE-FIREWALL');
-  expect(renderFilterBase('IPv4', settings, false).has('KUBE-FIREWALL')).toBe(false);
-  expect(renderFilterBase('IPv4', settings, true).has('KUBE-FIREWALL')).toBe(true);
+  expect(renderFilterBase('IPv4', iptablesSettings, false).has('KUBE-FIREWALL')).toBe(false);
+  expect(renderFilterBase('IPv4', iptablesSettings, true).has('KUBE-FIREWALL')).toBe(true);
 });
 
 test.each([0x1, 0x4000, 0x80000000])(
   'the mark %i is set, told, and cleared before the address is taken',
   (masqueradeMark) => {
     const mark = `0x${masqueradeMark.toString(16)}`;
-    const nat = renderNatBase('IPv4', { ...settings, masqueradeMark }, true);
+    const nat = renderNatBase('IPv4', { ...iptablesSettings, masqueradeMark }, true);
     expect(nat.get('KUBE-MARK-MASQ')).toEqual([`-j MARK --set-xmark ${mark}/${mark}`]);
     expect(nat.get('KUBE-POSTROUTING')?.slice(1)).toEqual([
       `-m mark ! --mark ${mark}/${mark} -j RETURN`,
@@ -48,7 +39,7 @@ test.each([0x1, 0x4000, 0x80000000])(
 
 test('hairpin connections are marked first, by a program or by a tree', () => {
   const first = (hasBpf: boolean): string | undefined =>
-    renderNatBase('IPv4', { ...settings, hasBpf }, true).get('KUBE-POSTROUTING')?.[0];
+    renderNatBase('IPv4', { ...iptablesSettings, hasBpf }, true).get('KUBE-POSTROUTING')?.[0];
   expect(first(true)).toBe(`${matchHairpin('IPv4')} -j MARK --set-xmark 0x4000/0x4000`);
   expect(first(false)).toBe('-m conntrack --ctstate DNAT -j KUBE-SEP-hairpin');
 });
@@ -94,13 +85,13 @@ describe('the hairpin program', () => {
 
 test('INVALID is dropped where the kernel would answer it with a reset, and first', () => {
   const forward = (dropInvalid: boolean): readonly string[] =>
-    renderFilterBase('IPv4', { ...settings, dropInvalid }, false).get('KUBE-FORWARD') ?? [];
+    renderFilterBase('IPv4', { ...iptablesSettings, dropInvalid }, false).get('KUBE-FORWARD') ?? [];
   expect(forward(true)[0]).toBe('-m conntrack --ctstate INVALID -j DROP');
   expect(forward(false)).toEqual(forward(true).slice(1));
 });
 
 test('with counters: what is dropped, and what a NodePort on 127.0.0.1 got, once the mark is cleared', () => {
-  const counting = { ...settings, hasNfacct: true };
+  const counting = { ...iptablesSettings, hasNfacct: true };
   expect(renderFilterBase('IPv4', counting, true).get('KUBE-FORWARD')?.[0]).toBe(
     '-m conntrack --ctstate INVALID -m nfacct --nfacct-name ct_state_invalid_dropped_pkts -j DROP',
   );
@@ -108,15 +99,15 @@ test('with counters: what is dropped, and what a NodePort on 127.0.0.1 got, once
   expect(postrouting(true)[3]).toBe(
     '-m conntrack --ctorigdst 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts',
   );
-  expect(postrouting(false)).toEqual(renderNatBase('IPv4', settings, true).get('KUBE-POSTROUTING'));
+  expect(postrouting(false)).toEqual(renderNatBase('IPv4', iptablesSettings, true).get('KUBE-POSTROUTING'));
 });
 
 test.each(['nat', 'filter'] as const)('every chain that is made in %s is known as ours when it is read', (table) => {
   for (const hasBpf of [true, false]) {
     const made =
       table === 'nat'
-        ? renderNatBase('IPv4', { ...settings, hasBpf }, true)
-        : renderFilterBase('IPv4', settings, false);
+        ? renderNatBase('IPv4', { ...iptablesSettings, hasBpf }, true)
+        : renderFilterBase('IPv4', iptablesSettings, false);
     for (const chain of made.keys()) expect(isOurChain(table, chain)).toBe(true);
   }
 });

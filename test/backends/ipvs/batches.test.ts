@@ -4,19 +4,18 @@ import { IpvsBackend } from '../../../src/backends/ipvs/backend';
 import { parseMark, sharedSetLimit } from '../../../src/backends/ipvs/sets/names';
 import { families, type Family } from '../../../src/model/address';
 import { ClusterStore } from '../../../src/model/cluster-store';
-import type { Scheduler } from '../../../src/model/scheduler';
 import { applyPlanChanges, planChanges } from '../../../src/planner/plan-changes';
 import type { Frontend, ServicePlan } from '../../../src/planner/plan';
 import { planCluster } from '../../../src/planner/plan-cluster';
-import { makeSettings } from '../../support/cluster-objects';
 import { FakeIpvs } from '../../support/fake-ipvs';
 import { largeHistoryArb } from '../../support/large-histories';
 import { clusterIP, plan, service, servicePort } from '../../support/plans';
+import { ipvsSettings, makeSettings } from '../../support/settings';
 
 const nodeSettings = { ...makeSettings(), hostAddresses: ['192.168.88.10', 'fd88::10', '198.51.100.2'] };
 
 function makeBackend(kernel: FakeIpvs, family: Family, hasSetMarks: boolean): IpvsBackend {
-  const settings = { masqueradeMark: 0x4000, scheduler: 'rr' as Scheduler, hasScheduler: () => true, hasSetMarks };
+  const settings = { ...ipvsSettings, hasSetMarks };
   return new IpvsBackend(family, { settings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
 }
 

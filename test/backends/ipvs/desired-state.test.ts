@@ -2,24 +2,17 @@ import fc from 'fast-check';
 import type { AddressJudgement } from '../../../src/backends/backend';
 import { parseMark } from '../../../src/backends/ipvs/sets/names';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
-import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import { families, type Family } from '../../../src/model/address';
 import type { ServiceKey } from '../../../src/model/cluster';
-import type { Scheduler } from '../../../src/model/scheduler';
 import type { Frontend, ServicePlan, ServicePortPlan } from '../../../src/planner/plan';
 import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import { collidingNames } from '../../support/colliding-marks';
 import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../../support/plans';
+import { ipvsSettings } from '../../support/settings';
 
 const hostAddresses = ['192.168.88.10', 'fd88::10'];
-const settings: IpvsSettings = {
-  masqueradeMark: 0x4000,
-  scheduler: 'rr' as Scheduler,
-  hasScheduler: () => true,
-  hasSetMarks: true,
-};
 
-function rendered(services: readonly ServicePlan[], family: Family = 'IPv4', over = settings): DesiredState {
+function rendered(services: readonly ServicePlan[], family: Family = 'IPv4', over = ipvsSettings): DesiredState {
   const state = new DesiredState(family, over);
   state.render(plan(family, services, { hostAddresses }));
   return state;
@@ -213,7 +206,7 @@ describe('clients on this node, under externalTrafficPolicy Local', () => {
   });
 
   test('see what those outside see where the kernel’s sets give no marks', () => {
-    const state = rendered([web()], 'IPv4', { ...settings, hasSetMarks: false });
+    const state = rendered([web()], 'IPv4', { ...ipvsSettings, hasSetMarks: false });
     expect(markServer(state)).toBeUndefined();
     expect(elements(state).filter((element) => /^KUBE-(IPVS-LOCAL|LOOP-BACK) /.test(element))).toEqual([]);
     const rules = [...state.tables.mangle.desiredEntries()].map(([, lines]) => lines).join('\n');
@@ -224,7 +217,7 @@ describe('clients on this node, under externalTrafficPolicy Local', () => {
 
 test('node ports answer on the addresses that they are to, and on no loopback one', () => {
   const port = one('web', [{ ...clusterIP('', 30080), kind: 'NodePort', masquerade: 'always' }]);
-  const state = new DesiredState('IPv4', settings);
+  const state = new DesiredState('IPv4', ipvsSettings);
   const addresses = ['127.0.0.1', '192.168.88.10', '192.168.89.10'];
   const some = { IPv4: { kind: 'some', addresses }, IPv6: { kind: 'all' } } as const;
   state.render(plan('IPv4', [port], { hostAddresses: ['192.168.99.1'], nodePortAddresses: some }));

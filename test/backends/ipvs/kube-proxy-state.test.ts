@@ -4,21 +4,14 @@ import { join } from 'node:path';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
 import { SetParser } from '../../../src/backends/ipvs/sets/ipset-text';
 import { printServer } from '../../../src/backends/ipvs/servers/ipvsadm-text';
-import type { IpvsSettings } from '../../../src/backends/ipvs/settings';
 import { families, type Family } from '../../../src/model/address';
-import type { Scheduler } from '../../../src/model/scheduler';
 import { tableNames } from '../../../src/xtables/rules';
 import { PlannedCluster } from '../../conformance/planned-cluster';
 import { recordedScenarios } from '../../conformance/recorded-scenarios';
+import { ipvsSettings } from '../../support/settings';
 
 const folder = join('test', 'recorded', 'ipvs');
 const names = readdirSync(folder).flatMap((file) => /^(.*)\.1\.ipvs$/.exec(file)?.[1] ?? []);
-const settings: IpvsSettings = {
-  masqueradeMark: 0x4000,
-  scheduler: 'rr' as Scheduler,
-  hasScheduler: () => true,
-  hasSetMarks: true,
-};
 const cases = names.flatMap((name) => families.map((family) => [name, family] as const));
 
 function recorded(name: string, kind: string): string[] {
@@ -35,7 +28,7 @@ function render(name: string, family: Family): DesiredState {
     'fd44:1::1',
   ]);
   cluster.apply(scenario.steps[0]?.objects ?? []);
-  const state = new DesiredState(family, settings);
+  const state = new DesiredState(family, ipvsSettings);
   state.render(cluster.plans[family]);
   return state;
 }

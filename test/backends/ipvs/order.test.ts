@@ -8,17 +8,17 @@ import { applyPlanChanges } from '../../../src/planner/plan-changes';
 import type { ServicePlan } from '../../../src/planner/plan';
 import { planCluster } from '../../../src/planner/plan-cluster';
 import { historyArb } from '../../support/cluster-arbitraries';
-import { makeSettings } from '../../support/cluster-objects';
 import { collidingNames } from '../../support/colliding-marks';
 import { FakeIpvs } from '../../support/fake-ipvs';
 import { clusterIP, endpoint, plan, service, servicePort, planDifference } from '../../support/plans';
+import { ipvsSettings, makeSettings } from '../../support/settings';
 
 const nodeAddresses = ['192.168.88.10', '10.0.0.9'];
 
 function makeBackend(kernel: FakeIpvs): IpvsBackend {
   const scheduler = parseScheduler('rr');
   if (scheduler === undefined) throw new Error('rr is one');
-  const settings = { masqueradeMark: 0x4000, scheduler, hasScheduler: () => true, hasSetMarks: true };
+  const settings = { ...ipvsSettings, scheduler };
   return new IpvsBackend('IPv4', { settings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
 }
 

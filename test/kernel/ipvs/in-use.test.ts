@@ -13,6 +13,7 @@ import {
 import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
+import { until } from '../../support/until';
 
 const changes = 20;
 const stream = { name: 'stream', vip: '10.96.0.20' };
@@ -88,8 +89,8 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'a' });
       // The kernel forgets a connection 10 s after its reset.
       await held.reset();
-      const deadlineMs = Date.now() + 120_000;
-      while ('10.244.1.2:8080' in (await node.weights(server)) && Date.now() < deadlineMs) await sleep(200);
+      const isGone = async (): Promise<boolean> => !('10.244.1.2:8080' in (await node.weights(server)));
+      await until(isGone, { what: 'the end of 10.244.1.2:8080', limitMs: 120_000, everyMs: 200 });
       expect(await node.weights(server)).toEqual({ '10.244.2.2:8080': 1 });
     }, 240_000);
 

@@ -1,10 +1,10 @@
 /** The mode of a process that runs is changed, there and back, while VIPs are in use. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { slice } from '../../conformance/objects';
 import { BusyCluster, busyObjects, logLines, throughNodePort, throughVIP, toItself } from '../../support/busy-cluster';
 import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
 import { IpvsNode } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
+import { until } from '../../support/until';
 
 const clients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: guestRate }));
 const drainLimitMs = 15_000;
@@ -40,7 +40,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     const draining = (): string[] => logLines(cluster.proxy.log(), 'connections that began in IPVS mode');
     const wrong = await cluster.whileBusy(async () => {
       await changeMode('iptables');
-      for (const end = Date.now() + 60_000; draining().length === 0 && Date.now() < end; ) await sleep(100);
+      await until(() => draining().length > 0, { what: 'the line about draining', limitMs: 60_000, everyMs: 100 });
     });
     expect(wrong).toEqual([]);
     expect(await ofIptables()).not.toEqual([]);
@@ -67,9 +67,8 @@ describeWithIpvs('a configuration file that changes the mode', () => {
       const { servers, addresses, sets } = await node.state();
       return servers.length + addresses.length + sets.length;
     };
-    for (const end = Date.now() + 2 * drainLimitMs + 60_000; (await left()) > 0 && Date.now() < end; )
-      await sleep(1000);
-    expect(await left()).toBe(0);
+    const limitMs = 2 * drainLimitMs + 60_000;
+    await until(async () => (await left()) === 0, { what: 'nothing of IPVS mode', limitMs, everyMs: 1000 });
     expect(await podsOf(throughVIP.to)).toEqual(new Set(['a', 'b']));
   }, 240_000);
 });

@@ -1,5 +1,4 @@
 /** From kube-proxy in one mode to vipwire in the other, and back. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { asInContainer } from '../../support/as-in-container';
 import { BusyCluster, busyObjects, throughNodePort, throughVIP } from '../../support/busy-cluster';
 import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
@@ -7,6 +6,7 @@ import { IpvsNode } from '../../support/ipvs-node';
 import { busyServices, fullSync } from '../../support/kube-proxy-node';
 import { Lab } from '../../support/lab/lab';
 import { vipwire } from '../../support/lab/proxied-node';
+import { until } from '../../support/until';
 
 const options = {
   clients: [throughVIP, throughNodePort].map((client) => ({ ...client, perSecond: guestRate })),
@@ -53,8 +53,7 @@ describeWithIpvs('kube-proxy and vipwire, of different modes', () => {
         const { servers, addresses, sets } = await node.state();
         return servers.length + addresses.length + sets.length;
       };
-      for (const end = Date.now() + 240_000; (await left()) > 0 && Date.now() < end; ) await sleep(1000);
-      expect(await left()).toBe(0);
+      await until(async () => (await left()) === 0, { what: 'nothing of IPVS', limitMs: 240_000, everyMs: 1000 });
     } finally {
       await cluster.stop();
     }

@@ -8,6 +8,7 @@ import { describeWithIpvs } from '../../support/ipvs-kernel';
 import { IpvsNode, type IpvsState } from '../../support/ipvs-node';
 import { Lab } from '../../support/lab/lab';
 import { ProxiedNode, vipwire } from '../../support/lab/proxied-node';
+import { until } from '../../support/until';
 
 jest.setTimeout(240_000);
 
@@ -67,19 +68,17 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     await lab.stop();
   });
 
-  /** Seconds until the node is so. */
-  const untilSeconds = async (wanted: IpvsState): Promise<number> => {
-    const startedMs = performance.now();
-    for (;;) {
-      const state = await node.state();
-      const seconds = (performance.now() - startedMs) / 1000;
-      if (JSON.stringify(state) === JSON.stringify(wanted)) return seconds;
-      if (seconds > 5 * checkSeconds) {
-        expect(state).toEqual(wanted);
-        throw new Error('equal after all');
-      }
-      await sleep(100);
-    }
+  /** Waits until the node holds that, and tells what differs where it does not come to it. */
+  const untilState = async (wanted: IpvsState): Promise<void> => {
+    let state: IpvsState | undefined;
+    const isSo = async (): Promise<boolean> => {
+      state = await node.state();
+      return JSON.stringify(state) === JSON.stringify(wanted);
+    };
+    await until(isSo, { limitMs: 5000 * checkSeconds, everyMs: 100 }).catch((error: unknown) => {
+      expect(state).toEqual(wanted);
+      throw error;
+    });
   };
 
   test.each(edits)(
@@ -90,7 +89,7 @@ describeWithIpvs('IPVS mode, between two changes', () => {
         await node.shell(script);
         expect(await node.state()).not.toEqual(before);
       });
-      await untilSeconds(before);
+      await untilState(before);
     },
     240_000,
   );
@@ -99,8 +98,8 @@ describeWithIpvs('IPVS mode, between two changes', () => {
     const held = await lab.hold('a', { to: '10.96.0.11', port: 80, timeoutMs: 2000 });
     await cluster.apply([slice(['a'], { service: 'self' })]);
     expect(await held.ask()).toMatchObject({ outcome: 'ok', pod: 'c' });
-    const deadlineMs = Date.now() + 120_000;
-    while ('10.244.1.4:8080' in (await node.weights('10.96.0.11:80')) && Date.now() < deadlineMs) await sleep(200);
+    const isGone = async (): Promise<boolean> => !('10.244.1.4:8080' in (await node.weights('10.96.0.11:80')));
+    await until(isGone, { what: 'the end of 10.244.1.4:8080', limitMs: 120_000, everyMs: 200 });
     expect(await node.weights('10.96.0.11:80')).toEqual({ '10.244.1.2:8080': 1 });
     expect((await held.ask()).outcome).not.toBe('ok');
   });
@@ -138,7 +137,8 @@ kill $dry; wait $dry; cat ${lab.directory}/dry.out`);
       expect(await node.state()).toEqual(before);
       cluster.put([slice(['a', 'd'])]);
       const changed = { '10.244.1.2:8080': 1, '10.244.2.2:8080': 1 };
-      for (let n = 0; n < 75 && '10.244.1.3:8080' in (await node.weights(`${vip}:80`)); n++) await sleep(200);
+      const isGone = async (): Promise<boolean> => !('10.244.1.3:8080' in (await node.weights(`${vip}:80`)));
+      await until(isGone, { what: 'the end of 10.244.1.3:8080', limitMs: 30_000, everyMs: 200 });
       expect(await node.weights(`${vip}:80`)).toEqual(changed);
     } finally {
       await proxy.stop();

@@ -1,67 +1,16 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { systemClock } from '../../../src/host/clock';
+import { type AddressInfo, connect } from 'node:net';
 import { UserError } from '../../../src/model/user-error';
-import { ApiClient } from '../../../src/sources/kubernetes/api-client';
-import type { CredentialOptions } from '../../../src/sources/kubernetes/credentials';
-import { loadCredentials } from '../../../src/sources/kubernetes/credentials';
-import type { FakeApiServerOptions } from '../../support/fake-api-server';
-import { FakeApiServer } from '../../support/fake-api-server';
-import type { TestCertificates } from '../../support/test-certificates';
-import { makeTestCertificates } from '../../support/test-certificates';
+import { type CredentialOptions, loadCredentials } from '../../../src/sources/kubernetes/credentials';
+import { makeTestCertificates, type TestCertificates } from '../../support/test-certificates';
+import { ask, client, fake, options, pathOf, useKubeconfigs, write } from './kubeconfigs';
 
-let folder: string;
 let certificates: TestCertificates;
-const servers: FakeApiServer[] = [];
-const clients: ApiClient[] = [];
-
-beforeAll(async () => {
+beforeAll(() => {
   certificates = makeTestCertificates();
-  // client-node is hundreds of files, which jest transforms when they are first met.
-  await import('../../../src/sources/kubernetes/plugin-access');
-}, 120_000);
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'vipwire-credentials-'));
 });
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  for (const server of servers.splice(0)) await server.stop();
-  rmSync(folder, { recursive: true });
-});
-
-async function fake(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
-  const server = await FakeApiServer.start(options);
-  servers.push(server);
-  return server;
-}
-
-function write(name: string, text: string): string {
-  const path = join(folder, name);
-  writeFileSync(path, text);
-  return path;
-}
-
-function options(more: Partial<CredentialOptions>): CredentialOptions {
-  const readFile = (path: string): string => readFileSync(path, 'utf8');
-  return { kubeconfig: '', master: '', readFile, environment: {}, clock: systemClock, ...more };
-}
-
-function client(more: Partial<CredentialOptions>): ApiClient {
-  const made = new ApiClient(loadCredentials(options(more)), { userAgent: 'vipwire/test', responseTimeoutMs: 2000 });
-  clients.push(made);
-  return made;
-}
-
-/** The status of a list of Services, which is 200 unless this rejects. */
-async function ask(of: ApiClient): Promise<number> {
-  const response = await of.get('/api/v1/services', {}, new AbortController().signal);
-  await response.read(() => undefined, 2000);
-  return response.status;
-}
+useKubeconfigs();
 
 describe('a kubeconfig', () => {
   it('may name a server of plain http', async () => {
@@ -121,7 +70,7 @@ describe('a kubeconfig', () => {
     const asked = client({ kubeconfig: write('config', config) });
     for (const rotated of ['', ' \n', undefined]) {
       for (const name of ['token-file', 'ca.crt'])
-        if (rotated === undefined) rmSync(join(folder, name), { force: true });
+        if (rotated === undefined) rmSync(pathOf(name), { force: true });
         else if (name === 'token-file') write(name, rotated);
         else write(name, 'half of a certif');
       await expect(ask(asked)).resolves.toBe(200);
@@ -150,67 +99,6 @@ describe('a kubeconfig', () => {
     await ask(asked);
     await ask(asked);
     expect(new Set(server.requests.map(({ port }) => port)).size).toBe(1);
-  });
-
-  it('may ask an exec plugin, again when its token is refused, and its failure is one line', async () => {
-    const server = await fake();
-    server.faults.token = 'first';
-    const plugin = write('plugin.sh', '');
-    const answer = (token: string): void => {
-      const credential = {
-        apiVersion: 'client.authentication.k8s.io/v1',
-        kind: 'ExecCredential',
-        status: { token, expirationTimestamp: '2099-01-01T00:00:00Z' },
-      };
-      writeFileSync(
-        plugin,
-        `#!/bin/sh\necho "$KUBERNETES_EXEC_INFO" >> ${join(folder, 'asked')}\necho '${JSON.stringify(credential)}'\n`,
-      );
-    };
-    answer('first');
-    chmodSync(plugin, 0o755);
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: './plugin.sh', interactiveMode: 'Never' };
-    const asked = client({ kubeconfig: write('config', server.kubeconfig({ exec })) });
-    await ask(asked);
-    await ask(asked);
-    expect(readFileSync(join(folder, 'asked'), 'utf8').split('\n')).toHaveLength(2);
-    expect(readFileSync(join(folder, 'asked'), 'utf8')).toContain('"kind":"ExecCredential"');
-    server.faults.token = 'second';
-    answer('second');
-    await expect(ask(asked)).resolves.toBe(200);
-    server.faults.token = 'third';
-    writeFileSync(plugin, '#!/bin/sh\necho "log in first\nmore" >&2\nexit 3\n');
-    await expect(ask(asked)).rejects.toThrow(/^exec plugin .*plugin\.sh: log in first$/);
-  });
-
-  it('gives an exec plugin the whole environment and its env list, as client-go does', async () => {
-    const server = await fake();
-    server.faults.token = 'theirs';
-    const printed = JSON.stringify({ kind: 'ExecCredential', status: { token: 'theirs' } });
-    const seen = join(folder, 'environment');
-    const plugin = write('plugin.sh', `#!/bin/sh\nenv > '${seen}'\necho '${printed}'\n`);
-    chmodSync(plugin, 0o755);
-    process.env['OF_THE_DAEMON'] = 'all of it';
-    try {
-      const env = [{ name: 'ITS_OWN', value: 'list' }];
-      await ask(client({ kubeconfig: write('config', server.kubeconfig({ exec: { command: './plugin.sh', env } })) }));
-    } finally {
-      delete process.env['OF_THE_DAEMON'];
-    }
-    const environment = readFileSync(seen, 'utf8');
-    for (const text of ['OF_THE_DAEMON=all of it\n', 'ITS_OWN=list\n', 'KUBERNETES_EXEC_INFO={', 'PATH='])
-      expect(environment).toContain(text);
-  });
-
-  it.each([
-    ['nothing', /neither a token nor a certificate$/, '{}'],
-    ['not JSON', /not JSON$/, '<html>'],
-  ])('an exec plugin that gives %s is one line', async (_, message, printed) => {
-    const server = await fake();
-    const plugin = write('plugin.sh', `#!/bin/sh\necho '${printed}'\n`);
-    chmodSync(plugin, 0o755);
-    const kubeconfig = write('config', server.kubeconfig({ exec: { command: './plugin.sh' } }));
-    await expect(ask(client({ kubeconfig }))).rejects.toThrow(message);
   });
 
   it('may name a proxy', async () => {
@@ -262,7 +150,7 @@ describe('without a kubeconfig', () => {
     server.faults.token = 'one';
     const config = server.kubeconfig({ token: 'one' }).replace(server.url, 'https://192.0.2.1:6443');
     await expect(ask(client({ kubeconfig: write('config', config), master: server.url }))).resolves.toBe(200);
-    expect(loadCredentials(options({ kubeconfig: join(folder, 'config'), master: '10.0.0.1:6443/' })).server).toBe(
+    expect(loadCredentials(options({ kubeconfig: pathOf('config'), master: '10.0.0.1:6443/' })).server).toBe(
       'https://10.0.0.1:6443',
     );
   });
@@ -298,7 +186,7 @@ describe("a user's mistake is one line", () => {
       /^certificate authority \/gone: ENOENT/,
     ],
   ])('%s', (_what, text, message) => {
-    const kubeconfig = text === undefined ? join(folder, 'config') : write('config', text);
+    const kubeconfig = text === undefined ? pathOf('config') : write('config', text);
     const load = (): unknown => loadCredentials(options({ kubeconfig }));
     expect(load).toThrow(UserError);
     expect(load).toThrow(message);

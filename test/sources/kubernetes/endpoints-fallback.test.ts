@@ -1,29 +1,21 @@
 /** Whether an API server has EndpointSlices: yes, no, and "cannot tell". */
-import { serviceKey } from '../../../src/model/cluster';
 import { absent, type Answer, found, unknown } from '../../../src/model/answer';
 import { EndpointsFallback } from '../../../src/sources/kubernetes/endpoints-fallback';
 import type { FakeFaults } from '../../support/fake-api-faults';
-import { FakeApiServer } from '../../support/fake-api-server';
+import type { FakeApiServer } from '../../support/fake-api-server';
 import { recordLog } from '../../servers/listening';
-import { endpoints, node, service, slice, until, watch, type Watching } from './watching';
+import { addressesOf, fake, follow, stopAll } from './opened';
+import { endpoints, node, service, slice, type Watching } from './watching';
+import { until } from '../../support/until';
 
-const opened: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0)) await each.stop();
-});
+afterEach(stopAll);
 
 async function started(faults: FakeFaults): Promise<{ server: FakeApiServer; watching: Watching }> {
-  const server = await FakeApiServer.start();
-  opened.push(server);
+  const server = await fake();
   Object.assign(server.faults, faults);
   server.put(service('cart'), slice('cart-1', '10.0.0.1'), endpoints('cart', ['10.0.0.9']), node);
-  const watching = watch(server);
-  opened.unshift(watching.source);
-  return { server, watching };
+  return { server, watching: follow(server) };
 }
-
-const addresses = ({ store }: Watching): string[] =>
-  store.slicesOf(serviceKey('shop', 'cart')).flatMap((each) => each.endpoints.map(({ address }) => address));
 
 const isAskedFor = (server: FakeApiServer, resource: string): boolean =>
   server.requests.some((request) => request.resource === resource);
@@ -32,7 +24,7 @@ it('a server that answers 404 while it starts has them a little later, and Endpo
   const { server, watching } = await started({});
   server.failNext({ resource: 'endpointslices', times: 3 }, { kind: 'status', status: 404 });
   await until(() => watching.isSynced());
-  expect(addresses(watching)).toEqual(['10.0.0.1']);
+  expect(addressesOf(watching)).toEqual(['10.0.0.1']);
   expect(isAskedFor(server, 'endpoints')).toBe(false);
 });
 
@@ -49,24 +41,24 @@ it.each(['named', 'unavailable'] as const)(
     ]);
     delete server.faults.isStarting;
     await until(() => watching.isSynced());
-    expect(addresses(watching)).toEqual(['10.0.0.1']);
+    expect(addressesOf(watching)).toEqual(['10.0.0.1']);
   },
 );
 
 it('a server that has none is asked again and again, and its slices take over from Endpoints without a gap', async () => {
   const { server, watching } = await started({ lackDiscovery: true });
   await until(() => watching.isSynced());
-  expect(addresses(watching)).toEqual(['10.0.0.9']);
+  expect(addressesOf(watching)).toEqual(['10.0.0.9']);
   const before = watching.batches.length;
   delete server.faults.lackDiscovery;
-  await until(() => addresses(watching).join() === '10.0.0.1' && server.watches('endpoints') === 0);
+  await until(() => addressesOf(watching).join() === '10.0.0.1' && server.watches('endpoints') === 0);
   const told = watching.batches.slice(before).flat();
   const first = told.findIndex((change) => change.op === 'set' && change.object.name === 'cart-1');
   const gone = told.findIndex((change) => change.op === 'delete');
   expect(first).toBeGreaterThanOrEqual(0);
   expect(gone).toBeGreaterThan(first);
   server.put(slice('cart-1', '10.0.0.2'), endpoints('cart', ['10.0.0.8']));
-  await until(() => addresses(watching).join() === '10.0.0.2');
+  await until(() => addressesOf(watching).join() === '10.0.0.2');
 });
 
 it('a 404 for slices that were there before takes nothing away', async () => {
@@ -76,7 +68,7 @@ it('a 404 for slices that were there before takes nothing away', async () => {
   server.sendError(410, 'Expired', 'endpointslices');
   const asked = server.requests.length;
   await until(() => server.requests.length > asked + 8);
-  expect(addresses(watching)).toEqual(['10.0.0.1']);
+  expect(addressesOf(watching)).toEqual(['10.0.0.1']);
   expect(isAskedFor(server, 'endpoints')).toBe(false);
 });
 

@@ -1,33 +1,20 @@
 /** "There is nothing" is only what a list says. Each answer that is none, at each place where one is awaited. */
 import { serviceKey } from '../../../src/model/cluster';
 import type { FakeFailure } from '../../support/fake-api-faults';
-import { FakeApiServer } from '../../support/fake-api-server';
+import type { FakeApiServer } from '../../support/fake-api-server';
 import type { FakeResource } from '../../support/fake-api-store';
-import { node, service, slice, until, watch, type Watching } from './watching';
+import { addressesOf, fake, follow, stopAll, synced } from './opened';
+import { node, service, slice } from './watching';
+import { until } from '../../support/until';
 
-const opened: { stop(): Promise<void> }[] = [];
+afterEach(stopAll);
 
-async function fake(refuseWatchList: boolean): Promise<FakeApiServer> {
-  const server = await FakeApiServer.start();
-  opened.push(server);
+async function fakeWithCart(refuseWatchList: boolean): Promise<FakeApiServer> {
+  const server = await fake();
   server.faults.refuseWatchList = refuseWatchList;
   server.put(service('cart'), slice('cart-1', '10.0.0.1'), node);
   return server;
 }
-
-async function synced(server: FakeApiServer): Promise<Watching> {
-  const watching = watch(server);
-  opened.unshift(watching.source);
-  await until(() => watching.isSynced() && server.watches() === 3);
-  return watching;
-}
-
-afterEach(async () => {
-  for (const each of opened.splice(0)) await each.stop();
-});
-
-const addresses = ({ store }: Watching): string[] =>
-  store.slicesOf(serviceKey('shop', 'cart')).flatMap((each) => each.endpoints.map(({ address }) => address));
 
 const text = (value: unknown): FakeFailure => ({
   kind: 'text',
@@ -86,7 +73,7 @@ function noLists(kind: string): Readonly<Record<string, FakeFailure>> {
 
 describe.each(['services', 'endpointslices', 'nodes'] as const)('a list of %s', (resource) => {
   it.each(Object.keys(noLists('')))('is not what it is answered with: %s', async (name) => {
-    const server = await fake(true);
+    const server = await fakeWithCart(true);
     const watching = await synced(server);
     const failure = noLists(kinds[resource])[name] as FakeFailure;
     server.failNext({ resource, verb: 'list', times: 2 }, failure);
@@ -98,17 +85,16 @@ describe.each(['services', 'endpointslices', 'nodes'] as const)('a list of %s', 
     const deletions = watching.batches.flat().filter((change) => change.op === 'delete');
     expect(deletions.filter(({ name: gone }) => gone !== 'x')).toEqual([]);
     expect(watching.store.services.size).toBe(1);
-    expect(addresses(watching)).toEqual(['10.0.0.1']);
+    expect(addressesOf(watching)).toEqual(['10.0.0.1']);
     expect(watching.store.nodes.size).toBe(1);
     expect(watching.log.filter(({ level }) => level === 'warn')).toHaveLength(1);
   });
 });
 
 it.each(Object.keys(noLists('')))('the first list is awaited where this is answered: %s', async (name) => {
-  const server = await fake(true);
+  const server = await fakeWithCart(true);
   server.failNext({ resource: 'services', verb: 'list', times: 3 }, noLists('ServiceList')[name] as FakeFailure);
-  const watching = watch(server);
-  opened.unshift(watching.source);
+  const watching = follow(server);
   await until(() => watching.log.some(({ level }) => level === 'warn'));
   expect(watching.isSynced()).toBe(false);
   await until(() => watching.isSynced());
@@ -120,11 +106,11 @@ it.each([
   ["Go's empty list", { kind: 'EndpointSliceList', apiVersion: 'discovery.k8s.io/v1', metadata, items: null }],
   ['an empty list whose kind comes last', { items: [], metadata, kind: 'EndpointSliceList' }],
 ])('%s is one', async (_name, list) => {
-  const server = await fake(true);
+  const server = await fakeWithCart(true);
   const watching = await synced(server);
   server.failNext({ resource: 'endpointslices', verb: 'list' }, text(list));
   server.sendError(410, 'Expired', 'endpointslices');
-  await until(() => addresses(watching).length === 0);
+  await until(() => addressesOf(watching).length === 0);
 });
 
 describe('a WatchList', () => {
@@ -151,7 +137,7 @@ describe('a WatchList', () => {
     ['an error', line({ type: 'ERROR', object: status })],
     ['an error that is no Status', line({ type: 'ERROR', object: null })],
   ])('that answers with %s names nothing, and is asked for again', async (_name, stream) => {
-    const server = await fake(false);
+    const server = await fakeWithCart(false);
     const watching = await synced(server);
     server.failNext({ resource: 'services', times: 2 }, text(stream));
     server.sendError(410, 'Expired', 'services');

@@ -1,33 +1,21 @@
 /** What befalls a watch, and what comes of it: nothing is missed, nothing is taken away, and it is said. */
 import { serviceKey } from '../../../src/model/cluster';
-import type { KubernetesTiming } from '../../../src/sources/kubernetes/source';
 import { statusText } from '../../support/fake-api-body';
 import type { FakeFailure } from '../../support/fake-api-faults';
-import type { FakeApiServerOptions } from '../../support/fake-api-server';
-import { FakeApiServer } from '../../support/fake-api-server';
-import { node, service, slice, until, watch, type Watching } from './watching';
+import type { FakeApiServer } from '../../support/fake-api-server';
+import { type FakeApiServerOptions } from '../../support/fake-api-server';
+import { addressesOf, fake, follow, stopAll, synced } from './opened';
+import { node, service, slice, type Watching } from './watching';
+import { until } from '../../support/until';
 
-const opened: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0)) await each.stop();
-});
+afterEach(stopAll);
 
-async function fake(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
-  const server = await FakeApiServer.start(options);
-  opened.push(server);
+async function fakeWithCart(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
+  const server = await fake(options);
   server.put(service('cart'), slice('cart-1', '10.0.0.1'), node);
   return server;
 }
 
-async function synced(server: FakeApiServer, timing: Partial<KubernetesTiming> = {}): Promise<Watching> {
-  const watching = watch(server, timing);
-  opened.unshift(watching.source);
-  await until(() => watching.isSynced() && server.watches() === 3);
-  return watching;
-}
-
-const addresses = ({ store }: Watching): string[] =>
-  store.slicesOf(serviceKey('shop', 'cart')).flatMap((each) => each.endpoints.map(({ address }) => address));
 const has = ({ store }: Watching, name: string): boolean => store.services.has(serviceKey('shop', name));
 const said = ({ log }: Watching): string[] => log.map(({ level, message }) => `${level} ${message}`);
 const relists = ({ observed }: Watching, reason: string): number =>
@@ -62,7 +50,7 @@ describe('a watch that fails whenever it is resumed', () => {
     ]),
     ['no answer', { kind: 'silence' }],
   ])('is listed anew, and what happened is in force: %s', async (_name, failure) => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server, { shortWatchMs: 1000, responseTimeoutMs: 100 });
     server.failNext({ resource: 'services', resumed: true, times: 1000 }, failure);
     server.cutWatches('services');
@@ -79,7 +67,7 @@ describe('a watch that fails whenever it is resumed', () => {
   });
 
   it('is listed anew after the second time, and not before', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     server.failNext({ resource: 'services', resumed: true, times: 1 }, error(500));
     server.cutWatches('services');
@@ -92,7 +80,7 @@ describe('a watch that fails whenever it is resumed', () => {
   });
 
   it('is not said each time', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     server.failNext({ resource: 'services', verb: 'watch', resumed: true, times: 1000 }, error(500));
     server.sendError(500, 'InternalError', 'services');
@@ -108,7 +96,7 @@ describe('a watch that fails whenever it is resumed', () => {
   });
 
   it('is waited for where the server has too much to do', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     server.failNext({ resource: 'services', resumed: true, times: 8 }, { kind: 'status', status: 429 });
     server.cutWatches('services');
@@ -122,7 +110,7 @@ describe('silence', () => {
   const timing = { bookmarkSilenceMs: 150, relistSpreadMs: 40 };
 
   it('after bookmarks, and again when the watch was resumed, leads to a list', async () => {
-    const server = await fake({ bookmarkMs: 20 });
+    const server = await fakeWithCart({ bookmarkMs: 20 });
     const watching = await synced(server, timing);
     await new Promise((resolve) => setTimeout(resolve, 60));
     server.failNext({ resource: 'services', resumed: true }, { kind: 'silent-body' });
@@ -135,7 +123,7 @@ describe('silence', () => {
   });
 
   it('once only is resumed', async () => {
-    const server = await fake({ bookmarkMs: 20 });
+    const server = await fakeWithCart({ bookmarkMs: 20 });
     const watching = await synced(server, timing);
     await new Promise((resolve) => setTimeout(resolve, 60));
     server.freezeWatches('services');
@@ -150,7 +138,7 @@ describe('versions that go back, as from a backup of etcd', () => {
   it.each([true, false])(
     'are noticed at a bookmark, and everything is told anew (list in pages: %s)',
     async (refuseWatchList) => {
-      const server = await fake();
+      const server = await fakeWithCart();
       server.faults.refuseWatchList = refuseWatchList;
       server.put(slice('cart-2', '10.0.0.2'));
       const watching = await synced(server);
@@ -166,14 +154,14 @@ describe('versions that go back, as from a backup of etcd', () => {
       server.cutWatches('endpointslices');
       await until(() => server.watches('endpointslices') === 1);
       server.bookmark('endpointslices');
-      await until(() => addresses(watching).join() === '10.0.0.7');
+      await until(() => addressesOf(watching).join() === '10.0.0.7');
       server.put(slice('cart-2', '10.0.0.8'));
-      await until(() => addresses(watching).join() === '10.0.0.7,10.0.0.8');
+      await until(() => addressesOf(watching).join() === '10.0.0.7,10.0.0.8');
     },
   );
 
   it('bring back what was deleted at a later version', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     server.store.version = 9000;
     server.delete('services', 'shop/cart');
@@ -192,14 +180,14 @@ describe('versions that go back, as from a backup of etcd', () => {
 
 describe('Retry-After', () => {
   it('of days ends when another resource is answered', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     server.failNext({ resource: 'services' }, { kind: 'status', status: 429, retryAfterSeconds: 900_000 });
     const watching = await synced(server);
     expect(has(watching, 'cart')).toBe(true);
   });
 
   it('of nodes and slices does not hold up Services', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     server.failNext({ resource: 'services' }, { kind: 'status', status: 503, retryAfterSeconds: 60 });
     server.cutWatches('services');
@@ -214,10 +202,9 @@ describe('Retry-After', () => {
 
 describe('an answer that does not end', () => {
   it.each([true, false])('at a byte in a while is given up and said (list in pages: %s)', async (refuseWatchList) => {
-    const server = await fake();
+    const server = await fakeWithCart();
     Object.assign(server.faults, { refuseWatchList, slow: { bytes: 1, everyMs: 25 } });
-    const watching = watch(server);
-    opened.unshift(watching.source);
+    const watching = follow(server);
     await until(() =>
       watching.log.some(({ fields }) => /^too slow: \d+ bytes in 0.\d s$/.test(String(fields['reason']))),
     );
@@ -229,17 +216,16 @@ describe('an answer that does not end', () => {
   });
 
   it('in time is given up though it is fast', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     Object.assign(server.faults, { refuseWatchList: true, slow: { bytes: 20, everyMs: 2 } });
-    const watching = watch(server, { listTotalMs: 40, listRate: 1 });
-    opened.unshift(watching.source);
+    const watching = follow(server, { listTotalMs: 40, listRate: 1 });
     await until(() => watching.log.some(({ fields }) => String(fields['reason']).startsWith('not complete after')));
     delete server.faults.slow;
     await until(() => watching.isSynced());
   });
 
   it('is given up where pages go round in a circle', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     server.faults.refuseWatchList = true;
     const page = {
       kind: 'ServiceList',
@@ -254,7 +240,7 @@ describe('an answer that does not end', () => {
   });
 
   it('as one line of a watch is given up, and the watch goes on after it', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server);
     const megabyte = 'x'.repeat(1 << 20);
     server.sendRaw('services', '{"type":"ADDED","object":"');
@@ -268,7 +254,7 @@ describe('an answer that does not end', () => {
 
 describe('a watch that is not current', () => {
   it('is told after its time, and so is its return', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server, { staleMs: 100 });
     await server.goAway();
     await until(() => watching.observed.filter((line) => line.startsWith('watchStale')).length === 3);
@@ -279,7 +265,7 @@ describe('a watch that is not current', () => {
   });
 
   it('is also one that is accepted and fails, again and again', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server, { staleMs: 150, backoff: { initialMs: 60, maxMs: 100, resetMs: 10_000 } });
     server.failNext({ resource: 'services', verb: 'watch', times: 1000 }, error(500));
     server.failNext({ resource: 'services', verb: 'list', times: 1000 }, { kind: 'text', text: '{}' });
@@ -291,7 +277,7 @@ describe('a watch that is not current', () => {
   });
 
   it('is not one that is open and has nothing to tell', async () => {
-    const server = await fake();
+    const server = await fakeWithCart();
     const watching = await synced(server, { staleMs: 50 });
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(watching.observed.some((line) => line.startsWith('watchStale'))).toBe(false);

@@ -37,15 +37,6 @@ export interface Watching {
   isSynced(): boolean;
 }
 
-/** Resolves when it is so; rejects after four seconds, with what was awaited. */
-export async function until(what: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4000;
-  while (!what()) {
-    if (performance.now() > deadline) throw new Error(`never came: ${what.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 function credentialsFor(server: FakeApiServer, options: Partial<CredentialOptions> = {}): CredentialOptions {
   return {
     kubeconfig: '/kubeconfig',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { ClusterWarning, EndpointSlice } from '../../src/model/cluster';
-import { decodeEndpointSlice } from '../../src/sources/kubernetes/decode-endpoint-slice';
-import { makeEndpoint } from '../support/cluster-objects';
+import type { ClusterWarning, EndpointSlice } from '../../../src/model/cluster';
+import { decodeEndpointSlice } from '../../../src/sources/kubernetes/decode-endpoint-slice';
+import { makeEndpoint } from '../../support/cluster-objects';
 
 interface Decoded {
   readonly slice: EndpointSlice | undefined;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { Node } from '../../src/model/cluster';
-import { decodeNode } from '../../src/sources/kubernetes/decode-node';
-import { makeNode } from '../support/cluster-objects';
+import type { Node } from '../../../src/model/cluster';
+import { decodeNode } from '../../../src/sources/kubernetes/decode-node';
+import { makeNode } from '../../support/cluster-objects';
 
 function decode(object: unknown): { node: Node | undefined; kinds: string[] } {
   const kinds: string[] = [];

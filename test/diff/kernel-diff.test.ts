@@ -12,9 +12,9 @@ import { planCluster } from '../../src/planner/plan-cluster';
 import { readRecordings } from '../compare/recordings';
 import { writeIptables, writeIpvs } from '../compare/written';
 import { labConfiguration } from '../conformance/planned-cluster';
-import { makeSettings } from '../support/cluster-objects';
 import { clusterIP, endpoint, plan as makePlan, service, servicePort } from '../support/plans';
 import { ownServicesArb } from '../support/trace-iptables-arbitraries';
+import { makeSettings } from '../support/settings';
 
 const settings = makeSettings({ hostAddresses: ['192.168.88.10', 'fd88::10'] });
 

@@ -2,23 +2,7 @@ import fc from 'fast-check';
 import { LineSplitter } from '../../../src/sources/kubernetes/line-splitter';
 import { ListSplitter } from '../../../src/sources/kubernetes/list-splitter';
 import { oneLine, TextTooLongError } from '../../../src/sources/kubernetes/text-bounds';
-
-/** The bytes, cut at these places. */
-function* pieces(bytes: Buffer, cuts: readonly number[]): Generator<Buffer> {
-  const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  let from = 0;
-  for (const to of [...at, bytes.length]) {
-    yield bytes.subarray(from, to);
-    from = to;
-  }
-}
-
-function linesOf(chunks: Iterable<Buffer>): string[] {
-  const lines: string[] = [];
-  const splitter = new LineSplitter((line) => lines.push(line));
-  for (const chunk of chunks) splitter.push(chunk);
-  return lines;
-}
+import { cuts, pieces } from './cut-bytes';
 
 function listOf(chunks: Iterable<Buffer>): { items: unknown[]; envelope: unknown } {
   const items: unknown[] = [];
@@ -26,32 +10,6 @@ function listOf(chunks: Iterable<Buffer>): { items: unknown[]; envelope: unknown
   for (const chunk of chunks) splitter.push(chunk);
   return { items, envelope: splitter.end() };
 }
-
-const cuts = fc.array(fc.nat(), { maxLength: 12 });
-
-describe('LineSplitter', () => {
-  it('gives the same lines however the bytes are cut, inside characters too', () => {
-    const line = fc.string({ unit: fc.constantFrom('a', 'é', '漢', '🛰', '"', '\\'), minLength: 1 });
-    fc.assert(
-      fc.property(fc.array(line), cuts, (lines, at) => {
-        expect(linesOf(pieces(Buffer.from(lines.map((text) => `${text}\n`).join('')), at))).toEqual(lines);
-      }),
-    );
-  });
-
-  it('leaves out blank lines and a last line that was cut short', () => {
-    expect(linesOf([Buffer.from('\n{"a":1}\r\n\r\n{"b"')])).toEqual(['{"a":1}\r']);
-  });
-
-  it('takes a line of 16 MB in small pieces in time that grows with its length', () => {
-    const piece = Buffer.alloc(1024, 'x');
-    const before = process.cpuUsage();
-    const lines = linesOf([...Array<Buffer>(16_384).fill(piece), Buffer.from('\n')]);
-    expect(lines.map((text) => text.length)).toEqual([16 * 1024 * 1024]);
-    const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(1000);
-  });
-});
 
 describe('ListSplitter', () => {
   const item = fc.dictionary(fc.string(), fc.jsonValue());

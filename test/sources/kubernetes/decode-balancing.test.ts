@@ -1,7 +1,7 @@
-import type { ClusterWarning } from '../../src/model/cluster';
-import { decodeScheduler, decodeWeights } from '../../src/sources/kubernetes/decode-balancing';
-import type { Fields, WarnOf } from '../../src/sources/kubernetes/decode-fields';
-import { decodeService } from '../../src/sources/kubernetes/decode-service';
+import type { ClusterWarning } from '../../../src/model/cluster';
+import { decodeScheduler, decodeWeights } from '../../../src/sources/kubernetes/decode-balancing';
+import type { Fields, WarnOf } from '../../../src/sources/kubernetes/decode-fields';
+import { decodeService } from '../../../src/sources/kubernetes/decode-service';
 
 function decoded<T>(decode: (annotations: Fields, warn: WarnOf) => T, annotations: Fields): [T, string[]] {
   const warnings: string[] = [];

@@ -8,15 +8,8 @@ import type { UnreadTable } from '../../src/xtables/save-text';
 import { comparisonExitCode, comparisonJson, printComparison } from '../../src/compare/print-comparison';
 import { FakeIptables } from '../support/fake-iptables';
 import { clusterIP, endpoint, plan, service, servicePort } from '../support/plans';
+import { iptablesSettings } from '../support/settings';
 
-const settings = {
-  masqueradeMark: 0x4000,
-  dropInvalid: true,
-  hasBpf: true,
-  hasRecent: true,
-  hasSctp: true,
-  hasNfacct: false,
-};
 const wanted = plan('IPv4', [
   service([servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: [endpoint('10.244.1.2')] })]),
 ]);
@@ -28,7 +21,7 @@ const hidden: UnreadTable = {
 
 async function saved(damage: (text: string) => string = (text) => text): Promise<SavedTables> {
   const tables = new FakeIptables();
-  const backend = new IptablesBackend('IPv4', settings, tables);
+  const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   await backend.read();
   backend.render(wanted);
   await backend.apply(backend.diff() ?? []);
@@ -39,7 +32,7 @@ async function saved(damage: (text: string) => string = (text) => text): Promise
 const withoutFilter = (text: string): string => text.replace(/\*filter[^]*?COMMIT/, '');
 
 test('diff: a table that is not shown is not compared, and the exit code says that it cannot tell', async () => {
-  const diff = diffIptables(wanted, { saved: await saved(withoutFilter), unread: [hidden] }, settings, 'node');
+  const diff = diffIptables(wanted, { saved: await saved(withoutFilter), unread: [hidden] }, iptablesSettings, 'node');
   expect(diff.differences).toEqual([]);
   expect(diff.unread).toEqual([hidden]);
   expect(diffExitCode([diff])).toBe(2);
@@ -52,17 +45,17 @@ test('diff: a table that is not shown is not compared, and the exit code says th
 
 test('diff: a difference in the rest counts', async () => {
   const flushed = (text: string): string => withoutFilter(text).replace(/^-A KUBE-MARK-MASQ.*\n/m, '');
-  const diff = diffIptables(wanted, { saved: await saved(flushed), unread: [hidden] }, settings, 'node');
+  const diff = diffIptables(wanted, { saved: await saved(flushed), unread: [hidden] }, iptablesSettings, 'node');
   expect(diff.differences).toHaveLength(1);
   expect(diffExitCode([diff])).toBe(1);
 });
 
 test('diff: a table that was read in another way is compared like any other', async () => {
   const known = { ...hidden, isKnown: true };
-  const diff = diffIptables(wanted, { saved: await saved(), unread: [known] }, settings, 'node');
+  const diff = diffIptables(wanted, { saved: await saved(), unread: [known] }, iptablesSettings, 'node');
   expect(diffExitCode([diff])).toBe(0);
   expect(printDiff(diff)).toContain('as it should be');
-  const gone = diffIptables(wanted, { saved: await saved(withoutFilter), unread: [known] }, settings, 'node');
+  const gone = diffIptables(wanted, { saved: await saved(withoutFilter), unread: [known] }, iptablesSettings, 'node');
   expect(diffExitCode([gone])).toBe(1);
 });
 

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import type { Family } from '../../src/model/address';
-import { ClusterStore } from '../../src/model/cluster-store';
-import { planNodeSettings } from '../../src/planner/node-settings';
-import type { Frontend, ServicePortPlan } from '../../src/planner/plan';
-import { servicePortName } from '../../src/planner/plan';
-import { planCluster } from '../../src/planner/plan-cluster';
-import { ManifestSource } from '../../src/sources/manifests/manifest-source';
+import type { Family } from '../../../src/model/address';
+import { ClusterStore } from '../../../src/model/cluster-store';
+import { planNodeSettings } from '../../../src/planner/node-settings';
+import type { Frontend, ServicePortPlan } from '../../../src/planner/plan';
+import { servicePortName } from '../../../src/planner/plan';
+import { planCluster } from '../../../src/planner/plan-cluster';
+import { ManifestSource } from '../../../src/sources/manifests/manifest-source';
 
-const examples = join(__dirname, '../../manifests/examples');
+const examples = join(__dirname, '../../../manifests/examples');
 const config = {
   hostname: 'node',
   detectLocalMode: 'ClusterCIDR',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { ClusterWarning, Service } from '../../src/model/cluster';
-import { decodeService } from '../../src/sources/kubernetes/decode-service';
+import type { ClusterWarning, Service } from '../../../src/model/cluster';
+import { decodeService } from '../../../src/sources/kubernetes/decode-service';
 
 interface Decoded {
   readonly service: Service | undefined;

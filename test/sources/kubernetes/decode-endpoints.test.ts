@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { EndpointSlice } from '../../src/model/cluster';
-import { decodeEndpoints } from '../../src/sources/kubernetes/decode-endpoints';
-import { makeEndpoint, makeSlice } from '../support/cluster-objects';
+import type { EndpointSlice } from '../../../src/model/cluster';
+import { decodeEndpoints } from '../../../src/sources/kubernetes/decode-endpoints';
+import { makeEndpoint, makeSlice } from '../../support/cluster-objects';
 
 function decode(
   subsets: unknown,

@@ -3,11 +3,12 @@ import { createServer } from 'node:net';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { ClusterWarning } from '../../src/model/cluster';
-import { ClusterStore } from '../../src/model/cluster-store';
-import { UserError } from '../../src/model/user-error';
-import type { ManifestOptions } from '../../src/sources/manifests/manifest-source';
-import { ManifestSource } from '../../src/sources/manifests/manifest-source';
+import type { ClusterWarning } from '../../../src/model/cluster';
+import { ClusterStore } from '../../../src/model/cluster-store';
+import { UserError } from '../../../src/model/user-error';
+import type { ManifestOptions } from '../../../src/sources/manifests/manifest-source';
+import { ManifestSource } from '../../../src/sources/manifests/manifest-source';
+import { until } from '../../support/until';
 
 function manifest(...names: string[]): string {
   return names
@@ -58,15 +59,6 @@ async function follow(options: Partial<ManifestOptions> = {}): Promise<Heard> {
   });
   running.push(source);
   return heard;
-}
-
-/** Asks until it is so, for two seconds: the condition in words is the message. */
-async function eventually(isSo: () => boolean): Promise<void> {
-  const end = Date.now() + 2000;
-  while (!isSo()) {
-    if (Date.now() > end) throw new Error(`not so after 2 s: ${isSo.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 describe('reading', () => {
@@ -171,16 +163,16 @@ describe('watching', () => {
     const heard = await follow();
     expect(heard.services()).toBe('a');
     await writeFile(at('a.yaml'), manifest('a', 'a2'));
-    await eventually(() => heard.services() === 'a a2');
+    await until(() => heard.services() === 'a a2');
     await writeFile(at('b.yaml'), manifest('b'));
-    await eventually(() => heard.services() === 'a a2 b');
+    await until(() => heard.services() === 'a a2 b');
     await rm(at('a.yaml'));
-    await eventually(() => heard.services() === 'b');
+    await until(() => heard.services() === 'b');
     await mkdir(at('new'));
     await writeFile(at('new', 'c.yaml'), manifest('c'));
-    await eventually(() => heard.services() === 'b c');
+    await until(() => heard.services() === 'b c');
     await writeFile(at('new', 'c.yaml'), manifest('d'));
-    await eventually(() => heard.services() === 'b d');
+    await until(() => heard.services() === 'b d');
     expect(heard).toMatchObject({ synced: 1, warnings: [] });
   });
 
@@ -191,7 +183,7 @@ describe('watching', () => {
     for (const version of ['v1', 'v2', 'v3']) {
       await writeFile(at('web.yaml.new'), manifest(version));
       await rename(at('web.yaml.new'), path);
-      await eventually(() => heard.services() === version);
+      await until(() => heard.services() === version);
     }
   });
 
@@ -210,7 +202,7 @@ describe('watching', () => {
       await writeFile(at(`..${version}`, 'web.yaml'), manifest(version));
       await symlink(`..${version}`, at('..data_tmp'));
       await rename(at('..data_tmp'), at('..data'));
-      await eventually(() => heard.services() === version);
+      await until(() => heard.services() === version);
     }
     expect(heard.warnings).toEqual([]);
   });
@@ -219,14 +211,14 @@ describe('watching', () => {
     await writeFile(at('a.yaml'), manifest('a'));
     const heard = await follow();
     await writeFile(at('a.yaml'), 'kind: [');
-    await eventually(() => heard.kinds().includes('bad-manifest'));
+    await until(() => heard.kinds().includes('bad-manifest'));
     expect(heard.services()).toBe('a');
     const warned = heard.warnings.length;
     await writeFile(at('b.yaml'), manifest('b'));
-    await eventually(() => heard.services() === 'a b');
+    await until(() => heard.services() === 'a b');
     expect(heard.warnings).toHaveLength(warned);
     await writeFile(at('a.yaml'), manifest('c'));
-    await eventually(() => heard.services() === 'b c');
+    await until(() => heard.services() === 'b c');
   });
 
   test('a named file that goes takes its objects along, and may come back', async () => {
@@ -234,10 +226,10 @@ describe('watching', () => {
     await writeFile(path, manifest('web'));
     const heard = await follow({ paths: [path] });
     await rm(path);
-    await eventually(() => heard.services() === '');
+    await until(() => heard.services() === '');
     expect(heard.kinds()).toEqual(['unreadable']);
     await writeFile(path, manifest('web'));
-    await eventually(() => heard.services() === 'web');
+    await until(() => heard.services() === 'web');
   });
 
   // Not by its mode, for root reads everything: a link to itself nobody can read.
@@ -250,10 +242,10 @@ describe('watching', () => {
     const heard = await follow({ paths: [at('sub')] });
     await rename(at(name), at('.aside'));
     await symlink(at(name), at(name));
-    await eventually(() => heard.kinds().includes('unreadable'));
+    await until(() => heard.kinds().includes('unreadable'));
     expect(heard.services()).toBe('a');
     await rm(at(name));
-    await eventually(() => heard.services() === '');
+    await until(() => heard.services() === '');
   });
 
   test('an object that is told as it was costs nobody anything', async () => {
@@ -261,7 +253,7 @@ describe('watching', () => {
     const heard = await follow();
     heard.store.takeChanged();
     await writeFile(at('a.yaml'), `# A comment.\n${manifest('a')}`);
-    await eventually(() => heard.applied === 2);
+    await until(() => heard.applied === 2);
     expect(heard.store.takeChanged().services.size).toBe(0);
   });
 

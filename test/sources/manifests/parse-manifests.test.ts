@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import type { ClusterChange } from '../../src/model/cluster';
-import { ClusterStore } from '../../src/model/cluster-store';
-import { planNodeSettings } from '../../src/planner/node-settings';
-import { planCluster } from '../../src/planner/plan-cluster';
-import { labConfiguration } from '../conformance/planned-cluster';
-import { parseManifests } from '../../src/sources/manifests/parse-manifests';
+import type { ClusterChange } from '../../../src/model/cluster';
+import { ClusterStore } from '../../../src/model/cluster-store';
+import { planNodeSettings } from '../../../src/planner/node-settings';
+import { planCluster } from '../../../src/planner/plan-cluster';
+import { labConfiguration } from '../../conformance/planned-cluster';
+import { parseManifests } from '../../../src/sources/manifests/parse-manifests';
 
 const service = `apiVersion: v1
 kind: Service
@@ -229,7 +229,7 @@ describe('a value of the wrong type is a warning with its path, and costs what i
 });
 
 describe('files that people reported', () => {
-  const read = (name: string): string => readFileSync(join(__dirname, 'reported', name), 'utf8');
+  const read = (name: string): string => readFileSync(join(__dirname, '..', 'reported', name), 'utf8');
   const endpointsOf = (name: string): string[] => {
     const store = new ClusterStore(0);
     for (const { sets } of parse(read(name)).objects) store.apply(sets);

@@ -1,17 +1,15 @@
 /** Histories of whole clusters: every call of every batch, given to tables that refuse what the kernel would refuse. */
 import fc from 'fast-check';
-import { RuleSet } from '../../../src/backends/iptables/desired-state';
-import { planSteps } from '../../../src/backends/iptables/diff';
-import { families, type Family } from '../../../src/model/address';
-import { ClusterStore } from '../../../src/model/cluster-store';
-import { applyPlanChanges, planChanges } from '../../../src/planner/plan-changes';
-import { planCluster } from '../../../src/planner/plan-cluster';
-import { KernelRules } from '../../../src/xtables/kernel-rules';
-import { makeSettings } from '../../support/cluster-objects';
-import { FakeIptables } from '../../support/fake-iptables';
-import { largeHistoryArb } from '../../support/large-histories';
-
-const facts = { masqueradeMark: 0x4000, dropInvalid: true, hasRecent: true, hasSctp: true, hasNfacct: false };
+import { RuleSet } from '../../src/backends/iptables/desired-state';
+import { planSteps } from '../../src/backends/iptables/diff';
+import { families, type Family } from '../../src/model/address';
+import { ClusterStore } from '../../src/model/cluster-store';
+import { applyPlanChanges, planChanges } from '../../src/planner/plan-changes';
+import { planCluster } from '../../src/planner/plan-cluster';
+import { KernelRules } from '../../src/xtables/kernel-rules';
+import { FakeIptables } from '../support/fake-iptables';
+import { largeHistoryArb } from '../support/large-histories';
+import { iptablesSettings, makeSettings } from '../support/settings';
 
 async function settle(rules: RuleSet, kernel: KernelRules, limit: number): Promise<void> {
   for (const step of planSteps(rules, kernel, limit)) await kernel.write(step);
@@ -19,7 +17,7 @@ async function settle(rules: RuleSet, kernel: KernelRules, limit: number): Promi
 
 async function fresh(store: ClusterStore, family: Family, hasBpf: boolean): Promise<string[]> {
   const tables = new FakeIptables();
-  const rules = new RuleSet(family, { ...facts, hasBpf });
+  const rules = new RuleSet(family, { ...iptablesSettings, hasBpf });
   const kernel = new KernelRules(rules, tables);
   rules.render(planCluster(store, family, makeSettings()));
   kernel.compareJumps();
@@ -36,7 +34,7 @@ test.each(families)(
       fc.asyncProperty(largeHistoryArb, callsArb, async (history, { limit, hasBpf }) => {
         const store = new ClusterStore(0);
         const tables = new FakeIptables();
-        const rules = new RuleSet(family, { ...facts, hasBpf });
+        const rules = new RuleSet(family, { ...iptablesSettings, hasBpf });
         const kernel = new KernelRules(rules, tables);
         const plan = planCluster(store, family, makeSettings());
         rules.render(plan);

@@ -5,25 +5,19 @@ import type { IpvsBatch } from '../../../src/backends/ipvs/diff';
 import type { ClusterChange } from '../../../src/model/cluster';
 import { ClusterStore } from '../../../src/model/cluster-store';
 import { finish } from '../../../src/model/pieces';
-import type { Scheduler } from '../../../src/model/scheduler';
 import type { Plan } from '../../../src/planner/plan';
 import { planCluster } from '../../../src/planner/plan-cluster';
 import { Reconciler } from '../../../src/reconciler/reconciler';
 import type { SyncFailure } from '../../../src/reconciler/reconciler-options';
 import { FakeClock } from '../../reconciler/fake-clock';
-import { makeEndpoint, makeService, makeSettings, makeSlice } from '../../support/cluster-objects';
+import { makeEndpoint, makeService, makeSlice } from '../../support/cluster-objects';
 import { FakeIpvs } from '../../support/fake-ipvs';
+import { ipvsSettings, makeSettings } from '../../support/settings';
 
-const settings = {
-  masqueradeMark: 0x4000,
-  scheduler: 'rr' as Scheduler,
-  hasScheduler: () => true,
-  hasSetMarks: true,
-};
 const ports = 12;
 
 function makeBackend(kernel: FakeIpvs): IpvsBackend {
-  return new IpvsBackend('IPv4', { settings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
+  return new IpvsBackend('IPv4', { settings: ipvsSettings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
 }
 
 const nodeSettings = makeSettings({ hostAddresses: ['192.168.88.10'] });
