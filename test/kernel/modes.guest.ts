@@ -3,6 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { Backend } from '../../src/backends/backend';
+import { type Claim, collectClaims } from '../../src/compare/claims';
+import { sameValue } from '../../src/model/same-value';
 import { comparePlan } from '../../src/compare/compare-plan';
 import { parseKernel } from '../../src/compare/parse-kernel';
 import { completeConfiguration } from '../../src/config/complete';
@@ -16,7 +18,7 @@ import type { Family } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';
 import type { ProxyMode } from '../../src/model/proxy-mode';
 import { modes } from '../../src/modes/modes';
-import type { Frontend, Plan, ServicePlan } from '../../src/planner/plan';
+import { type Frontend, type Plan, type ServicePlan, servicePortName } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { createLogger } from '../../src/telemetry/logger';
 import { OpenQuestions } from '../../src/telemetry/open-questions';
@@ -91,6 +93,8 @@ async function writesOf(configuration: ProxyConfiguration, plan: Plan): Promise<
 }
 
 interface Wrong {
+  /** The service port; '' if it is not known. */
+  readonly port: string;
   readonly frontend: string;
   /** It is in no Service of the Plan. */
   readonly isExtra: boolean;
@@ -101,7 +105,7 @@ async function wrongBy(plans: readonly Plan[]): Promise<readonly (readonly Wrong
   const { texts } = await readKernelHere(variant, log);
   return plans.map((plan) => {
     const parsed = parseKernel(texts.get(plan.family) ?? {}, plan, hostAddresses);
-    if (parsed === undefined) return [{ frontend: 'nothing can be read', isExtra: false }];
+    if (parsed === undefined) return [{ port: '', frontend: 'nothing can be read', isExtra: false }];
     const { kernel, nodeAddresses, hasRules } = parsed;
     const { differences, undecided } = comparePlan(plan, kernel, {
       nodeAddresses,
@@ -110,8 +114,8 @@ async function wrongBy(plans: readonly Plan[]): Promise<readonly (readonly Wrong
     });
     const wrong = differences.filter(({ known }) => known === undefined);
     return [
-      ...wrong.map(({ frontend, change }) => ({ frontend, isExtra: change === 'extra' })),
-      ...undecided.map(({ frontend }) => ({ frontend, isExtra: false })),
+      ...wrong.map(({ service: port, frontend, change }) => ({ port, frontend, isExtra: change === 'extra' })),
+      ...undecided.map(({ service: port, frontend }) => ({ port, frontend, isExtra: false })),
     ];
   });
 }
@@ -123,9 +127,24 @@ function linesOf(backend: Backend<unknown>, batch: unknown): string {
   return text.split('\n').toSorted().join('\n');
 }
 
+/** Service ports that are the same in both Plans, and share no frontend with another one. */
+function unchangedPorts(before: Plan, plan: Plan): ReadonlySet<string> {
+  const [claimsBefore, claimsNow] = [collectClaims(before), collectClaims(plan)];
+  const isAlone = (claims: readonly Claim[] | undefined): boolean => claims === undefined || claims.length === 1;
+  const shared = [...claimsNow, ...claimsBefore].flatMap(([key, claims]) =>
+    isAlone(claimsBefore.get(key)) && isAlone(claimsNow.get(key))
+      ? []
+      : claims.map(({ port }) => servicePortName(port)),
+  );
+  const same = [...plan.services.values()].filter((one) => sameValue(before.services.get(one.key), one));
+  const ports = same.flatMap((one) => one.ports.map(servicePortName));
+  return new Set(ports.filter((name) => !shared.includes(name)));
+}
+
 class FamilyRun {
   readonly again: string[] = [];
   readonly differing: string[] = [];
+  readonly harmed: string[] = [];
   readonly wrong: string[] = [];
   steps = 0;
   #now: Plan;
@@ -166,15 +185,17 @@ class FamilyRun {
     { before, plan, name }: { readonly before: Plan; readonly plan: Plan; readonly name: string },
   ): Promise<void> {
     this.steps = Math.max(this.steps, batch.length);
-    for (const [i, step] of batch.entries()) {
-      await this.backend.apply([step]);
+    const unchanged = unchangedPorts(before, plan);
+    for (const [i, one] of batch.entries()) {
+      await this.backend.apply([one]);
       const [asBefore = [], asWanted = []] = await wrongBy([before, plan]);
       const notAsBefore = new Set(asBefore.map(({ frontend }) => frontend));
       const isLast = i === batch.length - 1;
+      const step = `${name}, step ${i + 1} of ${batch.length}`;
+      for (const { port, frontend } of asWanted) if (unchanged.has(port)) this.harmed.push(`${step}: ${frontend}`);
       // One that goes may be refused for a moment before it is nobody's.
       for (const { frontend, isExtra } of asWanted)
-        if (isLast || (!isExtra && notAsBefore.has(frontend)))
-          this.wrong.push(`${name}, step ${i + 1} of ${batch.length}: ${frontend}`);
+        if (isLast || (!isExtra && notAsBefore.has(frontend))) this.wrong.push(`${step}: ${frontend}`);
     }
   }
 }
@@ -225,6 +246,7 @@ async function main(): Promise<ModeReport> {
   return {
     again: runs.flatMap(({ again }) => again),
     differing: runs.flatMap(({ differing }) => differing),
+    harmed: runs.flatMap(({ harmed }) => harmed),
     wrong: runs.flatMap(({ wrong }) => wrong),
     left: [
       ...(status === 0 ? [] : [`cleanup: exit ${status}`]),
