@@ -16,16 +16,15 @@ import { noRules } from '../xtables/parse-save';
 import type { RunInvocation } from './invocation';
 import { untilToldToStop } from './stop-signals';
 
+interface DryRunParts extends Pick<DaemonOptions, 'effective' | 'nodeName' | 'source' | 'log' | 'metrics'> {
+  /** Resolves at a stop signal. */
+  readonly stopped: Promise<void>;
+}
+
 /** Prints the batches on standard output. Where there is nothing to follow, it ends after the first batch of each family. */
 export async function dryRun(
   { iptablesVariant, manifests, watch }: RunInvocation,
-  {
-    effective: { configuration },
-    nodeName,
-    source,
-    log,
-    metrics,
-  }: Pick<DaemonOptions, 'effective' | 'nodeName' | 'source' | 'log' | 'metrics'>,
+  { effective: { configuration }, nodeName, source, log, metrics, stopped }: DryRunParts,
 ): Promise<number> {
   const clock = systemClock;
   const assumptions = new Assumptions(log);
@@ -50,7 +49,10 @@ export async function dryRun(
   const agent = new Agent({ configuration, nodeName, source, clock, log, telemetry, showBatch, needsNoNode });
   await agent.start(() => Promise.resolve({ backends }));
   const follows = manifests.length === 0 || watch;
-  const code = await Promise.race([untilToldToStop(agent.failed, log), ...(follows ? [] : [once.then(() => 0)])]);
+  const code = await Promise.race([
+    untilToldToStop(stopped, agent.failed, log),
+    ...(follows ? [] : [once.then(() => 0)]),
+  ]);
   await agent.stop();
   return code;
 }

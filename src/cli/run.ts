@@ -14,7 +14,7 @@ import { OpenQuestions } from '../telemetry/open-questions';
 import { StatusBoard } from '../telemetry/status-board';
 import { dryRun } from './dry-run';
 import type { RunInvocation } from './invocation';
-import { untilToldToStop } from './stop-signals';
+import { awaitStopSignal, untilToldToStop } from './stop-signals';
 import { version } from '../model/version';
 import { Daemon, type DaemonOptions } from '../daemon/daemon';
 import { endOnFaults } from '../daemon/last-resort';
@@ -31,6 +31,7 @@ export async function run(invocation: RunInvocation): Promise<number> {
   );
   const log: AdjustableLogger = createLogger(configuration.logging, write);
   endOnFaults(log);
+  const stopped = awaitStopSignal(log);
   followHangUps(invocation.flags.configFile, log);
   for (const warning of warnings) log.warn(warning);
   const nodeName = chooseNodeName(configuration.hostnameOverride, hostName());
@@ -41,7 +42,8 @@ export async function run(invocation: RunInvocation): Promise<number> {
   const board = new StatusBoard(Date.now, questions);
   const parts = { effective, nodeName, log, metrics, board, questions };
   const source = await openSource(invocation, parts);
-  return invocation.dryRun ? dryRun(invocation, { ...parts, source }) : serve(invocation, { ...parts, source });
+  const run = invocation.dryRun ? dryRun : serve;
+  return run(invocation, { ...parts, source, stopped });
 }
 
 /** What the daemon needs besides the flags that are passed on as they are. */
@@ -57,14 +59,14 @@ async function openSource(
 
 async function serve(
   { flags, manifests, iptablesVariant, drainLimitMs, flagTexts }: RunInvocation,
-  parts: DaemonParts,
+  { stopped, ...parts }: DaemonParts & { readonly stopped: Promise<void> },
 ): Promise<number> {
   const { effective, log, metrics } = parts;
   const daemon = new Daemon({
     ...parts,
     ...{ needsNode: manifests.length === 0, iptablesVariant, drainLimitMs, flagTexts },
   });
-  const told = untilToldToStop(daemon.failed, log);
+  const told = untilToldToStop(stopped, daemon.failed, log);
   const reload = new Reload({
     flags,
     effective,

@@ -87,7 +87,8 @@ describe.each(['services', 'endpointslices', 'nodes'] as const)('a list of %s', 
     expect(watching.store.services.size).toBe(1);
     expect(addressesOf(watching)).toEqual(['10.0.0.1']);
     expect(watching.store.nodes.size).toBe(1);
-    expect(watching.log.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    const warnings = watching.log.filter(({ level, fields }) => level === 'warn' && fields['resource'] === resource);
+    expect(warnings).toHaveLength(1);
   });
 });
 
