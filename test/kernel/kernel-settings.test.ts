@@ -82,7 +82,8 @@ describeAsRoot("the kernel's settings, in a network namespace", () => {
 
   test('--init-only sets them, and ends, without an API server', async () => {
     const flags = ['--init-only', '--conntrack-max-per-core=0', '--conntrack-tcp-timeout-established=1000s'];
-    const script = '"$@" && cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
+    const script =
+      'echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet && "$@" && cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
     const { stdout, stderr } = await promisify(execFile)('unshare', [
       ...['--net', 'sh', '-c', script, 'sh'],
       ...vipwire,

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { Backend } from '../../src/backends/backend';
-import { type Claim, collectClaims } from '../../src/compare/claims';
+import { collectClaims } from '../../src/compare/claims';
 import { sameValue } from '../../src/model/same-value';
 import { comparePlan } from '../../src/compare/compare-plan';
 import { parseKernel } from '../../src/compare/parse-kernel';
@@ -127,18 +127,16 @@ function linesOf(backend: Backend<unknown>, batch: unknown): string {
   return text.split('\n').toSorted().join('\n');
 }
 
-/** Service ports that are the same in both Plans, and share no frontend with another one. */
+/** Service ports with a frontend that others claim too: which one has it is not the same for every client. */
+function contestedPorts(plan: Plan): string[] {
+  const contested = [...collectClaims(plan).values()].filter((claims) => claims.length > 1);
+  return contested.flatMap((claims) => claims.map(({ port }) => servicePortName(port)));
+}
+
+/** Service ports that are the same in both Plans. */
 function unchangedPorts(before: Plan, plan: Plan): ReadonlySet<string> {
-  const [claimsBefore, claimsNow] = [collectClaims(before), collectClaims(plan)];
-  const isAlone = (claims: readonly Claim[] | undefined): boolean => claims === undefined || claims.length === 1;
-  const shared = [...claimsNow, ...claimsBefore].flatMap(([key, claims]) =>
-    isAlone(claimsBefore.get(key)) && isAlone(claimsNow.get(key))
-      ? []
-      : claims.map(({ port }) => servicePortName(port)),
-  );
   const same = [...plan.services.values()].filter((one) => sameValue(before.services.get(one.key), one));
-  const ports = same.flatMap((one) => one.ports.map(servicePortName));
-  return new Set(ports.filter((name) => !shared.includes(name)));
+  return new Set(same.flatMap((one) => one.ports.map(servicePortName)));
 }
 
 class FamilyRun {
@@ -186,16 +184,18 @@ class FamilyRun {
   ): Promise<void> {
     this.steps = Math.max(this.steps, batch.length);
     const unchanged = unchangedPorts(before, plan);
+    const contested = new Set([...contestedPorts(before), ...contestedPorts(plan)]);
     for (const [i, one] of batch.entries()) {
       await this.backend.apply([one]);
       const [asBefore = [], asWanted = []] = await wrongBy([before, plan]);
       const notAsBefore = new Set(asBefore.map(({ frontend }) => frontend));
       const isLast = i === batch.length - 1;
       const step = `${name}, step ${i + 1} of ${batch.length}`;
-      for (const { port, frontend } of asWanted) if (unchanged.has(port)) this.harmed.push(`${step}: ${frontend}`);
-      // One that goes may be refused for a moment before it is nobody's.
-      for (const { frontend, isExtra } of asWanted)
+      for (const { port, frontend, isExtra } of asWanted.filter((wrong) => !contested.has(wrong.port))) {
+        if (unchanged.has(port)) this.harmed.push(`${step}: ${frontend}`);
+        // One that goes may be refused for a moment before it is nobody's.
         if (isLast || (!isExtra && notAsBefore.has(frontend))) this.wrong.push(`${step}: ${frontend}`);
+      }
     }
   }
 }

@@ -158,7 +158,7 @@ describeAsRoot('what fails around the proxy', () => {
         await cluster.lab.run('node', cluster.tool('', variant), ['-t', 'mangle', '-N', 'KUBE-IPTABLES-HINT']);
         await cluster.startProxy();
         expect(logLines(cluster.proxy.log(), `"using iptables" variant="${variant}"`)).toHaveLength(1);
-        expect(logLines(cluster.proxy.log(), 'the other iptables variant holds rules')).toHaveLength(1);
+        expect(logLines(cluster.proxy.log(), 'the other iptables variant has rules')).toHaveLength(1);
       } finally {
         await cluster.stop();
       }

@@ -30,7 +30,8 @@ export async function runInNetworkNamespace(guest: string, ...args: readonly str
     // The addon finds its prebuilt file by its own place, so it stays where it is.
     const addon = ['--external:netlink', '--supported:dynamic-import=false'];
     await run(join(modules, '.bin/esbuild'), [guest, ...options, ...addon]);
-    const script = 'ip link set lo up && exec "$@"';
+    // A new namespace starts with the host's values, which a proxy there may have changed.
+    const script = 'ip link set lo up && echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet && exec "$@"';
     const command = ['--net', '--', 'sh', '-c', script, 'sh', process.execPath, bundle, ...args];
     const { stdout } = await run('unshare', command, {
       env: { ...process.env, NODE_PATH: modules, NODE_OPTIONS: '' },

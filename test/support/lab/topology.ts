@@ -145,6 +145,8 @@ export function printSetup(name: Namespace): string {
   const sysctls = [
     ['ipv6/conf/*/disable_ipv6', 0],
     ['ipv6/conf/*/accept_dad', 0],
+    // The host's value is what a new namespace starts with.
+    ['ipv4/conf/all/route_localnet', 0],
     ...(name === 'node' || name === 'node2' ? routerSysctls : []),
   ] as const;
   return [
