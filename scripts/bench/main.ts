@@ -73,8 +73,10 @@ async function main(): Promise<number> {
   if (!existsSync(options.bundle))
     return fail(`${options.bundle} does not exist: build it with node scripts/build.mjs`);
   const all = [...plainGroupNames, ...ipvsGroupNames];
-  const groups = options.only === undefined ? plainGroupNames : all.filter((name) => options.only?.includes(name));
-  if (groups.length === 0) return fail(`--only: want one of ${all.join(', ')}`);
+  const { only } = options;
+  const unknown = only?.find((name) => !all.some((group) => group === name));
+  if (unknown !== undefined) return fail(`--only: want one of ${all.join(', ')}, found "${unknown}"`);
+  const groups = only === undefined ? plainGroupNames : all.filter((name) => only.includes(name));
   const site = new Site();
   const stop = (why: string) => () => {
     if (ended) return;
