@@ -74,6 +74,15 @@ export class AttributeWriter {
     this.message.writeUInt32LE(value, this.#header(type, 4));
   }
 
+  /** In network byte order, as all numbers of nf_tables are. */
+  uint32BE(type: number, value: number): void {
+    this.message.writeUInt32BE(value >>> 0, this.#header(type, 4));
+  }
+
+  bytes(type: number, value: Uint8Array): void {
+    this.message.set(value, this.room(type, value.length));
+  }
+
   /** ASCII text, with a final zero byte. */
   string(type: number, text: string): void {
     const start = this.#header(type, text.length + 1);

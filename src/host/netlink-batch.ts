@@ -1,8 +1,9 @@
 /** Sends tens of thousands of requests, one datagram at a time, written in place, without allocating anything for each request. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
-import { controlMessages, headerBytes, messageFlags, mostInFlight } from './netlink';
+import { headerBytes, messageFlags, mostInFlight } from './netlink';
 import { NetlinkError, openRawSocket } from './netlink-addon';
+import { readAnswers } from './netlink-answers';
 
 /** The most requests in one datagram. More errors than this might overflow the receive queue, which aborts the process. */
 export const mostInBatch = mostInFlight;
@@ -90,7 +91,7 @@ export class NetlinkBatch {
 
   async #open(): Promise<RawNetlinkSocket> {
     this.#raw ??= await openRawSocket(this.protocol, {
-      onDatagram: (datagram) => this.#receive(datagram),
+      onDatagram: (datagram) => readAnswers(datagram, (sequence, errno) => this.#take(sequence, errno)),
       onError: (raw, code) => this.#fail(raw, code),
     });
     if (!this.#closed) return this.#raw;
@@ -113,16 +114,6 @@ export class NetlinkBatch {
       at = (end + 3) & ~3;
     }
     return at;
-  }
-
-  #receive(datagram: Buffer): void {
-    for (let at = 0; at + headerBytes + 4 <= datagram.length; ) {
-      const length = datagram.readUInt32LE(at);
-      if (length < headerBytes || at + length > datagram.length) return;
-      if (datagram.readUInt16LE(at + 4) === controlMessages.error)
-        this.#take(datagram.readUInt32LE(at + 8), datagram.readInt32LE(at + headerBytes));
-      at += (length + 3) & ~3;
-    }
   }
 
   #take(sequence: number, errno: number): void {

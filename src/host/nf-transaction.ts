@@ -1,93 +1,181 @@
-/** A transaction of nf_tables: the kernel carries out all of its messages, or none. */
+/** Transactions of nf_tables: all messages of one are done, or none. */
+import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
-import { controlMessages, headerBytes, messageFlags, mostInFlight, netlinkProtocols } from './netlink';
+import { headerBytes, messageFlags, netlinkProtocols } from './netlink';
 import { NetlinkError, openRawSocket } from './netlink-addon';
+import { readAnswers } from './netlink-answers';
 
 const batch = { begin: 16, end: 17 } as const; // NFNL_MSG_BATCH_
 /** struct nfgenmsg of both: no family, version 0, and the subsystem NFNL_SUBSYS_NFTABLES. */
 const ofNfTables = Buffer.from([0, 0, 0, 10]);
 const timeoutMs = 10_000;
 
-interface NfMessage {
+/**
+ * Every message that fails is answered with an error that has the whole message in it, and a receive queue that overflows makes the addon
+ * abort the process. With the kernel's usual net.core.rmem_max and wmem_max (212,992) so much fits even where every message fails.
+ */
+export const transactionLimits = { messages: 64, bytes: 96 * 1024 } as const;
+
+export interface NfMessage {
   readonly type: number;
-  /** Flags besides those that every message of a transaction has. */
+  /** Besides those that every message of a transaction has. */
   readonly flags?: number;
-  /** The message from struct nfgenmsg on. */
+  /** From struct nfgenmsg on. */
   readonly payload: Uint8Array;
 }
 
+/** The kernel refused a transaction; nothing of it is done. */
+export class NfTransactionError extends NetlinkError {
+  constructor(
+    code: string,
+    type: number,
+    /** The messages at fault, by their number, with errno's name; empty where it is the transaction as a whole. */
+    readonly refused: ReadonlyMap<number, string>,
+  ) {
+    super(code, type);
+  }
+}
+
+interface Transaction {
+  readonly messages: readonly NfMessage[];
+  readonly firstSequence: number;
+  readonly refused: Map<number, string>;
+  readonly end: (error?: NetlinkError) => void;
+}
+
+/** How many of the messages, from `start` on, fit one transaction; at least one. */
+export function takeTransaction(messages: readonly NfMessage[], start = 0): number {
+  let bytes = 0;
+  let count = 0;
+  for (const { payload } of messages.slice(start, start + transactionLimits.messages)) {
+    bytes += headerBytes + payload.length;
+    if (count > 0 && bytes > transactionLimits.bytes) break;
+    count++;
+  }
+  return count;
+}
+
 /**
- * Throws NetlinkError with the kernel's first error; then nothing was done. Only after ETIMEDOUT it is not known what was done.
- * @param messages at most mostInFlight, since so many acks may wait in a receive queue.
+ * One socket. Opened at the first transaction in the network namespace of that moment, and again after an error of the socket itself. One
+ * transaction is under way at a time; the kernel works it off inside the call that sends it.
  */
-export async function commitTransaction(messages: readonly NfMessage[]): Promise<void> {
-  if (messages.length === 0) return;
-  if (messages.length > mostInFlight)
-    throw new RangeError(`${messages.length} messages are too many for one transaction`);
-  const { request, ack } = messageFlags;
-  const datagram = Buffer.concat([
-    encode(0, { type: batch.begin, flags: request, payload: ofNfTables }),
-    ...messages.map((message, i) => encode(i + 1, { ...message, flags: (message.flags ?? 0) | request | ack })),
-    encode(messages.length + 1, { type: batch.end, flags: request, payload: ofNfTables }),
-  ]);
-  await new Promise<void>((resolve, reject) => {
-    const type = messages[0]?.type ?? 0;
-    const answers = new Answers(messages.length);
-    let close = (): void => undefined;
-    const timer = setTimeout(() => end('ETIMEDOUT'), timeoutMs);
-    const end = (code: string): void => {
-      clearTimeout(timer);
-      close();
-      if (code === '') resolve();
-      else reject(new NetlinkError(code, type));
-    };
-    openRawSocket(netlinkProtocols.netfilter, {
-      onDatagram: (datagram) => {
-        const code = answers.take(datagram);
-        if (code !== undefined) end(code);
-      },
-      onError: (_, code) => end(code),
-    }).then((raw) => {
-      // Not inside the addon's own callback, which still uses the socket.
-      close = () => setImmediate(() => raw.close());
-      raw.ref();
-      raw.send(datagram, undefined, (error) => {
-        if (error !== undefined) end(error.code);
-      });
-    }, reject);
-  });
-}
+export class NfTransactions {
+  #raw: RawNetlinkSocket | undefined;
+  #now: Transaction | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #sequence = 0;
+  #closed = false;
 
-function encode(sequence: number, { type, flags = 0, payload }: NfMessage): Buffer {
-  const message = Buffer.alloc((headerBytes + payload.length + 3) & ~3);
-  message.writeUInt32LE(headerBytes + payload.length, 0);
-  message.writeUInt16LE(type, 4);
-  message.writeUInt16LE(flags, 6);
-  message.writeUInt32LE(sequence, 8);
-  message.set(payload, headerBytes);
-  return message;
-}
-
-/** Every message gets an ack or an error. A transaction that fails as a whole gets one error for its begin message. */
-class Answers {
-  #left: number;
-
-  constructor(count: number) {
-    this.#left = count;
+  /**
+   * Throws NfTransactionError where nothing is done; another NetlinkError, ETIMEDOUT for one, where it cannot be told what is done; and
+   * NetlinkUnavailableError.
+   * @param messages within transactionLimits.
+   */
+  async commit(messages: readonly NfMessage[]): Promise<void> {
+    if (messages.length === 0) return;
+    if (takeTransaction(messages) < messages.length)
+      throw new RangeError(`${messages.length} messages are no one transaction`);
+    const turn = this.#last.then(() => this.#commit(messages));
+    this.#last = turn.catch(() => undefined);
+    await turn;
   }
 
-  /** Returns '' when all is done, the name of errno when nothing is done, and undefined while answers are missing. */
-  take(datagram: Buffer): string | undefined {
-    for (let at = 0; at + headerBytes + 4 <= datagram.length; ) {
-      const length = datagram.readUInt32LE(at);
-      if (length < headerBytes || at + length > datagram.length) return undefined;
-      if (datagram.readUInt16LE(at + 4) === controlMessages.error) {
-        const errno = datagram.readInt32LE(at + headerBytes);
-        if (errno < 0) return getSystemErrorName(errno);
-        if (datagram.readUInt32LE(at + 8) > 0) this.#left--;
-      }
-      at += (length + 3) & ~3;
+  /** A transaction that has no answer yet fails with ECANCELED; later ones too. */
+  close(): void {
+    this.#closed = true;
+    this.#fail(this.#raw, 'ECANCELED');
+  }
+
+  async #commit(messages: readonly NfMessage[]): Promise<void> {
+    const raw = await this.#open();
+    const firstSequence = (this.#sequence + 1) >>> 0;
+    const datagram = this.#encode(messages);
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(raw, 'ETIMEDOUT'), timeoutMs);
+      const end = (error?: NetlinkError): void => {
+        this.#now = undefined;
+        clearTimeout(timer);
+        raw.unref();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.#now = { messages, firstSequence, refused: new Map(), end };
+      raw.ref();
+      raw.send(datagram, undefined, (error) => {
+        if (error !== undefined) this.#fail(raw, error.code);
+      });
+    });
+  }
+
+  async #open(): Promise<RawNetlinkSocket> {
+    this.#raw ??= await openRawSocket(netlinkProtocols.netfilter, {
+      onDatagram: (datagram) => readAnswers(datagram, (sequence, errno) => this.#take(sequence, errno)),
+      onError: (raw, code) => this.#fail(raw, code),
+    });
+    if (!this.#closed) return this.#raw;
+    this.#raw.close();
+    throw new NetlinkError('ECANCELED', 0);
+  }
+
+  /** Errors come without being asked for; the ack of the last message says that all is done. */
+  #encode(messages: readonly NfMessage[]): Buffer {
+    const { request, ack } = messageFlags;
+    const begin = this.#message({ type: batch.begin, flags: request, payload: ofNfTables }, this.#sequence);
+    const parts = messages.map((message, i) => {
+      this.#sequence = (this.#sequence + 1) >>> 0;
+      const flags = (message.flags ?? 0) | request | (i === messages.length - 1 ? ack : 0);
+      return this.#message({ ...message, flags }, this.#sequence);
+    });
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const end = this.#message({ type: batch.end, flags: request, payload: ofNfTables }, this.#sequence);
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return Buffer.concat([begin, ...parts, end]);
+  }
+
+  #message({ type, flags = 0, payload }: NfMessage, sequence: number): Buffer {
+    const message = Buffer.alloc((headerBytes + payload.length + 3) & ~3);
+    message.writeUInt32LE(headerBytes + payload.length, 0);
+    message.writeUInt16LE(type, 4);
+    message.writeUInt16LE(flags, 6);
+    message.writeUInt32LE(sequence, 8);
+    message.set(payload, headerBytes);
+    return message;
+  }
+
+  #take(sequence: number, errno: number): void {
+    const now = this.#now;
+    if (now === undefined) return;
+    const { messages, firstSequence, refused, end } = now;
+    const type = messages[0]?.type ?? 0;
+    const index = (sequence - firstSequence) | 0;
+    // An error of the begin or of the end is about the transaction as a whole.
+    if (index < 0 || index >= messages.length) {
+      if (errno < 0) end(new NfTransactionError(getSystemErrorName(errno), type, new Map()));
+      return;
     }
-    return this.#left <= 0 ? '' : undefined;
+    if (errno < 0) refused.set(index, getSystemErrorName(errno));
+    if (index < messages.length - 1) return;
+    const [first] = refused;
+    if (first === undefined) end();
+    else end(new NfTransactionError(first[1], messages[first[0]]?.type ?? type, refused));
+  }
+
+  /** Drops the socket: answers that come later must not meet the next transaction. */
+  #fail(raw: RawNetlinkSocket | undefined, code: string): void {
+    if (raw === undefined || raw !== this.#raw) return;
+    this.#raw = undefined;
+    this.#now?.end(new NetlinkError(code, this.#now.messages[0]?.type ?? 0));
+    // Not inside the addon's own callback, which goes on to use the socket.
+    setImmediate(() => raw.close());
+  }
+}
+
+/** One transaction by a socket of its own. Throws as NfTransactions does. */
+export async function commitTransaction(messages: readonly NfMessage[]): Promise<void> {
+  const transactions = new NfTransactions();
+  try {
+    await transactions.commit(messages);
+  } finally {
+    transactions.close();
   }
 }

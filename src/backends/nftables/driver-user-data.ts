@@ -1,0 +1,78 @@
+/**
+ * User data: what nft keeps in the kernel for its own listing, as type, length and value of one byte, one byte and some. Only forms that nft
+ * 1.0.1 and later write are here, since an older nft crashes on some that a newer one wrote. Pure.
+ */
+import type { Family } from '../../model/address';
+import { type Field, mostCommentBytes, type SetObject } from './objects';
+import { needsTypeof } from './print';
+
+/** What a comment is of, and its type there. */
+const commentTypes = { table: 0, rule: 0, element: 0, set: 7 } as const;
+
+/** NFTNL_UDATA_SET_ */
+const ofSet = { keyByteOrder: 0, dataByteOrder: 1, keyTypeof: 3, dataTypeof: 4 } as const;
+/** enum byteorder; nft gives none to values of several fields. */
+const byteOrders = { none: 0, network: 2 } as const;
+/** NFTNL_UDATA_SET_TYPEOF_ */
+const ofTypeof = { expression: 0, data: 1 } as const;
+/** enum expr_types of nft */
+const expressionTypes = { payload: 7, meta: 9, concat: 13, numgen: 23 } as const;
+/** enum proto_desc_id */
+const protocolDescriptions = { IPv4: 12, IPv6: 13, transport: 11 } as const;
+/** The destination's address and port in their headers, by nft's own numbers. */
+const headerFields = { IPv4: 12, IPv6: 9, port: 2 } as const;
+
+/** Longer ones are cut. */
+export function encodeComment(owner: keyof typeof commentTypes, comment: string): Buffer {
+  return entry(commentTypes[owner], Buffer.from(`${comment.slice(0, mostCommentBytes)}\0`, 'latin1'));
+}
+
+export function encodeSetUserData(set: SetObject, family: Family): Buffer {
+  const { key, data, comment } = set;
+  const order = number(ofSet.keyByteOrder, key.length === 1 ? byteOrders.network : byteOrders.none);
+  const parts = data === undefined ? [order] : [order, number(ofSet.dataByteOrder, byteOrders.none)];
+  if (needsTypeof(set)) {
+    parts.push(entry(ofSet.keyTypeof, encodeTypeof(key, family)));
+    if (data !== undefined && data !== 'verdict') parts.push(entry(ofSet.dataTypeof, encodeTypeof(data, family)));
+  }
+  if (comment !== undefined) parts.push(encodeComment('set', comment));
+  return Buffer.concat(parts);
+}
+
+/** `ip daddr . meta l4proto . th dport` */
+function encodeTypeof(fields: readonly Field[], family: Family): Buffer {
+  const samples = fields.map((field, i) => entry(i, encodeSample(field, family)));
+  return Buffer.concat([
+    number(ofTypeof.expression, expressionTypes.concat),
+    entry(ofTypeof.data, Buffer.concat(samples)),
+  ]);
+}
+
+function encodeSample(field: Field, family: Family): Buffer {
+  const sample = (kind: keyof typeof expressionTypes, ...values: readonly number[]): Buffer =>
+    Buffer.concat([
+      number(ofTypeof.expression, expressionTypes[kind]),
+      entry(ofTypeof.data, Buffer.concat(values.map((value, i) => number(i, value)))),
+    ]);
+  switch (field) {
+    case 'address':
+      return sample('payload', protocolDescriptions[family], headerFields[family]);
+    case 'protocol':
+      return sample('meta', 16);
+    case 'port':
+      return sample('payload', protocolDescriptions.transport, headerFields.port);
+    case 'index':
+      // NFT_NG_RANDOM, modulus 2, offset 0.
+      return sample('numgen', 1, 2, 0);
+  }
+}
+
+function number(type: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return entry(type, bytes);
+}
+
+function entry(type: number, value: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([type, value.length]), value]);
+}

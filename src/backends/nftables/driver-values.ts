@@ -1,0 +1,71 @@
+/** Keys and values of elements as the kernel has them: each field starts at four bytes. Pure. */
+import { addressBits, type Family } from '../../model/address';
+import { protocolNumbers } from '../../model/protocol';
+import { type Field, fieldBytes } from './objects';
+
+const protocols: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.entries(protocolNumbers).map(([name, number]) => [name.toLowerCase(), number]),
+);
+
+/** Of ASCII. */
+const dot = 0x2e;
+const zero = 0x30;
+
+const padded = (bytes: number): number => (bytes + 3) & ~3;
+
+/** Of canonical addresses. */
+export function addressBytes(address: string): Buffer {
+  const bytes = Buffer.alloc(address.includes(':') ? 16 : 4);
+  writeAddress(bytes, 0, address);
+  return bytes;
+}
+
+/** Length of a key or value; the last field is not padded, and neither is the only one. */
+export function valueBytes(fields: readonly Field[], family: Family): number {
+  const [only, ...others] = fields;
+  if (only !== undefined && others.length === 0) return fieldBytes(only, family);
+  return fields.reduce((sum, field) => sum + padded(fieldBytes(field, family)), 0);
+}
+
+/** Writes `10.96.0.10 . tcp . 80` into zeroed bytes. Throws TypeError for what is none of such fields. */
+export function writeValue(bytes: Buffer, start: number, text: string, { fields, family }: ValueKind): void {
+  const parts = text.split(' . ');
+  if (parts.length !== fields.length) throw new TypeError(`"${text}" has not ${fields.length} parts`);
+  let at = start;
+  for (const [i, field] of fields.entries()) {
+    const part = parts[i] ?? '';
+    if (field === 'address') writeAddress(bytes, at, part);
+    else if (field === 'protocol') bytes.writeUInt8(protocols[part] ?? fail(part), at);
+    else if (field === 'port') bytes.writeUInt16BE(Number(part), at);
+    else bytes.writeUInt32LE(Number(part), at);
+    at += padded(fieldBytes(field, family));
+  }
+}
+
+export interface ValueKind {
+  readonly fields: readonly Field[];
+  readonly family: Family;
+}
+
+function writeAddress(bytes: Buffer, at: number, address: string): void {
+  if (address.includes(':')) {
+    const bits = addressBits(address);
+    bytes.writeBigUInt64BE(bits >> 64n, at);
+    bytes.writeBigUInt64BE(bits & 0xffffffffffffffffn, at + 8);
+    return;
+  }
+  let octet = 0;
+  let to = at;
+  for (let i = 0; i < address.length; i++) {
+    const code = address.charCodeAt(i);
+    if (code === dot) {
+      bytes[to++] = octet;
+      octet = 0;
+    } else octet = 10 * octet + code - zero;
+  }
+  bytes[to] = octet;
+}
+
+function fail(part: string): never {
+  throw new TypeError(`"${part}" is no protocol`);
+}

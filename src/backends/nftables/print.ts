@@ -1,0 +1,158 @@
+/** A table as `nft -f` takes it. */
+import type { Family } from '../../model/address';
+import {
+  type BaseChainHook,
+  type ChainObject,
+  type Field,
+  type Rule,
+  type Selector,
+  type SetElement,
+  type SetObject,
+  type Statement,
+  tableName,
+} from './objects';
+
+/** `ip` or `ip6`: the keyword of a family's tables and of its packets' fields. */
+function familyWord(family: Family): 'ip' | 'ip6' {
+  return family === 'IPv4' ? 'ip' : 'ip6';
+}
+
+/** `ip kube-proxy` */
+export function printTableName(family: Family): string {
+  return `${familyWord(family)} ${tableName}`;
+}
+
+const typeNames: Readonly<Record<Exclude<Field, 'address' | 'index'>, string>> = {
+  protocol: 'inet_proto',
+  port: 'inet_service',
+};
+
+/** What `typeof` names a field by: an index has no name of a type, so that its sets need it. */
+function fieldSample(field: Field, family: Family): string {
+  switch (field) {
+    case 'address':
+      return `${familyWord(family)} daddr`;
+    case 'protocol':
+      return 'meta l4proto';
+    case 'port':
+      return 'th dport';
+    case 'index':
+      return 'numgen random mod 2';
+  }
+}
+
+function printFields(fields: readonly Field[], family: Family): string {
+  return fields.map((field) => fieldSample(field, family)).join(' . ');
+}
+
+function printTypes(fields: readonly Field[], family: Family): string {
+  return fields
+    .map((field) =>
+      field === 'address'
+        ? family === 'IPv4'
+          ? 'ipv4_addr'
+          : 'ipv6_addr'
+        : field === 'index'
+          ? 'integer'
+          : typeNames[field],
+    )
+    .join(' . ');
+}
+
+/** Whether nft can name the types of the fields; else `typeof` shows what they are taken from. */
+export function needsTypeof({ key, data }: SetObject): boolean {
+  return key.includes('index') || (data !== undefined && data !== 'verdict' && data.includes('index'));
+}
+
+/** `type ipv4_addr . inet_proto . inet_service : verdict` */
+function printSetType(set: SetObject, family: Family): string {
+  const [word, print] = needsTypeof(set) ? ['typeof', printFields] : ['type', printTypes];
+  const { key, data } = set;
+  const value = data === undefined ? '' : ` : ${data === 'verdict' ? 'verdict' : print(data, family)}`;
+  return `${word} ${print(key, family)}${value}`;
+}
+
+/** `add map ip kube-proxy vipwire-services { type ipv4_addr . inet_proto . inet_service : verdict; }` */
+export function printSet(set: SetObject, family: Family): string {
+  const comment = set.comment === undefined ? '' : ` comment "${set.comment}";`;
+  const kind = set.data === undefined ? 'set' : 'map';
+  return `add ${kind} ${printTableName(family)} ${set.name} { ${printSetType(set, family)};${comment} }`;
+}
+
+/** `10.96.0.10 . tcp . 80 comment "default/web" : goto vipwire-pick-2` */
+export function printElement({ key, value, comment }: SetElement): string {
+  return `${key}${comment === undefined ? '' : ` comment "${comment}"`}${value === undefined ? '' : ` : ${value}`}`;
+}
+
+/** `add chain ip kube-proxy nat-prerouting { type nat hook prerouting priority -101; }` */
+export function printChain({ name, base }: ChainObject, family: Family): string {
+  return `add chain ${printTableName(family)} ${name}${base === undefined ? '' : ` { ${printHook(base)} }`}`;
+}
+
+function printHook({ type, hook, priority }: BaseChainHook): string {
+  return `type ${type} hook ${hook} priority ${priority};`;
+}
+
+export function printRule({ statements, comment }: Rule, family: Family): string {
+  const words = statements.map((statement) => printStatement(statement, family));
+  return [...words, ...(comment === undefined ? [] : [`comment "${comment}"`])].join(' ');
+}
+
+function printStatement(statement: Statement, family: Family): string {
+  switch (statement.kind) {
+    case 'address':
+      return `${printSelector({ kind: statement.side }, family)} ${statement.isNot ? '!= ' : ''}${statement.cidr}`;
+    case 'interface':
+      return `iifname ${statement.isNot ? '!= ' : ''}"${statement.name}"`;
+    case 'is-local':
+      return `fib ${statement.side === 'source' ? 'saddr' : 'daddr'} type local`;
+    case 'ct-state-new':
+      return 'ct state new';
+    case 'ct-status-dnat':
+      return 'ct status dnat';
+    case 'has-mark':
+      return `mark and ${hex(statement.mark)} != 0`;
+    case 'set-mark':
+      return `mark set mark or ${hex(statement.mark)}`;
+    case 'flip-mark':
+      return `mark set mark xor ${hex(statement.mark)}`;
+    case 'in-set':
+      return `${printKey(statement.key, family)} ${statement.isNot === true ? '!= ' : ''}@${statement.set}`;
+    case 'vmap':
+      return `${printKey(statement.key, family)} vmap @${statement.map}`;
+    case 'dnat':
+      return `dnat to ${printKey(statement.key, family)} map @${statement.map}`;
+    case 'jump':
+    case 'goto':
+      return `${statement.kind} ${statement.chain}`;
+    case 'masquerade':
+      return 'masquerade fully-random';
+    default:
+      return statement.kind;
+  }
+}
+
+function printKey(key: readonly Selector[], family: Family): string {
+  return key.map((selector) => printSelector(selector, family)).join(' . ');
+}
+
+function printSelector(selector: Selector, family: Family): string {
+  switch (selector.kind) {
+    case 'source':
+      return `${familyWord(family)} saddr`;
+    case 'destination':
+      return `${familyWord(family)} daddr`;
+    case 'protocol':
+      return 'meta l4proto';
+    case 'port':
+      return 'th dport';
+    case 'numgen':
+      return `numgen ${selector.mode} mod ${selector.modulus}`;
+    case 'hash':
+      return `jhash ${familyWord(family)} saddr mod ${selector.modulus} seed ${hex(selector.seed)}`;
+  }
+}
+
+function hex(number: number): string {
+  return `0x${number.toString(16)}`;
+}
