@@ -7,7 +7,7 @@ interface RecordedScenario extends Omit<Scenario, 'steps'> {
   readonly steps: readonly (Omit<Step, 'probes'> & { readonly probes: readonly Probe[] })[];
   /** By step and probe. */
   readonly expected: Readonly<Partial<Record<Mode, readonly (readonly ProbeResult[])[]>>>;
-  /** Right in the place of what was recorded: kube-proxy is wrong there, or chance decides. Counted from 1. */
+  /** What is right instead of what was recorded, where kube-proxy is wrong or chance decides. Counted from 1. */
   readonly wanted?: Readonly<
     Partial<Record<Mode, readonly { readonly step: number; readonly probe: number; readonly result: ProbeResult }[]>>
   >;

@@ -65,7 +65,7 @@ export interface FakeFaults {
   refuseFieldSelectors?: boolean;
   /** Pages are ignored, as by a watch cache. */
   ignoreLimit?: boolean;
-  /** An expired version is told as HTTP 410 in the place of an ERROR event. */
+  /** An expired version is answered with HTTP 410 instead of an ERROR event. */
   goneAsStatus?: boolean;
   /** Others get 401. */
   token?: string;

@@ -79,7 +79,7 @@ describe('silence', () => {
     expect(watching.observed).toContain('watchEnded endpointslices silent');
   });
 
-  it('in the place of an answer is a failure', async () => {
+  it('that comes instead of an answer is a failure', async () => {
     const server = await fake();
     server.failNext({ resource: 'services' }, { kind: 'silence' });
     server.put(service('cart'));
