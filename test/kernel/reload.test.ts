@@ -53,7 +53,7 @@ describeAsRoot('a changed configuration file', () => {
     const before = await cluster.rules();
     const line = await cluster.reconfigure({ mode: 'nftables', iptables: { masqueradeBit: 40 } });
     expect(line).toMatch(refused);
-    expect(line).toContain('mode: nftables is not there yet');
+    expect(line).toContain('mode: this version of vipwire does not have nftables yet');
     expect(line).toContain('iptables.masqueradeBit: 40 is not between 0 and 31');
     await cluster.apply([slice(['a', 'b', 'd'])]);
     await cluster.apply([slice(['a', 'b'])]);

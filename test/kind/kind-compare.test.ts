@@ -1,5 +1,5 @@
 /** The order of the steps, and what becomes of the cluster. */
-import { Bundle } from '../cli/bundle';
+import { Bundle, type Ended } from '../cli/bundle';
 import { addScripts, StandIns } from './stand-ins';
 import type { TracedMode } from '../../src/trace/rules-kind';
 
@@ -24,15 +24,26 @@ function clusterIn(mode: TracedMode): StandIns {
 /** What changes the cluster, and looks at its rules. */
 const steps = /^(docker (build|run)|kind (create|load|export|delete)|hydrophone|kubectl .*(set image|undo|apply|exec))/;
 
-async function run(cluster: StandIns, args: readonly string[]): Promise<[number | null, string[], string]> {
-  const { code, stderr } = await cluster.run('kind-compare', args, quick);
+interface Run extends Ended {
+  readonly calls: readonly string[];
+}
+
+async function run(cluster: StandIns, args: readonly string[]): Promise<Run> {
+  const ended = await cluster.run('kind-compare', args, quick);
   const calls = cluster.called().filter((call) => steps.test(call));
-  return [code, calls.map((call) => call.split(' ').slice(0, 3).join(' ')), stderr];
+  return { ...ended, calls: calls.map((call) => call.split(' ').slice(0, 3).join(' ')) };
+}
+
+/** When a step fails, the failed test shows everything that was printed. */
+function expectSuccess({ code, stdout, stderr }: Run): void {
+  if (code !== 0) throw new Error(`exit code ${code}\n${stderr}\n${stdout}`);
+  expect(stderr).toBe('');
 }
 
 test('iptables: compared, swapped under connections, compared, tested, and back', async () => {
-  const [code, calls, stderr] = await run(clusterIn('iptables'), ['iptables', 'dual', 'results']);
-  expect(calls).toEqual([
+  const ended = await run(clusterIn('iptables'), ['iptables', 'dual', 'results']);
+  expectSuccess(ended);
+  expect(ended.calls).toEqual([
     'docker build --tag',
     'kind create cluster',
     'kind load docker-image',
@@ -48,19 +59,18 @@ test('iptables: compared, swapped under connections, compared, tested, and back'
     'docker run --rm',
     'kind delete cluster',
   ]);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 test('nftables: compared alone', async () => {
-  const [code, calls] = await run(clusterIn('nftables'), ['nftables', 'ipv4', 'results']);
-  expect(calls.slice(4)).toEqual(['docker run --rm', 'kind delete cluster']);
-  expect(code).toBe(0);
+  const ended = await run(clusterIn('nftables'), ['nftables', 'ipv4', 'results']);
+  expectSuccess(ended);
+  expect(ended.calls.slice(4)).toEqual(['docker run --rm', 'kind delete cluster']);
 });
 
 test('what failed is said, its logs are kept, and the cluster goes', async () => {
   const cluster = clusterIn('ipvs');
   cluster.set('hydrophone', 'exit 1');
-  const [code, calls, stderr] = await run(cluster, ['ipvs', 'ipv6', 'results']);
+  const { code, calls, stderr } = await run(cluster, ['ipvs', 'ipv6', 'results']);
   expect(calls.slice(-3)).toEqual(['hydrophone --focus \\[sig-network\\]', 'kind export logs', 'kind delete cluster']);
   expect(stderr).toMatch(/^kind-compare: conformance: failed \(1\) after \d+ s$/m);
   expect(code).toBe(1);
@@ -68,6 +78,6 @@ test('what failed is said, its logs are kept, and the cluster goes', async () =>
 
 test.each([[['ipvs']], [['iptables', 'ipv7']]])('%j: nothing is begun', async (args) => {
   const cluster = clusterIn('iptables');
-  const [code, calls] = await run(cluster, args);
+  const { code, calls } = await run(cluster, args);
   expect([code, calls]).toEqual([2, []]);
 });

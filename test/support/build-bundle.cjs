@@ -2,5 +2,5 @@
 const { execFileSync } = require('node:child_process');
 
 module.exports = () => {
-  execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('scripts/build-if-changed', { stdio: ['ignore', 'ignore', 'inherit'] });
 };
