@@ -73,6 +73,68 @@ export type Statement =
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   | { readonly kind: 'accept' | 'drop' | 'return' | 'reject' | 'masquerade' };
 
+/** One change to a family's table. */
+export type TableWrite =
+  | { readonly op: 'add-table' }
+  /** With everything in it. */
+  | { readonly op: 'delete-table' }
+  | { readonly op: 'add-set'; readonly set: SetObject }
+  /** The kernel refuses it while a rule looks the set up. */
+  | { readonly op: 'delete-set'; readonly set: string }
+  | { readonly op: 'add-chain'; readonly chain: Pick<ChainObject, 'name' | 'base'> }
+  /** Replaces all rules of the chain. */
+  | { readonly op: 'set-rules'; readonly chain: string; readonly rules: readonly Rule[] }
+  /** The kernel refuses it while a rule or an element leads to the chain. */
+  | { readonly op: 'delete-chain'; readonly chain: string }
+  /** An element that is there with another value must be deleted before, also in the same transaction. */
+  | { readonly op: 'add-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
+  /** The kernel refuses elements that are not there. */
+  | { readonly op: 'delete-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
+  | { readonly op: 'flush-set'; readonly set: string };
+
+/** What a table has besides elements. */
+export interface ReadObjects {
+  /** Each chain as `printChainText` prints it. What nobody here could have written is in it in other words, and so differs. */
+  readonly chains: ReadonlyMap<string, string>;
+  /** Each set as `printSetText` prints it. */
+  readonly sets: ReadonlyMap<string, string>;
+}
+
+/** Takes the elements of a table as they are read. */
+export interface ElementReader {
+  /** The reading begins again, since somebody wrote meanwhile: what came so far is void. */
+  restart(): void;
+  /** @param value '' in a set; with the comment, as `printValue` prints it. */
+  element(set: string, key: string, value: string): void;
+}
+
+/** Reads and writes one family's table of kube-proxy. */
+export interface NftKernel {
+  /** Returns undefined where there is no such table. Throws where it cannot be told. Elements of dynamic sets are not read. */
+  read(reader: ElementReader): Promise<ReadObjects | undefined>;
+  /** What a read would find, without elements. */
+  readObjects(): Promise<ReadObjects | undefined>;
+  /**
+   * One transaction. Throws RefusedWritesError where nothing of it is done, and another error where it cannot be told what is done. The
+   * writes must fit one transaction, as `takeWrites` finds out.
+   */
+  write(writes: readonly TableWrite[]): Promise<void>;
+  close(): void;
+}
+
+/** The kernel refused a transaction, and nothing of it is done. */
+export class RefusedWritesError extends Error {
+  override readonly name = 'RefusedWritesError';
+
+  /** @param refused the indexes of the writes at fault, with the name of errno. Empty where it is the transaction as a whole. */
+  constructor(
+    message: string,
+    readonly refused: ReadonlyMap<number, string>,
+  ) {
+    super(message);
+  }
+}
+
 /** Bytes of a comment, the final NUL not counted: nft takes no longer ones. */
 export const mostCommentBytes = 127;
 /** kube-proxy's table, of either family. */

@@ -79,6 +79,23 @@ export function printSet(set: SetObject, family: Family): string {
   return `add ${kind} ${printTableName(family)} ${set.name} { ${printSetType(set, family)};${comment} }`;
 }
 
+/** A set without its table, which tells whether two sets are the same. */
+export function printSetText(set: SetObject, family: Family): string {
+  const kind = set.data === undefined ? 'set' : 'map';
+  return `${kind} { ${printSetType(set, family)}; }`;
+}
+
+/** A chain without its table and name: its hook, then its rules, a line each. */
+export function printChainText({ base, rules }: Omit<ChainObject, 'name'>, family: Family): string {
+  const lines = rules.map((rule) => printRule(rule, family));
+  return [...(base === undefined ? [] : [printHook(base)]), ...lines].join('\n');
+}
+
+/** What an element's key leads to, and its comment: `goto vipwire-pick-2 # default/web:http`. */
+export function printValue({ value = '', comment }: Omit<SetElement, 'key'>): string {
+  return comment === undefined ? value : `${value} # ${comment}`;
+}
+
 /** `10.96.0.10 . tcp . 80 comment "default/web" : goto vipwire-pick-2` */
 export function printElement({ key, value, comment }: SetElement): string {
   return `${key}${comment === undefined ? '' : ` comment "${comment}"`}${value === undefined ? '' : ` : ${value}`}`;
