@@ -60,17 +60,20 @@ export interface RawSocketListeners {
   /** Called for the kernel's datagrams. */
   readonly onDatagram: (datagram: Buffer) => void;
   readonly onError: (raw: RawNetlinkSocket, code: string) => void;
+  /** Of the receive and the send queue, which the kernel limits to net.core.rmem_max and wmem_max. Default: 4 MiB. */
+  readonly queueBytes?: number;
 }
 
 /** Opens a socket that does not keep the process alive. Throws NetlinkError, or NetlinkUnavailableError where the addon cannot load. */
 export async function openRawSocket(protocol: number, listeners: RawSocketListeners): Promise<RawNetlinkSocket> {
   try {
     const { RawNetlinkSocket } = await import('netlink/dist/raw');
+    const { queueBytes = receiveQueueBytes } = listeners;
     const raw = new RawNetlinkSocket(protocol, {
       messagePeeking: false,
       msgBufferSize: receiveBytes,
-      recvBufferSize: receiveQueueBytes,
-      sendBufferSize: receiveQueueBytes,
+      recvBufferSize: queueBytes,
+      sendBufferSize: queueBytes,
     });
     raw.on('message', (datagram, { port }) => {
       if (port === 0) listeners.onDatagram(datagram);

@@ -14,7 +14,7 @@ const timeoutMs = 10_000;
  * Every message that fails is answered with an error that has the whole message in it, and a receive queue that overflows makes the addon
  * abort the process. With the kernel's usual net.core.rmem_max and wmem_max (212,992) so much fits even where every message fails.
  */
-export const transactionLimits = { messages: 64, bytes: 96 * 1024 } as const;
+export const transactionLimits = { messages: 192, bytes: 96 * 1024 } as const;
 
 export interface NfMessage {
   readonly type: number;
@@ -66,6 +66,9 @@ export class NfTransactions {
   #sequence = 0;
   #closed = false;
 
+  /** @param queueBytes as RawSocketListeners has it. */
+  constructor(readonly queueBytes?: number) {}
+
   /**
    * Throws NfTransactionError where nothing is done; another NetlinkError, ETIMEDOUT for one, where it cannot be told what is done; and
    * NetlinkUnavailableError.
@@ -111,6 +114,7 @@ export class NfTransactions {
     this.#raw ??= await openRawSocket(netlinkProtocols.netfilter, {
       onDatagram: (datagram) => readAnswers(datagram, (sequence, errno) => this.#take(sequence, errno)),
       onError: (raw, code) => this.#fail(raw, code),
+      ...(this.queueBytes !== undefined && { queueBytes: this.queueBytes }),
     });
     if (!this.#closed) return this.#raw;
     this.#raw.close();

@@ -1,8 +1,7 @@
 /** Transactions that the kernel refuses, in whole or message by message, with the usual limits of a socket's buffers. */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { TableMessages } from '../../src/backends/nftables/driver-messages';
-import type { SetObject } from '../../src/backends/nftables/objects';
+import type { Rule, SetObject, Statement } from '../../src/backends/nftables/objects';
 import {
   type NfMessage,
   NfTransactionError,
@@ -33,23 +32,25 @@ async function refusalOf(transactions: NfTransactions, messages: readonly NfMess
 }
 
 async function main(): Promise<unknown> {
-  // Of a kernel that nobody has tuned, for sockets without CAP_NET_ADMIN over the host.
-  for (const name of ['wmem_max', 'rmem_max'])
-    try {
-      writeFileSync(`/proc/sys/net/core/${name}`, '212992');
-    } catch {
-      // Only the first namespace has it, with the usual value.
-    }
-  const transactions = new NfTransactions();
+  // What a socket gets on a kernel that nobody has tuned.
+  const transactions = new NfTransactions(212_992);
   await transactions.commit([to.addTable('rules'), to.addChain({ name: 'vipwire-pick-1' }), to.addSet(map, 1)]);
   const before = listed();
   // As large as they may be, and every message is at fault.
   const large = elementsTo('vipwire-none', 20_000);
   const many = Array.from({ length: transactionLimits.messages }, () => to.deleteChain('vipwire-none'));
+  // An error of this length takes the most memory for its bytes.
+  const range: Statement = { kind: 'address', side: 'source', isNot: true, cidr: '10.0.0.0/9' };
+  const rule: Rule = { statements: [range, range, range], comment: 'c'.repeat(100) };
+  const rules = Array.from({ length: transactionLimits.messages }, () => to.addRule('vipwire-none', rule));
+  const ruleCount = takeTransaction(rules);
   const largest = large.slice(0, takeTransaction(large));
   const told = {
     largest: largest.length,
     large: await refusalOf(transactions, largest),
+    ruleBytes: rules[0]?.payload.length,
+    ruleCount,
+    rules: await refusalOf(transactions, rules.slice(0, ruleCount)),
     many: await refusalOf(transactions, many),
     amid: await refusalOf(transactions, [
       to.addChain({ name: 'vipwire-a' }),

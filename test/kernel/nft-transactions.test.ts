@@ -13,6 +13,9 @@ describeAsRoot('transactions of nf_tables', () => {
     const { largest } = told;
     expect(largest).toBeGreaterThan(10);
     expect(told['large']).toEqual(refused(Number(largest)));
+    expect(told['ruleCount']).toBeGreaterThan(100);
+    expect(told['ruleBytes']).toBe(668);
+    expect(told['rules']).toEqual(refused(Number(told['ruleCount'])));
     expect(told['many']).toEqual(refused(transactionLimits.messages));
     expect(told['isUntouched']).toBe(true);
   });
@@ -24,7 +27,7 @@ describeAsRoot('transactions of nf_tables', () => {
 
   test('the socket serves on after refusals, until it is closed', () => {
     expect(told['after']).toBe('done');
-    expect(told['tooMany']).toMatch(/^RangeError: 128 messages are no one transaction/);
+    expect(told['tooMany']).toMatch(/^RangeError: 384 messages are no one transaction/);
     expect(told['closed']).toMatch(/ECANCELED/);
   });
 });
