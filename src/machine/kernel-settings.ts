@@ -6,7 +6,7 @@ import { loadModules } from '../host/kernel-modules';
 import { checkSysctl, readSysctl, SysctlError, writeSysctl } from '../host/sysctl';
 import { explainSysctl } from '../host/sysctl-rights';
 import { messageOf } from '../model/error-message';
-import { answersOnLocalhost } from '../planner/node-settings';
+import { answersOnLocalhost } from '../planner/node-port-addresses';
 import type { Logger } from '../telemetry/log';
 /** For example net.netfilter.nf_conntrack_max=262144. */
 export interface KernelSetting {

@@ -108,13 +108,20 @@ export interface NodeSettings {
   readonly masqueradeAll: boolean;
   readonly localDetector: Readonly<Record<Family, LocalDetector>>;
   readonly nodePortAddresses: Readonly<Record<Family, NodePortAddresses>>;
-  /** Whether NodePorts answer on 127.0.0.0/8. There is no such thing for IPv6. */
+  /** Whether NodePorts answer on 127.0.0.0/8, by rules. */
   readonly localhostNodePorts: boolean;
+  /** Whether TCP NodePorts answer on ::1, by a listener, since rules cannot do it. Only set where they do. */
+  readonly localhostNodePortsIPv6?: boolean;
   /**
    * This node's own addresses of both families, sorted, without those that are loopback or link-local or on kube-ipvs0. Only set
    * in modes whose rules list them.
    */
   readonly hostAddresses?: readonly string[];
+  /**
+   * The CIDRs of all ServiceCIDR objects, canonical, both families, sorted. What goes to an address in one of these that belongs to
+   * no Service is dropped. Only set in modes that read them; empty while none are known.
+   */
+  readonly serviceCIDRs?: readonly string[];
   /** The gate AllowServiceExternalIPs. Without it nothing answers on spec.externalIPs. */
   readonly allowServiceExternalIPs: boolean;
 }

@@ -1,4 +1,5 @@
 import type { Node } from '../../src/model/cluster';
+import { answersOnLocalhost } from '../../src/planner/node-port-addresses';
 import type { NodeConfig } from '../../src/planner/node-settings';
 import { planNodeSettings } from '../../src/planner/node-settings';
 import type { NodeSettings } from '../../src/planner/plan';
@@ -119,7 +120,33 @@ describe('node-port addresses', () => {
     ['one loopback address', ['127.0.0.1/32'], some('127.0.0.1'), all, true, []],
     ['IPv6 loopback', ['::1/128', 'fd88::/64'], all, some('fd88::10'), true, ['loopback-node-port-address']],
     ['nothing here matches', ['172.16.0.0/12'], some(), all, false, [...offAndOn, 'no-node-port-address']],
-    ['primary', ['primary'], some('192.168.88.10'), some('fd88::10'), false, offAndOn],
+    ['primary', ['primary'], some('192.168.88.10'), some('fd88::10'), false, []],
+    [
+      'primary and more',
+      ['primary', '10.0.0.0/8'],
+      some('10.244.1.1', '192.168.88.10'),
+      some('fd88::10'),
+      false,
+      offAndOn,
+    ],
+    [
+      'primary and localhost',
+      ['primary', 'localhost'],
+      some('127.0.0.1', '192.168.88.10'),
+      some('fd88::10'),
+      true,
+      ['loopback-node-port-address'],
+    ],
+    [
+      'localhost',
+      ['localhost'],
+      some('127.0.0.1'),
+      some(),
+      true,
+      ['loopback-node-port-address', 'no-node-port-address'],
+    ],
+    ['all', ['all'], all, all, true, []],
+    ['all and others', ['primary', 'all', '10.0.0.0/8'], all, all, true, []],
   ])('%s', (_what, nodePortAddresses, IPv4, IPv6, localhostNodePorts, kinds) => {
     const settled = settle({ nodePortAddresses });
     expect(settled.settings.nodePortAddresses).toEqual({ IPv4, IPv6 });
@@ -139,9 +166,62 @@ describe('node-port addresses', () => {
     });
   });
 
+  describe('a mode with a listener on ::1', () => {
+    test.each<[string, string[], boolean | undefined, string[]]>([
+      ['serves it where the list names it', ['primary', 'localhost'], true, []],
+      ['also beside everything else', ['all', '::1/128'], true, []],
+      ['and alone', ['127.0.0.1/32', '::1/128'], true, []],
+      ['not because a /0 includes it', ['all'], undefined, []],
+      ['not where only IPv4 is named', ['primary', '127.0.0.0/8'], undefined, []],
+      ['nor without a list', [], undefined, []],
+    ])('%s', (_what, nodePortAddresses, localhostNodePortsIPv6, kinds) => {
+      const settled = settle({ nodePortAddresses, listensOnIPv6Loopback: true });
+      expect(settled.settings.localhostNodePortsIPv6).toBe(localhostNodePortsIPv6);
+      expect(settled.kinds).toEqual(kinds);
+      const { IPv6 } = settled.settings.nodePortAddresses;
+      expect(IPv6.kind === 'all' ? [] : IPv6.addresses).not.toContain('::1');
+    });
+
+    test('does not use it where localhostNodePorts is off', () => {
+      const nodePortAddresses = ['primary', 'localhost'];
+      const settled = settle({ nodePortAddresses, listensOnIPv6Loopback: true, localhostNodePorts: false });
+      expect(settled.settings).not.toHaveProperty('localhostNodePortsIPv6');
+      expect(settled.kinds).toEqual(['loopback-node-port-address', 'loopback-node-port-address']);
+    });
+  });
+
+  test('on a node of one family, no warning is about the other', () => {
+    const ofIPv4 = ['127.0.0.1', '192.168.88.10'];
+    const { warnings } = planNodeSettings({ ...defaults, nodePortAddresses: ['primary', 'localhost'] }, node, ofIPv4);
+    expect(warnings).toEqual([]);
+  });
+
+  test('what the kernel needs is known before the node is', () => {
+    const lists: readonly (readonly [string[], boolean])[] = [
+      [[], true],
+      [['primary'], false],
+      [['primary', 'localhost'], true],
+      [['primary', 'fd88::/64'], false],
+      [['fd88::/64'], true],
+      [['all'], true],
+      [['10.0.0.0/8', '127.0.0.1/32'], true],
+    ];
+    for (const [nodePortAddresses, answers] of lists) {
+      expect(answersOnLocalhost({ nodePortAddresses, localhostNodePorts: true })).toBe(answers);
+      expect(answersOnLocalhost({ nodePortAddresses, localhostNodePorts: false })).toBe(false);
+    }
+  });
+
   test('loopback addresses are left out where localhostNodePorts is off', () => {
     const settled = settle({ nodePortAddresses: ['127.0.0.0/8', '10.0.0.0/8'], localhostNodePorts: false });
     expect(settled.settings.nodePortAddresses.IPv4).toEqual(some('10.244.1.1'));
     expect(settled.kinds).toEqual(['loopback-node-port-address']);
   });
+});
+
+test('the CIDRs of Services are there in modes that read them', () => {
+  expect(planNodeSettings(defaults, node, hostAddresses).settings).not.toHaveProperty('serviceCIDRs');
+  expect(planNodeSettings(defaults, node, hostAddresses, ['10.96.0.0/16']).settings.serviceCIDRs).toEqual([
+    '10.96.0.0/16',
+  ]);
 });
