@@ -165,9 +165,7 @@ export class Daemon {
     const mode = modes[configuration.mode];
     return openMachine({
       ...{ mode, iptablesVariant, drainLimitMs, configuration, questions, conntrack, clock, log },
-      leaveOthers: async (options, signal) => {
-        await Promise.all(otherModes(mode).map((other) => other.leave(options, signal)));
-      },
+      leftByOthers: (options) => otherModes(mode).flatMap((other) => other.leftovers(options)),
       familyOpened: (family) => health.updated(family, clock.now()),
       countPackets: (read) => metrics.countPackets(read),
     });

@@ -6,7 +6,7 @@ import type { Family } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import { messageOf } from '../model/error-message';
 import type { Plan } from '../planner/plan';
-import type { DriftWatch } from '../xtables/drift';
+import type { DriftWatch } from '../machine/drift';
 import { FamilyLoop } from './family-loop';
 import type { MachineLoopsOptions } from './machine-loops-options';
 import { repeat } from './repeat';

@@ -56,7 +56,7 @@ export class IpvsFamilies {
    */
   async openFamily(
     tables: IptablesDriver,
-    watched: (tables: KernelTables, family: Family) => KernelTables,
+    watched: (tables: KernelTables) => KernelTables,
   ): Promise<Answer<IpvsBackend>> {
     const { run, configuration, drainLimitMs, log, opened } = this.#options;
     const { ipvs } = configuration;
@@ -84,7 +84,7 @@ export class IpvsFamilies {
         hasSetMarks: this.#hasSetMarks,
       };
       const options = { settings, excludeCIDRs: ipvs.excludeCIDRs, drainLimitMs, now: () => performance.now() };
-      const kernel = { ...kernelOf(family, servers, sets, this.#device), tables: watched(tables, family) };
+      const kernel = { ...kernelOf(family, servers, sets, this.#device), tables: watched(tables) };
       opened.push(servers);
       log.info({ family, scheduler: ipvs.scheduler }, 'using IPVS');
       return found(new IpvsBackend(family, options, kernel));

@@ -3,7 +3,7 @@ import type { Family } from '../model/address';
 import { messageOf } from '../model/error-message';
 import type { Logger } from '../telemetry/log';
 import { removeIpvs, retireIpvs } from './ipvs-machine';
-import { leave, type LeaveOptions } from './leave';
+import type { Leftovers, LeaveOptions } from './leave';
 
 const pauseMs = 5000;
 
@@ -19,9 +19,8 @@ export async function cleanUpIpvs(families: readonly Family[], log: Logger): Pro
   }
 }
 
-/** For another mode, once its rules are in force. It waits for the connections that still go through the servers. Never rejects. */
-export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Promise<void> {
-  const { families, limitMs, conntrack, clock, log } = options;
+/** For another mode, once its rules are in force. It waits for the connections that still go through the servers. */
+export function leftOfIpvs({ families, limitMs, conntrack, clock, log }: LeaveOptions): Leftovers {
   const sinceMs = clock.now();
   let isTold = false;
   const look = async (): Promise<boolean> => {
@@ -35,5 +34,5 @@ export async function leaveIpvs(options: LeaveOptions, signal: AbortSignal): Pro
     if (removed.servers + removed.sets + removed.addresses > 0) log.info(removed, 'removed what IPVS mode had left');
     return true;
   };
-  await leave({ question: 'what IPVS mode has left', pauseMs, look }, options, signal);
+  return { question: 'what IPVS mode has left', pauseMs, look };
 }

@@ -5,7 +5,7 @@
 import { CommandError, runCommand } from '../host/command';
 import { messageOf } from '../model/error-message';
 import type { Logger } from '../telemetry/log';
-import { findKubeProxy, leave, type LeaveOptions } from './leave';
+import { findKubeProxy, type LeaveOptions, type Leftovers } from './leave';
 
 const tables = ['ip kube-proxy', 'ip6 kube-proxy'];
 const pauseMs = 60_000;
@@ -22,9 +22,8 @@ export async function cleanUpNftTables(log: Logger): Promise<boolean> {
   }
 }
 
-/** For a mode of ours, once its rules are in force, since the rules of both apply. Never rejects. */
-export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal): Promise<void> {
-  const { log } = options;
+/** For a mode of ours, once its rules are in force, since the rules of both apply. */
+export function leftNftTables({ log }: Pick<LeaveOptions, 'log'>): Leftovers {
   let said = '';
   const look = async (): Promise<boolean> => {
     const found = await findTables();
@@ -39,7 +38,7 @@ export async function leaveNftTables(options: LeaveOptions, signal: AbortSignal)
     said = why;
     return false;
   };
-  await leave({ question: 'what nftables mode has left', pauseMs, look }, options, signal);
+  return { question: 'what nftables mode has left', pauseMs, look };
 }
 
 /** Returns the tables that it removed. Without nft, or nf_tables in the kernel, there are none. Throws where one stays. */

@@ -32,27 +32,48 @@ export interface Leftovers {
 }
 
 /**
- * Looks until everything is gone, also after a part of the machine did not answer. Ends when the signal is aborted; the next machine
- * or process then continues. Never rejects.
+ * Looks at all of it in this order, so that rules go before the sets that they match. What is left then is looked at until it is gone,
+ * also after a part of the machine did not answer. Ends when the signal is aborted; the next machine or process then continues. Never
+ * rejects.
  */
 export async function leave(
+  leftovers: readonly Leftovers[],
+  options: Pick<LeaveOptions, 'clock' | 'questions'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const rest: Promise<void>[] = [];
+  for (const each of leftovers) {
+    const looks = lookAgain(each, options, signal);
+    if ((await looks.next()).done !== true) rest.push(finish(looks));
+  }
+  await Promise.all(rest);
+}
+
+/** Yields after each look that was not the last. */
+async function* lookAgain(
   { question, pauseMs, look }: Leftovers,
   { clock, questions }: Pick<LeaveOptions, 'clock' | 'questions'>,
   signal: AbortSignal,
-): Promise<void> {
+): AsyncGenerator<void, void> {
   let retryAfterMs: number = retryMs.first;
   while (!signal.aborted) {
+    let nextMs = pauseMs;
     try {
       const isAll = await look();
       questions.answered(question);
       if (isAll) return;
-      await clock.sleep(pauseMs, signal);
     } catch (error) {
       questions.unanswered(question, unknown(error));
-      await clock.sleep(retryAfterMs, signal);
+      nextMs = retryAfterMs;
       retryAfterMs = Math.min(retryMs.most, 2 * retryAfterMs);
     }
+    yield;
+    await clock.sleep(nextMs, signal);
   }
+}
+
+async function finish(looks: AsyncGenerator<void, void>): Promise<void> {
+  while ((await looks.next()).done !== true);
 }
 
 /** Returns why a kube-proxy may still use its rules, as far as processes can be seen from here, or '' where no kube-proxy does. */

@@ -5,7 +5,6 @@ import { type Answer, unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { LateFamilies } from './machine';
-import { requireSomeFamily } from './tables';
 
 export interface OpenedFamily {
   readonly backend: Backend<unknown>;
@@ -18,11 +17,20 @@ export class MachineFamilies implements LateFamilies {
   /** Families that are served with assumed settings. */
   readonly #unsure = new Map<Family, NonNullable<OpenedFamily['askAgain']>>();
   readonly #open: (family: Family) => Promise<Answer<OpenedFamily>>;
+  readonly #requireSome: (answers: ReadonlyMap<Family, Answer<unknown>>) => void;
   readonly #questions: OpenQuestions;
 
-  /** @param open may be called again for the same family. Its answer is absent where this machine does not have the family. */
-  constructor(open: (family: Family) => Promise<Answer<OpenedFamily>>, questions: OpenQuestions) {
+  /**
+   * @param open may be called again for the same family. Its answer is absent where this machine does not have the family.
+   * @param requireSome throws UserError where asking again would not help in any family.
+   */
+  constructor(
+    open: (family: Family) => Promise<Answer<OpenedFamily>>,
+    requireSome: (answers: ReadonlyMap<Family, Answer<unknown>>) => void,
+    questions: OpenQuestions,
+  ) {
     this.#open = open;
+    this.#requireSome = requireSome;
     this.#questions = questions;
   }
 
@@ -31,7 +39,7 @@ export class MachineFamilies implements LateFamilies {
     const answers = new Map<Family, Answer<OpenedFamily>>();
     // One after the other: they ask the same kernel, under the same locks.
     for (const family of families) answers.set(family, await ask(() => this.#open(family), true));
-    requireSomeFamily(answers);
+    this.#requireSome(answers);
     return new Map([...answers].flatMap(([family, answer]) => this.#take(family, answer)));
   }
 

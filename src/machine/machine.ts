@@ -1,7 +1,7 @@
 /** What is opened on a machine for a configuration. */
 import type { Backend } from '../backends/backend';
 import type { Family } from '../model/address';
-import type { DriftWatch } from '../xtables/drift';
+import type { DriftWatch } from './drift';
 
 /** The families that cannot be opened now, and those whose settings are assumed. Both are asked again. */
 export interface LateFamilies {

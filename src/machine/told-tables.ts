@@ -1,9 +1,10 @@
-/** Logs what cannot be found out about the tables, once, and lists it in the status. */
+/** Tables of iptables whose reads and writes are taken into account: for drift, and for what cannot be found out about them. */
 import type { Family } from '../model/address';
 import { absent, type Answer, found, type Unknown, unknown } from '../model/answer';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import { type TableName, tableNames } from '../xtables/rules';
 import type { KernelTables } from '../xtables/kernel-tables';
+import type { DriftWatch } from './drift';
 
 export const canaryQuestion = 'whether a table was flushed';
 
@@ -46,4 +47,19 @@ export function tellingUnread(tables: KernelTables, family: Family, questions: O
     restore: (input) => tables.restore(input),
     canariesStand: () => tables.canariesStand(),
   };
+}
+
+/** The same tables. `drift` learns of every read and write through them. */
+export function watchedTables(drift: DriftWatch, tables: KernelTables): KernelTables {
+  return {
+    variant: tables.variant,
+    save: () => drift.ownRead(() => tables.save()),
+    restore: (input) => drift.ownWrite(countTransactions(input), () => tables.restore(input)),
+    canariesStand: () => tables.canariesStand(),
+  };
+}
+
+/** iptables-nft-restore makes one transaction for each COMMIT. */
+function countTransactions(input: string): number {
+  return input.match(/^COMMIT$/gm)?.length ?? 0;
 }

@@ -18,11 +18,11 @@ import {
 } from '../machine/iptables-settings';
 import type { OpenedFamily } from '../machine/machine-families';
 import { type MachineOptions, noTables, type OpenedMode, type SharedParts } from '../machine/open-machine';
+import { openOnTables, type TablesMode } from '../machine/open-tables';
 import type { Family } from '../model/address';
 import { absent, type Answer, found, type Unknown } from '../model/answer';
 import { UserError } from '../model/user-error';
 import type { OpenQuestions } from '../telemetry/open-questions';
-import type { IptablesDriver } from '../xtables/driver';
 import { parseSave } from '../xtables/parse-save';
 import type { DiffRequest, Mode } from './mode';
 
@@ -34,13 +34,11 @@ export const iptablesMode: Mode = {
   writesByRestore: true,
   turnsForwardingOn: false,
   answersOnLoopback: true,
-  hasMoreThanTables: false,
   checkPeriodMs: () => fullCheckMs,
-  open: (options, shared) => Promise.resolve(openIptables(options, shared)),
+  open: openIptables,
   modules: () => [],
   prepareNode: () => Promise.resolve(),
-  // Every other mode takes over the chains of this one, or removes them with its first write.
-  leave: () => Promise.resolve(),
+  leftovers: () => [],
   cleanUp: (_, log) => cleanUpCounters(log),
   warnOfAffinity: warnOfAffinityLimit,
   checkMachine: async (_, drivers) => {
@@ -75,18 +73,18 @@ function restoreTool(family: Family): string {
   return family === 'IPv4' ? 'iptables-restore' : 'ip6tables-restore';
 }
 
-function openIptables(options: MachineOptions, { watched, opened }: SharedParts): OpenedMode {
+function openIptables(options: MachineOptions, shared: SharedParts): Promise<OpenedMode> {
   const { configuration, questions, countPackets, log } = options;
   const counters = new PacketCounters();
-  opened.push(counters);
+  shared.opened.push(counters);
   countPackets(() => readCounters(counters));
-  const openFamily = async (driver: IptablesDriver): Promise<Answer<OpenedFamily>> => {
+  const openFamily: TablesMode['openFamily'] = async (driver, watched) => {
     const probed = await probedSettings(driver, configuration, counters, log);
     if (probed.kind !== 'found') return probed;
     const { settings, assumed } = probed.value;
     tellAssumed(assumed, questions);
     const tables = settings.hasNfacct ? withCounters(driver, counters) : driver;
-    const backend = new IptablesBackend(driver.family, settings, watched(tables, driver.family));
+    const backend = new IptablesBackend(driver.family, settings, watched(tables));
     if (assumed.size === 0) return found({ backend });
     const askAgain = async (): Promise<Answer<OpenedFamily>> => {
       const now = await localSettings(configuration, counters);
@@ -95,11 +93,11 @@ function openIptables(options: MachineOptions, { watched, opened }: SharedParts)
       if (why !== undefined) return why;
       const { dropInvalid, hasNfacct } = now.settings;
       const isSame = dropInvalid === settings.dropInvalid && hasNfacct === settings.hasNfacct;
-      return isSame ? absent : openFamily(driver);
+      return isSame ? absent : openFamily(driver, watched);
     };
     return found({ backend, askAgain });
   };
-  return { openFamily };
+  return openOnTables({ hasMore: false, openFamily }, options, shared);
 }
 
 function tellAssumed(assumed: ReadonlyMap<string, Unknown>, questions: OpenQuestions): void {

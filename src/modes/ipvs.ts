@@ -14,7 +14,7 @@ import { runCommand } from '../host/command';
 import { checkIpvs } from '../machine/check-ipvs';
 import { IpvsFamilies } from '../machine/ipvs-families';
 import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
-import { cleanUpIpvs, leaveIpvs } from '../machine/leave-ipvs';
+import { cleanUpIpvs, leftOfIpvs } from '../machine/leave-ipvs';
 import {
   drainLimitOf,
   type MachineOptions,
@@ -22,6 +22,7 @@ import {
   type OpenedMode,
   type SharedParts,
 } from '../machine/open-machine';
+import { openOnTables, type TablesMode } from '../machine/open-tables';
 import { type Family, familyOf } from '../model/address';
 import { found } from '../model/answer';
 import { schedulerName } from '../model/scheduler';
@@ -39,7 +40,6 @@ export const ipvsMode: Mode = {
   writesByRestore: false,
   turnsForwardingOn: true,
   answersOnLoopback: false,
-  hasMoreThanTables: true,
   checkPeriodMs: ({ ipvs }) => ipvs.checkPeriodMs,
   open: openIpvs,
   modules: ({ ipvs }) => ['ip_vs', `ip_vs_${schedulerName(ipvs.scheduler)}`, 'ip_set', 'xt_set', 'dummy'],
@@ -48,7 +48,7 @@ export const ipvsMode: Mode = {
     (await openServers('IPv4', runCommand)).close();
     await prepareNode(thisNode, { strictArp: ipvs.strictARP }, log);
   },
-  leave: leaveIpvs,
+  leftovers: (options) => [leftOfIpvs(options)],
   cleanUp: cleanUpIpvs,
   // IPVS remembers clients by itself.
   warnOfAffinity: () => Promise.resolve(),
@@ -74,16 +74,15 @@ export const ipvsMode: Mode = {
   diff: diffTexts,
 };
 
-async function openIpvs(options: MachineOptions, { run, watched, opened }: SharedParts): Promise<OpenedMode> {
+async function openIpvs(options: MachineOptions, shared: SharedParts): Promise<OpenedMode> {
   const { configuration, countPackets, log } = options;
   countPackets(undefined);
-  const ipvs = await IpvsFamilies.open({ run, configuration, drainLimitMs: drainLimitOf(options), log, opened });
-  return {
-    openFamily: async (driver) => {
-      const backend = await ipvs.openFamily(driver, watched);
-      return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
-    },
+  const ipvs = await IpvsFamilies.open({ ...shared, configuration, drainLimitMs: drainLimitOf(options), log });
+  const openFamily: TablesMode['openFamily'] = async (driver, watched) => {
+    const backend = await ipvs.openFamily(driver, watched);
+    return backend.kind === 'found' ? found({ backend: backend.value }) : backend;
   };
+  return openOnTables({ hasMore: true, openFamily }, options, shared);
 }
 
 function renderTexts(plan: Plan, configuration: ProxyConfiguration): KernelTexts {

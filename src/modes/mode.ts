@@ -5,7 +5,7 @@ import type { ProxyConfiguration } from '../config/configuration';
 import type { KernelDiff } from '../diff/kernel-diff';
 import type { OnAssumed } from '../machine/assumption';
 import type { Finding } from '../machine/finding';
-import type { LeaveOptions } from '../machine/leave';
+import type { LeaveOptions, Leftovers } from '../machine/leave';
 import type { MachineMode } from '../machine/open-machine';
 import type { Family } from '../model/address';
 import type { Service } from '../model/cluster';
@@ -37,8 +37,8 @@ export interface Mode extends MachineMode {
   modules(configuration: ProxyConfiguration): readonly string[];
   /** `--init-only`: does what an init container may do and the daemon may not. Throws UserError where the mode cannot work. */
   prepareNode(configuration: ProxyConfiguration, log: Logger): Promise<void>;
-  /** Removes what this mode left, once another mode's rules are in force. Never rejects. */
-  leave(options: LeaveOptions, signal: AbortSignal): Promise<void>;
+  /** What this mode left besides tables of iptables, for another mode whose rules are in force. */
+  leftovers(options: LeaveOptions): readonly Leftovers[];
   /**
    * `vipwire cleanup`, once the rules in the tables of iptables are gone: removes everything else that this mode leaves. Logs what it
    * did, and returns whether all is gone. Never rejects.

@@ -1,7 +1,7 @@
 import { found } from '../../src/model/answer';
 import type { ProxyConfiguration } from '../../src/config/configuration';
 import type { Machine } from '../../src/machine/machine';
-import { DriftWatch } from '../../src/xtables/drift';
+import { DriftWatch } from '../../src/machine/drift';
 import { settle } from '../reconciler/fake-clock';
 import { makeEndpoint, makeSlice } from '../support/cluster-objects';
 import { makeConfiguration } from '../support/settings';
@@ -84,7 +84,7 @@ describe('drift', () => {
     const drift = new DriftWatch({
       clock: node.clock,
       readGeneration: () => Promise.reject(new Error('no prebuilt addon')),
-      canariesStand: () => Promise.resolve(found(true)),
+      lookForFlush: () => Promise.resolve(found(true)),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });

@@ -1,5 +1,5 @@
 import { modes } from '../../src/modes/modes';
-import { askCanaries } from '../../src/machine/told-tables';
+import { askCanaries, watchedTables } from '../../src/machine/told-tables';
 import { Agent } from '../../src/daemon/agent';
 import { AgentTelemetry } from '../../src/daemon/agent-telemetry';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
@@ -10,7 +10,7 @@ import { ProxyHealth } from '../../src/servers/proxy-health';
 import type { ClusterSink, Source } from '../../src/sources/source';
 import { createLogger } from '../../src/telemetry/logger';
 import { ProxyMetrics } from '../../src/telemetry/metrics';
-import { DriftWatch } from '../../src/xtables/drift';
+import { DriftWatch } from '../../src/machine/drift';
 import { FakeClock } from '../reconciler/fake-clock';
 import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { FakeIptables } from '../support/fake-iptables';
@@ -77,14 +77,14 @@ export class FakeNode {
     const drift = new DriftWatch({
       clock: this.clock,
       readGeneration: () => Promise.resolve(this.generation),
-      canariesStand: () => askCanaries([this.tables.IPv4, this.tables.IPv6]),
+      lookForFlush: () => askCanaries([this.tables.IPv4, this.tables.IPv6]),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });
     const backends = new Map(
       (['IPv4', 'IPv6'] as const).map((family) => {
         const tables = this.tables[family];
-        const counted = drift.watched({
+        const counted = watchedTables(drift, {
           variant: 'nft',
           save: () => tables.save(),
           restore: async (input) => {

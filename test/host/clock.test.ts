@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../src/host/clock';
 import { ProxyHealth } from '../../src/servers/proxy-health';
-import { DriftWatch } from '../../src/xtables/drift';
+import { DriftWatch } from '../../src/machine/drift';
 import { FakeClock } from '../reconciler/fake-clock';
 
 const dayMs = 86_400_000;
@@ -62,7 +62,7 @@ describe.each([
     const clock = new FakeClock();
     const options = {
       clock,
-      canariesStand: () => Promise.resolve(found(true as const)),
+      lookForFlush: () => Promise.resolve(found(true as const)),
       fullCheckMs: 30_000,
       readShare: 0.1,
     };

@@ -226,7 +226,7 @@ async function main(): Promise<ModeReport> {
     ...{ mode: modes[mode], iptablesVariant: variant, drainLimitMs: 1, configuration, clock: systemClock, log },
     questions: new OpenQuestions(log),
     conntrack: new Conntrack(runCommand),
-    leaveOthers: () => Promise.resolve(),
+    leftByOthers: () => [],
     familyOpened: () => undefined,
     countPackets: () => undefined,
   });

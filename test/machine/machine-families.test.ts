@@ -1,5 +1,6 @@
 import type { Backend } from '../../src/backends/backend';
 import { MachineFamilies, type OpenedFamily } from '../../src/machine/machine-families';
+import { requireSomeFamily } from '../../src/machine/tables';
 import type { Family } from '../../src/model/address';
 import { absent, type Answer, found, unknown } from '../../src/model/answer';
 import { UserError } from '../../src/model/user-error';
@@ -18,7 +19,7 @@ function machine(answers: Answers): { families: MachineFamilies; lines: string[]
     await Promise.resolve();
     return answers[family]();
   };
-  return { families: new MachineFamilies(open, questions), lines, questions };
+  return { families: new MachineFamilies(open, requireSomeFamily, questions), lines, questions };
 }
 
 test('what cannot be opened is asked again, said once, and comes', async () => {

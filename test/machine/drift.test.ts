@@ -1,7 +1,8 @@
 import { absent, type Answer, found, unknown } from '../../src/model/answer';
-import { DriftWatch } from '../../src/xtables/drift';
+import { DriftWatch } from '../../src/machine/drift';
 import { noRules } from '../../src/xtables/parse-save';
 import type { KernelTables } from '../../src/xtables/kernel-tables';
+import { watchedTables } from '../../src/machine/told-tables';
 import { FakeClock } from '../reconciler/fake-clock';
 
 /** The kernel's counter, with writers who move it on. */
@@ -27,12 +28,12 @@ class Kernel {
     this.watch = new DriftWatch({
       clock: this.clock,
       ...(legacy ? {} : { readGeneration: () => this.readGeneration() }),
-      canariesStand: () => this.look(),
-      onCanaries: ({ kind }) => this.told.push(kind),
+      lookForFlush: () => this.look(),
+      onLook: ({ kind }) => this.told.push(kind),
       fullCheckMs: 30_000,
       readShare: 0.1,
     });
-    this.tables = this.watch.watched({
+    this.tables = watchedTables(this.watch, {
       variant: legacy ? 'legacy' : 'nft',
       save: async () => {
         await this.clock.sleep(this.readMs);
@@ -195,7 +196,7 @@ describe('by the generation', () => {
 
   test('a write that failed leaves no doubt but one read', async () => {
     const kernel = await started();
-    const tables = kernel.watch.watched({
+    const tables = watchedTables(kernel.watch, {
       ...kernel.tables,
       restore: () => {
         kernel.move();

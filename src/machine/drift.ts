@@ -1,24 +1,23 @@
 /**
- * Finds out whether somebody else wrote to our tables. In the nft variant every transaction increases the ruleset's generation,
- * and asking for it costs microseconds. CNIs write often, so reads after somebody else's write are rationed. While a read has to
- * wait, a look at the canary rules tells whether a table was flushed; that costs milliseconds. The legacy variant has the
- * canaries, and a full read now and then.
+ * Finds out whether somebody else wrote to our rules. Every transaction of nf_tables increases the ruleset's generation, and asking
+ * for it costs microseconds. CNIs write often, so reads after somebody else's write are rationed. While a read has to wait, a cheap
+ * look tells whether something of ours was flushed. Where nothing tells the generation, as in the legacy variant of iptables, there
+ * are these looks, and a full read now and then.
  */
 import type { Clock } from '../host/clock';
 import { type Answer, unknown } from '../model/answer';
-import type { KernelTables } from './kernel-tables';
 
 export interface DriftOptions {
   readonly clock: Clock;
-  /** The nft variant's ruleset generation. undefined in the legacy variant, and when netlink cannot be used. */
+  /** The generation of nf_tables' ruleset. undefined in the legacy variant, and when netlink cannot be used. */
   readonly readGeneration?: () => Promise<number>;
-  /** Returns found when no table of any family was flushed. */
-  readonly canariesStand: () => Promise<Answer<true>>;
-  /** Is given the answer of every look at the canaries. */
-  readonly onCanaries?: (answer: Answer<true>) => void;
+  /** A cheap look. Returns found when nothing of ours was flushed in any family, absent when something was. */
+  readonly lookForFlush: () => Promise<Answer<true>>;
+  /** Is given the answer of every such look. */
+  readonly onLook?: (answer: Answer<true>) => void;
   /** Time between full reads, which find the edits that nothing else tells of. */
   readonly fullCheckMs: number;
-  /** Whether a read covers more than iptables' tables. Nothing tells of changes there. */
+  /** Whether a read covers more than the rules. Nothing tells of changes to the rest. */
   readonly hasMore?: boolean;
   /** The share of the time that reads may take in the long run. */
   readonly readShare: number;
@@ -44,7 +43,7 @@ export class DriftWatch {
     this.#budgetAtMs = this.#lastReadEndedMs;
   }
 
-  /** How often to ask shouldRead. The generation costs microseconds, the canaries cost a process. */
+  /** How often to ask shouldRead, in milliseconds. Without a generation, each question costs a look. */
   get pollMs(): number {
     return this.#options.readGeneration === undefined ? 1000 : 500;
   }
@@ -54,18 +53,8 @@ export class DriftWatch {
     this.#expected = await this.#generation();
   }
 
-  /** The same tables. Every read and write through them is taken into account here. */
-  watched(tables: KernelTables): KernelTables {
-    return {
-      variant: tables.variant,
-      save: () => this.#ownRead(() => tables.save()),
-      restore: (input) => this.#ownWrite(countTransactions(input), () => tables.restore(input)),
-      canariesStand: () => tables.canariesStand(),
-    };
-  }
-
   /** Wraps a write of ours that makes this many transactions. */
-  async #ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
+  async ownWrite(transactions: number, write: () => Promise<void>): Promise<void> {
     const before = await this.#generation();
     if (before !== this.#expected) this.#foreign = true;
     this.#writing++;
@@ -81,7 +70,7 @@ export class DriftWatch {
   }
 
   /** Wraps a full read of ours and takes its time off the budget. */
-  async #ownRead<T>(read: () => Promise<T>): Promise<T> {
+  async ownRead<T>(read: () => Promise<T>): Promise<T> {
     const { clock } = this.#options;
     const startedMs = clock.now();
     try {
@@ -101,7 +90,7 @@ export class DriftWatch {
     return this.#budgetMs;
   }
 
-  /** Whether the tables of all families should be read and compared now. To be called every pollMs. */
+  /** Whether the rules of all families should be read and compared now. To be called every pollMs. */
   async shouldRead(): Promise<boolean> {
     const { clock, fullCheckMs } = this.#options;
     // A generation that changes now is most likely our own write, and the write counts its transactions itself.
@@ -114,7 +103,7 @@ export class DriftWatch {
     if (isDue && this.#options.hasMore === true) this.#foreign = true;
     if (!this.#foreign) return false;
     if (this.#budget() <= 0 && !(await this.#wasFlushed())) {
-      // The look at the canaries may count as a transaction of its own.
+      // A look may count as a transaction of its own.
       this.#expected = await this.#generation();
       return false;
     }
@@ -124,8 +113,8 @@ export class DriftWatch {
 
   /** An unknown answer does not count as a flush. The next look asks again. */
   async #wasFlushed(): Promise<boolean> {
-    const answer = await this.#options.canariesStand().catch(unknown);
-    this.#options.onCanaries?.(answer);
+    const answer = await this.#options.lookForFlush().catch(unknown);
+    this.#options.onLook?.(answer);
     return answer.kind === 'absent';
   }
 
@@ -142,9 +131,4 @@ export class DriftWatch {
       return undefined;
     }
   }
-}
-
-/** iptables-nft-restore makes one transaction for each COMMIT. */
-function countTransactions(input: string): number {
-  return input.match(/^COMMIT$/gm)?.length ?? 0;
 }

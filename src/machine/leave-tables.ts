@@ -1,4 +1,4 @@
-/** Removes what a proxy left in the other iptables variant, once our rules are in force, since the rules of both apply. */
+/** Removes what a proxy left in tables of iptables that our mode does not write to, since the rules of both apply. */
 import { CommandError, runCommand } from '../host/command';
 import { readTextFile } from '../host/files';
 import { withoutLock } from '../host/lock';
@@ -12,7 +12,7 @@ import { parseSave } from '../xtables/parse-save';
 import { tableNames } from '../xtables/rules';
 import type { SaveText } from '../xtables/save-text';
 import type { Variant } from '../xtables/variant';
-import { findKubeProxy, leave, type LeaveOptions } from './leave';
+import { findKubeProxy, type Leftovers } from './leave';
 
 /** Files that list the legacy tables which the kernel has loaded. A legacy tool that asks for another table loads it. */
 const loadedTables: Readonly<Record<Family, string>> = {
@@ -23,33 +23,24 @@ const loadedTables: Readonly<Record<Family, string>> = {
 /** Reading a legacy table takes the tools' lock, and most reasons to keep the rules do not change by themselves. */
 const pauseMs = 300_000;
 
-/** For the families that we serve. Never rejects. A warning names the command that removes the rules which stay. */
-export async function leaveOtherVariant(
-  drivers: ReadonlyMap<Family, IptablesDriver>,
-  options: LeaveOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const { log } = options;
-  await Promise.all(
-    [...drivers].map(async ([family, driver]) => {
-      const variant = driver.variant === 'nft' ? 'legacy' : 'nft';
-      const command = `vipwire cleanup --iptables-variant=${variant}`;
-      let said = '';
-      const look = async (): Promise<boolean> => {
-        const why = await leaveFamily(variant, family, log);
-        if (why !== '' && why !== said)
-          log.warn({ variant, family, why, command }, 'rules in the other iptables variant stay');
-        said = why;
-        return why === '';
-      };
-      const question = `what the other iptables variant has of ${family}`;
-      await leave({ question, pauseMs, look }, options, signal);
-    }),
-  );
+/**
+ * For a family that we serve. A warning names the command that removes the rules which stay.
+ * @param place where the rules are, as the log names it.
+ */
+export function leftTables(variant: Variant, family: Family, place: string, log: Logger): Leftovers {
+  const command = `vipwire cleanup --iptables-variant=${variant}`;
+  let said = '';
+  const look = async (): Promise<boolean> => {
+    const why = await leaveFamily(variant, family, place, log);
+    if (why !== '' && why !== said) log.warn({ variant, family, why, command }, `rules in ${place} stay`);
+    said = why;
+    return why === '';
+  };
+  return { question: `what ${place} has of ${family}`, pauseMs, look };
 }
 
 /** Returns why rules stay, or '' where no rule stays. */
-async function leaveFamily(variant: Variant, family: Family, log: Logger): Promise<string> {
+async function leaveFamily(variant: Variant, family: Family, place: string, log: Logger): Promise<string> {
   if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
   const save = await readSave(variant, family);
   if (save === undefined) return '';
@@ -64,7 +55,7 @@ async function leaveFamily(variant: Variant, family: Family, log: Logger): Promi
   if (report.chains + report.jumps > 0)
     log.info(
       { variant, family, chains: report.chains, jumps: report.jumps },
-      'removed what a proxy had left in the other iptables variant',
+      `removed what a proxy had left in ${place}`,
     );
   return report.left.length > 0 ? `still there after it was removed: ${nameSome(report.left)}` : '';
 }
