@@ -38,7 +38,11 @@ export class Checks {
     return this.settings[path] ?? this.#initial[path] ?? fields[path].initial;
   }
 
-  within(path: 'iptables.masqueradeBit' | 'oomScoreAdj', lowest: number, highest: number): number {
+  within(
+    path: 'iptables.masqueradeBit' | 'nftables.masqueradeBit' | 'oomScoreAdj',
+    lowest: number,
+    highest: number,
+  ): number {
     const value = this.value(path);
     if (value < lowest || value > highest) this.problem(path, `${value} is not between ${lowest} and ${highest}`);
     return value;
@@ -52,7 +56,7 @@ export class Checks {
     this.problem(path, `${shown} is negative`);
   }
 
-  positive(path: 'iptables.syncPeriod' | 'ipvs.syncPeriod' | 'configSyncPeriod'): number {
+  positive(path: 'iptables.syncPeriod' | 'ipvs.syncPeriod' | 'nftables.syncPeriod' | 'configSyncPeriod'): number {
     const value = this.value(path);
     if (value <= 0) this.problem(path, `${formatDuration(value)} must be more than 0`);
     return value;

@@ -1,12 +1,12 @@
 /** Makes the configuration in effect from the settings: fills in defaults, checks values and converts units. */
 import { familyOf, formatCidr, parseAddress, parseCidr } from '../model/address';
 import { suggest } from '../model/nearest-name';
-import { type ProxyMode, proxyModes } from '../model/proxy-mode';
+import type { ProxyMode } from '../model/proxy-mode';
 import { parseScheduler, type Scheduler, schedulerNames } from '../model/scheduler';
 import { Checks, type Problem } from './checks';
 import { completeDetectLocal } from './complete-detect-local';
+import { completeMode, completeModeSettings } from './complete-mode';
 import type { ConntrackConfiguration, IpvsConfiguration, ProxyConfiguration } from './configuration';
-import { formatDuration } from './duration';
 import { fieldAt, type FieldPath, fieldPaths, type Settings } from './fields';
 import { lineProblem, textsIn } from './texts';
 
@@ -17,36 +17,6 @@ export interface CompletedConfiguration {
   /** To be used only when `problems` is empty. */
   readonly configuration: ProxyConfiguration;
   readonly problems: readonly Problem[];
-}
-
-/** Modes that kube-proxy has or had and vipwire lacks, each with what to say about it. */
-const absentModes: ReadonlyMap<string, string> = new Map([
-  ['nftables', `this version of vipwire does not have nftables yet: use ${proxyModes.join(' or ')}`],
-  ['userspace', `kube-proxy removed userspace in 1.26: use ${proxyModes.join(' or ')}`],
-]);
-
-function completeMode(checks: Checks): ProxyMode {
-  const given = checks.value('mode');
-  const mode = proxyModes.find((name) => name === given);
-  if (mode === undefined)
-    checks.problem(
-      'mode',
-      absentModes.get(given) ??
-        `there is no mode "${given}"${suggest(given, proxyModes) || `: use ${proxyModes.join(' or ')}`}`,
-    );
-  return mode ?? proxyModes[0];
-}
-
-function completeNodePortAddresses(checks: Checks): readonly string[] {
-  const texts = checks.value('nodePortAddresses');
-  if (texts.length === 1 && texts[0] === 'primary') return texts;
-  return texts.flatMap((text) => {
-    const cidr = parseCidr(text);
-    if (cidr !== undefined) return [formatCidr(cidr)];
-    const why = text === 'primary' ? 'primary must be the only entry' : `"${text}" is not a CIDR such as 10.0.0.0/8`;
-    checks.problem('nodePortAddresses', why);
-    return [];
-  });
 }
 
 function completeServers(
@@ -103,22 +73,6 @@ function completeLogging(checks: Checks): ProxyConfiguration['logging'] {
   return { verbosity: checks.value('logging.verbosity'), format: format === 'json' ? 'json' : 'text' };
 }
 
-/** Checks the periods of the mode in use only, as kube-proxy does. */
-function completePeriods(
-  checks: Checks,
-  mode: ProxyMode,
-): Pick<ProxyConfiguration, 'syncPeriodMs' | 'minSyncPeriodMs'> {
-  const [sync, minSync] = [`${mode}.syncPeriod`, `${mode}.minSyncPeriod`] as const;
-  const syncPeriodMs = checks.positive(sync);
-  const minSyncPeriodMs = checks.value(minSync);
-  checks.notNegative(minSync);
-  if (minSyncPeriodMs > syncPeriodMs && syncPeriodMs > 0) {
-    const [least, most] = [formatDuration(minSyncPeriodMs), formatDuration(syncPeriodMs)];
-    checks.problem(minSync, `${least} is more than ${checks.nameOf(sync)}, ${most}`);
-  }
-  return { syncPeriodMs, minSyncPeriodMs };
-}
-
 /** The caller passes defaults in every mode but ipvs: kube-proxy checks this section only in mode ipvs. */
 function completeIpvs(checks: Checks): IpvsConfiguration {
   const text = checks.value('ipvs.scheduler');
@@ -140,7 +94,7 @@ function completeIpvs(checks: Checks): IpvsConfiguration {
     scheduler: scheduler ?? ('rr' as Scheduler),
     excludeCIDRs,
     strictARP: checks.value('ipvs.strictARP'),
-    // completePeriods checks it.
+    // completeModeSettings checks it.
     checkPeriodMs: checks.value('ipvs.syncPeriod'),
     tcpTimeoutSeconds: seconds('ipvs.tcpTimeout'),
     tcpFinTimeoutSeconds: seconds('ipvs.tcpFinTimeout'),
@@ -222,17 +176,14 @@ export function completeConfiguration(
     master,
     hostnameOverride: checks.value('hostnameOverride'),
     ...completeServers(checks),
-    masqueradeBit: checks.within('iptables.masqueradeBit', 0, 31),
-    masqueradeAll: checks.value('iptables.masqueradeAll'),
     localhostNodePorts: checks.value('iptables.localhostNodePorts'),
-    ...completePeriods(checks, mode),
+    ...completeModeSettings(checks, mode),
     ipvs: completeIpvs(sectionOf('ipvs')),
     conntrack: completeConntrack(checks),
     oomScoreAdj: checks.within('oomScoreAdj', -1000, 1000),
     enableProfiling: checks.value('enableProfiling'),
     showHiddenMetrics: completeHiddenMetrics(checks),
     ...completeDetectLocal(checks),
-    nodePortAddresses: completeNodePortAddresses(checks),
     allowServiceExternalIPs: completeGates(checks),
     logging: completeLogging(checks),
   };

@@ -51,7 +51,7 @@ export interface ProxyConfiguration {
   readonly metricsBindAddress: BindAddress;
   /** Exit when a server cannot listen, instead of trying again. */
   readonly bindAddressHardFail: boolean;
-  /** 0-31. */
+  /** 0-31. This and the next are those of the mode in use. */
   readonly masqueradeBit: number;
   readonly masqueradeAll: boolean;
   readonly localhostNodePorts: boolean;
@@ -73,7 +73,7 @@ export interface ProxyConfiguration {
   readonly bridgeInterface: string;
   /** Not empty when detectLocalMode is InterfaceNamePrefix. */
   readonly interfaceNamePrefix: string;
-  /** Canonical CIDRs, or only `primary`. Empty means every address of the node. */
+  /** Canonical CIDRs and nodePortWords. Empty means every address of the node. */
   readonly nodePortAddresses: readonly string[];
   /** Feature gate AllowServiceExternalIPs. False ignores spec.externalIPs of every Service. */
   readonly allowServiceExternalIPs: boolean;

@@ -2,6 +2,7 @@
 import { messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import { completeConfiguration, gatesWithoutEffect } from './complete';
+import { fieldOfFlag } from './complete-mode';
 import type { ProxyConfiguration } from './configuration';
 import { decodeConfiguration } from './decode';
 import { type FieldPath, idleFields, isFieldPath, type Settings } from './fields';
@@ -62,13 +63,21 @@ export async function joinConfiguration(
   const file =
     configFile === '' ? undefined : decodeConfiguration(await readConfiguration(configFile, readFile), configFile);
   const counts = file === undefined || flags.precedence === 'flags' ? (): boolean => true : countsBesideFile;
-  const flagsThatCount = pick(flags.settings, counts);
+  const given = pick(flags.settings, counts);
+  const mode = given.mode ?? file?.settings.mode;
+  const inMode = (path: string): string => (isFieldPath(path) ? fieldOfFlag(path, mode) : path);
+  const flagsThatCount: Settings = Object.fromEntries(
+    Object.entries(given).map(([path, value]) => [inMode(path), value] as const),
+  );
+  const namesThatCount: FlagSettings['names'] = Object.fromEntries(
+    Object.entries(names).map(([path, name]) => [inMode(path), name] as const),
+  );
   const ignored = Object.keys(pick(flags.settings, (path) => !counts(path))).filter(isFieldPath);
   const settings = { ...file?.settings, ...flagsThatCount };
 
   const placeOf = (path: FieldPath): Omit<Finding, 'what'> =>
     path in flagsThatCount || file === undefined
-      ? { file: '', line: undefined, name: names[path] ?? path }
+      ? { file: '', line: undefined, name: namesThatCount[path] ?? path }
       : { file: configFile, line: file.lines[path], name: path };
   const completed = completeConfiguration(settings, {
     master,

@@ -110,7 +110,7 @@ const table = {
   nodePortAddresses: acts(
     cidrList,
     [],
-    "Addresses that serve NodePorts, or primary (default: all of the node's addresses)",
+    "Addresses that serve NodePorts: CIDRs, and primary, localhost or all (default: all of the node's addresses)",
   ),
   oomScoreAdj: acts(integer, -999, 'How likely the kernel kills it when memory runs out, -1000 to 1000', zeroCounts),
   'conntrack.maxPerCore': acts(

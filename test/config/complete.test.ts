@@ -94,6 +94,11 @@ describe('settings become internal units', () => {
     ['node-port addresses', { nodePortAddresses: ['10.1.2.3/8'] }, { nodePortAddresses: ['10.0.0.0/8'] }],
     ['primary', { nodePortAddresses: ['primary'] }, { nodePortAddresses: ['primary'] }],
     [
+      'words beside CIDRs',
+      { nodePortAddresses: ['primary', 'localhost', '10.1.2.3/8', 'all'] },
+      { nodePortAddresses: ['primary', 'localhost', '10.0.0.0/8', 'all'] },
+    ],
+    [
       'IPVS mode has periods of its own',
       { mode: 'ipvs', 'ipvs.syncPeriod': 9000, 'ipvs.minSyncPeriod': 0, 'iptables.syncPeriod': 8000 },
       { mode: 'ipvs', syncPeriodMs: 9000, minSyncPeriodMs: 0 },
@@ -186,7 +191,10 @@ describe('a broken rule is one sentence that names the field', () => {
     [{ clusterCIDR: '10.1.0.0/16, fd00::/48' }, 'clusterCIDR: " fd00::/48" is not a CIDR such as 10.244.0.0/16'],
     [{ clusterCIDR: ' ' }, 'clusterCIDR: " " is not a CIDR such as 10.244.0.0/16'],
     [{ clusterCIDR: '10.0.0.0/8,' }, 'clusterCIDR: "" is not a CIDR such as 10.244.0.0/16'],
-    [{ nodePortAddresses: [' 10.0.0.0/8'] }, 'nodePortAddresses: " 10.0.0.0/8" is not a CIDR such as 10.0.0.0/8'],
+    [
+      { nodePortAddresses: [' 10.0.0.0/8'] },
+      'nodePortAddresses: " 10.0.0.0/8" is neither a CIDR such as 10.0.0.0/8 nor one of primary, localhost, all',
+    ],
     [
       { detectLocalMode: 'BridgeInterface', 'detectLocal.bridgeInterface': 'cni0 -j ACCEPT' },
       'detectLocal.bridgeInterface: "cni0 -j ACCEPT" is not an interface name',
@@ -222,8 +230,10 @@ describe('a broken rule is one sentence that names the field', () => {
       { clusterCIDR: '10.0.0.0/8,fd00::/8,11.0.0.0/8' },
       'clusterCIDR: "10.0.0.0/8,fd00::/8,11.0.0.0/8" has more than one CIDR of the same family',
     ],
-    [{ nodePortAddresses: ['10.0.0.1'] }, 'nodePortAddresses: "10.0.0.1" is not a CIDR such as 10.0.0.0/8'],
-    [{ nodePortAddresses: ['primary', '::/0'] }, 'nodePortAddresses: primary must be the only entry'],
+    [
+      { nodePortAddresses: ['primary', '10.0.0.1'] },
+      'nodePortAddresses: "10.0.0.1" is neither a CIDR such as 10.0.0.0/8 nor one of primary, localhost, all',
+    ],
     [{ featureGates: { NFTablesProxyMode: false } }, 'featureGates: NFTablesProxyMode is locked to true'],
     [{ 'logging.format': 'xml' }, 'logging.format: "xml" is neither text nor json'],
     [{ 'logging.verbosity': -1 }, 'logging.verbosity: -1 is negative'],
