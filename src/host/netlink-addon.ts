@@ -27,13 +27,10 @@ export class NetlinkError extends Error {
   }
 }
 
-/**
- * The most that the kernel puts into one part of a dump. The addon takes 32 parts before the event loop goes on: with 8 KiB that is
- * about 1,500 flows of conntrack.
- */
-const receiveBytes = 8 * 1024;
+/** The addon takes 32 parts of a dump before the event loop goes on: with 8 KiB that is about 1,500 flows of conntrack. */
+const defaultPartBytes = 8 * 1024;
 /** Large enough for all acks that may wait in the queue at a time: if it overflows, the addon aborts the process. */
-const receiveQueueBytes = 4 << 20;
+const defaultQueueBytes = 4 << 20;
 
 const passingCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN']);
 
@@ -60,18 +57,26 @@ export interface RawSocketListeners {
   /** Called for the kernel's datagrams. */
   readonly onDatagram: (datagram: Buffer) => void;
   readonly onError: (raw: RawNetlinkSocket, code: string) => void;
+}
+
+export interface RawSocketSizes {
   /** Of the receive and the send queue, which the kernel limits to net.core.rmem_max and wmem_max. Default: 4 MiB. */
   readonly queueBytes?: number;
+  /** The most that the kernel puts into one part of a dump, at most 32 KiB. Default: 8 KiB. */
+  readonly partBytes?: number;
 }
 
 /** Opens a socket that does not keep the process alive. Throws NetlinkError, or NetlinkUnavailableError where the addon cannot load. */
-export async function openRawSocket(protocol: number, listeners: RawSocketListeners): Promise<RawNetlinkSocket> {
+export async function openRawSocket(
+  protocol: number,
+  listeners: RawSocketListeners,
+  { queueBytes = defaultQueueBytes, partBytes = defaultPartBytes }: RawSocketSizes = {},
+): Promise<RawNetlinkSocket> {
   try {
     const { RawNetlinkSocket } = await import('netlink/dist/raw');
-    const { queueBytes = receiveQueueBytes } = listeners;
     const raw = new RawNetlinkSocket(protocol, {
       messagePeeking: false,
-      msgBufferSize: receiveBytes,
+      msgBufferSize: partBytes,
       recvBufferSize: queueBytes,
       sendBufferSize: queueBytes,
     });

@@ -1,7 +1,7 @@
 /** Requests and dumps over a netlink socket, through the raw socket of the `netlink` addon. */
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
-import { NetlinkError, openRawSocket } from './netlink-addon';
+import { NetlinkError, openRawSocket, type RawSocketListeners, type RawSocketSizes } from './netlink-addon';
 
 export { NetlinkError, NetlinkUnavailableError } from './netlink-addon';
 
@@ -57,7 +57,10 @@ export class NetlinkSocket {
   #lastDump: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(readonly protocol: number) {}
+  constructor(
+    readonly protocol: number,
+    readonly sizes: RawSocketSizes = {},
+  ) {}
 
   /**
    * Resolves at the kernel's ack with the messages that came before it. Requests that are made together are sent together, at most
@@ -120,10 +123,11 @@ export class NetlinkSocket {
   }
 
   async #open(): Promise<void> {
-    const raw = await openRawSocket(this.protocol, {
+    const listeners: RawSocketListeners = {
       onDatagram: (datagram) => this.#receive(datagram),
       onError: (failed, code) => this.#fail(failed, code),
-    });
+    };
+    const raw = await openRawSocket(this.protocol, listeners, this.sizes);
     if (this.#closed) raw.close();
     else this.#raw = raw;
   }

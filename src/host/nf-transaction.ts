@@ -2,7 +2,7 @@
 import type { RawNetlinkSocket } from 'netlink/dist/raw';
 import { getSystemErrorName } from 'node:util';
 import { headerBytes, messageFlags, netlinkProtocols } from './netlink';
-import { NetlinkError, openRawSocket } from './netlink-addon';
+import { NetlinkError, openRawSocket, type RawSocketListeners, type RawSocketSizes } from './netlink-addon';
 import { readAnswers } from './netlink-answers';
 
 const batch = { begin: 16, end: 17 } as const; // NFNL_MSG_BATCH_
@@ -66,8 +66,7 @@ export class NfTransactions {
   #sequence = 0;
   #closed = false;
 
-  /** @param queueBytes as RawSocketListeners has it. */
-  constructor(readonly queueBytes?: number) {}
+  constructor(readonly sizes: RawSocketSizes = {}) {}
 
   /**
    * Throws NfTransactionError where nothing is done; another NetlinkError, ETIMEDOUT for one, where it cannot be told what is done; and
@@ -111,11 +110,11 @@ export class NfTransactions {
   }
 
   async #open(): Promise<RawNetlinkSocket> {
-    this.#raw ??= await openRawSocket(netlinkProtocols.netfilter, {
+    const listeners: RawSocketListeners = {
       onDatagram: (datagram) => readAnswers(datagram, (sequence, errno) => this.#take(sequence, errno)),
       onError: (raw, code) => this.#fail(raw, code),
-      ...(this.queueBytes !== undefined && { queueBytes: this.queueBytes }),
-    });
+    };
+    this.#raw ??= await openRawSocket(netlinkProtocols.netfilter, listeners, this.sizes);
     if (!this.#closed) return this.#raw;
     this.#raw.close();
     throw new NetlinkError('ECANCELED', 0);

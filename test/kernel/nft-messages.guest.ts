@@ -4,9 +4,8 @@ import { TableMessages } from '../../src/backends/nftables/driver-messages';
 import { printChain, printElement, printRule, printSet, printTableName } from '../../src/backends/nftables/print';
 import type { Family } from '../../src/model/address';
 import { NfTransactions, takeTransaction, type NfMessage } from '../../src/host/nf-transaction';
+import { listTable, nft } from '../support/nft-listing';
 import { sampleTable } from '../support/nft-tables';
-
-const nft = (...args: readonly string[]): string => execFileSync('nft', args, { encoding: 'utf8' });
 
 async function main(): Promise<unknown> {
   const seed = Number(process.argv[2] ?? '1');
@@ -15,41 +14,21 @@ async function main(): Promise<unknown> {
   for (const family of ['IPv4', 'IPv6'] as const) {
     const { text, messages } = bothWays(family, seed);
     execFileSync('nft', ['-f', '-'], { input: text });
-    const byText = listed(family);
+    const byText = listTable(family);
     nft('flush', 'ruleset');
     let sent = 0;
     for (let at = 0; at < messages.length; at += sent) {
       sent = takeTransaction(messages, at);
       await transactions.commit(messages.slice(at, at + sent));
     }
-    const byMessages = listed(family);
+    const byMessages = listTable(family);
     // What nft prints of our messages, it takes.
     execFileSync('nft', ['-f', '-'], { input: `flush ruleset\n${nft('list', 'ruleset')}` });
-    told[family] = { byText, byMessages, again: listed(family) };
+    told[family] = { byText, byMessages, again: listTable(family) };
     nft('flush', 'ruleset');
   }
   transactions.close();
   return told;
-}
-
-/** As nft lists it for people, for programs, and as bytecode with user data. Elements come in the order of the kernel's hash table. */
-function listed(family: Family): readonly string[] {
-  const withoutHandles = (text: string): string =>
-    JSON.stringify(JSON.parse(text), (name, value: unknown) =>
-      name === 'handle'
-        ? undefined
-        : name === 'elem' && Array.isArray(value)
-          ? value.map((each) => JSON.stringify(each)).toSorted()
-          : value,
-    );
-  const sorted = (text: string): string =>
-    text.replace(/(?:^\telement .*\n)+/gm, (lines) => `${lines.trimEnd().split('\n').toSorted().join('\n')}\n`);
-  const table = printTableName(family).split(' ');
-  return [
-    nft('list', 'table', ...table),
-    withoutHandles(nft('-j', 'list', 'table', ...table)),
-    sorted(nft('--debug=netlink', 'list', 'table', ...table)),
-  ];
 }
 
 function bothWays(family: Family, seed: number): { readonly text: string; readonly messages: readonly NfMessage[] } {

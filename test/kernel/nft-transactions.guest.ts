@@ -33,7 +33,7 @@ async function refusalOf(transactions: NfTransactions, messages: readonly NfMess
 
 async function main(): Promise<unknown> {
   // What a socket gets on a kernel that nobody has tuned.
-  const transactions = new NfTransactions(212_992);
+  const transactions = new NfTransactions({ queueBytes: 212_992 });
   await transactions.commit([to.addTable('rules'), to.addChain({ name: 'vipwire-pick-1' }), to.addSet(map, 1)]);
   const before = listed();
   // As large as they may be, and every message is at fault.

@@ -7,6 +7,7 @@ import type {
   SetElement,
   SetObject,
   Statement,
+  TableWrite,
 } from '../../src/backends/nftables/objects';
 import type { Family } from '../../src/model/address';
 
@@ -175,4 +176,15 @@ export function sampleTable(family: Family, seed: number): SampleTable {
   const [sample] = fc.sample(tableArb(family), { numRuns: 1, seed });
   if (sample === undefined) throw new Error('no sample');
   return sample;
+}
+
+/** A sample as changes, in an order that the kernel takes. */
+export function writesOfTable({ sets, chains }: SampleTable): readonly TableWrite[] {
+  return [
+    { op: 'add-table' },
+    ...chains.map((chain): TableWrite => ({ op: 'add-chain', chain })),
+    ...sets.map(({ set }): TableWrite => ({ op: 'add-set', set })),
+    ...chains.map(({ name, rules }): TableWrite => ({ op: 'set-rules', chain: name, rules })),
+    ...sets.map(({ set, elements }): TableWrite => ({ op: 'add-elements', set, elements })),
+  ];
 }

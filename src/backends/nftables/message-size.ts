@@ -113,8 +113,9 @@ function sizeOf(write: TableWrite, family: Family): Size {
     case 'add-chain':
       return { messages: 1, bytes: messageStart + 64 + text(write.chain.name) };
     case 'delete-set':
-    case 'flush-set':
       return { messages: 1, bytes: messageStart + text(write.set) };
+    case 'flush-set':
+      return { messages: 1, bytes: messageStart + text(write.set.name) };
     case 'delete-chain':
       return { messages: 1, bytes: messageStart + text(write.chain) };
     case 'set-rules': {

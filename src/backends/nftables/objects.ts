@@ -90,7 +90,7 @@ export type TableWrite =
   | { readonly op: 'add-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
   /** The kernel refuses elements that are not there. */
   | { readonly op: 'delete-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
-  | { readonly op: 'flush-set'; readonly set: string };
+  | { readonly op: 'flush-set'; readonly set: Pick<SetObject, 'name' | 'data'> };
 
 /** What a table has besides elements. */
 export interface ReadObjects {
@@ -110,13 +110,15 @@ export interface ElementReader {
 
 /** Reads and writes one family's table of kube-proxy. */
 export interface NftKernel {
+  /** Whether `read` and `readObjects` can work at all. If not, they always throw, and everything is to be written anew. */
+  readonly canRead: boolean;
   /** Returns undefined where there is no such table. Throws where it cannot be told. Elements of dynamic sets are not read. */
   read(reader: ElementReader): Promise<ReadObjects | undefined>;
   /** What a read would find, without elements. */
   readObjects(): Promise<ReadObjects | undefined>;
   /**
    * One transaction. Throws RefusedWritesError where nothing of it is done, and another error where it cannot be told what is done. The
-   * writes must fit one transaction, as `takeWrites` finds out.
+   * writes must fit one transaction, as `packWrites` and `takeWrites` see to it: it throws RangeError otherwise.
    */
   write(writes: readonly TableWrite[]): Promise<void>;
   close(): void;
@@ -139,6 +141,7 @@ export class RefusedWritesError extends Error {
 export const mostCommentBytes = 127;
 /** kube-proxy's table, of either family. */
 export const tableName = 'kube-proxy';
+export const tableComment = 'vipwire: rules for Services';
 
 /** Bytes that a field takes in a register, padding not counted. */
 export function fieldBytes(field: Field, family: Family): number {

@@ -4,6 +4,7 @@ import {
   type BaseChainHook,
   type ChainObject,
   type Field,
+  mostCommentBytes,
   type Rule,
   type Selector,
   type SetElement,
@@ -72,17 +73,19 @@ function printSetType(set: SetObject, family: Family): string {
   return `${word} ${print(key, family)}${value}`;
 }
 
+export function setWord({ data }: Pick<SetObject, 'data'>): 'set' | 'map' {
+  return data === undefined ? 'set' : 'map';
+}
+
 /** `add map ip kube-proxy vipwire-services { type ipv4_addr . inet_proto . inet_service : verdict; }` */
 export function printSet(set: SetObject, family: Family): string {
-  const comment = set.comment === undefined ? '' : ` comment "${set.comment}";`;
-  const kind = set.data === undefined ? 'set' : 'map';
-  return `add ${kind} ${printTableName(family)} ${set.name} { ${printSetType(set, family)};${comment} }`;
+  const comment = set.comment === undefined ? '' : ` comment "${cut(set.comment)}";`;
+  return `add ${setWord(set)} ${printTableName(family)} ${set.name} { ${printSetType(set, family)};${comment} }`;
 }
 
 /** A set without its table, which tells whether two sets are the same. */
 export function printSetText(set: SetObject, family: Family): string {
-  const kind = set.data === undefined ? 'set' : 'map';
-  return `${kind} { ${printSetType(set, family)}; }`;
+  return `${setWord(set)} { ${printSetType(set, family)}; }`;
 }
 
 /** A chain without its table and name: its hook, then its rules, a line each. */
@@ -93,16 +96,16 @@ export function printChainText({ base, rules }: Omit<ChainObject, 'name'>, famil
 
 /** What an element's key leads to, and its comment: `goto vipwire-pick-2 # default/web:http`. */
 export function printValue({ value = '', comment }: Omit<SetElement, 'key'>): string {
-  return comment === undefined ? value : `${value} # ${comment}`;
+  return comment === undefined ? value : `${value} # ${cut(comment)}`;
 }
 
 /** `10.96.0.10 . tcp . 80 comment "default/web" : goto vipwire-pick-2` */
 export function printElement({ key, value, comment }: SetElement): string {
-  return `${key}${comment === undefined ? '' : ` comment "${comment}"`}${value === undefined ? '' : ` : ${value}`}`;
+  return `${key}${comment === undefined ? '' : ` comment "${cut(comment)}"`}${value === undefined ? '' : ` : ${value}`}`;
 }
 
 /** `add chain ip kube-proxy nat-prerouting { type nat hook prerouting priority -101; }` */
-export function printChain({ name, base }: ChainObject, family: Family): string {
+export function printChain({ name, base }: Pick<ChainObject, 'name' | 'base'>, family: Family): string {
   return `add chain ${printTableName(family)} ${name}${base === undefined ? '' : ` { ${printHook(base)} }`}`;
 }
 
@@ -112,7 +115,12 @@ function printHook({ type, hook, priority }: BaseChainHook): string {
 
 export function printRule({ statements, comment }: Rule, family: Family): string {
   const words = statements.map((statement) => printStatement(statement, family));
-  return [...words, ...(comment === undefined ? [] : [`comment "${comment}"`])].join(' ');
+  return [...words, ...(comment === undefined ? [] : [`comment "${cut(comment)}"`])].join(' ');
+}
+
+/** A comment as the kernel keeps it. */
+function cut(comment: string): string {
+  return comment.slice(0, mostCommentBytes);
 }
 
 function printStatement(statement: Statement, family: Family): string {

@@ -4,7 +4,7 @@ import type { SetElement, SetObject, TableWrite } from '../../../src/backends/nf
 import { headerBytes } from '../../../src/host/netlink';
 import { type NfMessage, takeTransaction, transactionLimits } from '../../../src/host/nf-transaction';
 import { families, type Family } from '../../../src/model/address';
-import { sampleTable } from '../../support/nft-tables';
+import { sampleTable, writesOfTable } from '../../support/nft-tables';
 
 const vips: SetObject = { name: 'vipwire-vips', key: ['address', 'protocol', 'port'], data: 'verdict' };
 
@@ -26,8 +26,9 @@ function messagesOf(write: TableWrite, family: Family): readonly NfMessage[] {
     case 'add-set':
       return [to.addSet(write.set, 1)];
     case 'delete-set':
-    case 'flush-set':
       return [to.deleteSet(write.set)];
+    case 'flush-set':
+      return [to.flushSet(write.set.name)];
     case 'add-chain':
       return [to.addChain(write.chain)];
     case 'set-rules':
@@ -46,18 +47,15 @@ function bytesOf(messages: readonly NfMessage[]): number {
 }
 
 function writesOf(family: Family, seed: number): readonly TableWrite[] {
-  const { sets, chains } = sampleTable(family, seed);
+  const table = sampleTable(family, seed);
+  const { sets, chains } = table;
   return [
-    { op: 'add-table' },
-    ...chains.map((chain) => ({ op: 'add-chain' as const, chain })),
-    ...sets.map(({ set }) => ({ op: 'add-set' as const, set })),
-    ...chains.map(({ name, rules }) => ({ op: 'set-rules' as const, chain: name, rules })),
-    ...sets.map(({ set, elements }) => ({ op: 'add-elements' as const, set, elements })),
+    ...writesOfTable(table),
     ...sets.map(({ set, elements }) => ({ op: 'delete-elements' as const, set, elements })),
     ...chains.map(({ name }) => ({ op: 'delete-chain' as const, chain: name })),
-    ...sets.flatMap(({ set: { name } }) => [
-      { op: 'flush-set' as const, set: name },
-      { op: 'delete-set' as const, set: name },
+    ...sets.flatMap(({ set }) => [
+      { op: 'flush-set' as const, set },
+      { op: 'delete-set' as const, set: set.name },
     ]),
     { op: 'delete-table' },
   ];

@@ -1,0 +1,80 @@
+/** Random tables through both drivers, in a namespace of its own. */
+import { NftToolKernel } from '../../src/backends/nftables/driver-nft';
+import { TableWriter } from '../../src/backends/nftables/driver-write';
+import { packWrites } from '../../src/backends/nftables/message-size';
+import { RefusedWritesError, type SetObject, type TableWrite } from '../../src/backends/nftables/objects';
+import { systemClock } from '../../src/host/clock';
+import { runCommand } from '../../src/host/command';
+import type { Family } from '../../src/model/address';
+import { listTable, nft } from '../support/nft-listing';
+import { sampleTable, writesOfTable } from '../support/nft-tables';
+
+type Writer = Pick<TableWriter, 'write' | 'close'>;
+
+async function main(): Promise<unknown> {
+  const seed = Number(process.argv[2] ?? '1');
+  const told: Record<string, unknown> = {};
+  for (const family of ['IPv4', 'IPv6'] as const) {
+    const byNetlink = await driverTold(family, seed, new TableWriter(family, { queueBytes: 212_992 }));
+    const byTool = await driverTold(family, seed, new NftToolKernel(family, runCommand, systemClock));
+    told[family] = { byNetlink, byTool };
+  }
+  return told;
+}
+
+async function driverTold(family: Family, seed: number, writer: Writer): Promise<unknown> {
+  const table = sampleTable(family, seed);
+  const steps = packWrites(
+    writesOfTable(table).map((write) => [write]),
+    family,
+  );
+  for (const step of steps) await writer.write(step);
+  const listed = listTable(family);
+  const refused = await refusals(writer, family);
+  const isUntouched = JSON.stringify(listTable(family)) === JSON.stringify(listed);
+  for (const writes of removals(table.sets.map(({ set }) => set))) await writer.write(writes);
+  const emptied = nft('list', 'ruleset');
+  await writer.write([{ op: 'delete-table' }]);
+  const left = nft('list', 'ruleset');
+  writer.close();
+  return { listed, refused, isUntouched, emptied, left };
+}
+
+/** Whether the kernel lets go of each, and in which order. */
+function removals(sets: readonly SetObject[]): readonly (readonly TableWrite[])[] {
+  const chains = nft('list', 'chains')
+    .split('\n')
+    .flatMap((line) => /^\tchain (\S+) \{/.exec(line)?.[1] ?? []);
+  return [
+    chains.map((chain) => ({ op: 'set-rules', chain, rules: [] })),
+    sets.map((set) => ({ op: 'flush-set', set })),
+    sets.map(({ name }) => ({ op: 'delete-set', set: name })),
+    chains.filter((chain) => chain !== 'filter-input').map((chain) => ({ op: 'delete-chain', chain })),
+  ];
+}
+
+async function refusals(writer: Writer, family: Family): Promise<readonly unknown[]> {
+  const vips: SetObject = { name: 'vipwire-services', key: ['address', 'protocol', 'port'], data: 'verdict' };
+  const address = family === 'IPv4' ? '192.0.2.1' : '2001:db8::1';
+  const told: unknown[] = [];
+  for (const writes of [
+    [
+      { op: 'add-chain', chain: { name: 'vipwire-new' } },
+      { op: 'delete-chain', chain: 'vipwire-none' },
+      { op: 'set-rules', chain: 'vipwire-new', rules: [{ statements: [{ kind: 'drop' }] }] },
+    ],
+    [
+      { op: 'add-chain', chain: { name: 'vipwire-new' } },
+      { op: 'add-elements', set: vips, elements: [{ key: `${address} . tcp . 80`, value: 'goto vipwire-absent' }] },
+    ],
+  ] satisfies (readonly TableWrite[])[])
+    try {
+      await writer.write(writes);
+      told.push('done');
+    } catch (error) {
+      told.push(error instanceof RefusedWritesError ? [...error.refused] : String(error));
+    }
+  return told;
+}
+
+void main().then((told) => process.stdout.write(JSON.stringify(told)));
