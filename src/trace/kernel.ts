@@ -74,7 +74,7 @@ export function nftKernel(family: Family, table: NftTable, node: TracedNode): Tr
     trace: (connection, onSource) => traceNftConnection(table, node, connection, onSource),
     isLocal: (address) => node.isLocal(address),
     destinations: distinct(
-      [...table.sets.values()].flatMap((set) => [...set.entries()].flatMap(([key]) => parseKey(key) ?? [])),
+      [...table.sets.values()].flatMap((set) => [...set.keys()].flatMap((key) => parseKey(key) ?? [])),
     ),
     healthCheckPorts: undefined,
   };

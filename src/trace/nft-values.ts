@@ -1,15 +1,9 @@
 /** Evaluates nft's expressions for a packet. */
 import { cidrContains } from '../model/address';
-import {
-  cidrOf,
-  isArray,
-  isObject,
-  type Json,
-  type JsonObject,
-  NftSet,
-  type NftTable,
-  printValue,
-} from './nft-ruleset';
+import { fieldsOf, isArray, isObject, type Json, type JsonObject, kindOf, listOf } from './nft-json';
+import { type Noted, recall } from './nft-memory';
+import type { NftTable } from './nft-ruleset';
+import { cidrOf, type NftElement, NftSet, printValue } from './nft-set';
 import type { MatchContext, PacketState } from './packet';
 
 /** An expression, statement or match that the tracer does not know. */
@@ -23,6 +17,21 @@ export class UnknownNft extends Error {
 export interface Chance {
   readonly value: string;
   readonly probability: number;
+  /** The client's address decides, so it is the same each time. */
+  readonly isByClient?: boolean;
+}
+
+/** What a lookup in a map leads to. */
+export interface Found {
+  /** Undefined if the map has no element for the key. */
+  readonly element: NftElement | undefined;
+  readonly probability: number;
+  /** How many of the elements that were looked up have this value. */
+  readonly elements: number;
+  /** What the set had noted about the client. */
+  readonly noted?: Noted;
+  /** The client's address decides, so it is the same each time. */
+  readonly isByClient?: boolean;
 }
 
 const certain = (value: string | number): readonly Chance[] => [{ value: String(value), probability: 1 }];
@@ -41,7 +50,7 @@ export class NftValues {
 
   evaluate(json: Json, packet: PacketState): readonly Chance[] {
     if (!isObject(json)) return certain(printValue(json));
-    const [name = '', body = null] = Object.entries(json)[0] ?? [];
+    const [name, body] = kindOf(json);
     switch (name) {
       case 'payload':
         return certain(payloadOf(body, packet));
@@ -53,6 +62,8 @@ export class NftValues {
         return certain(this.#fib(body, packet));
       case 'numgen':
         return numbers(body);
+      case 'jhash':
+        return numbers(body, true);
       case 'concat':
         return this.#concat(listOf(body), packet);
       case '&':
@@ -60,41 +71,56 @@ export class NftValues {
       case '^':
         return certain(this.#bits(name, listOf(body), packet));
       case 'map':
-        return this.lookup(body, packet);
+        return this.lookup(body, packet).flatMap(({ element, probability }) =>
+          element === undefined ? [] : [{ value: printValue(element.value), probability }],
+        );
       default:
         throw new UnknownNft(json);
     }
   }
 
-  /** Looks up a key in a map. Keys that the map has no element for are left out. */
-  lookup(body: Json, packet: PacketState): readonly Chance[] {
-    return this.lookupAll(body, packet).flatMap(({ found, probability }) =>
-      found === undefined ? [] : [{ value: printValue(found), probability }],
-    );
+  /** Returns the value of an expression that has one, whatever chance does. */
+  one(json: Json, packet: PacketState): string {
+    const [first, ...others] = this.evaluate(json, packet);
+    if (first === undefined || others.length > 0) throw new UnknownNft(json);
+    return first.value;
   }
 
-  /** Like `lookup`, but keeps the keys that the map has no element for. */
-  lookupAll(body: Json, packet: PacketState): readonly { found: Json | undefined; probability: number }[] {
-    const { key = null, data = null } = isObject(body) ? body : {};
+  /** Looks up a key in a map. Elements with the same value are one way. */
+  lookup(body: Json, packet: PacketState): readonly Found[] {
+    const { key = null, data = null } = fieldsOf(body);
     const set = this.setOf(data);
-    return this.evaluate(key, packet).map(({ value, probability }) => ({ found: set.get(value), probability }));
+    const ways = new Map<string, Found>();
+    for (const { value, probability, isByClient } of this.evaluate(key, packet)) {
+      const noted = set.timeoutSeconds === undefined ? undefined : recall(packet.recent, printValue(data), value);
+      const element = noted === undefined ? set.get(value) : { key: value, value: noted.value, comment: '' };
+      const name = element === undefined ? '' : printValue(element.value);
+      const before = ways.get(name) ?? { element, probability: 0, elements: 0 };
+      ways.set(name, {
+        ...before,
+        probability: before.probability + probability,
+        elements: before.elements + 1,
+        ...(noted !== undefined && { noted }),
+        ...(isByClient === true && { isByClient }),
+      });
+    }
+    return [...ways.values()];
   }
 
   /** Whether a match holds. */
   matches(body: Json, packet: PacketState): boolean {
-    const { op, left = null, right = null } = isObject(body) ? body : {};
-    const [first, ...others] = this.evaluate(left, packet);
-    if (first === undefined || others.length > 0) throw new UnknownNft(body);
-    const isEqual = this.#isIn(first.value, left, right, packet);
+    const { op, left = null, right = null } = fieldsOf(body);
+    const isEqual = this.#isIn(this.one(left, packet), left, right, packet);
     if (op === '!=') return !isEqual;
     if (op === '==' || op === 'in') return isEqual;
     throw new UnknownNft(body);
   }
 
-  /** Returns for how long the set of a match remembers. Returns undefined if it is not a set that packets add to. */
-  rememberedSeconds(body: Json): number | undefined {
-    const { right } = isObject(body) ? body : {};
-    return typeof right === 'string' ? this.#table.sets.get(right.slice(1))?.timeoutSeconds : undefined;
+  /** What the set of a match had noted about the client. Undefined if it is not a set that packets add to, or has not. */
+  notedBy(body: Json, packet: PacketState): Noted | undefined {
+    const { left = null, right } = fieldsOf(body);
+    const isDynamic = typeof right === 'string' && this.#table.sets.get(right.slice(1))?.timeoutSeconds !== undefined;
+    return isDynamic ? recall(packet.recent, right, this.one(left, packet)) : undefined;
   }
 
   /** Returns the set of that name, or the one that is written in the rule itself. */
@@ -112,27 +138,33 @@ export class NftValues {
   }
 
   #isIn(value: string, left: Json, right: Json, packet: PacketState): boolean {
-    const isSource = isObject(left) && isObject(left['payload']) && left['payload']['field'] === 'saddr';
+    const isSource = isObject(left) && fieldsOf(left['payload'])['field'] === 'saddr';
     const cidr = cidrOf(right);
     if (cidr !== undefined) {
       if (isSource) this.#context.onSource?.(`${cidr.address}/${cidr.prefix}`);
       return cidrContains(cidr, value);
     }
-    const isSet = typeof right === 'string' && right.startsWith('@');
-    if (isSet || (isObject(right) && 'set' in right)) {
+    if (typeof right === 'string' && right.startsWith('@')) {
       const set = this.setOf(right);
-      if (isSet && set.timeoutSeconds !== undefined) return packet.recent.has(right.slice(1));
-      if (isSource) for (const network of set.networks) this.#context.onSource?.(network);
-      return set.get(value) !== undefined;
+      if (set.timeoutSeconds !== undefined) return recall(packet.recent, right, value) !== undefined;
+      return this.#isInSet(set, value, isSource);
     }
-    if (isObject(right) && isArray(right['concat'])) throw new UnknownNft(right);
     if (isArray(right)) return right.some((one) => printValue(one) === value);
+    if (isObject(right)) {
+      if ('set' in right) return this.#isInSet(this.setOf(right), value, isSource);
+      return isInPrefix(right, value);
+    }
     const text = printValue(right);
     return text.endsWith('*') ? value.startsWith(text.slice(0, -1)) : text === value;
   }
 
+  #isInSet(set: NftSet, value: string, isSource: boolean): boolean {
+    if (isSource) for (const network of set.networks) this.#context.onSource?.(network);
+    return set.get(value) !== undefined;
+  }
+
   #fib(body: Json, packet: PacketState): string {
-    const { result, flags } = isObject(body) ? body : {};
+    const { result, flags } = fieldsOf(body);
     const [flag, ...others] = listOf(flags ?? null);
     if (result !== 'type' || others.length > 0 || (flag !== 'saddr' && flag !== 'daddr')) throw new UnknownNft(body);
     return this.#context.node.isLocal(flag === 'saddr' ? packet.source : packet.destination) ? 'local' : 'unicast';
@@ -146,24 +178,24 @@ export class NftValues {
           tails.map((tail) => ({
             value: `${head.value} . ${tail.value}`,
             probability: head.probability * tail.probability,
+            isByClient: head.isByClient === true || tail.isByClient === true,
           })),
         ),
       );
   }
 
   #bits(operator: '&' | '|' | '^', sides: readonly Json[], packet: PacketState): number {
-    const [left = 0, right = 0] = sides.map((side) => Number(this.evaluate(side, packet)[0]?.value));
+    const [left = 0, right = 0] = sides.map((side) => Number(this.one(side, packet)));
     const result = operator === '&' ? left & right : operator === '|' ? left | right : left ^ right;
     return result >>> 0;
   }
 }
 
-function listOf(json: Json): readonly Json[] {
-  return isArray(json) ? json : [json];
-}
-
-function fieldsOf(json: Json): JsonObject {
-  return isObject(json) ? json : {};
+/** A number of 32 bits: nft prints a test of its highest bits as one of a prefix. */
+function isInPrefix(right: JsonObject, value: string): boolean {
+  const { addr, len } = fieldsOf(right['prefix']);
+  if (typeof addr !== 'number' || typeof len !== 'number' || len === 0) throw new UnknownNft(right);
+  return Number(value) >>> (32 - len) === addr >>> (32 - len);
 }
 
 function payloadOf(body: Json, packet: PacketState): string | number {
@@ -180,6 +212,8 @@ function metaOf(body: Json, packet: PacketState): string | number {
       return packet.protocol;
     case 'mark':
       return packet.mark;
+    case 'priority':
+      return packet.priority;
     case 'iifname':
       return packet.inDevice;
     case 'oifname':
@@ -201,10 +235,12 @@ function ctOf(body: Json, packet: PacketState): string {
   }
 }
 
-function numbers(body: Json): readonly Chance[] {
+/** Each of the numbers is as probable: by chance, in turn, or over all clients. */
+function numbers(body: Json, isByClient = false): readonly Chance[] {
   const { mode, mod, offset } = fieldsOf(body);
   const count = Number(mod);
-  if (mode !== 'random' || !(count > 0)) throw new UnknownNft(body);
+  const isKnown = isByClient || mode === 'random' || mode === 'inc';
+  if (!isKnown || !(count > 0)) throw new UnknownNft(body);
   const first = Number(offset ?? 0);
-  return Array.from({ length: count }, (_, i) => ({ value: String(first + i), probability: 1 / count }));
+  return Array.from({ length: count }, (_, i) => ({ value: String(first + i), probability: 1 / count, isByClient }));
 }

@@ -44,6 +44,8 @@ export interface PacketState {
   /** '' in hooks without an outgoing interface, such as PREROUTING, where the route is not known yet. */
   readonly outDevice: string;
   readonly mark: number;
+  /** As nft prints it: `none`, `8c1f:23d0`. */
+  readonly priority: string;
   readonly isDnated: boolean;
   readonly isMasqueraded: boolean;
   /** The destination that the client asked for. Set once IPVS has sent the packet on. */
@@ -120,6 +122,7 @@ export function startPacket(connection: Connection, family: Family, source: stri
     inDevice: device,
     outDevice: '',
     mark: 0,
+    priority: 'none',
     isDnated: false,
     isMasqueraded: false,
     recent,

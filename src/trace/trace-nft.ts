@@ -5,22 +5,18 @@
  *   from the node   output -> postrouting (-> input, if it stays on the node)
  */
 import { familyOf } from '../model/address';
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  type NftChain,
-  type NftRule,
-  type NftTable,
-  textOf,
-} from './nft-ruleset';
-import { NftValues, UnknownNft } from './nft-values';
+import { type Mapped, NftActions, type Way } from './nft-actions';
+import { fieldsOf, isObject, type Json, type JsonObject, kindOf, textOf } from './nft-json';
+import type { NftChain, NftRule, NftTable } from './nft-ruleset';
+import { printNftRule } from './nft-text';
+import { UnknownNft } from './nft-values';
 import {
   accepted,
   type Connection,
   type Ended,
   type Left,
   type MatchContext,
+  type MatchedRule,
   mergeOutcomes,
   type Outcome,
   type PacketState,
@@ -42,11 +38,8 @@ export function traceNftConnection(
   return mergeOutcomes(new Trace(table, context).run(start), node);
 }
 
-/** What a statement does with a packet: `more` goes on to the rule's next statement, and any other verdict ends the rule. */
-type Way = Sent | { readonly verdict: 'more'; readonly packet: PacketState };
-
 class Trace {
-  readonly #values: NftValues;
+  readonly #actions: NftActions;
   readonly #chainsOf = new Map<string, readonly NftChain[]>();
   readonly #table: NftTable;
   readonly #context: MatchContext;
@@ -54,7 +47,7 @@ class Trace {
   constructor(table: NftTable, context: MatchContext) {
     this.#table = table;
     this.#context = context;
-    this.#values = new NftValues(table, context);
+    this.#actions = new NftActions(table, context);
   }
 
   run(start: PacketState): Ended[] {
@@ -80,7 +73,8 @@ class Trace {
       const next: PacketState[] = [];
       for (const { verdict, packet: left } of here.flatMap((one) => this.#walk(chain.name, one, 0))) {
         // A chain accepts only for itself: the next chain of the hook still sees the packet.
-        if (verdict === 'accept' || verdict === 'return') next.push(left);
+        if (verdict === 'accept' || (verdict === 'return' && chain.hook?.policy !== 'drop')) next.push(left);
+        else if (verdict === 'return') ended.push({ verdict: 'drop', packet: left });
         else ended.push({ verdict, packet: left });
       }
       here = next;
@@ -114,65 +108,55 @@ class Trace {
     return [...left, ...here.map((one): Left => ({ verdict: 'return', packet: one }))];
   }
 
-  #meet(chain: string, { statements }: NftRule, packet: PacketState, depth: number): Sent[] {
-    const start: PacketState = { ...packet, rulesWalked: packet.rulesWalked + 1 };
-    const matched = (one: PacketState): PacketState => ({
-      ...one,
-      trail: { rule: { table: this.#table.name, chain, text: JSON.stringify(statements) }, before: one.trail },
-    });
-    let here: PacketState[] = [start];
+  #meet(chain: string, rule: NftRule, packet: PacketState, depth: number): Sent[] {
+    const met = rowOf(rule, this.#table.name, chain);
+    let here: PacketState[] = [{ ...packet, rulesWalked: packet.rulesWalked + 1 }];
     const sent: Sent[] = [];
-    for (const statement of statements) {
-      const isMatch = 'match' in statement;
+    for (const statement of rule.statements) {
       const more: PacketState[] = [];
-      for (const way of here.flatMap((one) => this.#statement(statement, one, depth))) {
+      for (const way of here.flatMap((one) => this.#statement(statement, one, { met, depth }))) {
         if (way.verdict === 'more') more.push(way.packet);
-        // If a match fails, the packet has not matched this rule.
-        else sent.push(isMatch ? way : { ...way, packet: matched(way.packet) });
+        else sent.push(way);
       }
       here = more;
       if (here.length === 0) break;
     }
-    return [...sent, ...here.map((one): Sent => ({ verdict: 'next', packet: matched(one) }))];
+    return [...sent, ...here.map((one): Sent => ({ verdict: 'next', packet: enter(one, met) }))];
   }
 
-  #statement(statement: JsonObject, packet: PacketState, depth: number): Way[] {
-    const [name = '', body = null] = Object.entries(statement)[0] ?? [];
+  #statement(statement: JsonObject, packet: PacketState, { met, depth }: RuleWalk): readonly Way[] {
+    const [kind, body] = kindOf(statement);
     try {
-      switch (name) {
-        case 'match':
-          return [this.#match(body, packet)];
-        case 'vmap':
-          return this.#values.lookupAll(body, packet).flatMap(({ found, probability }) => {
-            const one = { ...packet, probability: packet.probability * probability };
-            return isObject(found) ? this.#statement(found, one, depth) : [{ verdict: 'next', packet: one } as const];
-          });
-        case 'mangle':
-          return [{ verdict: 'more', packet: this.#mangle(body, packet) }];
-        case 'set':
-          return [{ verdict: 'more', packet: this.#remember(body, packet) }];
-        case 'counter':
-        case 'log':
-          return [{ verdict: 'more', packet }];
-        case 'dnat':
-          return this.#dnat(body, packet);
-        case 'masquerade':
-          return [{ verdict: 'accept', packet: this.#masquerade(packet) }];
-        default:
-          return this.#verdict(name, body, packet, depth);
-      }
+      // A packet that does not match has not met the rule.
+      if (kind === 'match') return [this.#actions.match(body, packet)];
+      const entered = enter(packet, met);
+      // Nor has one for which a map has no element.
+      const missed = (one: PacketState): Way => ({ verdict: 'next', packet: { ...one, trail: packet.trail } });
+      if (kind === 'vmap')
+        return this.#actions
+          .vmap(body, entered)
+          .flatMap((mapped) => (mapped.verdict === undefined ? [missed(mapped.packet)] : this.#mapped(mapped, depth)));
+      const ways = this.#actions.act(statement, entered);
+      if (ways === undefined) return this.#verdict(kind, body, entered, depth);
+      return ways.map((way) => (way.verdict === 'next' ? missed(way.packet) : way));
     } catch (error) {
       if (!(error instanceof UnknownNft)) throw error;
-      return [{ verdict: 'unknown', packet }];
+      return [{ verdict: 'unknown', packet: enter(packet, met) }];
     }
   }
 
-  #verdict(name: string, body: Json, packet: PacketState, depth: number): Way[] {
-    switch (name) {
+  #mapped({ packet, verdict }: Mapped, depth: number): readonly Way[] {
+    if (!isObject(verdict)) throw new UnknownNft(verdict ?? null);
+    const [kind, body] = kindOf(verdict);
+    return this.#verdict(kind, body, packet, depth);
+  }
+
+  #verdict(kind: string, body: Json, packet: PacketState, depth: number): Way[] {
+    switch (kind) {
       case 'accept':
       case 'drop':
       case 'return':
-        return [{ verdict: name, packet }];
+        return [{ verdict: kind, packet }];
       case 'continue':
         return [{ verdict: 'next', packet }];
       case 'reject':
@@ -184,46 +168,31 @@ class Trace {
           left.verdict === 'return' ? { verdict: 'next', packet: left.packet } : left,
         );
       default:
-        throw new UnknownNft({ [name]: body });
+        throw new UnknownNft({ [kind]: body });
     }
-  }
-
-  #mangle(body: Json, packet: PacketState): PacketState {
-    const { key, value = null } = isObject(body) ? body : {};
-    if (!isObject(key) || !isObject(key['meta']) || key['meta']['key'] !== 'mark') throw new UnknownNft(body);
-    return { ...packet, mark: Number(this.#values.evaluate(value, packet)[0]?.value) };
-  }
-
-  #remember(body: Json, packet: PacketState): PacketState {
-    const { op, set } = isObject(body) ? body : {};
-    if ((op !== 'update' && op !== 'add') || typeof set !== 'string') throw new UnknownNft(body);
-    return { ...packet, recent: new Set([...packet.recent, set.slice(1)]) };
-  }
-
-  #match(body: Json, packet: PacketState): Way {
-    if (!this.#values.matches(body, packet)) return { verdict: 'next', packet };
-    const rememberedSeconds = this.#values.rememberedSeconds(body) ?? packet.rememberedSeconds;
-    return { verdict: 'more', packet: { ...packet, rememberedSeconds } };
-  }
-
-  #dnat(body: Json, packet: PacketState): Way[] {
-    const { addr = null, port } = isObject(body) ? body : {};
-    const ways = this.#values.evaluate(addr, packet).map(({ value, probability }): Way => {
-      const [address = '', mapped] = value.split(' . ');
-      const to = { destination: address, port: Number(mapped ?? port ?? packet.port), isDnated: true };
-      return { verdict: 'accept', packet: { ...packet, ...to, probability: packet.probability * probability } };
-    });
-    const served = ways.reduce((sum, way) => sum + way.packet.probability, 0);
-    const left = packet.probability - served;
-    // The map may have no element for some of the numbers.
-    return left < 1e-9 ? ways : [...ways, { verdict: 'next', packet: { ...packet, probability: left } }];
-  }
-
-  #masquerade(packet: PacketState): PacketState {
-    return { ...packet, source: this.#context.node.sourceTo(packet.destination), isMasqueraded: true };
   }
 }
 
+/** A walk through one rule. */
+interface RuleWalk {
+  readonly met: MatchedRule;
+  /** The number of jumps that led to its chain. */
+  readonly depth: number;
+}
+
+/** The rules as trails name them. */
+const rows = new WeakMap<NftRule, MatchedRule>();
+
+function rowOf(rule: NftRule, table: string, chain: string): MatchedRule {
+  const row = rows.get(rule) ?? { table, chain, text: printNftRule(rule) };
+  rows.set(rule, row);
+  return row;
+}
+
+function enter(packet: PacketState, met: MatchedRule): PacketState {
+  return packet.trail?.rule === met ? packet : { ...packet, trail: { rule: met, before: packet.trail } };
+}
+
 function targetOf(body: Json): string {
-  return isObject(body) ? textOf(body['target']) : '';
+  return textOf(fieldsOf(body)['target']);
 }
