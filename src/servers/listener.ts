@@ -1,6 +1,6 @@
 /** Listens, closes, and tries again: what all servers have in common. */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
 import type { Clock } from '../host/clock';
 import { readProcessUsage } from '../host/process-usage';
 import { joinHostPort } from '../model/address';
@@ -8,6 +8,7 @@ import { messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { boundsFor, Connections } from './connections';
+import { socketOptions } from './tcp-relay';
 
 export interface ListenAddress {
   /** Canonical. */
@@ -25,18 +26,30 @@ function listen(answer: RequestListener, { address, port }: ListenAddress): Prom
 }
 
 /** Like listen, but for the addresses of one family only. */
-export function listenOneFamily(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
-  if (listening >= mostListening)
-    return Promise.reject(
-      new Error(
-        `${listening} ports are open already; the rest of the ${mostOpenFiles} open files is for tools and clients`,
-      ),
-    );
+export async function listenOneFamily(answer: RequestListener, { address, port }: ListenAddress): Promise<Server> {
+  checkListening();
   return bind(answer, { host: address, port, ipv6Only: true });
 }
 
+/** Listens for connections that are not HTTP, or rejects with the system's error. Clients come paused. */
+export async function listenTcp(
+  onClient: (client: Socket) => void,
+  { address, port }: ListenAddress,
+): Promise<TcpServer> {
+  checkListening();
+  const server = createTcpServer({ ...socketOptions, pauseOnConnect: true }, onClient);
+  return open(server, { host: address, port, ipv6Only: true });
+}
+
+function checkListening(): void {
+  if (listening >= mostListening)
+    throw new Error(
+      `${listening} ports are open already; the rest of the ${mostOpenFiles} open files is for tools and clients`,
+    );
+}
+
 /** Node.js has raised this limit to the hard limit. When /proc cannot be read, the smallest usual limit is assumed. */
-const mostOpenFiles = readProcessUsage()?.mostOpenFiles ?? 1024;
+export const mostOpenFiles = readProcessUsage()?.mostOpenFiles ?? 1024;
 const connections = new Connections(boundsFor(mostOpenFiles));
 /** Listening ports take files too, and any number of Services may ask for one. */
 const mostListening = mostOpenFiles / 4;
@@ -47,12 +60,19 @@ const backlog = 4096;
 /** Limits for receiving a request's headers and the whole request, and how often Node.js looks for requests that exceed them. */
 const timing = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2000 } as const;
 
-function bind(
-  answer: RequestListener,
-  options: { readonly host?: string; readonly port: number; readonly ipv6Only?: boolean },
-): Promise<Server> {
+interface BindOptions {
+  readonly host?: string;
+  readonly port: number;
+  readonly ipv6Only?: boolean;
+}
+
+function bind(answer: RequestListener, options: BindOptions): Promise<Server> {
   const server = createServer(timing);
   connections.serve(server, answer);
+  return open(server, options);
+}
+
+function open<T extends TcpServer>(server: T, options: BindOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...options, backlog }, () => {

@@ -3,6 +3,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import { modesOf, packetMetrics } from './modes-of-metrics';
 import { type ReadUsage, registerProcessMetrics } from './process-metrics';
 
 /** Seconds: 1 ms doubled 14 times. */
@@ -16,22 +17,6 @@ const programmingBuckets = [0.25, 0.5, ...steps(1, 59, 1), ...steps(60, 115, 5),
 
 /** Seconds: client-go's. */
 const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
-
-const packetMetrics = [
-  'kubeproxy_iptables_ct_state_invalid_dropped_packets_total',
-  'kubeproxy_iptables_localhost_nodeports_accepted_packets_total',
-] as const;
-
-/** The metrics that kube-proxy exposes only in some modes, and those modes. */
-const modesOf: Readonly<Record<string, readonly string[]>> = {
-  kubeproxy_sync_full_proxy_rules_duration_seconds: ['iptables', 'nftables'],
-  kubeproxy_sync_partial_proxy_rules_duration_seconds: ['iptables', 'nftables'],
-  kubeproxy_sync_proxy_rules_iptables_total: ['iptables'],
-  kubeproxy_sync_proxy_rules_iptables_last: ['iptables'],
-  kubeproxy_sync_proxy_rules_iptables_restore_failures_total: ['iptables', 'ipvs'],
-  kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total: ['iptables'],
-  ...Object.fromEntries(packetMetrics.map((name) => [name, ['iptables']])),
-};
 
 /** A finished request of the API client. */
 export interface AnsweredRequest {
@@ -146,6 +131,24 @@ export class ProxyMetrics {
     'kubeproxy_conntrack_reconciler_deleted_entries_total',
     'Stale flows that were deleted',
     'ip_family',
+  );
+
+  readonly loopbackListeners = this.#gauge(
+    'kubeproxy_nftables_localhost_nodeport_listeners',
+    'NodePorts for which this process listens on ::1',
+    'ip_family',
+  );
+  readonly loopbackListenerFailures = this.#counter(
+    'kubeproxy_nftables_localhost_nodeport_listener_creation_failures_total',
+    'Attempts to listen on ::1 for a NodePort that failed',
+    'ip_family',
+  );
+  /** `result` is that of a relay. */
+  readonly loopbackConnections = this.#counter(
+    'vipwire_localhost_nodeport_connections_total',
+    'Connections to NodePorts on ::1',
+    'ip_family',
+    'result',
   );
 
   /** This one and the next are exposed when the kernel has nfacct. */
