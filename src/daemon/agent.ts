@@ -134,6 +134,7 @@ export class Agent implements ClusterSink {
     const loops = this.#loops?.stop();
     await this.#options.source.stop();
     await loops;
+    await this.#options.loopbackNodePorts?.stop();
     this.#options.conntrack?.close();
   }
 
@@ -202,7 +203,7 @@ export class Agent implements ClusterSink {
 
   /** Resolves when its first rounds, if they could begin at once, are over: whether they went well. */
   async #open(openMachine: () => Promise<Machine>, rules: RulesInForce): Promise<boolean> {
-    const { clock, log, telemetry, conntrack, showBatch } = this.#options;
+    const { clock, log, telemetry, conntrack, loopbackNodePorts, showBatch } = this.#options;
     const loops = new MachineLoops({
       machine: await openMachine(),
       schedule: () => ({
@@ -212,7 +213,7 @@ export class Agent implements ClusterSink {
       state: this.#store,
       settings: () => this.#node.settings,
       hostAddresses: () => this.#addresses.addresses,
-      ...{ clock, log, telemetry, conntrack, showBatch, questions: this.#questions },
+      ...{ clock, log, telemetry, conntrack, loopbackNodePorts, showBatch, questions: this.#questions },
       onWarning: (warning) => this.warn(warning),
     });
     await loops.open();

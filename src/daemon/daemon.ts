@@ -9,6 +9,7 @@ import { runCommand } from '../host/command';
 import { Conntrack } from '../host/conntrack';
 import type { Machine } from '../machine/machine';
 import { UserError } from '../model/user-error';
+import { LoopbackNodePorts } from '../servers/loopback-node-ports';
 import { ProxyHealth } from '../servers/proxy-health';
 import { type ServiceHealth, ServiceHealthServers } from '../servers/service-health-servers';
 import { type ClusterEvent, EventRecorder } from '../sources/kubernetes/event-recorder';
@@ -87,8 +88,10 @@ export class Daemon {
     });
     const telemetry = this.#telemetry;
     const conntrack = this.#conntrack;
+    const loopbackNodePorts = new LoopbackNodePorts({ clock, log, metrics });
     this.#agent = new Agent({
-      ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, needsNoNode, questions },
+      ...{ configuration, nodeName, source, clock, log, telemetry, conntrack, loopbackNodePorts },
+      ...{ needsNoNode, questions },
     });
     this.failed = Promise.race([
       this.#agent.failed,

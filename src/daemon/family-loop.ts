@@ -118,6 +118,7 @@ export class FamilyLoop {
     if (plan === undefined) return;
     this.#of.telemetry.synced(report, plan, this.#backend.ruleCounts());
     this.#flows?.synced(report, () => this.plan);
+    void this.#of.loopbackNodePorts?.follow(plan, report.reasons.has('start') ? undefined : report.after.keys());
     this.#onRoundEnded({ wentWell: true, reasons: report.reasons });
   }
 }

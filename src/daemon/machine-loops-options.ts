@@ -5,6 +5,7 @@ import type { Family } from '../model/address';
 import type { ClusterState, ClusterWarning } from '../model/cluster';
 import type { NodeSettings } from '../planner/plan';
 import type { ScheduleSettings } from '../reconciler/schedule';
+import type { LoopbackNodePorts } from '../servers/loopback-node-ports';
 import type { Logger } from '../telemetry/log';
 import type { OpenQuestions } from '../telemetry/open-questions';
 import type { AgentTelemetry } from './agent-telemetry';
@@ -22,6 +23,8 @@ export interface MachineLoopsOptions {
   readonly telemetry: AgentTelemetry;
   readonly questions: OpenQuestions;
   readonly conntrack: Conntrack | undefined;
+  /** Stays when the machine is replaced. */
+  readonly loopbackNodePorts: LoopbackNodePorts | undefined;
   readonly showBatch: ((family: Family, text: string) => void) | undefined;
   readonly onWarning: (warning: ClusterWarning) => void;
 }
