@@ -14,7 +14,7 @@ import { toolName } from '../xtables/tool-names';
 import type { IptablesVariant, Variant } from '../xtables/variant';
 
 /** Longer than the write that an earlier process left behind can take. */
-const lockWaitMs = 60_000;
+export const lockWaitMs = 60_000;
 /** Writing is the daemon, whose earlier rules are in force meanwhile; reading is a command that somebody waits for. */
 const patience: Readonly<Record<'writing' | 'reading', Patience>> = {
   writing: { clock: systemClock, pauseMs: 1000, limitMs: 30_000 },
