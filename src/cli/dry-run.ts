@@ -3,16 +3,11 @@ import { Agent } from '../daemon/agent';
 import { AgentTelemetry } from '../daemon/agent-telemetry';
 import type { DaemonOptions } from '../daemon/daemon';
 import { systemClock } from '../host/clock';
-import type { Assumption, OnAssumed } from '../machine/assumption';
-import { openTables } from '../machine/tables';
-import { type Family, families } from '../model/address';
-import { absent } from '../model/answer';
-import { UserError } from '../model/user-error';
+import type { Assumption } from '../machine/assumption';
+import type { Family } from '../model/address';
 import { modes } from '../modes/modes';
 import { ProxyHealth } from '../servers/proxy-health';
 import type { Logger } from '../telemetry/log';
-import type { KernelTables } from '../xtables/kernel-tables';
-import { noRules } from '../xtables/parse-save';
 import type { RunInvocation } from './invocation';
 import { untilToldToStop } from './stop-signals';
 
@@ -28,9 +23,8 @@ export async function dryRun(
 ): Promise<number> {
   const clock = systemClock;
   const assumptions = new Assumptions(log);
-  const tables = await openForReading(iptablesVariant, log, assumptions.add);
   const mode = modes[configuration.mode];
-  const backends = await mode.dryBackends(configuration, tables, assumptions.add);
+  const backends = await mode.dryBackends({ configuration, iptablesVariant, log, assume: assumptions.add });
   const health = new ProxyHealth(() => 2 * configuration.syncPeriodMs);
   let waitingFor = backends.size;
   let seenAll: (() => void) | undefined;
@@ -75,35 +69,10 @@ class Assumptions {
     this.#notes += `# note: ${text}\n`;
   };
 
-  /** The notes that are not printed yet. They are comments to iptables-restore. */
+  /** The notes that are not printed yet. They are comments to iptables-restore and to nft. */
   takeNotes(): string {
     const notes = this.#notes;
     this.#notes = '';
     return notes;
-  }
-}
-
-/** The kernel's tables where they can be read, else empty ones. */
-async function openForReading(
-  wanted: RunInvocation['iptablesVariant'],
-  log: Logger,
-  assume: OnAssumed,
-): Promise<ReadonlyMap<Family, KernelTables>> {
-  try {
-    const { drivers, unread } = await openTables(wanted, log);
-    for (const [family, { reason }] of unread)
-      assume({ family, what: 'the rules cannot be read: this family is left out', reason });
-    return drivers;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const what = "this machine's rules cannot be read: compared with none, so what is there already is printed too";
-    assume({ what, reason: error.message });
-    const none: KernelTables = {
-      variant: wanted === 'legacy' ? 'legacy' : 'nft',
-      save: () => Promise.resolve(noRules()),
-      restore: () => Promise.reject(new Error('a dry run writes nothing')),
-      canariesStand: () => Promise.resolve(absent),
-    };
-    return new Map(families.map((family) => [family, none]));
   }
 }

@@ -14,7 +14,7 @@ import { createLogger } from '../telemetry/logger';
 import type { PreflightInvocation } from './invocation';
 import { listOnce, openApiClient, openKubernetes } from '../sources/open-source';
 import { checkApi } from '../inspect/preflight/check-api';
-import { checkIptables, checkRights, checkSettings, checkTools } from '../inspect/preflight/check-machine';
+import { checkRights, checkSettings, checkTools } from '../inspect/preflight/check-machine';
 import { checkPorts, parsePortRanges } from '../inspect/preflight/check-ports';
 import { checkProcesses } from '../inspect/preflight/check-processes';
 import { cannotTell, fail, type Finding, ok, warn } from '../machine/finding';
@@ -30,9 +30,8 @@ export async function preflight({ flags, iptablesVariant, output }: PreflightInv
     ...warnings.map((warning) => warn('configuration', warning, '')),
     await checkRights(),
   ];
-  const { findings: ofTables, drivers } = await checkIptables(iptablesVariant);
-  findings.push(...ofTables, await checkTools(), ...(await modes[mode].checkMachine(configuration, drivers)));
-  findings.push(...(await checkSettings(configuration, drivers.keys())));
+  const { findings: ofMode, families } = await modes[mode].checkMachine(configuration, iptablesVariant);
+  findings.push(...ofMode, await checkTools(), ...(await checkSettings(configuration, families)));
   const { processes, unread } = await readProcesses();
   const others = checkProcesses(processes);
   if (unread !== undefined) findings.push(cannotTell('other proxies', unread.reason, ''));

@@ -7,6 +7,8 @@ import { PacketCounters } from '../host/packet-counters';
 import { askSysctl } from '../host/sysctl';
 import { warnOfAffinityLimit } from '../machine/affinity-limit';
 import { checkAffinity, checkMatches } from '../machine/check-iptables';
+import { checkTables } from '../machine/check-tables';
+import { openForReading } from '../machine/dry-tables';
 import {
   cleanUpCounters,
   localSettings,
@@ -41,12 +43,16 @@ export const iptablesMode: Mode = {
   leftovers: () => [],
   cleanUp: (_, log) => cleanUpCounters(log),
   warnOfAffinity: warnOfAffinityLimit,
-  checkMachine: async (_, drivers) => {
+  checkMachine: async (_, iptablesVariant) => {
+    const { findings, drivers } = await checkTables(iptablesVariant);
     const [first] = drivers.values();
-    return first === undefined ? [] : checkMatches(first);
+    const matches = first === undefined ? [] : await checkMatches(first);
+    return { findings: [...findings, ...matches], families: [...drivers.keys()] };
   },
   checkServices: checkAffinity,
-  dryBackends: async (configuration, tables, assume) => {
+  dryBackends: async (request) => {
+    const { configuration, assume } = request;
+    const tables = await openForReading(request);
     const counters = new PacketCounters();
     const { settings, assumed } = await localSettings(configuration, counters);
     counters.close();

@@ -12,6 +12,8 @@ import { diffIpvs } from '../diff/diff-ipvs';
 import { parseSeenServers } from '../diff/parse-seen-servers';
 import { runCommand } from '../host/command';
 import { checkIpvs } from '../machine/check-ipvs';
+import { checkTables } from '../machine/check-tables';
+import { openForReading } from '../machine/dry-tables';
 import { IpvsFamilies } from '../machine/ipvs-families';
 import { dryIpvsBackend, readsOfMachine } from '../machine/ipvs-machine';
 import { cleanUpIpvs, leftOfIpvs } from '../machine/leave-ipvs';
@@ -52,17 +54,21 @@ export const ipvsMode: Mode = {
   cleanUp: cleanUpIpvs,
   // IPVS remembers clients by itself.
   warnOfAffinity: () => Promise.resolve(),
-  checkMachine: ({ ipvs }, drivers) => checkIpvs(ipvs, drivers),
+  checkMachine: async ({ ipvs }, iptablesVariant) => {
+    const { findings, drivers } = await checkTables(iptablesVariant);
+    return { findings: [...findings, ...(await checkIpvs(ipvs, drivers))], families: [...drivers.keys()] };
+  },
   checkServices: () => Promise.resolve([]),
-  dryBackends: (configuration, tables, assume) =>
-    Promise.resolve(
-      new Map<Family, Backend<unknown>>(
-        [...tables].map(([family, readable]) => [
-          family,
-          dryIpvsBackend(family, configuration, readable, readsOfMachine(family, assume)),
-        ]),
-      ),
-    ),
+  dryBackends: async (request) => {
+    const { configuration, assume } = request;
+    const tables = await openForReading(request);
+    return new Map<Family, Backend<unknown>>(
+      [...tables].map(([family, readable]) => [
+        family,
+        dryIpvsBackend(family, configuration, readable, readsOfMachine(family, assume)),
+      ]),
+    );
+  },
   // The text names the tool of each part.
   batchTitle: (family) => family,
   printRules: (plan, configuration) => {

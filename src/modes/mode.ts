@@ -3,8 +3,8 @@ import type { Backend } from '../backends/backend';
 import type { KernelTexts } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import type { KernelDiff } from '../diff/kernel-diff';
-import type { OnAssumed } from '../machine/assumption';
-import type { Finding } from '../machine/finding';
+import type { DryRunRequest } from '../machine/assumption';
+import type { Finding, MachineCheck } from '../machine/finding';
 import type { LeaveOptions, Leftovers } from '../machine/leave';
 import type { MachineMode } from '../machine/open-machine';
 import type { Family } from '../model/address';
@@ -12,8 +12,7 @@ import type { Service } from '../model/cluster';
 import type { ProxyMode } from '../model/proxy-mode';
 import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
-import type { IptablesDriver } from '../xtables/driver';
-import type { KernelTables } from '../xtables/kernel-tables';
+import type { IptablesVariant } from '../xtables/variant';
 
 export interface DiffRequest {
   readonly plan: Plan;
@@ -46,16 +45,12 @@ export interface Mode extends MachineMode {
   cleanUp(families: readonly Family[], log: Logger): Promise<boolean>;
   /** Called once, where a Service wants session affinity. */
   warnOfAffinity(log: Logger): Promise<void>;
-  /** What preflight asks of the machine for this mode alone. */
-  checkMachine(configuration: ProxyConfiguration, drivers: ReadonlyMap<Family, IptablesDriver>): Promise<Finding[]>;
+  /** What preflight asks of the machine for this mode. */
+  checkMachine(configuration: ProxyConfiguration, iptablesVariant: IptablesVariant): Promise<MachineCheck>;
   /** What preflight asks once the Services are known. */
   checkServices(services: readonly Service[]): Promise<Finding[]>;
-  /** Backends that read this machine as far as they may, and write nothing. What they cannot find out they report to `assume`. */
-  dryBackends(
-    configuration: ProxyConfiguration,
-    tables: ReadonlyMap<Family, KernelTables>,
-    assume: OnAssumed,
-  ): Promise<ReadonlyMap<Family, Backend<unknown>>>;
+  /** Backends that read this machine as far as they may, and write nothing. */
+  dryBackends(request: DryRunRequest): Promise<ReadonlyMap<Family, Backend<unknown>>>;
   /** The title of a batch that `run --dry-run` prints: the tool that takes it. */
   batchTitle(family: Family): string;
   /** What `render` prints for a Plan: a title and the text. */

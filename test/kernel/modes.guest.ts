@@ -13,6 +13,7 @@ import { systemClock } from '../../src/host/clock';
 import { runCommand } from '../../src/host/command';
 import { Conntrack } from '../../src/host/conntrack';
 import { readKernelHere } from '../../src/inspect/kernel-texts';
+import type { Assumption } from '../../src/machine/assumption';
 import { openMachine } from '../../src/machine/open-machine';
 import type { Family } from '../../src/model/address';
 import { ClusterStore } from '../../src/model/cluster-store';
@@ -22,7 +23,6 @@ import { type Frontend, type Plan, type ServicePlan, servicePortName } from '../
 import { planCluster } from '../../src/planner/plan-cluster';
 import { createLogger } from '../../src/telemetry/logger';
 import { OpenQuestions } from '../../src/telemetry/open-questions';
-import { IptablesDriver } from '../../src/xtables/driver';
 import { largeHistoryArb } from '../support/large-histories';
 import type { ModeReport } from '../support/mode-cases';
 import { clusterIP, endpoint, plan as makePlan, planDifference, service, servicePort } from '../support/plans';
@@ -82,8 +82,10 @@ function configurationOf(): ProxyConfiguration {
 /** What a process that has just started would write. */
 async function writesOf(configuration: ProxyConfiguration, plan: Plan): Promise<string> {
   const { family } = plan;
-  const driver = new IptablesDriver(family, variant, runCommand, (file, args) => ({ file, args }));
-  const backends = await modes[mode].dryBackends(configuration, new Map([[family, driver]]), () => undefined);
+  const assume = ({ what }: Assumption): void => {
+    throw new Error(what);
+  };
+  const backends = await modes[mode].dryBackends({ configuration, iptablesVariant: variant, log, assume });
   const backend = backends.get(family);
   if (backend === undefined) throw new Error(`${mode} has no backend for ${family}`);
   backend.render(plan);
