@@ -7,7 +7,10 @@ export function nft(...args: readonly string[]): string {
   return execFileSync('nft', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** As nft lists it for people, for programs, and as bytecode with user data. Elements come in the order of the kernel's hash table. */
+/**
+ * As nft lists it for people, for programs, and as bytecode with user data. Elements come in the order of the kernel's hash table, and time
+ * passes for those with a timeout.
+ */
 export function listTable(family: Family): readonly string[] {
   const withoutHandles = (text: string): string =>
     JSON.stringify(JSON.parse(text), (name, value: unknown) =>
@@ -24,5 +27,5 @@ export function listTable(family: Family): readonly string[] {
     nft('list', 'table', ...table),
     withoutHandles(nft('-j', 'list', 'table', ...table)),
     sorted(nft('--debug=netlink', 'list', 'table', ...table)),
-  ];
+  ].map((text) => text.replaceAll(/ expires \w+|\\"expires\\":\d+/g, ''));
 }

@@ -47,6 +47,33 @@ const protocolArb = fc.constantFrom('tcp', 'udp', 'sctp');
 const verdictArb = fc.constantFrom('drop', 'accept', 'return', ...chainNames.map((name) => `goto ${name}`));
 const markArb = fc.constantFrom(0x4000, 1, 0x80000000);
 
+const priorityArb = fc
+  .tuple(fc.integer({ min: 1, max: 0xfffe }), fc.nat(0xffff))
+  .map((numbers) => numbers.map((number) => number.toString(16)).join(':'));
+const memory: SetObject = {
+  name: 'vipwire-memory',
+  key: ['address'],
+  data: ['priority'],
+  dynamicSize: 65_536,
+};
+
+/** What session affinity does with a packet's priority. */
+function priorityRuleArb(): fc.Arbitrary<Rule> {
+  const toEndpoint: Statement = { kind: 'dnat', key: [{ kind: 'priority' }], map: 'vipwire-by-priority' };
+  return fc
+    .record({ seconds: fc.integer({ min: 1, max: 86_400 }), protocol: protocolArb })
+    .map(({ seconds, protocol }) => ({
+      statements: [
+        { kind: 'set-priority', key: [{ kind: 'source' }], map: memory.name },
+        { kind: 'forget', map: memory.name },
+        { kind: 'set-priority', key: [{ kind: 'numgen', mode: 'random', modulus: 3 }], map: 'vipwire-slots' },
+        { kind: 'remember', map: memory.name, seconds },
+        { kind: 'protocol', protocol },
+        toEndpoint,
+      ],
+    }));
+}
+
 function statementArb(family: Family): fc.Arbitrary<Statement> {
   const side = fc.constantFrom('source' as const, 'destination' as const);
   const indexed = (index: Selector): readonly Selector[] => [...destination, index];
@@ -139,6 +166,16 @@ function tableArb(family: Family): fc.Arbitrary<SampleTable> {
       verdictArb,
     ),
     elementsArb({ name: 'vipwire-endpoints', key: [...endKey, 'index'], data: ['address', 'port'] }, indexed, end),
+    elementsArb({ name: 'vipwire-by-priority', key: ['priority'], data: ['address', 'port'] }, priorityArb, end),
+    elementsArb(
+      { name: 'vipwire-slots', key: ['index'], data: ['priority'], comment: 'slots' },
+      fc.nat(5000).map(String),
+      priorityArb,
+    ),
+    elementsArb(memory, address, priorityArb).map(({ set, elements }) => ({
+      set,
+      elements: elements.map((element) => ({ ...element, timeout: { seconds: 3600, remainingMs: 1_800_000 } })),
+    })),
   );
   const chains = fc.tuple(...chainNames.map(() => fc.array(ruleArb(family), { maxLength: 6 })));
   const base = (name: string, hook: NonNullable<ChainObject['base']>, ...rules: readonly Rule[]): ChainObject => ({
@@ -146,7 +183,8 @@ function tableArb(family: Family): fc.Arbitrary<SampleTable> {
     base: hook,
     rules,
   });
-  return fc.record({ sets, chains }).map(({ sets: some, chains: rules }) => ({
+  const affinity = fc.array(priorityRuleArb(), { minLength: 1, maxLength: 3 });
+  return fc.record({ sets, chains, affinity }).map(({ sets: some, chains: rules, affinity: byPriority }) => ({
     comment: 'rules for Services',
     sets: some,
     chains: [
@@ -159,6 +197,7 @@ function tableArb(family: Family): fc.Arbitrary<SampleTable> {
           statements: [{ kind: 'has-mark', mark: 0x4000 }, { kind: 'flip-mark', mark: 0x4000 }, { kind: 'masquerade' }],
         },
       ),
+      { name: 'vipwire-affinity', rules: byPriority },
       // No chain leads to itself: rules lead to none of these.
       ...chainNames.map((name, i) => ({
         name,

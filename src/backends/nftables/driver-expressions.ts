@@ -14,8 +14,10 @@ const verdictPart = { code: 1, chain: 2 } as const;
 export const verdictCodes = { drop: 0, accept: 1, return: -5, goto: -4, jump: -3 } as const;
 
 export const payloadBase = { network: 1, transport: 2 } as const;
-export const metaKeys = { mark: 3, inputName: 6, protocol: 16 } as const;
+export const metaKeys = { priority: 2, mark: 3, inputName: 6, protocol: 16 } as const;
 export const connectionKeys = { state: 0, status: 2 } as const;
+/** NFT_DYNSET_OP_ */
+export const changes = { update: 1, delete: 2 } as const;
 export const operators = { equal: 0, unequal: 1 } as const;
 const fib = { typeOfAddress: 3, source: 1, destination: 2 } as const;
 /** NF_NAT_RANGE_PROTO_RANDOM_FULLY */
@@ -44,6 +46,13 @@ export interface PayloadPart {
   readonly length: number;
 }
 
+export interface ElementChange {
+  readonly change: number;
+  /** The register with the data. */
+  readonly data: number;
+  readonly timeoutMs?: number;
+}
+
 /** Writes the expressions of one rule, one after the other. Without a register they work on the first. */
 export class ExpressionWriter {
   readonly #writer: AttributeWriter;
@@ -70,6 +79,7 @@ export class ExpressionWriter {
     });
   }
 
+  /** To the first register. */
   setMeta(key: number): void {
     this.#expression('meta', (writer) => {
       writer.uint32BE(2, key);
@@ -135,6 +145,17 @@ export class ExpressionWriter {
     });
   }
 
+  /** Of the map's element with the key in the first register. */
+  changeElement(map: string, { change, data, timeoutMs }: ElementChange): void {
+    this.#expression('dynset', (writer) => {
+      writer.string(1, map);
+      writer.uint32BE(3, change);
+      writer.uint32BE(4, firstRegister);
+      writer.uint32BE(5, data);
+      if (timeoutMs !== undefined) writer.bytes(6, milliseconds(timeoutMs));
+    });
+  }
+
   inSet(set: string, isNot: boolean): void {
     this.#lookup(set, undefined, isNot);
   }
@@ -192,6 +213,13 @@ export class ExpressionWriter {
       writer.nested(expression.data, () => write(writer));
     });
   }
+}
+
+/** A time as the kernel's attributes have it. */
+export function milliseconds(ms: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(Math.round(ms)));
+  return bytes;
 }
 
 /** The value of a verdict map's element, and the verdict of a rule. */

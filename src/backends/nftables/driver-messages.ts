@@ -1,7 +1,7 @@
 /** Messages of a transaction of nf_tables (linux/netfilter/nf_tables.h), as nft would send them. Pure. */
 import { AttributeWriter } from '../../host/netlink-attributes';
 import type { Family } from '../../model/address';
-import { ExpressionWriter, parseVerdict, writeVerdict } from './driver-expressions';
+import { ExpressionWriter, milliseconds, parseVerdict, writeVerdict } from './driver-expressions';
 import { writeStatement } from './driver-statements';
 import { encodeComment, encodeSetUserData } from './driver-user-data';
 import { valueBytes, type ValueKind, writeValue } from './driver-values';
@@ -54,11 +54,12 @@ const ofSet = {
   keyBytes: 5,
   dataType: 6,
   dataBytes: 7,
+  description: 9,
   id: 10,
   userData: 13,
 } as const;
 const ofElements = { table: 1, set: 2, elements: 3 } as const;
-const ofElement = { key: 1, data: 2, userData: 6 } as const;
+const ofElement = { key: 1, data: 2, timeout: 4, expiration: 5, userData: 6 } as const;
 const listElement = 1;
 const dataValue = 1;
 
@@ -71,12 +72,19 @@ const hooks: Readonly<Record<BaseChainHook['hook'], number>> = {
 };
 /** NF_ACCEPT */
 const accept = 1;
-/** NFT_SET_MAP */
-const isMap = 8;
+/** NFT_SET_MAP, and NFT_SET_TIMEOUT with NFT_SET_EVAL */
+const setFlags = { map: 8, dynamic: 0x30 } as const;
+/** NFTA_SET_DESC_SIZE */
+const descriptionSize = 1;
 /** NFT_DATA_VERDICT */
 const verdictType = 0xffffff00;
 /** nft's own numbers of the types, which it keeps in the kernel (datatype.h). */
-const typeNumbers: Readonly<Record<Exclude<Field, 'address'>, number>> = { index: 4, protocol: 12, port: 13 };
+const typeNumbers: Readonly<Record<Exclude<Field, 'address'>, number>> = {
+  index: 4,
+  protocol: 12,
+  port: 13,
+  priority: 23,
+};
 const addressTypes = { IPv4: 7, IPv6: 8 } as const;
 const bitsPerType = 6;
 
@@ -136,17 +144,20 @@ export class TableMessages {
 
   /** @param id tells the set from others of the same transaction. */
   addSet(set: SetObject, id: number): TableMessage {
-    const { name, key, data } = set;
+    const { name, key, data, dynamicSize } = set;
+    const flags = (data === undefined ? 0 : setFlags.map) | (dynamicSize === undefined ? 0 : setFlags.dynamic);
     return this.#message(messageTypes.newSet, create, (writer) => {
       writer.string(ofSet.table, tableName);
       writer.string(ofSet.name, name);
-      writer.uint32BE(ofSet.flags, data === undefined ? 0 : isMap);
+      writer.uint32BE(ofSet.flags, flags);
       writer.uint32BE(ofSet.keyType, this.#typeOf(key));
       writer.uint32BE(ofSet.keyBytes, valueBytes(key, this.#family));
       if (data !== undefined) {
         writer.uint32BE(ofSet.dataType, data === 'verdict' ? verdictType : this.#typeOf(data));
         writer.uint32BE(ofSet.dataBytes, data === 'verdict' ? 0 : valueBytes(data, this.#family));
       }
+      if (dynamicSize !== undefined)
+        writer.nested(ofSet.description, () => writer.uint32BE(descriptionSize, dynamicSize));
       writer.uint32BE(ofSet.id, id);
       writer.bytes(ofSet.userData, encodeSetUserData(set, this.#family));
     });
@@ -187,6 +198,10 @@ export class TableMessages {
 
   #element(writer: AttributeWriter, { key, data }: SetObject, element: SetElement): void {
     writer.nested(listElement, () => {
+      if (element.timeout !== undefined) {
+        writer.bytes(ofElement.timeout, milliseconds(1000 * element.timeout.seconds));
+        writer.bytes(ofElement.expiration, milliseconds(element.timeout.remainingMs));
+      }
       writer.nested(ofElement.key, () => this.#value(writer, key, element.key));
       if (data !== undefined && element.value !== undefined) {
         const { value } = element;

@@ -1,6 +1,7 @@
 /** Statements as the expressions that nft makes of them. Pure. */
 import { hostCidr, parseCidr } from '../../model/address';
 import {
+  changes,
   connectionKeys,
   type ExpressionWriter,
   metaKeys,
@@ -9,7 +10,7 @@ import {
   register,
   verdictCodes,
 } from './driver-expressions';
-import { addressBytes } from './driver-values';
+import { addressBytes, protocolNumber } from './driver-values';
 import type { Selector, Statement } from './objects';
 
 const destinationPort = { base: payloadBase.transport, offset: 2, length: 2 } as const;
@@ -25,16 +26,22 @@ const localAddress = 2;
 const interfaceNameBytes = 16;
 
 type OfKind<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
+type PriorityChange = OfKind<'set-priority' | 'remember' | 'forget'>;
 type Action = OfKind<
   'set-mark' | 'flip-mark' | 'dnat' | 'jump' | 'goto' | 'accept' | 'drop' | 'return' | 'reject' | 'masquerade'
 >;
-type Match = Exclude<Statement, Action | OfKind<'vmap'>>;
+type Match = Exclude<Statement, Action | PriorityChange | OfKind<'vmap'>>;
 
 export function writeStatement(to: ExpressionWriter, statement: Statement): void {
   switch (statement.kind) {
     case 'vmap':
       writeKey(to, statement.key);
       to.lookupVerdict(statement.map);
+      break;
+    case 'set-priority':
+    case 'remember':
+    case 'forget':
+      writePriorityChange(to, statement);
       break;
     case 'set-mark':
     case 'flip-mark':
@@ -78,9 +85,36 @@ function writeMatch(to: ExpressionWriter, match: Match): void {
       to.loadMeta(metaKeys.mark);
       writeBitTest(to, match.mark);
       break;
+    case 'protocol':
+      to.loadMeta(metaKeys.protocol);
+      to.compare(operators.equal, Buffer.from([protocolNumber(match.protocol)]));
+      break;
     case 'in-set':
       writeKey(to, match.key);
       to.inSet(match.set, match.isNot === true);
+  }
+}
+
+/** The packet's priority, and the map of which it is the data. */
+function writePriorityChange(to: ExpressionWriter, change: PriorityChange): void {
+  switch (change.kind) {
+    case 'set-priority':
+      writeKey(to, change.key);
+      to.lookupValue(change.map);
+      to.setMeta(metaKeys.priority);
+      break;
+    case 'remember':
+    case 'forget': {
+      const data = register(4);
+      loadAddress(to, 'source', register(0));
+      to.loadMeta(metaKeys.priority, data);
+      const isNew = change.kind === 'remember';
+      to.changeElement(change.map, {
+        change: isNew ? changes.update : changes.delete,
+        data,
+        ...(isNew && { timeoutMs: 1000 * change.seconds }),
+      });
+    }
   }
 }
 
@@ -179,6 +213,9 @@ function writeSelector(to: ExpressionWriter, selector: Selector, { into, beside 
       break;
     case 'port':
       to.payload(destinationPort, into);
+      break;
+    case 'priority':
+      to.loadMeta(metaKeys.priority, into);
       break;
     case 'numgen':
       to.loadNumber(selector.mode, selector.modulus, into);

@@ -3,6 +3,7 @@
  * 1.0.1 and later write are here, since an older nft crashes on some that a newer one wrote. Pure.
  */
 import type { Family } from '../../model/address';
+import { metaKeys } from './driver-expressions';
 import { type Field, mostCommentBytes, type SetObject } from './objects';
 import { needsTypeof } from './print';
 
@@ -12,7 +13,7 @@ const commentTypes = { table: 0, rule: 0, element: 0, set: 7 } as const;
 /** NFTNL_UDATA_SET_ */
 const ofSet = { keyByteOrder: 0, dataByteOrder: 1, keyTypeof: 3, dataTypeof: 4 } as const;
 /** enum byteorder; nft gives none to values of several fields. */
-const byteOrders = { none: 0, network: 2 } as const;
+const byteOrders = { none: 0, machine: 1, network: 2 } as const;
 /** NFTNL_UDATA_SET_TYPEOF_ */
 const ofTypeof = { expression: 0, data: 1 } as const;
 /** enum expr_types of nft */
@@ -29,8 +30,9 @@ export function encodeComment(owner: keyof typeof commentTypes, comment: string)
 
 export function encodeSetUserData(set: SetObject, family: Family): Buffer {
   const { key, data, comment } = set;
-  const order = number(ofSet.keyByteOrder, key.length === 1 ? byteOrders.network : byteOrders.none);
-  const parts = data === undefined ? [order] : [order, number(ofSet.dataByteOrder, byteOrders.none)];
+  const parts = [number(ofSet.keyByteOrder, byteOrderOf(key))];
+  if (data !== undefined)
+    parts.push(number(ofSet.dataByteOrder, data === 'verdict' ? byteOrders.none : byteOrderOf(data)));
   if (needsTypeof(set)) {
     parts.push(entry(ofSet.keyTypeof, encodeTypeof(key, family)));
     if (data !== undefined && data !== 'verdict') parts.push(entry(ofSet.dataTypeof, encodeTypeof(data, family)));
@@ -39,8 +41,15 @@ export function encodeSetUserData(set: SetObject, family: Family): Buffer {
   return Buffer.concat(parts);
 }
 
+function byteOrderOf([first, ...others]: readonly Field[]): number {
+  if (others.length > 0) return byteOrders.none;
+  return first === 'index' || first === 'priority' ? byteOrders.machine : byteOrders.network;
+}
+
 /** `ip daddr . meta l4proto . th dport` */
 function encodeTypeof(fields: readonly Field[], family: Family): Buffer {
+  const [only, ...others] = fields;
+  if (only !== undefined && others.length === 0) return encodeSample(only, family);
   const samples = fields.map((field, i) => entry(i, encodeSample(field, family)));
   return Buffer.concat([
     number(ofTypeof.expression, expressionTypes.concat),
@@ -58,7 +67,9 @@ function encodeSample(field: Field, family: Family): Buffer {
     case 'address':
       return sample('payload', protocolDescriptions[family], headerFields[family]);
     case 'protocol':
-      return sample('meta', 16);
+      return sample('meta', metaKeys.protocol);
+    case 'priority':
+      return sample('meta', metaKeys.priority);
     case 'port':
       return sample('payload', protocolDescriptions.transport, headerFields.port);
     case 'index':

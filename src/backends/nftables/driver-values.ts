@@ -35,11 +35,18 @@ export function writeValue(bytes: Buffer, start: number, text: string, { fields,
   for (const [i, field] of fields.entries()) {
     const part = parts[i] ?? '';
     if (field === 'address') writeAddress(bytes, at, part);
-    else if (field === 'protocol') bytes.writeUInt8(protocols[part] ?? fail(part), at);
+    else if (field === 'protocol') bytes.writeUInt8(protocolNumber(part), at);
     else if (field === 'port') bytes.writeUInt16BE(Number(part), at);
-    else bytes.writeUInt32LE(Number(part), at);
+    else bytes.writeUInt32LE(field === 'priority' ? priorityNumber(part) : Number(part), at);
     at += padded(fieldBytes(field, family));
   }
+}
+
+/** `8c1f:23d0`. Throws TypeError for what is none. */
+export function priorityNumber(text: string): number {
+  const [, high, low] = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(text) ?? [];
+  if (high === undefined || low === undefined) throw new TypeError(`"${text}" is no priority`);
+  return parseInt(high, 16) * 0x10000 + parseInt(low, 16);
 }
 
 export interface ValueKind {
@@ -66,6 +73,9 @@ function writeAddress(bytes: Buffer, at: number, address: string): void {
   bytes[to] = octet;
 }
 
-function fail(part: string): never {
-  throw new TypeError(`"${part}" is no protocol`);
+/** Throws TypeError for what is no protocol. */
+export function protocolNumber(name: string): number {
+  const found = protocols[name];
+  if (found === undefined) throw new TypeError(`"${name}" is no protocol`);
+  return found;
 }

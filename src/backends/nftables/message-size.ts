@@ -23,7 +23,7 @@ const expressionBytes = 100;
 /** What a set has besides names: flags, types, and user data that says how its values print. */
 const setBytes = 512;
 /** Bytes around an element's key and value. */
-const elementBytes = { key: 12, value: 8, verdict: 20 } as const;
+const elementBytes = { key: 12, value: 8, verdict: 20, timeout: 24 } as const;
 
 interface Size {
   readonly messages: number;
@@ -150,11 +150,16 @@ function statementSize(statement: Statement): number {
       return 3 * expressionBytes;
     case 'interface':
     case 'is-local':
+    case 'protocol':
       return 2 * expressionBytes;
     case 'in-set':
       return keySize(statement.key) + expressionBytes + text(statement.set);
+    case 'remember':
+    case 'forget':
+      return 4 * expressionBytes + text(statement.map);
     case 'vmap':
     case 'dnat':
+    case 'set-priority':
       return keySize(statement.key) + 2 * expressionBytes + text(statement.map);
     case 'jump':
     case 'goto':
@@ -175,9 +180,10 @@ function elementSizes({ key, data }: SetObject, family: Family): (element: SetEl
   const isVerdict = data === 'verdict';
   const valueBytes =
     data === undefined ? 0 : isVerdict ? elementBytes.verdict : elementBytes.value + fieldsSize(data, family);
-  return ({ value, comment }) => {
+  return ({ value, comment, timeout }) => {
     const ofValue = value === undefined ? 0 : valueBytes + (isVerdict ? text(value) : 0);
-    return keyBytes + ofValue + (comment === undefined ? 0 : 4 + text(comment));
+    const ofTimeout = timeout === undefined ? 0 : elementBytes.timeout;
+    return keyBytes + ofValue + ofTimeout + (comment === undefined ? 0 : 4 + text(comment));
   };
 }
 

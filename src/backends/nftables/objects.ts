@@ -1,14 +1,19 @@
 /** The words in which this backend describes a table of nf_tables: each prints as nft's text and encodes as netlink attributes. */
 import type { Family } from '../../model/address';
 
-/** One part of a key or of a value. `index` is a number in the machine's byte order, as numgen and jhash give it. */
-export type Field = 'address' | 'protocol' | 'port' | 'index';
+/**
+ * One part of a key or of a value. `index` is a number in the machine's byte order, as numgen and jhash give it. `priority` is what a
+ * packet's priority holds, as nft prints it: two hexadecimal numbers, `8c1f:23d0`.
+ */
+export type Field = 'address' | 'protocol' | 'port' | 'index' | 'priority';
 
 export interface SetObject {
   readonly name: string;
   readonly key: readonly Field[];
   /** Of a map: `verdict`, or the fields of its values. */
   readonly data?: 'verdict' | readonly Field[];
+  /** Of a set whose elements rules add, with a timeout each: how many elements fit. */
+  readonly dynamicSize?: number;
   readonly comment?: string;
 }
 
@@ -18,6 +23,14 @@ export interface SetElement {
   /** Of a map: `goto vipwire-pick-2`, `drop`, `10.244.1.2 . 8080`. */
   readonly value?: string;
   readonly comment?: string;
+  /** Only in a dynamic set. */
+  readonly timeout?: ElementTimeout;
+}
+
+export interface ElementTimeout {
+  readonly seconds: number;
+  /** Until the element goes; at most the timeout. */
+  readonly remainingMs: number;
 }
 
 export interface BaseChainHook {
@@ -40,7 +53,7 @@ export interface Rule {
 
 /** What a part of a key is taken from. */
 export type Selector =
-  | { readonly kind: 'source' | 'destination' | 'protocol' | 'port' }
+  | { readonly kind: 'source' | 'destination' | 'protocol' | 'port' | 'priority' }
   | { readonly kind: 'numgen'; readonly mode: 'random' | 'inc'; readonly modulus: number }
   /** A hash of the source address. */
   | { readonly kind: 'hash'; readonly modulus: number; readonly seed: number };
@@ -70,6 +83,14 @@ export type Statement =
   | { readonly kind: 'vmap'; readonly key: readonly Selector[]; readonly map: string }
   /** `dnat to KEY map @vipwire-endpoints` */
   | { readonly kind: 'dnat'; readonly key: readonly Selector[]; readonly map: string }
+  /** `meta l4proto tcp` */
+  | { readonly kind: 'protocol'; readonly protocol: string }
+  /** `meta priority set ip saddr map @clients` */
+  | { readonly kind: 'set-priority'; readonly key: readonly Selector[]; readonly map: string }
+  /** `update @clients { ip saddr timeout 10800s : meta priority }`: adds an element, or renews the timeout of the one that is there. */
+  | { readonly kind: 'remember'; readonly map: string; readonly seconds: number }
+  /** `delete @clients { ip saddr : meta priority }` */
+  | { readonly kind: 'forget'; readonly map: string }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   | { readonly kind: 'accept' | 'drop' | 'return' | 'reject' | 'masquerade' };
 
@@ -146,5 +167,5 @@ export const tableComment = 'vipwire: rules for Services';
 /** Bytes that a field takes in a register, padding not counted. */
 export function fieldBytes(field: Field, family: Family): number {
   if (field === 'address') return family === 'IPv4' ? 4 : 16;
-  return { protocol: 1, port: 2, index: 4 }[field];
+  return { protocol: 1, port: 2, index: 4, priority: 4 }[field];
 }

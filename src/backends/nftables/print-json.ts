@@ -47,14 +47,14 @@ function ruleJson({ statements, comment }: Rule, family: Family): Record<string,
 }
 
 function setJson(
-  { name, key, data, comment }: SetObject,
+  { name, key, data, comment, dynamicSize }: SetObject,
   elements: Iterable<SetElement>,
   place: Readonly<Record<string, Json>>,
   family: Family,
 ): Json {
   const values = data === undefined || data === 'verdict' ? undefined : data;
   const elem = Array.from(elements, (element): Json => {
-    const at = commented(valueJson(element.key, key), element.comment);
+    const at = detailed(valueJson(element.key, key), element);
     if (data === undefined) return at;
     const { value = '' } = element;
     return [at, values === undefined ? verdictJson(value) : valueJson(value, values)];
@@ -65,13 +65,17 @@ function setJson(
     ...(comment !== undefined && { comment }),
     type: typesJson(key, family),
     ...(data !== undefined && { map: values === undefined ? 'verdict' : typeNames(values, family).join(' . ') }),
+    // nft 1.0 does not name the flag dynamic here.
+    ...(dynamicSize !== undefined && { size: dynamicSize, flags: ['timeout'] }),
     ...(elem.length > 0 && { elem }),
   };
   return data === undefined ? { set: object } : { map: object };
 }
 
-function commented(val: Json, comment: string | undefined): Json {
-  return comment === undefined ? val : { elem: { val, comment } };
+function detailed(val: Json, { comment, timeout }: SetElement): Json {
+  if (comment === undefined && timeout === undefined) return val;
+  const time = timeout && { timeout: timeout.seconds, expires: Math.floor(timeout.remainingMs / 1000) };
+  return { elem: { val, ...time, ...(comment !== undefined && { comment }) } };
 }
 
 function typesJson(fields: readonly Field[], family: Family): Json {
@@ -81,7 +85,7 @@ function typesJson(fields: readonly Field[], family: Family): Json {
 
 function typeNames(fields: readonly Field[], family: Family): string[] {
   const address = family === 'IPv4' ? 'ipv4_addr' : 'ipv6_addr';
-  const names = { address, protocol: 'inet_proto', port: 'inet_service', index: 'integer' };
+  const names = { address, protocol: 'inet_proto', port: 'inet_service', index: 'integer', priority: 'classid' };
   return fields.map((field) => names[field]);
 }
 
@@ -108,6 +112,7 @@ function statementJson(statement: Statement, family: Family): Json {
     case 'ct-status-dnat':
     case 'has-mark':
     case 'in-set':
+    case 'protocol':
       return { match: matchJson(statement, family) };
     case 'set-mark':
       return mangleJson('|', statement.mark);
@@ -119,6 +124,16 @@ function statementJson(statement: Statement, family: Family): Json {
       const map = { key: keyJson(statement.key, family), data: `@${statement.map}` };
       return { dnat: { family: familyWord(family), addr: { map } } };
     }
+    case 'set-priority':
+      return {
+        mangle: {
+          key: priorityJson,
+          value: { map: { key: keyJson(statement.key, family), data: `@${statement.map}` } },
+        },
+      };
+    case 'remember':
+    case 'forget':
+      return elementChangeJson(statement, family);
     case 'jump':
     case 'goto':
       return { [statement.kind]: { target: statement.chain } };
@@ -133,7 +148,9 @@ function statementJson(statement: Statement, family: Family): Json {
 
 type Match = Extract<
   Statement,
-  { kind: 'address' | 'interface' | 'is-local' | 'ct-state-new' | 'ct-status-dnat' | 'has-mark' | 'in-set' }
+  {
+    kind: 'address' | 'interface' | 'is-local' | 'ct-state-new' | 'ct-status-dnat' | 'has-mark' | 'in-set' | 'protocol';
+  }
 >;
 
 function matchJson(match: Match, family: Family): Json {
@@ -156,6 +173,8 @@ function matchJson(match: Match, family: Family): Json {
         : compareJson(true, { '&': [markJson, match.mark] }, 0);
     case 'in-set':
       return compareJson(match.isNot === true, keyJson(match.key, family), `@${match.set}`);
+    case 'protocol':
+      return compareJson(false, selectorJson({ kind: 'protocol' }, family), match.protocol);
   }
 }
 
@@ -166,6 +185,15 @@ function compareJson(isNot: boolean, left: Json, right: Json): Json {
 /** A test of this bit alone looks to nft like one of a prefix. */
 const highestBit = 0x80000000;
 const markJson: Json = { meta: { key: 'mark' } };
+const priorityJson: Json = { meta: { key: 'priority' } };
+
+/** nft 1.0 prints such a statement as text, later ones as an object. */
+function elementChangeJson(statement: Extract<Statement, { kind: 'remember' | 'forget' }>, family: Family): Json {
+  const val = selectorJson({ kind: 'source' }, family);
+  const elem: Json = statement.kind === 'remember' ? { elem: { val, timeout: statement.seconds } } : val;
+  const op = statement.kind === 'remember' ? 'update' : 'delete';
+  return { map: { op, elem, data: priorityJson, map: `@${statement.map}` } };
+}
 
 function mangleJson(operator: '|' | '^', mark: number): Json {
   return { mangle: { key: markJson, value: { [operator]: [markJson, mark] } } };
@@ -193,6 +221,8 @@ function selectorJson(selector: Selector, family: Family): Json {
       return { meta: { key: 'l4proto' } };
     case 'port':
       return { payload: { protocol: 'th', field: 'dport' } };
+    case 'priority':
+      return priorityJson;
     case 'numgen':
       return { numgen: { mode: selector.mode, mod: selector.modulus, offset: 0 } };
     case 'hash': {

@@ -26,6 +26,7 @@ export function printTableName(family: Family): string {
 const typeNames: Readonly<Record<Exclude<Field, 'address' | 'index'>, string>> = {
   protocol: 'inet_proto',
   port: 'inet_service',
+  priority: 'classid',
 };
 
 /** What `typeof` names a field by: an index has no name of a type, so that its sets need it. */
@@ -39,6 +40,8 @@ function fieldSample(field: Field, family: Family): string {
       return 'th dport';
     case 'index':
       return 'numgen random mod 2';
+    case 'priority':
+      return 'meta priority';
   }
 }
 
@@ -80,12 +83,17 @@ export function setWord({ data }: Pick<SetObject, 'data'>): 'set' | 'map' {
 /** `add map ip kube-proxy vipwire-services { type ipv4_addr . inet_proto . inet_service : verdict; }` */
 export function printSet(set: SetObject, family: Family): string {
   const comment = set.comment === undefined ? '' : ` comment "${cut(set.comment)}";`;
-  return `add ${setWord(set)} ${printTableName(family)} ${set.name} { ${printSetType(set, family)};${comment} }`;
+  const parts = `${printSetType(set, family)};${printDynamic(set)}${comment}`;
+  return `add ${setWord(set)} ${printTableName(family)} ${set.name} { ${parts} }`;
+}
+
+function printDynamic({ dynamicSize }: SetObject): string {
+  return dynamicSize === undefined ? '' : ` flags dynamic,timeout; size ${dynamicSize};`;
 }
 
 /** A set without its table, which tells whether two sets are the same. */
 export function printSetText(set: SetObject, family: Family): string {
-  return `${setWord(set)} { ${printSetType(set, family)}; }`;
+  return `${setWord(set)} { ${printSetType(set, family)};${printDynamic(set)} }`;
 }
 
 /** A chain without its table and name: its hook, then its rules, a line each. */
@@ -100,8 +108,10 @@ export function printValue({ value = '', comment }: Omit<SetElement, 'key'>): st
 }
 
 /** `10.96.0.10 . tcp . 80 comment "default/web" : goto vipwire-pick-2` */
-export function printElement({ key, value, comment }: SetElement): string {
-  return `${key}${comment === undefined ? '' : ` comment "${cut(comment)}"`}${value === undefined ? '' : ` : ${value}`}`;
+export function printElement({ key, value, comment, timeout }: SetElement): string {
+  const time = timeout === undefined ? '' : ` timeout ${timeout.seconds}s expires ${timeout.remainingMs}ms`;
+  const about = comment === undefined ? '' : ` comment "${cut(comment)}"`;
+  return `${key}${time}${about}${value === undefined ? '' : ` : ${value}`}`;
 }
 
 /** `add chain ip kube-proxy nat-prerouting { type nat hook prerouting priority -101; }` */
@@ -147,6 +157,14 @@ function printStatement(statement: Statement, family: Family): string {
       return `${printKey(statement.key, family)} vmap @${statement.map}`;
     case 'dnat':
       return `dnat to ${printKey(statement.key, family)} map @${statement.map}`;
+    case 'protocol':
+      return `meta l4proto ${statement.protocol}`;
+    case 'set-priority':
+      return `meta priority set ${printKey(statement.key, family)} map @${statement.map}`;
+    case 'remember':
+      return `update @${statement.map} { ${familyWord(family)} saddr timeout ${statement.seconds}s : meta priority }`;
+    case 'forget':
+      return `delete @${statement.map} { ${familyWord(family)} saddr : meta priority }`;
     case 'jump':
     case 'goto':
       return `${statement.kind} ${statement.chain}`;
@@ -171,6 +189,8 @@ function printSelector(selector: Selector, family: Family): string {
       return 'meta l4proto';
     case 'port':
       return 'th dport';
+    case 'priority':
+      return 'meta priority';
     case 'numgen':
       return `numgen ${selector.mode} mod ${selector.modulus}`;
     case 'hash':
