@@ -9,8 +9,8 @@ import type { CompareInvocation } from './invocation';
 
 /** Returns 0 where they are the same or differ only as intended, 1 where they differ, and 2 where it could not tell. */
 export async function compare(invocation: CompareInvocation): Promise<number> {
-  const { mode, texts } = await readKernel(invocation);
-  const { configuration, log } = await configureAs(mode, invocation.flags);
+  const { kind, texts } = await readKernel(invocation);
+  const { configuration, log } = await configureAs(kind, invocation.flags);
   const request = await nodeRequest(invocation, texts, configuration);
   const { plans, nodeName, hostAddresses } = await planNode(request, configuration, log);
   const { excludeCIDRs } = configuration.ipvs;
@@ -22,7 +22,7 @@ export async function compare(invocation: CompareInvocation): Promise<number> {
       {
         family,
         nodeName,
-        mode,
+        mode: kind.mode,
         hasRules: parsed.hasRules,
         unread: texts.get(family)?.unread ?? [],
         comparison: comparePlan(plan, parsed.kernel, { ...parsed, excludeCIDRs }),

@@ -15,7 +15,7 @@ const watchPeriodMs = 2000;
 /** Returns 0 where everything is as it should be, and 1 where something differs. */
 export async function diff(invocation: DiffInvocation): Promise<number> {
   const kernel = await readKernel(invocation);
-  const { configuration, log } = await configureAs(kernel.mode, invocation.flags);
+  const { configuration, log } = await configureAs(kernel.kind, invocation.flags);
   const request = await nodeRequest(invocation, kernel.texts, configuration);
   if (!invocation.watch) {
     const diffs = await diffNode(invocation, kernel, configuration, await planNode(request, configuration, log));
@@ -44,7 +44,7 @@ function explain(error: unknown): string {
 
 async function diffNode(
   invocation: DiffInvocation,
-  { mode, texts }: ReadKernel,
+  { kind: { mode }, texts }: ReadKernel,
   configuration: ProxyConfiguration,
   { plans, nodeName }: NodePlans,
 ): Promise<readonly KernelDiff[]> {

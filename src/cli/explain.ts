@@ -66,7 +66,7 @@ async function configure(
   { flags }: ExplainInvocation,
   kernel: ReadKernel | undefined,
 ): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
-  if (kernel !== undefined) return configureAs(kernel.mode, flags);
+  if (kernel !== undefined) return configureAs(kernel.kind, flags);
   const { configuration, warnings } = await effectiveConfiguration(flags, readTextFile);
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.debug(warning);

@@ -14,7 +14,7 @@ export interface WayContext {
   readonly servesOutside: boolean;
 }
 
-/** How far a share may be off, relative to itself: probabilities have steps of 2^-31, which add up over a long list. */
+/** How far any share may be off, relative to itself: probabilities have steps of 2^-31, which add up over a long list. */
 const tolerance = 1e-3;
 
 export function compareWays(context: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
@@ -71,7 +71,8 @@ function notForwarded({ frontend, servesOutside, source }: WayContext, { kind }:
   return { aspect: 'verdict', change, expected: 'forwarded', observed: kind };
 }
 
-function compareEndpoints({ port }: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
+function compareEndpoints(context: WayContext, expected: ExpectedWay, observed: ObservedWay): Finding[] {
+  const { port } = context;
   const findings: Finding[] = [];
   const other = sharesOf(expected.list === 'cluster' ? port.localEndpoints : port.clusterEndpoints);
   const isSame = sameKeys(observed.endpoints, expected.endpoints);
@@ -95,7 +96,7 @@ function compareEndpoints({ port }: WayContext, expected: ExpectedWay, observed:
     for (const [text, share] of observed.endpoints)
       if (!expected.endpoints.has(text)) findings.push(extraEndpoint(text, share));
   }
-  if (isSame) findings.push(...compareShares(expected.endpoints, observed.endpoints));
+  if (isSame) findings.push(...compareShares(context, expected.endpoints, observed.endpoints));
   if (observed.lost > tolerance)
     findings.push({
       aspect: 'share',
@@ -115,12 +116,15 @@ function extraEndpoint(text: string, share: EndpointShare | undefined): Finding 
 }
 
 function compareShares(
+  { rules, port }: WayContext,
   expected: ReadonlyMap<string, EndpointShare>,
   observed: ReadonlyMap<string, EndpointShare>,
 ): Finding[] {
+  const isRounded = port.scheduler !== undefined || port.clusterEndpoints.some(({ weight }) => weight !== undefined);
+  const allowed = isRounded ? rules.shareTolerance : 0;
   return [...expected].flatMap(([text, { share }]) => {
     const found = observed.get(text)?.share ?? 0;
-    if (Math.abs(found - share) <= share * tolerance) return [];
+    if (Math.abs(found - share) <= Math.max(share * tolerance, allowed)) return [];
     const what = { expected: percent(share), observed: `${text} gets ${percent(found)}` };
     return [{ aspect: 'share', change: 'changed', ...what } as const];
   });

@@ -10,7 +10,7 @@ import { UserError } from '../model/user-error';
 import { defaultMode, findMode } from '../modes/modes';
 import type { Logger } from '../telemetry/log';
 import { createLogger } from '../telemetry/logger';
-import { rulesKinds, type TracedMode } from '../trace/rules-kind';
+import type { RulesKind } from '../trace/rules-kind';
 import type { IptablesVariant } from '../xtables/variant';
 import { areGiven, type KernelFiles, type ReadKernel, readKernelFiles, readKernelHere } from './kernel-texts';
 import type { NodeRequest } from './node-plan';
@@ -50,18 +50,19 @@ export async function nodeRequest(
 
 /** The mode is the one that was found, whatever the configuration says: kube-proxy's own file may say nftables. */
 export async function configureAs(
-  mode: TracedMode,
+  { mode, answersOnPrimary, answersOnLoopback }: RulesKind,
   flags: FlagSettings,
 ): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
   const settings = { ...flags.settings, mode: (findMode(mode) ?? defaultMode).name };
   const { configuration, warnings } = await effectiveConfiguration({ ...flags, settings }, readTextFile);
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.debug(warning);
-  if (!rulesKinds[mode].answersOnPrimary) return { configuration, log };
+  if (!answersOnPrimary) return { configuration, log };
   const { nodePortAddresses: given } = configuration;
-  // The defaults that kube-proxy has in that mode.
+  // The default of that mode, and what kube-proxy cannot do there.
   const nodePortAddresses = given.length > 0 ? given : ['primary'];
-  return { configuration: { ...configuration, nodePortAddresses, localhostNodePorts: false }, log };
+  const localhostNodePorts = configuration.localhostNodePorts && answersOnLoopback;
+  return { configuration: { ...configuration, nodePortAddresses, localhostNodePorts }, log };
 }
 
 async function findAddresses(

@@ -11,7 +11,7 @@ import { errorCode, messageOf } from '../model/error-message';
 import { UserError } from '../model/user-error';
 import type { Logger } from '../telemetry/log';
 import { OpenQuestions } from '../telemetry/open-questions';
-import type { TracedMode } from '../trace/rules-kind';
+import { kindOfNftTable, type RulesKind, rulesKinds } from '../trace/rules-kind';
 import { readSaveText } from '../xtables/driver';
 import { detectVariant } from '../xtables/driver-variant';
 import { markUnread, type SaveText } from '../xtables/save-text';
@@ -30,7 +30,7 @@ export interface KernelFiles {
 }
 
 export interface ReadKernel {
-  readonly mode: TracedMode;
+  readonly kind: RulesKind;
   /** Only the families of which something was read. */
   readonly texts: ReadonlyMap<Family, KernelTexts>;
 }
@@ -98,16 +98,22 @@ interface OtherTexts {
 
 function joinTexts(saves: ReadonlyMap<Family, SaveText>, { ipvsadm, ipset, addresses, nft }: OtherTexts): ReadKernel {
   if (ipvsadm === undefined && nft !== undefined && !hasServiceRules([...saves.values()]))
-    return { mode: 'nftables', texts: new Map(families.map((family) => [family, { nft }])) };
+    return { kind: kindOfNft([nft]), texts: new Map(families.map((family) => [family, { nft }])) };
   if (ipvsadm === undefined)
-    return { mode: 'iptables', texts: new Map([...saves].map(([family, save]) => [family, textsOf(save)])) };
+    return { kind: rulesKinds.iptables, texts: new Map([...saves].map(([family, save]) => [family, textsOf(save)])) };
   const sets = { ipvsadm, ...(ipset !== undefined && { ipset }), ...(addresses !== undefined && { addresses }) };
   const texts = families.flatMap((family): [Family, KernelTexts][] => {
     const save = saves.get(family);
     if (save !== undefined) return [[family, { ...sets, ...textsOf(save) }]];
     return saves.size === 0 ? [[family, sets]] : [];
   });
-  return { mode: 'ipvs', texts: new Map(texts) };
+  return { kind: rulesKinds.ipvs, texts: new Map(texts) };
+}
+
+/** @param texts what nft printed in JSON. */
+function kindOfNft(texts: readonly string[]): RulesKind {
+  const names = texts.flatMap((text) => Array.from(text.matchAll(/"name": *"([^"]+)"/g), ([, name = '']) => name));
+  return kindOfNftTable(names);
 }
 
 function textsOf({ text, unread }: SaveText): KernelTexts {
@@ -173,7 +179,7 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
       `no rules of a service proxy here, or no right to see them (root, CAP_NET_ADMIN)${why}: to read files instead, use --iptables-save, --ipvsadm or --nft`,
     );
   }
-  return { mode: 'nftables', texts };
+  return { kind: kindOfNft([...texts.values()].map(({ nft = '' }) => nft)), texts };
 }
 
 /** Throws UserError where a part cannot be read, since the rest would look like everything. */

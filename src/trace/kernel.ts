@@ -6,7 +6,7 @@ import type { IpSets } from './ip-sets';
 import type { NftTable } from './nft-ruleset';
 import type { ProtocolName } from '../model/protocol';
 import type { Connection, MatchContext, Outcome, TracedNode } from './packet';
-import { type RulesKind, rulesKinds } from './rules-kind';
+import { kindOfNftTable, type RulesKind, rulesKinds } from './rules-kind';
 import { traceConnection } from './trace-iptables';
 import { type IpvsState, ownAddresses, traceIpvsConnection } from './trace-ipvs';
 import { traceNftConnection } from './trace-nft';
@@ -69,7 +69,7 @@ export function ipvsKernel(family: Family, state: IpvsState, node: TracedNode): 
 
 export function nftKernel(family: Family, table: NftTable, node: TracedNode): TracedKernel {
   return {
-    kind: rulesKinds.nftables,
+    kind: kindOfNftTable(table.sets.keys()),
     family,
     trace: (connection, onSource) => traceNftConnection(table, node, connection, onSource),
     isLocal: (address) => node.isLocal(address),

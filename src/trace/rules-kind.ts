@@ -14,6 +14,8 @@ export interface RulesKind {
   readonly masqueradesRemoteHairpin: boolean;
   /** NodePorts answer only on the node's primary addresses, unless configured otherwise. */
   readonly answersOnPrimary: boolean;
+  /** How far an endpoint's share may be off if weights or a hash of the client decide: 0 to 1. */
+  readonly shareTolerance: number;
 }
 
 export type TracedMode = 'iptables' | 'ipvs' | 'nftables';
@@ -27,6 +29,7 @@ export const rulesKinds: Readonly<Record<TracedMode, RulesKind>> = {
     answersOnLoopback: true,
     masqueradesRemoteHairpin: true,
     answersOnPrimary: false,
+    shareTolerance: 0,
   },
   ipvs: {
     mode: 'ipvs',
@@ -36,14 +39,28 @@ export const rulesKinds: Readonly<Record<TracedMode, RulesKind>> = {
     answersOnLoopback: false,
     masqueradesRemoteHairpin: false,
     answersOnPrimary: false,
+    shareTolerance: 0,
   },
   nftables: {
     mode: 'nftables',
     vipIsLocal: false,
     refusesUnserved: false,
     marksPastLocal: false,
-    answersOnLoopback: false,
+    answersOnLoopback: true,
     masqueradesRemoteHairpin: false,
     answersOnPrimary: true,
+    shareTolerance: 0.01,
   },
 };
+
+/** What differs where kube-proxy wrote the table of nftables mode. */
+const kubeProxyNftables: RulesKind = { ...rulesKinds.nftables, answersOnLoopback: false, shareTolerance: 0 };
+
+/** Every set of ours begins with this, and none of kube-proxy's. */
+const ourPrefix = 'vipwire-';
+
+/** @param setNames the names of the table's sets and maps. */
+export function kindOfNftTable(setNames: Iterable<string>): RulesKind {
+  for (const name of setNames) if (name.startsWith(ourPrefix)) return rulesKinds.nftables;
+  return kubeProxyNftables;
+}
