@@ -85,7 +85,11 @@ function statementArb(family: Family): fc.Arbitrary<Statement> {
       name: fc.constantFrom('cbr0', 'veth*', 'eth0.100', 'a23456789012345'),
     }),
     fc.record({ kind: fc.constant('is-local' as const), side }),
-    fc.constantFrom({ kind: 'ct-state-new' as const }, { kind: 'ct-status-dnat' as const }),
+    fc.constantFrom(
+      { kind: 'ct-state-new' as const },
+      { kind: 'ct-state-old' as const },
+      { kind: 'ct-status-dnat' as const },
+    ),
     fc.record({ kind: fc.constantFrom('has-mark' as const, 'set-mark' as const, 'flip-mark' as const), mark: markArb }),
     fc.record({
       kind: fc.constant('in-set' as const),

@@ -10,7 +10,7 @@ import { newRuleTables } from '../../xtables/kernel-rules';
 import { chainText, type Jump, type TableName, tableNames } from '../../xtables/rules';
 import type { AddressJudgement } from '../backend';
 import { BoundAddresses } from './device/bound-addresses';
-import { Claims } from './servers/claims';
+import { Claims } from '../../planner/claims';
 import { renderJumps, renderRules } from './render-fixed';
 import { missingSchedulers } from './servers/choose-scheduler';
 import { parseMark } from './sets/names';

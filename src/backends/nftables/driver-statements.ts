@@ -18,8 +18,8 @@ const addressOffset = {
   IPv4: { source: 12, destination: 16 },
   IPv6: { source: 8, destination: 24 },
 } as const;
-/** The bits of NF_CT_STATE_NEW and IPS_DST_NAT. */
-const connectionBits = { new: 8, dnat: 0x20 } as const;
+/** The bits of NF_CT_STATE_NEW, NF_CT_STATE_ESTABLISHED and _RELATED together, and IPS_DST_NAT. */
+const connectionBits = { new: 8, old: 6, dnat: 0x20 } as const;
 /** RTN_LOCAL */
 const localAddress = 2;
 /** IFNAMSIZ */
@@ -76,6 +76,10 @@ function writeMatch(to: ExpressionWriter, match: Match): void {
     case 'ct-state-new':
       to.loadConnection(connectionKeys.state);
       writeBitTest(to, connectionBits.new);
+      break;
+    case 'ct-state-old':
+      to.loadConnection(connectionKeys.state);
+      writeBitTest(to, connectionBits.old);
       break;
     case 'ct-status-dnat':
       to.loadConnection(connectionKeys.status);

@@ -25,7 +25,7 @@ const setBytes = 512;
 /** Bytes around an element's key and value. */
 const elementBytes = { key: 12, value: 8, verdict: 20, timeout: 24 } as const;
 
-interface Size {
+export interface Size {
   readonly messages: number;
   readonly bytes: number;
 }
@@ -37,7 +37,7 @@ export function takeWrites(writes: readonly TableWrite[], family: Family, start 
   for (let at = start; at < writes.length; at++) {
     const write = writes[at];
     if (write === undefined) break;
-    size = sum(size, sizeOf(write, family));
+    size = sumOf(size, sizeOfWrite(write, family));
     if (count > 0 && !fits(size)) break;
     count++;
   }
@@ -49,7 +49,7 @@ export function takeWrites(writes: readonly TableWrite[], family: Family, start 
  * split: up to 190 short ones fit.
  */
 export function splitWrite(write: TableWrite, family: Family): readonly TableWrite[] {
-  if ((write.op !== 'add-elements' && write.op !== 'delete-elements') || fits(sizeOf(write, family))) return [write];
+  if ((write.op !== 'add-elements' && write.op !== 'delete-elements') || fits(sizeOfWrite(write, family))) return [write];
   const parts: TableWrite[] = [];
   const sizeOfElement = elementSizes(write.set, family);
   const most = stepLimits.bytes - 2 * listBytes;
@@ -77,8 +77,8 @@ export function packWrites(units: Iterable<readonly TableWrite[]>, family: Famil
   let step: TableWrite[] = [];
   let size: Size = { messages: 0, bytes: 0 };
   const add = (unit: readonly TableWrite[]): void => {
-    const more = unit.map((write) => sizeOf(write, family)).reduce(sum, { messages: 0, bytes: 0 });
-    const both = sum(size, more);
+    const more = unit.map((write) => sizeOfWrite(write, family)).reduce(sumOf, { messages: 0, bytes: 0 });
+    const both = sumOf(size, more);
     if (step.length > 0 && !fits(both)) {
       steps.push(step);
       step = [];
@@ -98,12 +98,12 @@ function fits({ messages, bytes }: Size): boolean {
   return messages <= stepLimits.messages && bytes <= stepLimits.bytes;
 }
 
-function sum(a: Size, b: Size): Size {
+export function sumOf(a: Size, b: Size): Size {
   return { messages: a.messages + b.messages, bytes: a.bytes + b.bytes };
 }
 
 /** At least what the messages of the write take. */
-function sizeOf(write: TableWrite, family: Family): Size {
+export function sizeOfWrite(write: TableWrite, family: Family): Size {
   switch (write.op) {
     case 'add-table':
     case 'delete-table':
@@ -143,6 +143,7 @@ function statementSize(statement: Statement): number {
   switch (statement.kind) {
     case 'address':
     case 'ct-state-new':
+    case 'ct-state-old':
     case 'ct-status-dnat':
     case 'has-mark':
     case 'set-mark':
@@ -175,7 +176,7 @@ function keySize(key: readonly { readonly kind: string }[]): number {
 }
 
 /** Returns what tells an element's bytes. */
-function elementSizes({ key, data }: SetObject, family: Family): (element: SetElement) => number {
+export function elementSizes({ key, data }: SetObject, family: Family): (element: SetElement) => number {
   const keyBytes = elementBytes.key + fieldsSize(key, family);
   const isVerdict = data === 'verdict';
   const valueBytes =

@@ -1,36 +1,56 @@
 /**
- * Names in the table kube-proxy. Base chains have kube-proxy's names, or its hooks would stay beside ours when the other takes the table
- * over. Everything else has a prefix of ours and no `/`: kube-proxy takes chains with a `/` for its own Services'.
+ * Names in the table kube-proxy. Base chains have kube-proxy's names: otherwise both sets of hooks would be active after kube-proxy took the
+ * table over. Everything else has a prefix of ours and no `/`, because kube-proxy takes chains with a `/` for its own.
  */
-const prefix = 'vipwire-';
+export const prefix = 'vipwire-';
+
+/** Base chains, under kube-proxy's names. */
+export const baseChains = {
+  preroutingFilter: 'filter-prerouting-pre-dnat',
+  outputPreDnatFilter: 'filter-output-pre-dnat',
+  inputFilter: 'filter-input',
+  forwardFilter: 'filter-forward',
+  outputFilter: 'filter-output',
+  preroutingNat: 'nat-prerouting',
+  outputNat: 'nat-output',
+  postroutingNat: 'nat-postrouting',
+} as const;
 
 /** Sets and maps. */
 export const setNames = {
+  /** Every ClusterIP of a Service that is proxied. */
   clusterIPs: `${prefix}cluster-ips`,
+  /** The addresses on which NodePorts answer, unless all addresses of this node do. */
   nodePortIPs: `${prefix}node-port-ips`,
-  /** VIP, protocol, port -> what becomes of a new connection. */
+  /** VIP, protocol, port -> the chain that picks an endpoint. */
   vips: `${prefix}vips`,
   nodePorts: `${prefix}node-ports`,
-  /** What no endpoint serves. */
+  /** What no endpoint serves: rejected or dropped. */
   refusedVips: `${prefix}refused-vips`,
   refusedNodePorts: `${prefix}refused-node-ports`,
-  /** VIPs with source ranges. */
+  /** VIPs with source ranges -> the chain that drops all other sources. */
   restrictedVips: `${prefix}restricted-vips`,
-  /** Endpoints by VIP, protocol, port and number. */
+  /** VIP, protocol, port, slot -> endpoint. */
   endpoints: `${prefix}endpoints`,
-  /** Endpoints on this node, of those ports that need both lists. */
+  /** The same with the endpoints on this node, for VIPs that need both lists. */
   localEndpoints: `${prefix}local-endpoints`,
   nodePortEndpoints: `${prefix}node-port-endpoints`,
   localNodePortEndpoints: `${prefix}local-node-port-endpoints`,
-  /** Pairs of equal addresses: a pod on this node that reached itself. */
+  /** Pairs of equal addresses: an endpoint on this node that connected to itself. */
   hairpin: `${prefix}hairpin`,
 } as const;
 
 export type SetName = (typeof setNames)[keyof typeof setNames];
 
+/** Rejects. A map cannot do that itself. */
 export const refuseChain = `${prefix}refuse`;
 
-/** Of one Service's VIP: which sources may connect. */
-export function rangesChain(hash: string): string {
-  return `${prefix}ranges-${hash}`;
+/** A frontend's key as a part of a chain's name: `10.96.0.10-tcp-80`, `fd00..a-tcp-80`. */
+export function keyInName(key: string): string {
+  return key.replaceAll(' . ', '-').replaceAll(':', '.');
+}
+
+/** The chain that decides which sources may connect to a VIP. */
+export function rangesChain(key: string): string {
+  return `${prefix}ranges-${keyInName(key)}`;
 }

@@ -71,6 +71,8 @@ export type Statement =
   /** `fib daddr type local` */
   | { readonly kind: 'is-local'; readonly side: 'source' | 'destination' }
   | { readonly kind: 'ct-state-new' }
+  /** `ct state established,related` */
+  | { readonly kind: 'ct-state-old' }
   | { readonly kind: 'ct-status-dnat' }
   /** `mark and 0x4000 != 0` */
   | { readonly kind: 'has-mark'; readonly mark: number }

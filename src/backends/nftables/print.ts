@@ -143,6 +143,8 @@ function printStatement(statement: Statement, family: Family): string {
       return `fib ${statement.side === 'source' ? 'saddr' : 'daddr'} type local`;
     case 'ct-state-new':
       return 'ct state new';
+    case 'ct-state-old':
+      return 'ct state established,related';
     case 'ct-status-dnat':
       return 'ct status dnat';
     case 'has-mark':

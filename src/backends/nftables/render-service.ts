@@ -1,133 +1,129 @@
-/** What one Service is in the table: elements of maps and sets, the shared chains that they lead to, and chains of its own for ranges. */
+/**
+ * What one Service is in the table: for each frontend its elements, the chains that they lead to, and a chain of its own for source ranges;
+ * for each address an element of a set.
+ */
 import { hostCidr } from '../../model/address';
 import { protocolName } from '../../model/protocol';
-import {
-  type Frontend,
-  type PlanEndpoint,
-  type ServicePlan,
-  type ServicePortPlan,
-  servicePortName,
-} from '../../planner/plan';
-import { rangesChain, refuseChain, type SetName, setNames } from './names';
+import { type Frontend, type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
+import { printFrontend } from './frontend-text';
+import { rangesChain, refuseChain, setNames } from './names';
 import type { Rule } from './objects';
-import { type SharedChain, sharedChainName } from './shared-chains';
+import { printValue } from './print';
+import { type Balance, type SharedChain, sharedChainName, withPicks } from './shared-chains';
+import { assignSlots, type Slots } from './slots';
 
-export interface RenderedElement {
-  readonly set: SetName;
-  readonly key: string;
-  /** '' in a set. */
-  readonly value: string;
-  /** Of what decides about a frontend: `default/web:http`. */
-  readonly comment?: string;
-}
-
-export interface RenderedService {
-  readonly elements: readonly RenderedElement[];
+export interface RenderedFrontend {
+  /** As `printFrontend` prints it. */
+  readonly text: string;
   readonly sharedChains: readonly SharedChain[];
   readonly ownChains: ReadonlyMap<string, readonly Rule[]>;
 }
 
-export function renderService(service: ServicePlan): RenderedService {
-  const to = new ServiceElements();
-  for (const port of service.ports) to.addPort(port);
-  return to;
+/** An element that several service ports may have in common. */
+export interface AddressElement {
+  readonly set: string;
+  readonly key: string;
 }
 
-class ServiceElements implements RenderedService {
-  readonly elements: RenderedElement[] = [];
-  readonly sharedChains: SharedChain[] = [];
-  readonly ownChains = new Map<string, readonly Rule[]>();
-
-  addPort(port: ServicePortPlan): void {
-    for (const frontend of port.frontends) this.#addFrontend(port, frontend);
-    for (const { address, port: at, isLocal } of port.clusterEndpoints)
-      if (isLocal)
-        this.#add({
-          set: setNames.hairpin,
-          key: `${address} . ${address} . ${protocolName(port.protocol)} . ${at}`,
-          value: '',
-        });
-  }
-
-  #addFrontend(port: ServicePortPlan, frontend: Frontend): void {
-    const { kind, address, verdict } = frontend;
-    const isNodePort = kind === 'NodePort';
-    const end = `${protocolName(port.protocol)} . ${frontend.port}`;
-    const key = isNodePort ? end : `${address} . ${end}`;
-    const comment = servicePortName(port);
-    if (kind === 'ClusterIP') this.#add({ set: setNames.clusterIPs, key: address, value: '' });
-    if (frontend.sourceRanges !== undefined) this.#addRanges(key, frontend, comment);
-    const chain = chainOf(port, frontend);
-    if (chain !== undefined) {
-      this.sharedChains.push(...withPicks(chain));
-      const set = isNodePort ? setNames.nodePorts : setNames.vips;
-      this.#add({ set, key, value: `goto ${sharedChainName(chain)}`, comment });
-      this.#addEndpoints(
-        key,
-        isNodePort ? setNames.nodePortEndpoints : setNames.endpoints,
-        listOf(port, chain, verdict),
-      );
-      if (chain.kind === 'local')
-        this.#addEndpoints(
-          key,
-          isNodePort ? setNames.localNodePortEndpoints : setNames.localEndpoints,
-          verdict.kind === 'forward' ? weighty(port.localEndpoints) : [],
-        );
-    }
-    if (verdict.kind === 'forward') return;
-    const set = isNodePort ? setNames.refusedNodePorts : setNames.refusedVips;
-    this.#add({ set, key, value: verdict.kind === 'drop' ? 'drop' : `goto ${refuseChain}`, comment });
-  }
-
-  #addEndpoints(key: string, set: SetName, endpoints: readonly PlanEndpoint[]): void {
-    for (const [i, { address, port }] of endpoints.entries())
-      this.#add({ set, key: `${key} . ${i}`, value: `${address} . ${port}` });
-  }
-
-  /** Sources outside of the ranges are dropped before anything is translated. */
-  #addRanges(key: string, { address, sourceRanges = [], sourceRangesHaveNode }: Frontend, comment: string): void {
-    const chain = rangesChain(key.replaceAll(' . ', '-').replaceAll(':', '.'));
-    const ranges = [...sourceRanges, ...(sourceRangesHaveNode === true ? [hostCidr(address)] : [])];
-    this.ownChains.set(chain, [
-      ...ranges.map(
-        (cidr): Rule => ({ statements: [{ kind: 'address', side: 'source', isNot: false, cidr }, { kind: 'return' }] }),
-      ),
-      { statements: [{ kind: 'drop' }] },
-    ]);
-    this.#add({ set: setNames.restrictedVips, key, value: `goto ${chain}`, comment });
-  }
-
-  #add(element: RenderedElement): void {
-    this.elements.push(element);
-  }
+export interface RenderedPort {
+  /** By key: `10.96.0.10 . tcp . 80`, or `tcp . 30080` for a NodePort. */
+  readonly frontends: ReadonlyMap<string, RenderedFrontend>;
+  readonly addresses: readonly AddressElement[];
 }
 
-/** Those without weight get nothing new. */
-function weighty(endpoints: readonly PlanEndpoint[]): readonly PlanEndpoint[] {
-  return endpoints.filter(({ weight }) => weight !== 0);
+/** The key of a frontend in the maps. */
+export function frontendKey({ kind, address, port }: Frontend, { protocol }: Pick<ServicePortPlan, 'protocol'>): string {
+  const end = `${protocolName(protocol)} . ${port}`;
+  return kind === 'NodePort' ? end : `${address} . ${end}`;
+}
+
+export function isNodePortKey(key: string): boolean {
+  return key.indexOf(' . ') === key.lastIndexOf(' . ');
+}
+
+export function renderPort(port: ServicePortPlan): RenderedPort {
+  const lists: Lists = {
+    cluster: assignSlots(port.clusterEndpoints, port.scheduler),
+    local: assignSlots(port.localEndpoints, port.scheduler),
+  };
+  const frontends = new Map<string, RenderedFrontend>();
+  const addresses: AddressElement[] = [];
+  for (const frontend of port.frontends) {
+    const key = frontendKey(frontend, port);
+    frontends.set(key, renderFrontend(key, frontend, lists, servicePortName(port)));
+    if (frontend.kind === 'ClusterIP') addresses.push({ set: setNames.clusterIPs, key: frontend.address });
+  }
+  for (const address of localAddresses(port)) addresses.push({ set: setNames.hairpin, key: `${address} . ${address}` });
+  return { frontends, addresses };
+}
+
+/** Of endpoints on this node. A pod on another node is masqueraded there when it connects to itself. */
+function localAddresses({ clusterEndpoints, localEndpoints }: ServicePortPlan): ReadonlySet<string> {
+  const isHere = ({ isLocal }: PlanEndpoint): boolean => isLocal;
+  return new Set([...clusterEndpoints, ...localEndpoints].filter(isHere).map(({ address }) => address));
+}
+
+interface Lists {
+  readonly cluster: Slots;
+  readonly local: Slots;
+}
+
+function renderFrontend(key: string, frontend: Frontend, lists: Lists, comment: string): RenderedFrontend {
+  const { verdict, sourceRanges } = frontend;
+  const ownChains = new Map<string, readonly Rule[]>();
+  const leads: { to?: string; refused?: string; ranges?: string } = {};
+  const chain = chainOf(key, frontend, lists);
+  if (chain !== undefined) leads.to = printValue({ value: `goto ${sharedChainName(chain)}`, comment });
+  if (verdict.kind !== 'forward')
+    leads.refused = printValue({ value: verdict.kind === 'drop' ? 'drop' : `goto ${refuseChain}`, comment });
+  if (sourceRanges !== undefined) {
+    const ranges = rangesChain(key);
+    leads.ranges = printValue({ value: `goto ${ranges}`, comment });
+    ownChains.set(ranges, renderRanges(frontend));
+  }
+  const local = chain?.kind === 'local' && chain.localBalance !== undefined ? lists.local.values : [];
+  const main = chain === undefined ? [] : lists[mainList(chain, frontend)].values;
+  return {
+    text: printFrontend({ leads, lists: { main, local } }),
+    sharedChains: chain === undefined ? [] : withPicks(chain),
+    ownChains,
+  };
+}
+
+/** Sources outside of the ranges are dropped before anything is translated. */
+function renderRanges({ address, sourceRanges = [], sourceRangesHaveNode }: Frontend): readonly Rule[] {
+  const ranges = [...sourceRanges, ...(sourceRangesHaveNode === true ? [hostCidr(address)] : [])];
+  return [
+    ...ranges.map(
+      (cidr): Rule => ({ statements: [{ kind: 'address', side: 'source', isNot: false, cidr }, { kind: 'return' }] }),
+    ),
+    { statements: [{ kind: 'drop' }] },
+  ];
 }
 
 /** Returns undefined where nobody reaches an endpoint. */
-function chainOf(port: ServicePortPlan, frontend: Frontend): SharedChain | undefined {
-  const { verdict, masquerade, localSourcesToCluster } = frontend;
-  const isNodePort = frontend.kind === 'NodePort';
-  const [cluster, local] = [weighty(port.clusterEndpoints).length, weighty(port.localEndpoints).length];
-  if (localSourcesToCluster && cluster > 0)
-    return { kind: 'local', isNodePort, endpoints: cluster, localEndpoints: verdict.kind === 'forward' ? local : 0 };
+function chainOf(key: string, frontend: Frontend, lists: Lists): SharedChain | undefined {
+  const { kind, verdict, masquerade, localSourcesToCluster } = frontend;
+  const isNodePort = kind === 'NodePort';
+  const owned = (...slots: readonly (Slots | undefined)[]): { owner?: string } =>
+    slots.some((one) => one?.by === 'inc') ? { owner: key } : {};
+  const cluster = balanceOf(lists.cluster);
+  if (localSourcesToCluster && cluster !== undefined) {
+    const localBalance = verdict.kind === 'forward' ? balanceOf(lists.local) : undefined;
+    const own = owned(lists.cluster, localBalance && lists.local);
+    return { kind: 'local', isNodePort, balance: cluster, ...(localBalance && { localBalance }), ...own };
+  }
   if (verdict.kind !== 'forward') return undefined;
-  const endpoints = verdict.endpoints === 'cluster' ? cluster : local;
-  return endpoints === 0 ? undefined : { kind: 'pick', isNodePort, masquerade, endpoints };
+  const slots = lists[verdict.endpoints];
+  const balance = balanceOf(slots);
+  return balance && { kind: 'pick', isNodePort, masquerade, balance, ...owned(slots) };
 }
 
-/** The endpoints in the map that a chain picks from first. */
-function listOf(port: ServicePortPlan, chain: SharedChain, verdict: Frontend['verdict']): readonly PlanEndpoint[] {
-  const isLocalOnly = chain.kind === 'pick' && verdict.kind === 'forward' && verdict.endpoints === 'local';
-  return weighty(isLocalOnly ? port.localEndpoints : port.clusterEndpoints);
+function balanceOf({ by, values }: Slots): Balance | undefined {
+  return values.length === 0 ? undefined : { by, slots: values.length };
 }
 
-/** With the chain that it goes to for this node's own clients. */
-function withPicks(chain: SharedChain): SharedChain[] {
-  if (chain.kind === 'pick') return [chain];
-  const { isNodePort, endpoints } = chain;
-  return [{ kind: 'pick', isNodePort, masquerade: 'never', endpoints }, chain];
+/** Which endpoints a chain picks from first. */
+function mainList({ kind }: SharedChain, { verdict }: Frontend): 'cluster' | 'local' {
+  return kind === 'pick' && verdict.kind === 'forward' ? verdict.endpoints : 'cluster';
 }

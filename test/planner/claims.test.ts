@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { Claims } from '../../../../src/backends/ipvs/servers/claims';
-import type { ServiceKey } from '../../../../src/model/cluster';
+import { Claims } from '../../src/planner/claims';
+import type { ServiceKey } from '../../src/model/cluster';
 
 const keys = ['default/a', 'default/b', 'shop/a'] as ServiceKey[];
 

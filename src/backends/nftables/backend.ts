@@ -1,0 +1,214 @@
+import type { Pending } from '../../delta/delta-tracker';
+import type { Family } from '../../model/address';
+import type { ClusterWarning } from '../../model/cluster';
+import { finish, type Pieces } from '../../model/pieces';
+import type { Plan, PlanChanges } from '../../planner/plan';
+import type { Backend, BatchSize, RuleCounts } from '../backend';
+import { DesiredState } from './desired-state';
+import { planStepsInPieces } from './diff';
+import { sizeOfWrite } from './message-size';
+import {
+  type ElementReader,
+  type NftKernel,
+  type ReadObjects,
+  RefusedWritesError,
+  tableName,
+  type TableWrite,
+} from './objects';
+import { FrontendGatherer, SlotOrders } from './observed-frontends';
+import { printSetText } from './print';
+import { printWrites } from './print-writes';
+import { tableSets } from './sets';
+import type { NftablesSettings } from './settings';
+import type { Step } from './steps';
+
+export class NftablesBackend implements Backend<readonly Step[]> {
+  readonly state: DesiredState;
+  readonly #kernel: NftKernel;
+  readonly #orders = new SlotOrders();
+  /** Chains and sets that are not wanted and that the kernel does not let go, for example since somebody's rule leads to them. */
+  readonly busy = new Set<string>();
+  /** How often the kernel refused to let one go (a kube-proxy metric). */
+  cleanupFailures = 0;
+  #isRebuilt = false;
+  #readsBegun = 0;
+  #lastRead = 0;
+
+  constructor(
+    readonly family: Family,
+    settings: NftablesSettings,
+    kernel: NftKernel,
+  ) {
+    this.#kernel = kernel;
+    this.state = new DesiredState(family, settings);
+  }
+
+  render(plan: Plan): void {
+    this.state.render(plan);
+  }
+
+  renderChanges(plan: Plan, changes: PlanChanges): void {
+    this.state.renderChanges(plan, changes);
+  }
+
+  renderPieces(plan: Plan, changes?: PlanChanges): Pieces<void> {
+    return changes === undefined ? this.state.renderInPieces(plan) : this.state.renderChangesInPieces(plan, changes);
+  }
+
+  takeWarnings(): readonly ClusterWarning[] {
+    return this.state.takeWarnings();
+  }
+
+  diff(): readonly Step[] | undefined {
+    return finish(this.diffPieces());
+  }
+
+  *diffPieces(): Pieces<readonly Step[] | undefined> {
+    if (this.#isSettled()) return undefined;
+    const seen = { orders: this.#orders, busy: this.busy, isRebuilt: this.#isRebuilt };
+    const steps = yield* planStepsInPieces(this.state, seen);
+    return steps.length === 0 ? undefined : steps;
+  }
+
+  print(steps: readonly Step[]): string {
+    return steps.map(({ writes }) => printWrites(writes, this.family)).join('');
+  }
+
+  size(steps: readonly Step[]): BatchSize {
+    const counts = { rules: 0, elements: 0, bytes: 0 };
+    for (const write of steps.flatMap(({ writes }) => writes)) {
+      if (write.op === 'set-rules') counts.rules += write.rules.length;
+      else if (write.op === 'add-elements' || write.op === 'delete-elements') counts.elements += write.elements.length;
+      counts.bytes += sizeOfWrite(write, this.family).bytes;
+    }
+    const { rules, elements, bytes } = counts;
+    return { rules: { [tableName]: rules }, bytes, tables: [tableName], steps: steps.length, others: { elements } };
+  }
+
+  async read(): Promise<boolean> {
+    const number = ++this.#readsBegun;
+    const { frontends, addresses, chains, sets } = this.state;
+    const gatherer = new FrontendGatherer();
+    const reads = {
+      frontends: frontends.beginRead(),
+      addresses: addresses.beginRead(),
+      chains: chains.beginRead(),
+      sets: sets.beginRead(),
+    };
+    try {
+      const objects = await this.#kernel.read(readerOf(gatherer));
+      // A read that began later has already ended.
+      if (number < this.#lastRead) return false;
+      this.#lastRead = number;
+      const wasSettled = this.#isSettled();
+      this.#isRebuilt = this.#hasWrongSets(objects);
+      const known = this.#isRebuilt ? undefined : objects;
+      if (known === undefined) gatherer.clear();
+      this.busy.clear();
+      const orders = new SlotOrders();
+      frontends.replaceObserved(gatherer.finish(orders), reads.frontends);
+      this.#orders.replace(orders, reads.frontends);
+      addresses.replaceObserved(gatherer.addresses, reads.addresses);
+      chains.replaceObserved(new Map(known?.chains), reads.chains);
+      sets.replaceObserved(new Map(known?.sets), reads.sets);
+      return wasSettled && !this.#isSettled();
+    } finally {
+      frontends.endRead(reads.frontends);
+      addresses.endRead(reads.addresses);
+      chains.endRead(reads.chains);
+      sets.endRead(reads.sets);
+    }
+  }
+
+  async apply(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
+    for (const step of steps) {
+      if (signal?.aborted === true) return;
+      try {
+        await this.#kernel.write(step.writes);
+      } catch (error) {
+        if (!step.isCleanup || !(error instanceof RefusedWritesError)) throw error;
+        await this.#removeOneByOne(step);
+        continue;
+      }
+      this.#noteWritten(step);
+    }
+  }
+
+  assumeApplied(steps: readonly Step[]): void {
+    for (const step of steps) this.#noteWritten(step);
+  }
+
+  ruleCounts(): RuleCounts {
+    return { [tableName]: this.state.ruleCount };
+  }
+
+  /** Tries again to remove what was in use. */
+  async tend(): Promise<void> {
+    const { chains, sets } = this.state;
+    for (const name of [...this.busy]) {
+      if (sets.getObserved(name) !== undefined) await this.#remove({ op: 'delete-set', set: name }, name);
+      else if (chains.getObserved(name) !== undefined && chains.getDesired(name) === undefined)
+        await this.#remove({ op: 'delete-chain', chain: name }, name);
+      else this.busy.delete(name);
+    }
+  }
+
+  #isSettled(): boolean {
+    const { frontends, addresses, chains, sets } = this.state;
+    if (this.#isRebuilt || !frontends.inSync || !addresses.inSync) return false;
+    const { busy } = this;
+    const isBusy = ({ updates, deletions }: Pending<string, string>): boolean =>
+      updates.size === 0 && [...deletions].every((name) => busy.has(name));
+    return [chains, sets].every((tracker) => tracker.inSync || isBusy(tracker.pending()));
+  }
+
+  /** Sets of ours that are there in another shape cannot be changed while rules use them. */
+  #hasWrongSets(objects: ReadObjects | undefined): boolean {
+    return tableSets.some((set) => {
+      const seen = objects?.sets.get(set.name);
+      return seen !== undefined && seen !== printSetText(set, this.family);
+    });
+  }
+
+  #noteWritten({ notes }: Step): void {
+    const { frontends, addresses, chains, sets } = this.state;
+    this.#isRebuilt = false;
+    for (const [key, frontend] of notes.frontends) {
+      if (frontend === undefined) this.#orders.delete(key);
+      frontends.setObserved(key, frontend && this.#orders.take(key, frontend));
+    }
+    for (const [name, value] of notes.addresses) addresses.setObserved(name, value);
+    for (const [name, text] of notes.chains) chains.setObserved(name, text);
+    for (const [name, text] of notes.sets) sets.setObserved(name, text);
+  }
+
+  /** What the kernel refuses to remove stays until `tend` tries again. It delays nothing else. */
+  async #removeOneByOne({ writes }: Step): Promise<void> {
+    for (const write of writes) {
+      const name = write.op === 'delete-chain' || write.op === 'set-rules' ? write.chain : undefined;
+      if (write.op === 'delete-set') await this.#remove(write, write.set);
+      else if (name !== undefined) await this.#remove(write, name);
+    }
+  }
+
+  async #remove(write: TableWrite, name: string): Promise<void> {
+    try {
+      await this.#kernel.write([write]);
+    } catch (error) {
+      if (!(error instanceof RefusedWritesError)) throw error;
+      this.busy.add(name);
+      this.cleanupFailures++;
+      return;
+    }
+    this.busy.delete(name);
+    if (write.op === 'delete-set') this.state.sets.setObserved(name, undefined);
+    else this.state.chains.setObserved(name, write.op === 'delete-chain' ? undefined : '');
+  }
+}
+
+function readerOf(gatherer: FrontendGatherer): ElementReader {
+  return {
+    restart: () => gatherer.clear(),
+    element: (set, key, value) => gatherer.add(set, key, value),
+  };
+}

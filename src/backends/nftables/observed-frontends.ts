@@ -1,0 +1,133 @@
+/** The frontends as the kernel was seen to hold them, with the slots of their endpoints. */
+import {
+  type FrontendElements,
+  type LeadName,
+  leadNames,
+  type ListName,
+  listNames,
+  parseFrontend,
+  printFrontend,
+} from './frontend-text';
+import { type SetName, setNames } from './names';
+import { isNodePortKey } from './render-service';
+import { tableSets } from './sets';
+
+type Lists = FrontendElements['lists'];
+
+/** The map that each part of a frontend is in, by the kind of its key. */
+export const mapsOf: Readonly<
+  Record<'vip' | 'node port', Readonly<Partial<Record<LeadName, SetName>> & Record<ListName, SetName>>>
+> = {
+  vip: {
+    to: setNames.vips,
+    refused: setNames.refusedVips,
+    ranges: setNames.restrictedVips,
+    main: setNames.endpoints,
+    local: setNames.localEndpoints,
+  },
+  'node port': {
+    to: setNames.nodePorts,
+    refused: setNames.refusedNodePorts,
+    main: setNames.nodePortEndpoints,
+    local: setNames.localNodePortEndpoints,
+  },
+};
+
+export function kindOfKey(key: string): keyof typeof mapsOf {
+  return isNodePortKey(key) ? 'node port' : 'vip';
+}
+
+/** Which slot each endpoint has, where that does not follow from the text. */
+export class SlotOrders {
+  readonly #orders = new Map<string, Lists>();
+
+  /** Returns the text. */
+  take(key: string, frontend: FrontendElements): string {
+    const text = printFrontend(frontend);
+    const { lists } = parseFrontend(text);
+    const isPlain = listNames.every((list) => sameSlots(frontend.lists[list], lists[list]));
+    if (isPlain) this.#orders.delete(key);
+    else this.#orders.set(key, frontend.lists);
+    return text;
+  }
+
+  /** @param text the observed one. */
+  read(key: string, text: string | undefined): FrontendElements {
+    const frontend = parseFrontend(text ?? '');
+    return { ...frontend, lists: this.#orders.get(key) ?? frontend.lists };
+  }
+
+  delete(key: string): void {
+    this.#orders.delete(key);
+  }
+
+  /** Takes over what another one knows, except for these keys. */
+  replace(other: SlotOrders, except: ReadonlySet<string>): void {
+    for (const key of [...this.#orders.keys()]) if (!except.has(key)) this.#orders.delete(key);
+    for (const [key, lists] of other.#orders) if (!except.has(key)) this.#orders.set(key, lists);
+  }
+}
+
+function sameSlots(a: readonly (string | undefined)[], b: readonly (string | undefined)[]): boolean {
+  for (let slot = 0; slot < Math.max(a.length, b.length); slot++) if (a[slot] !== b[slot]) return false;
+  return true;
+}
+
+interface Gathered {
+  readonly leads: Partial<Record<LeadName, string>>;
+  readonly lists: Record<ListName, (string | undefined)[]>;
+}
+
+/** No list has more slots. An element with a larger number is somebody else's. */
+const mostSlots = 65_536;
+const ownSets = new Set(tableSets.map(({ name }) => name));
+
+/** Puts the elements of our sets together, frontend by frontend. */
+export class FrontendGatherer {
+  readonly #gathered = new Map<string, Gathered>();
+  /** `SET KEY` of the elements that belong to no frontend. */
+  readonly addresses = new Map<string, ''>();
+
+  clear(): void {
+    this.#gathered.clear();
+    this.addresses.clear();
+  }
+
+  add(set: string, key: string, value: string): void {
+    const part = partOf.get(set);
+    if (part !== undefined && isLead(part)) {
+      this.#of(key).leads[part] = value;
+      return;
+    }
+    const end = key.lastIndexOf(' . ');
+    const slot = Number(key.slice(end + 3));
+    if (part !== undefined && slot < mostSlots) this.#of(key.slice(0, end)).lists[part][slot] = value;
+    else if (ownSets.has(set)) this.addresses.set(`${set} ${key}`, '');
+  }
+
+  /** Returns the text of each frontend. */
+  finish(orders: SlotOrders): Map<string, string> {
+    const texts = new Map<string, string>();
+    for (const [key, frontend] of this.#gathered) texts.set(key, orders.take(key, frontend));
+    this.#gathered.clear();
+    return texts;
+  }
+
+  #of(key: string): Gathered {
+    const known = this.#gathered.get(key);
+    if (known !== undefined) return known;
+    const frontend: Gathered = { leads: {}, lists: { main: [], local: [] } };
+    this.#gathered.set(key, frontend);
+    return frontend;
+  }
+}
+
+const partOf = new Map<string, LeadName | ListName>(
+  Object.values(mapsOf).flatMap((maps) =>
+    [...leadNames, ...listNames].flatMap((part) => (maps[part] === undefined ? [] : [[maps[part], part] as const])),
+  ),
+);
+
+function isLead(part: LeadName | ListName): part is LeadName {
+  return part !== 'main' && part !== 'local';
+}

@@ -1,0 +1,4 @@
+export interface NftablesSettings {
+  /** 1 << masqueradeBit. */
+  readonly masqueradeMark: number;
+}

@@ -1,0 +1,135 @@
+/**
+ * The slots of a list of endpoints: which endpoint each number leads to. A chain picks a number, by chance, in turn or by a hash of the
+ * source, and a map has the endpoint.
+ */
+import { createHash } from 'node:crypto';
+import { type Scheduler, schedulerName } from '../../model/scheduler';
+import type { PlanEndpoint } from '../../planner/plan';
+
+/** `hash`: the same source gets the same number. */
+export type PickBy = 'random' | 'inc' | 'hash';
+
+export interface Slots {
+  readonly by: PickBy;
+  /** The endpoint of each slot as `address . port`. Only with `hash` does the order matter; otherwise they are sorted. */
+  readonly values: readonly string[];
+}
+
+/** Tables of a hash: a prime number of slots, at least 8 per endpoint. */
+const usualTable = 251;
+const largestTable = 4093;
+const slotsPerEndpoint = 8;
+/** The most endpoints that a table by hash has room for. */
+export const mostHashed = Math.floor(largestTable / slotsPerEndpoint);
+
+/** With weights, the numbers of slots that are tried. */
+const weightedSizes = [256, 1024, 4096, 16_384] as const;
+/** How far an endpoint's share may be from the wanted one. */
+const shareTolerance = 0.01;
+
+/** Whether this mode has the scheduler. Those that count connections need IPVS; endpoints are then picked at random. */
+export function hasScheduler(scheduler: Scheduler, endpoints: number): boolean {
+  const by = pickBy(scheduler);
+  return by !== undefined && (by !== 'hash' || endpoints <= mostHashed);
+}
+
+/** @param endpoints with weights; those with the weight 0 get nothing new. */
+export function assignSlots(endpoints: readonly PlanEndpoint[], scheduler: Scheduler | undefined): Slots {
+  const taken = endpoints.filter(({ weight }) => weight !== 0);
+  const values = taken.map(({ address, port }) => `${address} . ${port}`);
+  const wanted = (scheduler && pickBy(scheduler)) ?? 'random';
+  const by = wanted === 'hash' && (taken.length > mostHashed || taken.length === 0) ? 'random' : wanted;
+  const ignoresWeights = scheduler !== undefined && schedulerName(scheduler) === 'rr';
+  const weights = taken.map(({ weight = 1 }) => (ignoresWeights ? 1 : weight));
+  if (by === 'hash') return { by, values: hashTable(values, weights) };
+  const counts = apportion(weights);
+  return { by, values: values.flatMap((value, i) => Array<string>(counts[i] ?? 1).fill(value)).sort() };
+}
+
+function pickBy(scheduler: Scheduler): PickBy | undefined {
+  switch (schedulerName(scheduler)) {
+    case 'rr':
+    case 'wrr':
+      return 'inc';
+    case 'sh':
+    case 'mh':
+      return 'hash';
+    default:
+      return undefined;
+  }
+}
+
+/** How many slots each endpoint gets: as few as give each its share, within one percentage point. */
+function apportion(weights: readonly number[]): readonly number[] {
+  const divisor = weights.reduce(greatestDivisor, 0);
+  const exact = weights.map((weight) => weight / divisor);
+  const sum = exact.reduce((all, weight) => all + weight, 0);
+  if (sum <= Math.max(weightedSizes[0], weights.length)) return exact;
+  const shares = exact.map((weight) => weight / sum);
+  for (const size of weightedSizes) {
+    if (size < weights.length) continue;
+    const counts = roundShares(shares, size);
+    if (counts.every((count, i) => count > 0 && Math.abs(count / size - (shares[i] ?? 0)) <= shareTolerance))
+      return counts;
+  }
+  return roundShares(shares, weightedSizes[3]);
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
+}
+
+/** At least one each; the rest by the largest remainders. */
+function roundShares(shares: readonly number[], size: number): number[] {
+  const counts = shares.map((share) => Math.max(1, Math.floor(share * size)));
+  const byRemainder = shares
+    .map((share, i) => ({ i, remainder: share * size - (counts[i] ?? 0) }))
+    .sort((a, b) => b.remainder - a.remainder || a.i - b.i);
+  let left = size - counts.reduce((all, count) => all + count, 0);
+  for (const { i } of byRemainder) if (left-- > 0) counts[i] = (counts[i] ?? 0) + 1;
+  return counts;
+}
+
+/**
+ * Maglev's table. Each endpoint has a permutation of the slots of its own, and the endpoints take free slots in turn. The table follows
+ * from the present endpoints alone, and when one of n goes, little more than a share of 1/n moves.
+ */
+function hashTable(values: readonly string[], weights: readonly number[]): readonly string[] {
+  const size = tableSize(values.length);
+  const table = Array<string | undefined>(size);
+  const most = Math.max(...weights);
+  const takers = values.map((value, i) => ({ value, at: startOf(value, size), credit: 0, weight: (weights[i] ?? 1) / most }));
+  let free = size;
+  const take = (taker: (typeof takers)[number]): void => {
+    while (table[taker.at.slot] !== undefined) taker.at.slot = (taker.at.slot + taker.at.step) % size;
+    table[taker.at.slot] = taker.value;
+    free--;
+  };
+  // Every endpoint has a slot, however small its weight is.
+  for (const taker of takers) take(taker);
+  while (free > 0)
+    for (const taker of takers) {
+      taker.credit += taker.weight;
+      if (taker.credit < 1 || free === 0) continue;
+      taker.credit--;
+      take(taker);
+    }
+  return table.map((value) => value ?? '');
+}
+
+/** Where an endpoint's permutation of the slots starts, and its step. Any step reaches every slot, since the size is prime. */
+function startOf(value: string, size: number): { slot: number; readonly step: number } {
+  const hash = createHash('sha256').update(value).digest();
+  return { slot: hash.readUInt32BE(0) % size, step: 1 + (hash.readUInt32BE(4) % (size - 1)) };
+}
+
+function tableSize(endpoints: number): number {
+  let size = Math.max(usualTable, Math.min(largestTable, slotsPerEndpoint * endpoints));
+  while (!isPrime(size)) size++;
+  return size;
+}
+
+function isPrime(number: number): boolean {
+  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;
+  return true;
+}

@@ -1,0 +1,133 @@
+/** Puts changes together to steps, each of which fits one transaction. What has to be done at once stays in one step. */
+import type { Family } from '../../model/address';
+import type { FrontendElements } from './frontend-text';
+import { elementSizes, sizeOfWrite, type Size, stepLimits, sumOf } from './message-size';
+import type { SetElement, TableWrite } from './objects';
+import { findSet } from './sets';
+
+/** What is in force once a step is written. Undefined: it is gone. */
+export interface Notes {
+  readonly frontends: Map<string, FrontendElements | undefined>;
+  readonly addresses: Map<string, '' | undefined>;
+  readonly chains: Map<string, string | undefined>;
+  readonly sets: Map<string, string | undefined>;
+}
+
+export interface Step {
+  readonly writes: readonly TableWrite[];
+  readonly notes: Notes;
+  /** It only removes what nothing leads to any longer, and may be tried again later. */
+  readonly isCleanup: boolean;
+}
+
+export interface ElementChange {
+  readonly set: string;
+  readonly element: SetElement;
+}
+
+/** Changes that are made at once. */
+export interface Change {
+  /** Before the elements. */
+  readonly objects?: readonly TableWrite[];
+  /** Of one key, the deletion is done before the addition. */
+  readonly deletions?: readonly ElementChange[];
+  readonly additions?: readonly ElementChange[];
+  /** After the elements. */
+  readonly hooks?: readonly TableWrite[];
+}
+
+export class StepBuilder {
+  readonly #family: Family;
+  readonly #isCleanup: boolean;
+  readonly #steps: Step[] = [];
+  readonly #elementSize = new Map<string, (element: SetElement) => number>();
+  #now = new StepInHand();
+
+  constructor(family: Family, isCleanup = false) {
+    this.#family = family;
+    this.#isCleanup = isCleanup;
+  }
+
+  /** @param note says what is in force after this change and all that were added before. */
+  add(change: Change, note?: (notes: Notes) => void): void {
+    const size = this.#sizeOf(change);
+    if (!this.#now.fits(size)) this.#end();
+    this.#now.add(change, size);
+    if (note !== undefined) note(this.#now.notes);
+  }
+
+  finish(): readonly Step[] {
+    this.#end();
+    return this.#steps;
+  }
+
+  #end(): void {
+    if (!this.#now.isEmpty) this.#steps.push({ ...this.#now.finish(), isCleanup: this.#isCleanup });
+    this.#now = new StepInHand();
+  }
+
+  #sizeOf({ objects = [], hooks = [], deletions = [], additions = [] }: Change): Size {
+    let size: Size = { messages: 0, bytes: 0 };
+    for (const write of objects) size = sumOf(size, sizeOfWrite(write, this.#family));
+    for (const write of hooks) size = sumOf(size, sizeOfWrite(write, this.#family));
+    let bytes = 0;
+    for (const { set, element } of deletions) bytes += this.#sizeOfElement(set, element);
+    for (const { set, element } of additions) bytes += this.#sizeOfElement(set, element);
+    return { messages: size.messages, bytes: size.bytes + bytes };
+  }
+
+  #sizeOfElement(set: string, element: SetElement): number {
+    let size = this.#elementSize.get(set);
+    if (size === undefined) this.#elementSize.set(set, (size = elementSizes(findSet(set), this.#family)));
+    return size(element);
+  }
+}
+
+/** Elements of one set are sent together, so that there are few messages: their headers and those of half-empty ones. */
+const elementMessages = { most: 40, bytes: 8 * 1024 } as const;
+
+class StepInHand {
+  readonly notes: Notes = { frontends: new Map(), addresses: new Map(), chains: new Map(), sets: new Map() };
+  readonly #objects: TableWrite[] = [];
+  readonly #hooks: TableWrite[] = [];
+  readonly #deletions = new Map<string, SetElement[]>();
+  readonly #additions = new Map<string, SetElement[]>();
+  #size: Size = { messages: elementMessages.most, bytes: elementMessages.bytes };
+  #isEmpty = true;
+
+  get isEmpty(): boolean {
+    return this.#isEmpty;
+  }
+
+  fits(size: Size): boolean {
+    const { messages, bytes } = sumOf(this.#size, size);
+    return this.#isEmpty || (messages <= stepLimits.messages && bytes <= stepLimits.bytes);
+  }
+
+  add({ objects = [], hooks = [], deletions = [], additions = [] }: Change, size: Size): void {
+    this.#isEmpty = false;
+    this.#size = sumOf(this.#size, size);
+    this.#objects.push(...objects);
+    this.#hooks.push(...hooks);
+    for (const { set, element } of deletions) append(this.#deletions, set, element);
+    for (const { set, element } of additions) append(this.#additions, set, element);
+  }
+
+  finish(): Pick<Step, 'writes' | 'notes'> {
+    const elements = (op: 'add-elements' | 'delete-elements', bySet: ReadonlyMap<string, SetElement[]>): TableWrite[] =>
+      [...bySet].map(([set, list]) => ({ op, set: findSet(set), elements: list }));
+    const writes = [
+      ...this.#objects,
+      ...elements('delete-elements', this.#deletions),
+      ...elements('add-elements', this.#additions),
+      ...this.#hooks,
+    ];
+    return { writes, notes: this.notes };
+  }
+}
+
+function append(lists: Map<string, SetElement[]>, set: string, element: SetElement): void {
+  const list = lists.get(set);
+  if (list === undefined) lists.set(set, [element]);
+  else list.push(element);
+}
