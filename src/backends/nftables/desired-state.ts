@@ -109,15 +109,19 @@ export class DesiredState {
       const owner = this.#claims.ownerOf(frontend);
       this.#claims.add(frontend, key);
       if (this.#claims.ownerOf(frontend) !== key) continue;
-      this.#replace(frontend, plan, owner === key ? before.get(frontend) : this.#renderingOf(owner, frontend), rendered);
+      this.#replace(
+        frontend,
+        plan,
+        owner === key ? before.get(frontend) : this.#renderingOf(owner, frontend),
+        rendered,
+      );
     }
     for (const [frontend, rendered] of before) {
       if (++done % frontendsPerPiece === 0) yield;
       if (after.has(frontend)) continue;
       const isOwner = this.#claims.ownerOf(frontend) === key;
       this.#claims.remove(frontend, key);
-      if (isOwner)
-        this.#replace(frontend, plan, rendered, this.#renderingOf(this.#claims.ownerOf(frontend), frontend));
+      if (isOwner) this.#replace(frontend, plan, rendered, this.#renderingOf(this.#claims.ownerOf(frontend), frontend));
     }
   }
 

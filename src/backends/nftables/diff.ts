@@ -54,9 +54,13 @@ export function* planStepsInPieces(
 function addSets(to: StepBuilder, { sets }: DesiredState, names: readonly string[], isRebuilt: boolean): void {
   if (names.length === 0) return;
   // A table cannot be deleted before it is there.
-  to.add({ objects: [{ op: 'add-table' }, ...(isRebuilt ? ([{ op: 'delete-table' }, { op: 'add-table' }] as const) : [])] });
+  to.add({
+    objects: [{ op: 'add-table' }, ...(isRebuilt ? ([{ op: 'delete-table' }, { op: 'add-table' }] as const) : [])],
+  });
   for (const name of names)
-    to.add({ objects: [{ op: 'add-set', set: findSet(name) }] }, (notes) => notes.sets.set(name, sets.getDesired(name)));
+    to.add({ objects: [{ op: 'add-set', set: findSet(name) }] }, (notes) =>
+      notes.sets.set(name, sets.getDesired(name)),
+    );
 }
 
 /** Chains come before the rules that go to them. */
@@ -88,7 +92,9 @@ function* changeFrontends(to: StepBuilder, { frontends }: DesiredState, orders: 
 function changeHooks(to: StepBuilder, state: DesiredState, { updates, deletions }: Pending<string, string>): void {
   const { chains } = state;
   const stale = [...deletions].filter((name) => isBaseChain(chains.getObserved(name)));
-  const wanted = [...updates.keys()].flatMap((name) => state.chain(name) ?? []).filter(({ base }) => base !== undefined);
+  const wanted = [...updates.keys()]
+    .flatMap((name) => state.chain(name) ?? [])
+    .filter(({ base }) => base !== undefined);
   if (stale.length + wanted.length === 0) return;
   const hooks: TableWrite[] = stale.map((chain) => ({ op: 'delete-chain', chain }));
   for (const chain of wanted) hooks.push(...replaceHook(chain, chains));

@@ -49,7 +49,7 @@ function printList(frontend: FrontendElements, list: ListName): readonly string[
   for (let slot = 0; slot < slots; slot++) lines.push(`${lineWords[list]}${values[slot] ?? 'nothing'}`);
   if (by !== 'hash') lines.sort();
   for (let slot = slots; slot < values.length; slot++)
-    if (values[slot] !== undefined) lines.push(`${list} too many: ${slot} ${values[slot]}`);
+    if (values[slot] !== undefined) lines.push(`unused ${list} ${slot} ${values[slot]}`);
   return lines;
 }
 
@@ -57,12 +57,11 @@ function printList(frontend: FrontendElements, list: ListName): readonly string[
 export function parseFrontend(text: string): FrontendElements {
   const leads: Partial<Record<LeadName, string>> = {};
   const lists: Record<ListName, string[]> = { main: [], local: [] };
-  for (const line of text === '' ? [] : text.split('\n')) {
+  for (const line of text.split('\n')) {
     const lead = leadNames.find((name) => line.startsWith(`${name} `));
+    const list = listNames.find((name) => line.startsWith(lineWords[name]));
     if (lead !== undefined) leads[lead] = line.slice(lead.length + 1);
-    else
-      for (const list of listNames)
-        if (line.startsWith(lineWords[list])) lists[list].push(line.slice(lineWords[list].length));
+    else if (list !== undefined) lists[list].push(line.slice(lineWords[list].length));
   }
   return { leads, lists };
 }

@@ -49,7 +49,8 @@ export function takeWrites(writes: readonly TableWrite[], family: Family, start 
  * split: up to 190 short ones fit.
  */
 export function splitWrite(write: TableWrite, family: Family): readonly TableWrite[] {
-  if ((write.op !== 'add-elements' && write.op !== 'delete-elements') || fits(sizeOfWrite(write, family))) return [write];
+  if ((write.op !== 'add-elements' && write.op !== 'delete-elements') || fits(sizeOfWrite(write, family)))
+    return [write];
   const parts: TableWrite[] = [];
   const sizeOfElement = elementSizes(write.set, family);
   const most = stepLimits.bytes - 2 * listBytes;

@@ -31,7 +31,11 @@ export type FixedScope = Pick<NodeSettings, 'nodePortAddresses' | 'localhostNode
 const isNew: Statement = { kind: 'ct-state-new' };
 
 /** Every chain that is there whatever the Services are. */
-export function renderFixedChains(family: Family, scope: FixedScope, settings: NftablesSettings): readonly ChainObject[] {
+export function renderFixedChains(
+  family: Family,
+  scope: FixedScope,
+  settings: NftablesSettings,
+): readonly ChainObject[] {
   const rules: Readonly<Record<keyof typeof baseChains, readonly Rule[]>> = {
     preroutingFilter: [checkRanges],
     outputPreDnatFilter: [checkRanges],

@@ -7,7 +7,7 @@ import { protocolName } from '../../model/protocol';
 import { type Frontend, type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
 import { printFrontend } from './frontend-text';
 import { rangesChain, refuseChain, setNames } from './names';
-import type { Rule } from './objects';
+import type { Rule, Statement } from './objects';
 import { printValue } from './print';
 import { type Balance, type SharedChain, sharedChainName, withPicks } from './shared-chains';
 import { assignSlots, type Slots } from './slots';
@@ -32,7 +32,10 @@ export interface RenderedPort {
 }
 
 /** The key of a frontend in the maps. */
-export function frontendKey({ kind, address, port }: Frontend, { protocol }: Pick<ServicePortPlan, 'protocol'>): string {
+export function frontendKey(
+  { kind, address, port }: Frontend,
+  { protocol }: Pick<ServicePortPlan, 'protocol'>,
+): string {
   const end = `${protocolName(protocol)} . ${port}`;
   return kind === 'NodePort' ? end : `${address} . ${end}`;
 }
@@ -79,7 +82,7 @@ function renderFrontend(key: string, frontend: Frontend, lists: Lists, comment: 
   if (sourceRanges !== undefined) {
     const ranges = rangesChain(key);
     leads.ranges = printValue({ value: `goto ${ranges}`, comment });
-    ownChains.set(ranges, renderRanges(frontend));
+    for (const [name, rules] of renderRanges(ranges, frontend)) ownChains.set(name, rules);
   }
   const local = chain?.kind === 'local' && chain.localBalance !== undefined ? lists.local.values : [];
   const main = chain === undefined ? [] : lists[mainList(chain, frontend)].values;
@@ -90,15 +93,25 @@ function renderFrontend(key: string, frontend: Frontend, lists: Lists, comment: 
   };
 }
 
-/** Sources outside of the ranges are dropped before anything is translated. */
-function renderRanges({ address, sourceRanges = [], sourceRangesHaveNode }: Frontend): readonly Rule[] {
+/** A chain must fit one transaction. */
+const rangesPerChain = 100;
+
+/** Sources outside of the ranges are dropped before anything is translated. A long list goes on in further chains. */
+function renderRanges(chain: string, frontend: Frontend): ReadonlyMap<string, readonly Rule[]> {
+  const { address, sourceRanges = [], sourceRangesHaveNode } = frontend;
   const ranges = [...sourceRanges, ...(sourceRangesHaveNode === true ? [hostCidr(address)] : [])];
-  return [
-    ...ranges.map(
-      (cidr): Rule => ({ statements: [{ kind: 'address', side: 'source', isNot: false, cidr }, { kind: 'return' }] }),
-    ),
-    { statements: [{ kind: 'drop' }] },
-  ];
+  const chains = new Map<string, readonly Rule[]>();
+  for (let at = 0; at === 0 || at < ranges.length; at += rangesPerChain) {
+    const rules = ranges
+      .slice(at, at + rangesPerChain)
+      .map(
+        (cidr): Rule => ({ statements: [{ kind: 'address', side: 'source', isNot: false, cidr }, { kind: 'return' }] }),
+      );
+    const next = at + rangesPerChain;
+    const last: Statement = next < ranges.length ? { kind: 'goto', chain: `${chain}-${next}` } : { kind: 'drop' };
+    chains.set(at === 0 ? chain : `${chain}-${at}`, [...rules, { statements: [last] }]);
+  }
+  return chains;
 }
 
 /** Returns undefined where nobody reaches an endpoint. */

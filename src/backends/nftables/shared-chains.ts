@@ -76,7 +76,9 @@ export interface Balances {
   readonly local?: Balance;
 }
 
-const namePattern = new RegExp(`^${prefix}(?:np-)?(?:(?:others-|all-)?pick-|local-)([ih]?)(\\d+)(?:-([ih]?)(\\d+))?(?:-|$)`);
+const namePattern = new RegExp(
+  `^${prefix}(?:np-)?(?:(?:others-|all-)?pick-|local-)([ih]?)(\\d+)(?:-([ih]?)(\\d+))?(?:-|$)`,
+);
 
 /** Reads a name of sharedChainName back. Returns undefined for other chains. */
 export function readBalances(chain: string): Balances | undefined {
@@ -132,9 +134,7 @@ export function renderSharedChain(chain: SharedChain, settings: ChainSettings): 
 
 function dnat(isNodePort: boolean, { by, slots }: Balance, map: SetName): Statement {
   const slot: Selector =
-    by === 'hash'
-      ? { kind: 'hash', modulus: slots, seed: hashSeed }
-      : { kind: 'numgen', mode: by, modulus: slots };
+    by === 'hash' ? { kind: 'hash', modulus: slots, seed: hashSeed } : { kind: 'numgen', mode: by, modulus: slots };
   return { kind: 'dnat', key: [...(isNodePort ? nodePortKey : vipKey), slot], map };
 }
 

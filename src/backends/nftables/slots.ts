@@ -2,9 +2,9 @@
  * The slots of a list of endpoints: which endpoint each number leads to. A chain picks a number, by chance, in turn or by a hash of the
  * source, and a map has the endpoint.
  */
-import { createHash } from 'node:crypto';
 import { type Scheduler, schedulerName } from '../../model/scheduler';
 import type { PlanEndpoint } from '../../planner/plan';
+import { hashTable } from './hash-table';
 
 /** `hash`: the same source gets the same number. */
 export type PickBy = 'random' | 'inc' | 'hash';
@@ -17,7 +17,7 @@ export interface Slots {
 
 /** Tables of a hash: a prime number of slots, at least 8 per endpoint. */
 const usualTable = 251;
-const largestTable = 4093;
+const largestTable = 4096;
 const slotsPerEndpoint = 8;
 /** The most endpoints that a table by hash has room for. */
 export const mostHashed = Math.floor(largestTable / slotsPerEndpoint);
@@ -41,7 +41,7 @@ export function assignSlots(endpoints: readonly PlanEndpoint[], scheduler: Sched
   const by = wanted === 'hash' && (taken.length > mostHashed || taken.length === 0) ? 'random' : wanted;
   const ignoresWeights = scheduler !== undefined && schedulerName(scheduler) === 'rr';
   const weights = taken.map(({ weight = 1 }) => (ignoresWeights ? 1 : weight));
-  if (by === 'hash') return { by, values: hashTable(values, weights) };
+  if (by === 'hash') return { by, values: hashTable(values, weights, tableSize(values.length)) };
   const counts = apportion(weights);
   return { by, values: values.flatMap((value, i) => Array<string>(counts[i] ?? 1).fill(value)).sort() };
 }
@@ -69,8 +69,8 @@ function apportion(weights: readonly number[]): readonly number[] {
   for (const size of weightedSizes) {
     if (size < weights.length) continue;
     const counts = roundShares(shares, size);
-    if (counts.every((count, i) => count > 0 && Math.abs(count / size - (shares[i] ?? 0)) <= shareTolerance))
-      return counts;
+    const all = counts.reduce((total, count) => total + count, 0);
+    if (counts.every((count, i) => Math.abs(count / all - (shares[i] ?? 0)) <= shareTolerance)) return counts;
   }
   return roundShares(shares, weightedSizes[3]);
 }
@@ -88,39 +88,6 @@ function roundShares(shares: readonly number[], size: number): number[] {
   let left = size - counts.reduce((all, count) => all + count, 0);
   for (const { i } of byRemainder) if (left-- > 0) counts[i] = (counts[i] ?? 0) + 1;
   return counts;
-}
-
-/**
- * Maglev's table. Each endpoint has a permutation of the slots of its own, and the endpoints take free slots in turn. The table follows
- * from the present endpoints alone, and when one of n goes, little more than a share of 1/n moves.
- */
-function hashTable(values: readonly string[], weights: readonly number[]): readonly string[] {
-  const size = tableSize(values.length);
-  const table = Array<string | undefined>(size);
-  const most = Math.max(...weights);
-  const takers = values.map((value, i) => ({ value, at: startOf(value, size), credit: 0, weight: (weights[i] ?? 1) / most }));
-  let free = size;
-  const take = (taker: (typeof takers)[number]): void => {
-    while (table[taker.at.slot] !== undefined) taker.at.slot = (taker.at.slot + taker.at.step) % size;
-    table[taker.at.slot] = taker.value;
-    free--;
-  };
-  // Every endpoint has a slot, however small its weight is.
-  for (const taker of takers) take(taker);
-  while (free > 0)
-    for (const taker of takers) {
-      taker.credit += taker.weight;
-      if (taker.credit < 1 || free === 0) continue;
-      taker.credit--;
-      take(taker);
-    }
-  return table.map((value) => value ?? '');
-}
-
-/** Where an endpoint's permutation of the slots starts, and its step. Any step reaches every slot, since the size is prime. */
-function startOf(value: string, size: number): { slot: number; readonly step: number } {
-  const hash = createHash('sha256').update(value).digest();
-  return { slot: hash.readUInt32BE(0) % size, step: 1 + (hash.readUInt32BE(4) % (size - 1)) };
 }
 
 function tableSize(endpoints: number): number {

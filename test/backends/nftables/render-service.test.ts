@@ -1,61 +1,92 @@
-import { refuseChain, setNames } from '../../../src/backends/nftables/names';
-import { type RenderedService, renderService } from '../../../src/backends/nftables/render-service';
-import { sharedChainName } from '../../../src/backends/nftables/shared-chains';
-import { families } from '../../../src/model/address';
-import { clusterIP, endpoint, everyKind, service, servicePort } from '../../support/plans';
+import { renderPort } from '../../../src/backends/nftables/render-service';
+import { printRule } from '../../../src/backends/nftables/print';
+import type { ServicePortPlan } from '../../../src/planner/plan';
+import { parseScheduler } from '../../../src/model/scheduler';
+import { clusterIP, endpoint, servicePort } from '../../support/plans';
 
-const print = ({ elements }: RenderedService): string[] =>
-  elements.map(({ set, key, value }) => `${set} ${key}${value === '' ? '' : ` : ${value}`}`);
+function textsOf(port: ServicePortPlan): Record<string, string> {
+  return Object.fromEntries([...renderPort(port).frontends].map(([key, { text }]) => [key, text]));
+}
+
+const pods = [endpoint('10.244.1.2', 8080, true), endpoint('10.244.2.2'), { ...endpoint('10.244.2.3'), weight: 0 }];
 
 test('a plain Service is elements alone', () => {
-  const pods = [endpoint('10.244.1.2', 8080, true), endpoint('10.244.2.2'), { ...endpoint('10.244.2.3'), weight: 0 }];
-  const plain = service([servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: pods })]);
-  const rendered = renderService(plain);
-  expect(print(rendered)).toEqual([
-    'vipwire-cluster-ips 10.96.0.10',
-    'vipwire-vips 10.96.0.10 . tcp . 80 : goto vipwire-others-pick-2',
-    'vipwire-endpoints 10.96.0.10 . tcp . 80 . 0 : 10.244.1.2 . 8080',
-    'vipwire-endpoints 10.96.0.10 . tcp . 80 . 1 : 10.244.2.2 . 8080',
-    'vipwire-hairpin 10.244.1.2 . 10.244.1.2 . tcp . 8080',
+  const port = servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: pods });
+  expect(textsOf(port)).toEqual({
+    '10.96.0.10 . tcp . 80': [
+      'to goto vipwire-others-pick-2 # default/web',
+      '+ 10.244.1.2 . 8080',
+      '+ 10.244.2.2 . 8080',
+    ].join('\n'),
+  });
+  expect(renderPort(port).addresses).toEqual([
+    { set: 'vipwire-cluster-ips', key: '10.96.0.10' },
+    { set: 'vipwire-hairpin', key: '10.244.1.2 . 10.244.1.2' },
   ]);
-  expect(rendered.ownChains.size).toBe(0);
+  expect([...renderPort(port).frontends.values()].flatMap(({ ownChains }) => [...ownChains.keys()])).toEqual([]);
 });
 
-describe.each(families)('%s, every kind of Service', (family) => {
-  const rendered = everyKind(family).map((one) => renderService(one));
+const local = {
+  ...clusterIP('203.0.113.1'),
+  kind: 'LoadBalancer',
+  masquerade: 'never',
+  localSourcesToCluster: true,
+} as const;
 
-  test('whatever a map leads to is there', () => {
-    for (const { elements, sharedChains, ownChains } of rendered) {
-      const chains = new Set([refuseChain, ...sharedChains.map(sharedChainName), ...ownChains.keys()]);
-      const targets = elements.flatMap(({ value }) => /^goto (.*)/.exec(value)?.[1] ?? []);
-      expect(targets.filter((target) => !chains.has(target))).toEqual([]);
-    }
+test('policy Local has both lists, and without an endpoint here clients elsewhere are dropped', () => {
+  const served = { ...local, verdict: { kind: 'forward', endpoints: 'local' } } as const;
+  const localEndpoints = pods.slice(0, 1);
+  expect(textsOf(servicePort('web', { frontends: [served], clusterEndpoints: pods, localEndpoints }))).toEqual({
+    '203.0.113.1 . tcp . 80': [
+      'to goto vipwire-local-2-1 # default/web',
+      '+ 10.244.1.2 . 8080',
+      '+ 10.244.2.2 . 8080',
+      'local 10.244.1.2 . 8080',
+    ].join('\n'),
   });
+  const dropped = { ...local, verdict: { kind: 'drop', why: 'no local endpoints' } } as const;
+  expect(textsOf(servicePort('web', { frontends: [dropped], clusterEndpoints: pods }))).toEqual({
+    '203.0.113.1 . tcp . 80': [
+      'to goto vipwire-local-2-0 # default/web',
+      'refused drop # default/web',
+      '+ 10.244.1.2 . 8080',
+      '+ 10.244.2.2 . 8080',
+    ].join('\n'),
+  });
+});
 
-  test('a map has an endpoint for every number that a chain may pick', () => {
-    let picked = 0;
-    for (const { elements, sharedChains } of rendered)
-      for (const { set, key, value } of elements) {
-        const chain = sharedChains.find((one) => value === `goto ${sharedChainName(one)}`);
-        if (chain === undefined) continue;
-        picked++;
-        const inMap = (map: string): string[] =>
-          elements.filter((one) => one.set === map && one.key.startsWith(`${key} . `)).map((one) => one.key);
-        const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => `${key} . ${i}`);
-        const isNodePort = set === setNames.nodePorts;
-        expect(inMap(isNodePort ? setNames.nodePortEndpoints : setNames.endpoints)).toEqual(numbers(chain.endpoints));
-        if (chain.kind === 'local')
-          expect(inMap(isNodePort ? setNames.localNodePortEndpoints : setNames.localEndpoints)).toEqual(
-            numbers(chain.localEndpoints),
-          );
-      }
-    expect(picked).toBeGreaterThan(10);
-  });
+test('a scheduler that takes turns needs a chain per frontend, a hash does not', () => {
+  const nodePort = { ...clusterIP(''), kind: 'NodePort', port: 30080, masquerade: 'always' } as const;
+  const chainsWith = (scheduler: string): string[] => {
+    const parsed = parseScheduler(scheduler);
+    const port = servicePort('web', {
+      frontends: [clusterIP('10.96.0.10'), nodePort],
+      clusterEndpoints: pods,
+      ...(parsed && { scheduler: parsed }),
+    });
+    return Object.values(textsOf(port)).map((text) => /goto (\S+)/.exec(text)?.[1] ?? '');
+  };
+  expect(chainsWith('rr')).toEqual(['vipwire-others-pick-i2-10.96.0.10-tcp-80', 'vipwire-np-all-pick-i2-tcp-30080']);
+  expect(chainsWith('mh')).toEqual(['vipwire-others-pick-h251', 'vipwire-np-all-pick-h251']);
+});
 
-  test('no key is in a map twice', () => {
-    const keys = rendered.flatMap(({ elements }) => elements.map(({ set, key }) => `${set} ${key}`));
-    const shared = [setNames.clusterIPs, setNames.hairpin].map((set) => `${set} `);
-    const own = keys.filter((key) => !shared.some((set) => key.startsWith(set)));
-    expect(new Set(own).size).toBe(own.length);
-  });
+test('source ranges are a chain per VIP, and a long list is several chains', () => {
+  const sourceRanges = Array.from({ length: 150 }, (_, i) => `192.0.2.${i}/32`);
+  const restricted = {
+    ...clusterIP('203.0.113.1'),
+    kind: 'LoadBalancer',
+    sourceRanges,
+    sourceRangesHaveNode: true,
+  } as const;
+  const [frontend] = renderPort(
+    servicePort('web', { frontends: [restricted], clusterEndpoints: pods }),
+  ).frontends.values();
+  const chains = [...(frontend?.ownChains ?? [])].map(
+    ([name, rules]) => [name, rules.length, printRule(rules.at(-1) ?? { statements: [] }, 'IPv4')] as const,
+  );
+  expect(chains).toEqual([
+    ['vipwire-ranges-203.0.113.1-tcp-80', 101, 'goto vipwire-ranges-203.0.113.1-tcp-80-100'],
+    ['vipwire-ranges-203.0.113.1-tcp-80-100', 52, 'drop'],
+  ]);
+  expect(frontend?.text).toContain('ranges goto vipwire-ranges-203.0.113.1-tcp-80 # default/web');
 });

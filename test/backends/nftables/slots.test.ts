@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { assignSlots, hasScheduler, mostHashed } from '../../../src/backends/nftables/slots';
+import { parseScheduler, type Scheduler } from '../../../src/model/scheduler';
+import type { PlanEndpoint } from '../../../src/planner/plan';
+import { endpoint } from '../../support/plans';
+
+function scheduler(text: string): Scheduler {
+  const parsed = parseScheduler(text);
+  if (parsed === undefined) throw new Error(`${text} is no scheduler`);
+  return parsed;
+}
+
+const pods = (count: number, weightOf?: (i: number) => number): PlanEndpoint[] =>
+  Array.from({ length: count }, (_, i) => ({
+    ...endpoint(`10.244.${i >> 8}.${i & 255}`),
+    ...(weightOf && { weight: weightOf(i) }),
+  }));
+
+function countsOf(values: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
+test('without weights every endpoint has one slot, and none where its weight is 0', () => {
+  expect(assignSlots(pods(3), undefined)).toEqual({
+    by: 'random',
+    values: ['10.244.0.0 . 8080', '10.244.0.1 . 8080', '10.244.0.2 . 8080'],
+  });
+  expect(
+    assignSlots(
+      pods(3, (i) => (i === 1 ? 0 : 7)),
+      undefined,
+    ).values,
+  ).toHaveLength(2);
+  expect(assignSlots([], scheduler('mh'))).toEqual({ by: 'random', values: [] });
+});
+
+test('small weights are exact', () => {
+  const { values } = assignSlots(
+    pods(2, (i) => (i === 0 ? 90 : 10)),
+    undefined,
+  );
+  expect([...countsOf(values).values()]).toEqual([9, 1]);
+});
+
+test('each share is right within one percentage point, and every endpoint has a slot', () => {
+  const weights = fc.array(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 120 });
+  fc.assert(
+    fc.property(weights, (list) => {
+      const { values } = assignSlots(
+        pods(list.length, (i) => list[i] ?? 1),
+        undefined,
+      );
+      const counts = countsOf(values);
+      const sum = list.reduce((all, weight) => all + weight, 0);
+      expect(counts.size).toBe(list.length);
+      for (const [i, { address, port }] of pods(list.length).entries())
+        expect(
+          Math.abs((counts.get(`${address} . ${port}`) ?? 0) / values.length - (list[i] ?? 0) / sum),
+        ).toBeLessThanOrEqual(0.01);
+    }),
+  );
+});
+
+test('rr takes turns without weights, wrr with them', () => {
+  const weighted = pods(2, (i) => i + 1);
+  expect(assignSlots(weighted, scheduler('rr'))).toMatchObject({ by: 'inc', values: { length: 2 } });
+  expect(assignSlots(weighted, scheduler('wrr'))).toMatchObject({ by: 'inc', values: { length: 3 } });
+});
+
+describe('by a hash of the source', () => {
+  test.each([
+    [1, 251],
+    [30, 251],
+    [31, 251],
+    [32, 257],
+    [100, 809],
+    [511, 4091],
+  ])('%i endpoints: %i slots, and each endpoint has some', (count, slots) => {
+    const { by, values } = assignSlots(pods(count), scheduler('sh'));
+    const counts = [...countsOf(values).values()];
+    expect({ by, slots: values.length, endpoints: counts.length }).toEqual({ by: 'hash', slots, endpoints: count });
+    expect(Math.max(...counts)).toBeLessThanOrEqual(Math.ceil(slots / count) + 2);
+  });
+
+  test('the table does not depend on the order of the endpoints', () => {
+    expect(
+      assignSlots(
+        pods(40)
+          .reverse()
+          .sort((a, b) => (a.address < b.address ? -1 : 1)),
+        scheduler('mh'),
+      ),
+    ).toEqual(
+      assignSlots(
+        pods(40).sort((a, b) => (a.address < b.address ? -1 : 1)),
+        scheduler('mh'),
+      ),
+    );
+  });
+
+  test.each([3, 10, 30, 100])('of %i endpoints one goes: at most 1.5 of a share of the clients move', (count) => {
+    const all = pods(count);
+    const before = assignSlots(all, scheduler('mh')).values;
+    let moved = 0;
+    let compared = 0;
+    for (const gone of all) {
+      const after = assignSlots(
+        all.filter((one) => one !== gone),
+        scheduler('mh'),
+      ).values;
+      if (after.length !== before.length) continue;
+      compared++;
+      moved += before.filter((value, slot) => value !== after[slot]).length / before.length;
+    }
+    expect(compared === 0 ? 0 : moved / compared).toBeLessThanOrEqual(1.5 / count);
+  });
+
+  test('weights are shares of the table', () => {
+    const counts = [
+      ...countsOf(
+        assignSlots(
+          pods(3, (i) => [1, 2, 5][i] ?? 1),
+          scheduler('mh'),
+        ).values,
+      ).entries(),
+    ];
+    const shares = counts.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, count]) => count / 251);
+    for (const [i, share] of [1 / 8, 2 / 8, 5 / 8].entries())
+      expect(Math.abs((shares[i] ?? 0) - share)).toBeLessThan(0.01);
+  });
+
+  test('more endpoints than the largest table has room for are chosen at random', () => {
+    expect(assignSlots(pods(mostHashed + 1), scheduler('mh')).by).toBe('random');
+    expect([hasScheduler(scheduler('mh'), mostHashed), hasScheduler(scheduler('mh'), mostHashed + 1)]).toEqual([
+      true,
+      false,
+    ]);
+    expect([hasScheduler(scheduler('rr'), 5000), hasScheduler(scheduler('wlc'), 2)]).toEqual([true, false]);
+  });
+});
