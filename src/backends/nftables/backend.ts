@@ -6,7 +6,7 @@ import type { Plan, PlanChanges } from '../../planner/plan';
 import type { Backend, BatchSize, RuleCounts } from '../backend';
 import { DesiredState } from './desired-state';
 import { planStepsInPieces } from './diff';
-import { sizeOfWrite } from './message-size';
+import { sizeOfWrite, stepLimits } from './message-size';
 import {
   type ElementReader,
   type NftKernel,
@@ -21,6 +21,9 @@ import { printWrites } from './print-writes';
 import { tableSets } from './sets';
 import type { NftablesSettings } from './settings';
 import type { Step } from './steps';
+
+/** Of a tool that makes one transaction of all that it is given. */
+const unlimited = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
 
 export class NftablesBackend implements Backend<readonly Step[]> {
   readonly state: DesiredState;
@@ -65,7 +68,12 @@ export class NftablesBackend implements Backend<readonly Step[]> {
 
   *diffPieces(): Pieces<readonly Step[] | undefined> {
     if (this.#isSettled()) return undefined;
-    const seen = { orders: this.#orders, busy: this.busy, isRebuilt: this.#isRebuilt };
+    const seen = {
+      orders: this.#orders,
+      busy: this.busy,
+      isRebuilt: this.#isRebuilt,
+      limits: this.#kernel.canRead ? stepLimits : unlimited,
+    };
     const steps = yield* planStepsInPieces(this.state, seen);
     return steps.length === 0 ? undefined : steps;
   }
@@ -96,12 +104,12 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       sets: sets.beginRead(),
     };
     try {
-      const objects = await this.#kernel.read(readerOf(gatherer));
+      const objects = this.#kernel.canRead ? await this.#kernel.read(readerOf(gatherer)) : undefined;
       // A read that began later has already ended.
       if (number < this.#lastRead) return false;
       this.#lastRead = number;
       const wasSettled = this.#isSettled();
-      this.#isRebuilt = this.#hasWrongSets(objects);
+      this.#isRebuilt = !this.#kernel.canRead || this.#hasWrongSets(objects);
       const known = this.#isRebuilt ? undefined : objects;
       if (known === undefined) gatherer.clear();
       this.busy.clear();

@@ -1,10 +1,11 @@
 /** From what the table holds to what it should hold, in steps after each of which it is right. */
 import type { Pending } from '../../delta/delta-tracker';
-import { finish, type Pieces } from '../../model/pieces';
+import type { Pieces } from '../../model/pieces';
 import type { DesiredState } from './desired-state';
 import { diffFrontend } from './diff-frontend';
 import { parseFrontend } from './frontend-text';
 import { prefix } from './names';
+import type { Size } from './message-size';
 import type { ChainObject, TableWrite } from './objects';
 import type { SlotOrders } from './observed-frontends';
 import { findSet } from './sets';
@@ -25,17 +26,15 @@ export interface SeenTable {
   readonly busy: ReadonlySet<string>;
   /** It is not known what the table holds, or it cannot be changed to what it should be: it is deleted first. */
   readonly isRebuilt: boolean;
-}
-
-export function planSteps(state: DesiredState, seen: SeenTable): readonly Step[] {
-  return finish(planStepsInPieces(state, seen));
+  /** What fits a step. */
+  readonly limits: Size;
 }
 
 export function* planStepsInPieces(
   state: DesiredState,
-  { orders, busy, isRebuilt }: SeenTable,
+  { orders, busy, isRebuilt, limits }: SeenTable,
 ): Pieces<readonly Step[]> {
-  const to = new StepBuilder(state.family);
+  const to = new StepBuilder(state.family, limits);
   const chains = state.chains.pending();
   const addresses = state.addresses.pending();
   const sets = state.sets.pending();
@@ -48,7 +47,7 @@ export function* planStepsInPieces(
   for (const name of addresses.deletions)
     to.add({ deletions: [addressElement(name)] }, (notes) => notes.addresses.set(name, undefined));
   const unused = { chains: chains.deletions, sets: sets.deletions };
-  return [...to.finish(), ...removeObjects(state, unused, busy)];
+  return [...to.finish(), ...removeObjects(state, unused, { busy, limits })];
 }
 
 function addSets(to: StepBuilder, { sets }: DesiredState, names: readonly string[], isRebuilt: boolean): void {
@@ -123,9 +122,9 @@ function hookOf(text: string | undefined): string | undefined {
 function removeObjects(
   { family, chains }: DesiredState,
   names: { readonly chains: Iterable<string>; readonly sets: Iterable<string> },
-  busy: ReadonlySet<string>,
+  { busy, limits }: Pick<SeenTable, 'busy' | 'limits'>,
 ): readonly Step[] {
-  const [emptied, sets, removed] = [1, 2, 3].map(() => new StepBuilder(family, true));
+  const [emptied, sets, removed] = [1, 2, 3].map(() => new StepBuilder(family, limits, true));
   for (const chain of names.chains) {
     const text = chains.getObserved(chain);
     if (isBaseChain(text) || busy.has(chain)) continue;

@@ -1,7 +1,7 @@
 /** Puts changes together to steps, each of which fits one transaction. What has to be done at once stays in one step. */
 import type { Family } from '../../model/address';
 import type { FrontendElements } from './frontend-text';
-import { elementSizes, sizeOfWrite, type Size, stepLimits, sumOf } from './message-size';
+import { elementSizes, sizeOfWrite, type Size, sumOf } from './message-size';
 import type { SetElement, TableWrite } from './objects';
 import { findSet } from './sets';
 
@@ -38,20 +38,22 @@ export interface Change {
 
 export class StepBuilder {
   readonly #family: Family;
+  readonly #limits: Size;
   readonly #isCleanup: boolean;
   readonly #steps: Step[] = [];
   readonly #elementSize = new Map<string, (element: SetElement) => number>();
   #now = new StepInHand();
 
-  constructor(family: Family, isCleanup = false) {
+  constructor(family: Family, limits: Size, isCleanup = false) {
     this.#family = family;
+    this.#limits = limits;
     this.#isCleanup = isCleanup;
   }
 
   /** @param note says what is in force after this change and all that were added before. */
   add(change: Change, note?: (notes: Notes) => void): void {
     const size = this.#sizeOf(change);
-    if (!this.#now.fits(size)) this.#end();
+    if (!this.#now.fits(size, this.#limits)) this.#end();
     this.#now.add(change, size);
     if (note !== undefined) note(this.#now.notes);
   }
@@ -99,9 +101,9 @@ class StepInHand {
     return this.#isEmpty;
   }
 
-  fits(size: Size): boolean {
+  fits(size: Size, limits: Size): boolean {
     const { messages, bytes } = sumOf(this.#size, size);
-    return this.#isEmpty || (messages <= stepLimits.messages && bytes <= stepLimits.bytes);
+    return this.#isEmpty || (messages <= limits.messages && bytes <= limits.bytes);
   }
 
   add({ objects = [], hooks = [], deletions = [], additions = [] }: Change, size: Size): void {

@@ -85,7 +85,7 @@ async function expectNothingToWrite(kernel: InMemoryTable, last: Plan): Promise<
 }
 
 const plansOf = (family: Family, history: Parameters<ClusterStore['apply']>[0][]): Plan[] => {
-  const store = new ClusterStore();
+  const store = new ClusterStore(0);
   return history.map((changes) => {
     store.apply(changes);
     return planCluster(store, family, makeSettings({}));

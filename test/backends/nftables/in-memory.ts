@@ -18,6 +18,7 @@ interface Table {
 
 export class InMemoryTable implements NftKernel {
   readonly family: Family;
+  readonly canRead = true;
   table: Table | undefined;
   /** Called after each transaction. */
   afterWrite: ((writes: readonly TableWrite[]) => void) | undefined;
@@ -88,8 +89,8 @@ function change(now: Table, write: TableWrite, before: Table | undefined): strin
       chains.set(write.chain.name, chains.get(write.chain.name) ?? { ...write.chain, rules: [] });
       return undefined;
     case 'flush-set':
-      sets.get(write.set)?.elements.clear();
-      return sets.has(write.set) ? undefined : 'ENOENT';
+      sets.get(write.set.name)?.elements.clear();
+      return sets.has(write.set.name) ? undefined : 'ENOENT';
     case 'delete-set':
       if (usesOf(now, write.set)) return 'EBUSY';
       return sets.delete(write.set) ? undefined : 'ENOENT';
