@@ -16,7 +16,8 @@ test.each(families)('%s: what nft prints in JSON, in the words that it takes', (
       expect(table?.chains.get(name)?.rules.map(printNftRule)).toEqual(
         rules.map((rule) => printRule(rule, family).replaceAll(/\/(?:32|128)\b/g, '')),
       );
-    for (const { set, elements } of sample.sets)
+    // What packets have added is not kept.
+    for (const { set, elements } of sample.sets.filter((one) => one.set.dynamicSize === undefined))
       expect([...(table?.sets.get(set.name)?.elements() ?? [])].map(printNftElement)).toEqual(
         elements.map(printElement),
       );
