@@ -56,7 +56,7 @@ async function checkCluster(
   others: readonly Finding[],
 ): Promise<Finding[]> {
   const client = openApiClient(configuration);
-  const findings = await checkApi(client).finally(() => client.close());
+  const findings = await checkApi(client, modes[configuration.mode]).finally(() => client.close());
   if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not checked: there is no list of Services', '')];
   const store = new ClusterStore(Date.now());
   const log = createLogger({ verbosity: 0, format: 'json' }, () => undefined);

@@ -5,7 +5,10 @@ import type { ProxyConfiguration } from './configuration';
 export function nodeConfigOf(
   configuration: ProxyConfiguration,
   nodeName: string,
-  { needsHostAddresses }: { readonly needsHostAddresses: boolean },
+  {
+    needsHostAddresses,
+    listensOnIPv6Loopback,
+  }: { readonly needsHostAddresses: boolean; readonly listensOnIPv6Loopback: boolean },
 ): NodeConfig {
-  return { ...configuration, hostname: nodeName, needsHostAddresses };
+  return { ...configuration, hostname: nodeName, needsHostAddresses, listensOnIPv6Loopback };
 }

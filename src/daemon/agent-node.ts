@@ -40,6 +40,8 @@ export interface AgentNodeOptions {
   readonly findNode: () => Node | undefined;
   /** Those of this machine, in canonical form. */
   readonly hostAddresses: () => readonly string[];
+  /** Of the cluster, as NodeSettings has them. */
+  readonly serviceCIDRs: () => readonly string[];
   /** Called again for the same fault. */
   readonly onWarning: (kind: string, message: string) => void;
 }
@@ -106,11 +108,13 @@ export class AgentNode {
   }
 
   #plan(): NodeSettings {
-    const { nodeName, onWarning } = this.#options;
+    const { nodeName, hostAddresses, serviceCIDRs, onWarning } = this.#options;
+    const mode = modes[this.#configuration.mode];
     const { settings, warnings } = planNodeSettings(
-      nodeConfigOf(this.#configuration, nodeName, modes[this.#configuration.mode]),
+      nodeConfigOf(this.#configuration, nodeName, mode),
       this.object,
-      this.#options.hostAddresses(),
+      hostAddresses(),
+      mode.readsServiceCIDRs ? serviceCIDRs() : undefined,
     );
     for (const { kind, message } of warnings) onWarning(kind, message);
     return settings;

@@ -72,6 +72,7 @@ export class Agent implements ClusterSink {
       nodeName,
       findNode: () => this.#store.nodes.get(nodeName),
       hostAddresses: () => this.#addresses.addresses,
+      serviceCIDRs: () => this.#store.serviceCIDRs,
       onWarning: (kind, message) => this.#warnings.ofNode(kind, message),
     });
     const list = options.source.listNodeAddresses?.bind(options.source);
@@ -123,7 +124,9 @@ export class Agent implements ClusterSink {
 
   /** The source lists while the machine is looked at. Rejects when that fails. */
   async start(openMachine: () => Promise<Machine>): Promise<void> {
-    this.#options.source.start(this);
+    const { source } = this.#options;
+    source.readServiceCIDRs?.(modes[this.#configuration.mode].readsServiceCIDRs);
+    source.start(this);
     await this.#addresses.start(this.#stopping.signal);
     await this.#open(openMachine, 'none of this process');
   }
@@ -197,7 +200,9 @@ export class Agent implements ClusterSink {
     this.#configuration = configuration;
     this.#node.configure(configuration);
     this.#node.resettle();
-    this.#options.telemetry.restarted(modes[configuration.mode]);
+    const mode = modes[configuration.mode];
+    this.#options.source.readServiceCIDRs?.(mode.readsServiceCIDRs);
+    this.#options.telemetry.restarted(mode);
     return this.#open(openMachine, rules);
   }
 
@@ -236,8 +241,8 @@ export class Agent implements ClusterSink {
   }
 
   #takeChanges(): void {
-    const { services, nodes, triggerTimesMs } = this.#store.takeChanged();
-    if (nodes) {
+    const { services, nodes, serviceCIDRs, triggerTimesMs } = this.#store.takeChanged();
+    if (nodes || serviceCIDRs) {
       const node = this.#node.object;
       if (node !== undefined) this.#options.telemetry.nodeChanged(node);
       void this.#resettle();

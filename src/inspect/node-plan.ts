@@ -88,10 +88,12 @@ function planFrom(
   const node = chooseNode(wanted, store, log);
   const nodeName = node?.name ?? wanted;
   const hostAddresses = request.hostAddresses ?? node?.addresses ?? [];
+  const mode = modes[configuration.mode];
   const { settings, warnings } = planNodeSettings(
-    nodeConfigOf(configuration, nodeName, modes[configuration.mode]),
+    nodeConfigOf(configuration, nodeName, mode),
     node,
     hostAddresses,
+    mode.readsServiceCIDRs ? store.serviceCIDRs : undefined,
   );
   for (const { kind, message } of warnings) log.warn({ kind }, message);
   const plans = request.families.map((family) => planCluster(store, family, settings));
@@ -104,7 +106,11 @@ async function openSource(
   log: Logger,
   watch: boolean,
 ): Promise<Source> {
-  if (request.files.length === 0) return openKubernetes(configuration, request.node, log);
+  if (request.files.length === 0) {
+    const source = openKubernetes(configuration, request.node, log);
+    source.readServiceCIDRs(modes[configuration.mode].readsServiceCIDRs);
+    return source;
+  }
   const paths = request.files.filter((path) => path !== '-');
   const texts = paths.length === request.files.length ? [] : [{ path: '-', text: await readStandardInput() }];
   return ManifestSource.open({ paths, texts, watch });

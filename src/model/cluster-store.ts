@@ -4,6 +4,7 @@ import {
   type EndpointSlice,
   type Node,
   type Service,
+  type ServiceCIDR,
   type ServiceKey,
   serviceKey,
 } from './cluster';
@@ -14,6 +15,7 @@ export interface ClusterChanges {
   /** Services that changed or were deleted, or whose slices were. It may also contain Services that are as they were. */
   readonly services: ReadonlySet<ServiceKey>;
   readonly nodes: boolean;
+  readonly serviceCIDRs: boolean;
   /**
    * When these changes of endpoints were triggered (lastChangeTriggerMs), for the network programming latency. A Service
    * that lost a slice has no entry, because its remaining slices do not say when that happened.
@@ -84,11 +86,14 @@ function sameOrAbsent(a: EndpointSlice | undefined, b: EndpointSlice | undefined
 export class ClusterStore implements ClusterState {
   readonly #services = new Map<ServiceKey, Service>();
   readonly #nodes = new Map<string, Node>();
+  /** The CIDRs of each ServiceCIDR, by its name. */
+  readonly #serviceCIDRs = new Map<string, readonly string[]>();
   readonly #slices = new Map<ServiceKey, ServiceSlices>();
   /** The Service of each EndpointSlice, by the slice's `namespace/name`: its label may change to another Service. */
   readonly #sliceOwners = new Map<string, ServiceKey>();
   #changedServices = new Set<ServiceKey>();
   #changedNodes = false;
+  #changedServiceCIDRs = false;
   #triggerTimesMs = new Map<ServiceKey, number[]>();
   readonly #startedMs: number;
 
@@ -103,6 +108,11 @@ export class ClusterStore implements ClusterState {
 
   get nodes(): ReadonlyMap<string, Node> {
     return this.#nodes;
+  }
+
+  /** Canonical, both families, sorted, each once, whichever ServiceCIDRs have it. */
+  get serviceCIDRs(): readonly string[] {
+    return [...new Set([...this.#serviceCIDRs.values()].flat())].sort();
   }
 
   slicesOf(key: ServiceKey): readonly EndpointSlice[] {
@@ -132,21 +142,27 @@ export class ClusterStore implements ClusterState {
     const taken = {
       services: this.#changedServices,
       nodes: this.#changedNodes,
+      serviceCIDRs: this.#changedServiceCIDRs,
       triggerTimesMs: this.#triggerTimesMs,
     };
     this.#changedServices = new Set();
     this.#changedNodes = false;
+    this.#changedServiceCIDRs = false;
     this.#triggerTimesMs = new Map();
     return taken;
   }
 
-  #set(object: Service | EndpointSlice | Node, batch: Batch): void {
+  #set(object: Service | EndpointSlice | Node | ServiceCIDR, batch: Batch): void {
     if (object.kind === 'EndpointSlice') {
       this.#setSlice(object, batch);
     } else if (object.kind === 'Node') {
       if (sameValue(this.#nodes.get(object.name), object)) return;
       this.#nodes.set(object.name, object);
       this.#changedNodes = true;
+    } else if (object.kind === 'ServiceCIDR') {
+      if (sameValue(this.#serviceCIDRs.get(object.name), object.cidrs)) return;
+      this.#serviceCIDRs.set(object.name, object.cidrs);
+      this.#changedServiceCIDRs = true;
     } else {
       const key = serviceKey(object.namespace, object.name);
       if (sameValue(this.#services.get(key), object)) return;
@@ -178,6 +194,9 @@ export class ClusterStore implements ClusterState {
     switch (change.kind) {
       case 'Node':
         if (this.#nodes.delete(change.name)) this.#changedNodes = true;
+        break;
+      case 'ServiceCIDR':
+        if (this.#serviceCIDRs.delete(change.name)) this.#changedServiceCIDRs = true;
         break;
       case 'Service':
         if (this.#services.delete(key)) this.#changedServices.add(key);

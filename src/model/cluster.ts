@@ -110,10 +110,23 @@ export interface Node {
   readonly leaving: boolean;
 }
 
+/** A range from which the cluster takes the cluster IPs of Services. */
+export interface ServiceCIDR {
+  readonly kind: 'ServiceCIDR';
+  readonly name: string;
+  /** Canonical, at most one per family. */
+  readonly cidrs: readonly string[];
+}
+
 /** One decoded object that was added, changed or deleted. A source passes them on in the order in which it learned of them. */
 export type ClusterChange =
-  | { readonly op: 'set'; readonly object: Service | EndpointSlice | Node }
-  | { readonly op: 'delete'; readonly kind: 'Service' | 'Node'; readonly namespace: string; readonly name: string }
+  | { readonly op: 'set'; readonly object: Service | EndpointSlice | Node | ServiceCIDR }
+  | {
+      readonly op: 'delete';
+      readonly kind: 'Service' | 'Node' | 'ServiceCIDR';
+      readonly namespace: string;
+      readonly name: string;
+    }
   | {
       readonly op: 'delete';
       readonly kind: 'EndpointSlice';

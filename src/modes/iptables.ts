@@ -33,6 +33,8 @@ const fullCheckMs = 30_000;
 export const iptablesMode: Mode = {
   name: 'iptables',
   needsHostAddresses: false,
+  readsServiceCIDRs: false,
+  listensOnIPv6Loopback: false,
   writesByRestore: true,
   turnsForwardingOn: false,
   answersOnLoopback: true,

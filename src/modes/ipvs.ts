@@ -39,6 +39,8 @@ import type { DiffRequest, Mode } from './mode';
 export const ipvsMode: Mode = {
   name: 'ipvs',
   needsHostAddresses: true,
+  readsServiceCIDRs: false,
+  listensOnIPv6Loopback: false,
   writesByRestore: false,
   turnsForwardingOn: true,
   answersOnLoopback: false,

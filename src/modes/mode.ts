@@ -28,6 +28,10 @@ export interface Mode extends MachineMode {
   readonly name: ProxyMode;
   /** The planner needs every address of the node's interfaces. */
   readonly needsHostAddresses: boolean;
+  /** It drops what goes to an address of a ServiceCIDR that no Service has. */
+  readonly readsServiceCIDRs: boolean;
+  /** NodePorts of TCP answer on ::1, by a listener of this process, where the configuration asks for it. */
+  readonly listensOnIPv6Loopback: boolean;
   /** Everything that it writes goes through iptables-restore. */
   readonly writesByRestore: boolean;
   /** It turns net.ipv4.ip_forward on itself. */

@@ -15,6 +15,11 @@ export interface Source {
   start(sink: ClusterSink): void;
   stop(): Promise<void>;
   /**
+   * Whether ServiceCIDRs are reported from now on; they are not before this is called. May be called before `start` and again. Those that
+   * were reported are deleted when they are no longer wanted. A source without this method always reports those that it has.
+   */
+  readServiceCIDRs?(isWanted: boolean): void;
+  /**
    * Returns the name of the Node by canonical address, for all Nodes. Throws when they cannot be read. A source without this method has no
    * other Nodes that matter.
    */

@@ -31,8 +31,8 @@ function storeWith(...batches: ClusterChange[][]): ClusterStore {
 function changedBy(store: ClusterStore, ...changes: ClusterChange[]): string[] {
   store.takeChanged();
   store.apply(changes);
-  const { services, nodes } = store.takeChanged();
-  return [...services, ...(nodes ? ['nodes'] : [])];
+  const { services, nodes, serviceCIDRs } = store.takeChanged();
+  return [...services, ...(nodes ? ['nodes'] : []), ...(serviceCIDRs ? ['serviceCIDRs'] : [])];
 }
 
 function addresses(store: ClusterStore, key = web): string[] {
@@ -201,4 +201,23 @@ describe('trigger times', () => {
     store.apply([deleteSlice('web-1')]);
     expect(timesOf(store)).toBeUndefined();
   });
+});
+
+test('the CIDRs of Services are those of all ServiceCIDRs, also where two have the same', () => {
+  const store = new ClusterStore(0);
+  const range = (name: string, ...cidrs: string[]): ClusterChange => ({
+    op: 'set',
+    object: { kind: 'ServiceCIDR', name, cidrs },
+  });
+  const gone = (name: string): ClusterChange => ({ op: 'delete', kind: 'ServiceCIDR', namespace: '', name });
+  expect(store.serviceCIDRs).toEqual([]);
+  expect(changedBy(store, range('kubernetes', '10.96.0.0/16', 'fd96::/112'))).toEqual(['serviceCIDRs']);
+  expect(changedBy(store, range('kubernetes', '10.96.0.0/16', 'fd96::/112'))).toEqual([]);
+  expect(changedBy(store, range('more', '10.100.0.0/16', '10.96.0.0/16'))).toEqual(['serviceCIDRs']);
+  expect(store.serviceCIDRs).toEqual(['10.100.0.0/16', '10.96.0.0/16', 'fd96::/112']);
+  expect(changedBy(store, gone('more'))).toEqual(['serviceCIDRs']);
+  expect(store.serviceCIDRs).toEqual(['10.96.0.0/16', 'fd96::/112']);
+  expect(changedBy(store, gone('more'))).toEqual([]);
+  expect(changedBy(store, range('kubernetes'))).toEqual(['serviceCIDRs']);
+  expect(store.serviceCIDRs).toEqual([]);
 });

@@ -110,7 +110,7 @@ export class FakeApiServer {
     }
   }
 
-  /** key: `namespace/name`, or a node's name. */
+  /** key: `namespace/name`, or the name of a Node or ServiceCIDR. */
   delete(resource: FakeResource, key: string): void {
     const event = this.store.delete(resource, key);
     if (event !== undefined) this.#tell(resource, event);

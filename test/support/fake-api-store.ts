@@ -12,13 +12,14 @@ export interface FakeObject {
   readonly [field: string]: unknown;
 }
 
-export type FakeResource = 'services' | 'endpointslices' | 'endpoints' | 'nodes';
+export type FakeResource = 'services' | 'endpointslices' | 'endpoints' | 'nodes' | 'servicecidrs';
 
 export const pathOf: Readonly<Record<FakeResource, string>> = {
   services: '/api/v1/services',
   endpoints: '/api/v1/endpoints',
   nodes: '/api/v1/nodes',
   endpointslices: '/apis/discovery.k8s.io/v1/endpointslices',
+  servicecidrs: '/apis/networking.k8s.io/v1/servicecidrs',
 };
 
 const resourceOfKind: Readonly<Record<string, FakeResource | undefined>> = {
@@ -26,6 +27,7 @@ const resourceOfKind: Readonly<Record<string, FakeResource | undefined>> = {
   EndpointSlice: 'endpointslices',
   Endpoints: 'endpoints',
   Node: 'nodes',
+  ServiceCIDR: 'servicecidrs',
 };
 
 export const kindOf: Readonly<Record<FakeResource, string>> = {
@@ -33,10 +35,10 @@ export const kindOf: Readonly<Record<FakeResource, string>> = {
   endpointslices: 'EndpointSlice',
   endpoints: 'Endpoints',
   nodes: 'Node',
+  servicecidrs: 'ServiceCIDR',
 };
 
-export const apiVersionOf = (resource: FakeResource): string =>
-  resource === 'endpointslices' ? 'discovery.k8s.io/v1' : 'v1';
+export const apiVersionOf = (resource: FakeResource): string => /^\/apis\/(.*)\//.exec(pathOf[resource])?.[1] ?? 'v1';
 
 export interface StoredObject {
   readonly key: string;
@@ -88,12 +90,14 @@ export class FakeApiStore {
   readonly #objects: Readonly<Record<FakeResource, Map<string, StoredObject>>> = {
     services: new Map(),
     endpointslices: new Map(),
+    servicecidrs: new Map(),
     endpoints: new Map(),
     nodes: new Map(),
   };
   readonly #events: Record<FakeResource, StoredEvent[]> = {
     services: [],
     endpointslices: [],
+    servicecidrs: [],
     endpoints: [],
     nodes: [],
   };
@@ -102,13 +106,14 @@ export class FakeApiStore {
     const resource = resourceOfKind[object.kind];
     if (resource === undefined) throw new Error(`the fake API server has no ${object.kind}`);
     const { namespace, name } = object.metadata;
-    const key = resource === 'nodes' ? name : `${namespace ?? 'default'}/${name}`;
+    const isClusterWide = resource === 'nodes' || resource === 'servicecidrs';
+    const key = isClusterWide ? name : `${namespace ?? 'default'}/${name}`;
     const stored: FakeObject = {
       apiVersion: apiVersionOf(resource),
       ...object,
       metadata: {
         ...object.metadata,
-        ...(resource === 'nodes' ? {} : { namespace: namespace ?? 'default' }),
+        ...(isClusterWide ? {} : { namespace: namespace ?? 'default' }),
         resourceVersion: String(++this.version),
       },
     };

@@ -8,6 +8,7 @@ import {
   nodePermissions,
   type Permission,
   printPermission,
+  serviceCIDRPermissions,
 } from '../../sources/kubernetes/access-review';
 import { type ApiClient, ApiError } from '../../sources/kubernetes/api-client';
 
@@ -25,17 +26,21 @@ function print(reviewed: readonly Reviewed[]): string {
   return reviewed.map(({ permission }) => printPermission(permission)).join(', ');
 }
 
-export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Promise<Finding[]> {
+export async function checkApi(
+  client: Pick<ApiClient, 'server' | 'post'>,
+  { readsServiceCIDRs }: { readonly readsServiceCIDRs: boolean },
+): Promise<Finding[]> {
   const signal = AbortSignal.timeout(patienceMs);
   const review = (permission: Permission): Promise<Reviewed> =>
     isAllowed(client, permission, signal).then(
       (allowed) => ({ permission, allowed }),
       (error: unknown) => ({ permission, allowed: undefined, failure: { error } }),
     );
-  const [needed = [], ofNode = [], ofEvents = []] = await Promise.all(
-    [neededPermissions, nodePermissions, eventPermissions].map((wanted) => Promise.all(wanted.map(review))),
+  const ofMode = readsServiceCIDRs ? serviceCIDRPermissions : [];
+  const [needed = [], ofNode = [], ofEvents = [], ofCIDRs = []] = await Promise.all(
+    [neededPermissions, nodePermissions, eventPermissions, ofMode].map((wanted) => Promise.all(wanted.map(review))),
   );
-  const all = [...needed, ...ofNode, ...ofEvents];
+  const all = [...needed, ...ofNode, ...ofEvents, ...ofCIDRs];
   const open = all.filter(({ allowed }) => allowed === undefined);
   const failure = open[0]?.failure;
   if (failure !== undefined && open.length === all.length)
@@ -45,6 +50,9 @@ export async function checkApi(client: Pick<ApiClient, 'server' | 'post'>): Prom
     ...(denied(needed) ? [fail('permissions', `not: ${denied(needed)}`, grant)] : []),
     ...(denied(ofNode)
       ? [warn('permissions', `not: ${denied(ofNode)}; zone, addresses and podCIDRs of the node stay unknown`, grant)]
+      : []),
+    ...(denied(ofCIDRs)
+      ? [warn('permissions', `not: ${denied(ofCIDRs)}; packets to unused addresses of Services are not dropped`, grant)]
       : []),
     ...(denied(ofEvents) ? [warn('permissions', `not: ${denied(ofEvents)}; no events on the Node`, grant)] : []),
     ...(failure === undefined

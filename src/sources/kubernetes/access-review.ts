@@ -22,6 +22,14 @@ export const neededPermissions: readonly Permission[] = [
 /** For this node's own Node object: its zone, addresses and podCIDRs. */
 export const nodePermissions: readonly Permission[] = permissions('', 'nodes', 'list', 'watch');
 
+/** In modes that read ServiceCIDRs. */
+export const serviceCIDRPermissions: readonly Permission[] = permissions(
+  'networking.k8s.io',
+  'servicecidrs',
+  'list',
+  'watch',
+);
+
 export const eventPermissions: readonly Permission[] = permissions('events.k8s.io', 'events', 'create', 'patch');
 
 /** Prints a permission: `list services`, `create events.k8s.io/events`. */

@@ -83,6 +83,11 @@ export function decodeAddresses(values: readonly unknown[], what: string, warn: 
   return [...addresses];
 }
 
+/** Whether objects of a kind have no namespace. */
+export function isClusterWide(kind: string): boolean {
+  return kind === 'Node' || kind === 'ServiceCIDR';
+}
+
 export interface ObjectIdentity {
   readonly namespace: string;
   readonly name: string;
@@ -101,8 +106,8 @@ export function decodeIdentity(
   const metadata = fieldsOf(fieldsOf(object).metadata);
   const namespace = textOf(metadata.namespace);
   const name = textOf(metadata.name);
-  const path = kind === 'Node' ? quote(name) : `${quote(namespace)}/${quote(name)}`;
-  const isFit = isName(name) && (kind === 'Node' || isLabel(namespace));
+  const path = isClusterWide(kind) ? quote(name) : `${quote(namespace)}/${quote(name)}`;
+  const isFit = isName(name) && (isClusterWide(kind) || isLabel(namespace));
   const described = `${kind} ${isFit ? path.replaceAll('"', '') : path}`;
   const warnOf: WarnOf = (warningKind, message) => warn({ object: described, kind: warningKind, message });
   if (!isFit) {

@@ -10,7 +10,7 @@ export interface EndpointsFallbackOptions {
 }
 
 /** A starting API server answers 404 for some seconds. With backoff, this many answers take ten seconds in all. */
-const mostMissing = 4;
+export const mostMissing = 4;
 
 /**
  * Switches to Endpoints while the API server has no EndpointSlices: only after it has answered 404 several times and does not list them

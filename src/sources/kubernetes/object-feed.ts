@@ -1,4 +1,5 @@
 import type { ClusterChange, ClusterWarning } from '../../model/cluster';
+import { isClusterWide } from './decode-fields';
 import { KnownObjects } from './known-objects';
 import type { Resource } from './resources';
 import type { ObjectMeta } from './watch-event';
@@ -99,7 +100,7 @@ export class ObjectFeed {
   }
 
   #isNameless({ namespace, name }: ObjectMeta): boolean {
-    if (name !== '' && (namespace !== '' || this.#resource.kind === 'Node')) return false;
+    if (name !== '' && (namespace !== '' || isClusterWide(this.#resource.kind))) return false;
     const object = `${this.#resource.kind} ${namespace === '' ? '?' : namespace}/${name === '' ? '?' : name}`;
     this.#sink.warn({ object, kind: 'no-name', message: 'has no name or no namespace: ignored' });
     return true;

@@ -1,8 +1,9 @@
-import type { ClusterChange, ClusterWarning, EndpointSlice, Node, Service } from '../../model/cluster';
+import type { ClusterChange, ClusterWarning, EndpointSlice, Node, Service, ServiceCIDR } from '../../model/cluster';
 import { decodeEndpointSlice } from './decode-endpoint-slice';
 import { decodeEndpoints } from './decode-endpoints';
 import { decodeNode } from './decode-node';
 import { decodeService } from './decode-service';
+import { decodeServiceCIDR } from './decode-service-cidr';
 import { decodeMeta } from './watch-event';
 
 type Warn = (warning: ClusterWarning) => void;
@@ -10,8 +11,8 @@ type Warn = (warning: ClusterWarning) => void;
 /** One kind of object that is watched: its path, which objects are selected, and how they are decoded. */
 export interface Resource {
   /** Plural, as in the API's path. */
-  readonly name: 'services' | 'endpointslices' | 'endpoints' | 'nodes';
-  readonly kind: 'Service' | 'EndpointSlice' | 'Endpoints' | 'Node';
+  readonly name: 'services' | 'endpointslices' | 'endpoints' | 'nodes' | 'servicecidrs';
+  readonly kind: 'Service' | 'EndpointSlice' | 'Endpoints' | 'Node' | 'ServiceCIDR';
   readonly path: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
@@ -22,7 +23,7 @@ export interface Resource {
   deletion(namespace: string, name: string): ClusterChange;
 }
 
-function setOf(object: Service | EndpointSlice | Node | undefined): readonly ClusterChange[] | undefined {
+function setOf(object: Service | EndpointSlice | Node | ServiceCIDR | undefined): readonly ClusterChange[] | undefined {
   return object === undefined ? undefined : [{ op: 'set', object }];
 }
 
@@ -65,6 +66,14 @@ export const endpoints: Resource = {
     return [endpointsDeletion(namespace, name), ...slices.map((slice) => ({ op: 'set', object: slice }) as const)];
   },
   deletion: endpointsDeletion,
+};
+
+export const serviceCIDRs: Resource = {
+  name: 'servicecidrs',
+  kind: 'ServiceCIDR',
+  path: '/apis/networking.k8s.io/v1/servicecidrs',
+  decode: (object, warn) => setOf(decodeServiceCIDR(object, warn)),
+  deletion: (_namespace, name) => ({ op: 'delete', kind: 'ServiceCIDR', namespace: '', name }),
 };
 
 /** This node's own Node object. */

@@ -5,17 +5,22 @@ import { ApiClient, type KubernetesObserver } from './api-client';
 import { askGroupVersion } from './api-groups';
 import { apiBackoff } from './backoff';
 import type { Credentials } from './credentials';
-import { EndpointsFallback } from './endpoints-fallback';
+import { EndpointsFallback, mostMissing } from './endpoints-fallback';
 import { listNodeAddresses } from './node-addresses';
 import { ObjectFeed } from './object-feed';
+import { OptionalWatch } from './optional-watch';
 import { Reachability } from './reachability';
 import { Reflector } from './reflector';
 import type { ReflectorTiming } from './reflector-options';
-import { endpoints, endpointSlices, nodeNamed, type Resource, services } from './resources';
+import { endpoints, endpointSlices, nodeNamed, type Resource, serviceCIDRs, services } from './resources';
 
 export interface KubernetesTiming extends ReflectorTiming {
   /** How long `synced` waits for this Node at most. */
   readonly nodeWaitMs: number;
+  /** How long `synced` waits for ServiceCIDRs at most, so that a restart finds the rules that it would write. */
+  readonly serviceCIDRWaitMs: number;
+  /** When the API server has no ServiceCIDRs, it is asked again after a time between this and twice this. */
+  readonly absentKindMs: number;
   readonly responseTimeoutMs: number;
 }
 
@@ -33,6 +38,8 @@ const kubernetesTiming: KubernetesTiming = {
   pageSize: 500,
   backoff: apiBackoff,
   nodeWaitMs: 30_000,
+  serviceCIDRWaitMs: 1000,
+  absentKindMs: 120_000,
   responseTimeoutMs: 30_000,
 };
 
@@ -50,7 +57,10 @@ export interface KubernetesSourceOptions {
   readonly timing?: Partial<KubernetesTiming>;
 }
 
-/** Watches Services, EndpointSlices (or Endpoints when the API server has none) and this Node. */
+/** What `synced` waits for. */
+type Awaited = 'services' | 'endpoints' | 'node' | 'service CIDRs';
+
+/** Watches Services, EndpointSlices (or Endpoints when the API server has none), this Node and, where they are wanted, ServiceCIDRs. */
 export class KubernetesSource implements Source {
   readonly client: ApiClient;
   readonly #clock: Clock;
@@ -59,7 +69,9 @@ export class KubernetesSource implements Source {
   readonly #reflectors = new Set<Reflector>();
   readonly #stop = new AbortController();
   /** What has not been listed yet. synced() waits for all of it. */
-  readonly #unlisted = new Set<'services' | 'endpoints' | 'node'>();
+  readonly #unlisted = new Set<Awaited>();
+  #wantsServiceCIDRs = false;
+  #serviceCIDRs: OptionalWatch | undefined;
 
   readonly #options: KubernetesSourceOptions;
 
@@ -78,17 +90,24 @@ export class KubernetesSource implements Source {
     const { nodeName } = this.#options;
     this.#unlisted.add('services').add('endpoints');
     if (nodeName !== '') this.#unlisted.add('node');
-    const listed = (what: 'services' | 'endpoints' | 'node') => (): void => {
+    if (this.#wantsServiceCIDRs) this.#unlisted.add('service CIDRs');
+    const listed = (what: Awaited) => (): void => {
       if (this.#unlisted.delete(what) && this.#unlisted.size === 0) sink.synced();
     };
     this.#reflect(services, new ObjectFeed(services, sink), listed('services'));
     this.#reflectEndpoints(sink, listed('endpoints'));
+    this.#serviceCIDRs = new OptionalWatch(() => this.#reflectServiceCIDRs(sink, listed('service CIDRs')));
+    this.#serviceCIDRs.want(this.#wantsServiceCIDRs);
+    this.#after(this.#timing.serviceCIDRWaitMs, listed('service CIDRs'));
     if (nodeName === '') return;
     const node = nodeNamed(nodeName);
     this.#reflect(node, new ObjectFeed(node, sink), listed('node'));
-    void this.#clock.sleep(this.#timing.nodeWaitMs, this.#stop.signal).then(() => {
-      if (!this.#stop.signal.aborted) listed('node')();
-    });
+    this.#after(this.#timing.nodeWaitMs, listed('node'));
+  }
+
+  readServiceCIDRs(isWanted: boolean): void {
+    this.#wantsServiceCIDRs = isWanted;
+    this.#serviceCIDRs?.want(isWanted);
   }
 
   listNodeAddresses(signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
@@ -127,6 +146,40 @@ export class KubernetesSource implements Source {
         if (!this.#stop.signal.aborted) await fallback.missing();
       },
     );
+  }
+
+  /** As long as the API server has no such kind, there are none. A failing watch keeps what it knows. */
+  #reflectServiceCIDRs(sink: ClusterSink, onAnswered: () => void): () => Promise<void> {
+    const { log, random = Math.random } = this.#options;
+    const feed = new ObjectFeed(serviceCIDRs, sink);
+    const ended = new AbortController();
+    const signal = AbortSignal.any([ended.signal, this.#stop.signal]);
+    let missing = 0;
+    const onMissing = async (): Promise<void> => {
+      onAnswered();
+      // A starting API server answers 404 too, so the first requests follow each other soon.
+      if (++missing < mostMissing) return;
+      if (missing === mostMissing)
+        log.info(
+          { resource: serviceCIDRs.name },
+          'API server has no ServiceCIDRs: packets to unused addresses of Services are not dropped',
+        );
+      reflector.isReplaced();
+      await this.#clock.sleep(this.#timing.absentKindMs * (1 + random()), signal);
+    };
+    const reflector = this.#reflect(serviceCIDRs, feed, onAnswered, onMissing);
+    return async () => {
+      ended.abort();
+      this.#reflectors.delete(reflector);
+      await reflector.stop();
+      feed.clear();
+    };
+  }
+
+  #after(ms: number, then: () => void): void {
+    void this.#clock.sleep(ms, this.#stop.signal).then(() => {
+      if (!this.#stop.signal.aborted) then();
+    });
   }
 
   #reflect(resource: Resource, feed: ObjectFeed, onListed: () => void, onMissing?: () => Promise<void>): Reflector {

@@ -53,6 +53,7 @@ const shapes: Readonly<Record<string, Shape>> = {
     metadata,
     subsets: [{ ports: slicePorts, addresses: oldAddresses, notReadyAddresses: oldAddresses }],
   },
+  ServiceCIDR: { metadata, spec: { cidrs: ['text'] } },
   Node: {
     metadata,
     spec: { podCIDR: 'text', podCIDRs: ['text'], taints: [{ key: 'text' }] },

@@ -7,6 +7,7 @@ const groups: ReadonlyMap<string, string> = new Map([
   ['Endpoints', ''],
   ['Node', ''],
   ['EndpointSlice', 'discovery.k8s.io'],
+  ['ServiceCIDR', 'networking.k8s.io'],
 ]);
 
 /** Other groups have a kind Service too, such as Knative. An object without a group is taken by its kind. */

@@ -2,8 +2,18 @@ import type { ClusterChange, ClusterWarning } from '../../model/cluster';
 import { parseKubernetesYaml } from '../../yaml/parse-kubernetes-yaml';
 import { decodeEndpointSlice } from '../kubernetes/decode-endpoint-slice';
 import { decodeEndpoints } from '../kubernetes/decode-endpoints';
-import { type Fields, fieldsOf, isSubdomain, listOf, quote, textOf, type Warn } from '../kubernetes/decode-fields';
+import {
+  type Fields,
+  fieldsOf,
+  isClusterWide,
+  isSubdomain,
+  listOf,
+  quote,
+  textOf,
+  type Warn,
+} from '../kubernetes/decode-fields';
 import { decodeNode } from '../kubernetes/decode-node';
+import { decodeServiceCIDR } from '../kubernetes/decode-service-cidr';
 import { decodeService } from '../kubernetes/decode-service';
 import { wrongTypes } from './field-types';
 import { findObjects, type FoundObjects } from './find-objects';
@@ -17,7 +27,7 @@ export interface ManifestObject {
 }
 
 export interface Manifest {
-  /** The Services, EndpointSlices, Endpoints and Nodes, in the order of the text. */
+  /** The Services, EndpointSlices, Endpoints, Nodes and ServiceCIDRs, in the order of the text. */
   readonly objects: readonly ManifestObject[];
   readonly warnings: readonly ClusterWarning[];
   /** Such as `shop.yaml:3:7: what is wrong`. With errors there are no objects, because half a file is not a state of the cluster. */
@@ -61,6 +71,11 @@ function decodeObject(object: Fields, warn: Warn): ManifestObject | undefined {
     const deletion: ClusterChange = { op: 'delete', kind: 'Node', namespace: '', name };
     return node && { id: `Node ${name}`, sets: [{ op: 'set', object: node }], deletion };
   }
+  if (object.kind === 'ServiceCIDR') {
+    const range = decodeServiceCIDR(object, warn);
+    const deletion: ClusterChange = { op: 'delete', kind: 'ServiceCIDR', namespace: '', name };
+    return range && { id: `ServiceCIDR ${name}`, sets: [{ op: 'set', object: range }], deletion };
+  }
   const service = decodeService(object, warn);
   const deletion: ClusterChange = { op: 'delete', kind: 'Service', namespace, name };
   return service && { id: `Service ${namespace}/${name}`, sets: [{ op: 'set', object: service }], deletion };
@@ -93,7 +108,7 @@ export function parseManifests(text: string, fileName: string): Manifest {
 /** Describes an object as `Service shop/web`, as far as its fields allow. */
 function describe({ kind, metadata }: Fields): string {
   const { namespace, name } = fieldsOf(metadata);
-  const words = kind === 'Node' ? [name] : [namespace ?? 'default', name];
+  const words = isClusterWide(textOf(kind)) ? [name] : [namespace ?? 'default', name];
   return `${textOf(kind)} ${words.map((word) => (isSubdomain(textOf(word)) ? textOf(word) : quote(word))).join('/')}`;
 }
 
@@ -102,7 +117,8 @@ function whatIsNotRead(text: string, { objects, others, odd }: FoundObjects): st
   if (objects.length > 0) return odd.map((what) => `${what}: left out`);
   if (text.trim() === '') return ['nothing to read: it is empty'];
   const kinds = [...others].map(([kind, count]) => `${count} of kind ${kind}`).join(', ');
-  const rest = kinds === '' ? [] : [`${kinds}, but only Services, EndpointSlices, Endpoints and Nodes are read`];
+  const rest =
+    kinds === '' ? [] : [`${kinds}, but only Services, EndpointSlices, Endpoints, Nodes and ServiceCIDRs are read`];
   const reasons = [...odd, ...rest];
   return [
     `nothing to read: ${reasons.length === 0 ? 'it has no objects, only comments or markers' : reasons.join('; ')}`,

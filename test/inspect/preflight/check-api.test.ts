@@ -6,14 +6,21 @@ interface Review {
 }
 
 /** `LEVEL what`, of a server that denies these or fails so, at every question or at one. */
-async function found(denied: readonly string[], failure?: unknown, at?: string): Promise<string[]> {
+async function found(
+  denied: readonly string[],
+  failure?: unknown,
+  at?: string,
+  readsServiceCIDRs = false,
+): Promise<string[]> {
   const post = (_path: string, review: unknown): Promise<unknown> => {
     const { verb, resource } = (review as Review).spec.resourceAttributes;
     if (failure !== undefined && (at ?? `${verb} ${resource}`) === `${verb} ${resource}`)
       return failure instanceof Error ? Promise.reject(failure) : Promise.resolve(failure);
     return Promise.resolve({ status: { allowed: !denied.includes(`${verb} ${resource}`) } });
   };
-  return (await checkApi({ server: 'https://a', post })).map(({ level, what }) => `${level} ${what}`);
+  return (await checkApi({ server: 'https://a', post }, { readsServiceCIDRs })).map(
+    ({ level, what }) => `${level} ${what}`,
+  );
 }
 
 test.each<[string, readonly string[], Error | undefined, string[]]>([
@@ -49,5 +56,17 @@ test.each<[string, unknown, string]>([
   expect(await found([], answer, 'watch services')).toEqual([
     'ok https://a',
     `warn cannot tell: watch services: ${why}`,
+  ]);
+});
+
+test('ServiceCIDRs are asked about in modes that read them', async () => {
+  const denied = ['list servicecidrs', 'watch servicecidrs'];
+  expect(await found(denied)).toEqual([
+    'ok https://a',
+    'ok list and watch Services, EndpointSlices, Nodes; write events',
+  ]);
+  expect(await found(denied, undefined, undefined, true)).toEqual([
+    'ok https://a',
+    'warn not: list networking.k8s.io/servicecidrs, watch networking.k8s.io/servicecidrs; packets to unused addresses of Services are not dropped',
   ]);
 });

@@ -27,6 +27,7 @@ const kinds: Readonly<Record<FakeResource, string>> = {
   endpointslices: 'EndpointSliceList',
   nodes: 'NodeList',
   endpoints: 'EndpointsList',
+  servicecidrs: 'ServiceCIDRList',
 };
 
 /** What is answered with 200 instead of a list of this kind. */

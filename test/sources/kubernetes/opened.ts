@@ -15,8 +15,12 @@ export async function fake(options: FakeApiServerOptions = {}): Promise<FakeApiS
   return server;
 }
 
-export function follow(server: FakeApiServer, timing: Partial<KubernetesTiming> = {}): Watching {
-  const watching = watch(server, timing);
+export function follow(
+  server: FakeApiServer,
+  timing: Partial<KubernetesTiming> = {},
+  readsServiceCIDRs = false,
+): Watching {
+  const watching = watch(server, timing, {}, readsServiceCIDRs);
   opened.unshift(watching.source);
   return watching;
 }

@@ -52,6 +52,7 @@ export function watch(
   server: FakeApiServer,
   timing: Partial<KubernetesTiming> = {},
   credentials: Partial<CredentialOptions> = {},
+  readsServiceCIDRs = false,
 ): Watching {
   const store = new ClusterStore(0);
   const batches: ClusterChange[][] = [];
@@ -82,6 +83,7 @@ export function watch(
     },
     timing: { ...shortTiming, ...timing },
   });
+  source.readServiceCIDRs(readsServiceCIDRs);
   source.start({
     apply: (changes) => {
       batches.push([...changes]);
@@ -133,6 +135,10 @@ export function endpoints(name: string, ...subsets: readonly (readonly string[])
       ports: [{ port: 8080, protocol: 'TCP' }],
     })),
   };
+}
+
+export function serviceCIDR(name: string, ...cidrs: readonly string[]): FakeObject {
+  return { kind: 'ServiceCIDR', metadata: { name }, spec: { cidrs } };
 }
 
 export const node: FakeObject = {

@@ -153,11 +153,11 @@ describe('a file that yields nothing says why', () => {
     ['{"kind": "ServiceList", "items": null}', 'line 1: a ServiceList without items'],
     [
       'kind: Deployment\n---\nkind: Deployment\n---\nkind: ConfigMap\n',
-      '2 of kind Deployment, 1 of kind ConfigMap, but only Services, EndpointSlices, Endpoints and Nodes are read',
+      '2 of kind Deployment, 1 of kind ConfigMap, but only Services, EndpointSlices, Endpoints, Nodes and ServiceCIDRs are read',
     ],
     [
       'kind: Service\napiVersion: serving.knative.dev/v1\n',
-      '1 of kind Service of serving.knative.dev/v1, but only Services, EndpointSlices, Endpoints and Nodes are read',
+      '1 of kind Service of serving.knative.dev/v1, but only Services, EndpointSlices, Endpoints, Nodes and ServiceCIDRs are read',
     ],
     ['kind: List\nitems: [7]\n', 'line 1, items[0]: 7, where kubectl takes an object or a kind: List'],
   ])('%j', (text, why) => {
