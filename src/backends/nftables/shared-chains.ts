@@ -142,7 +142,7 @@ export const nodePortKey: readonly Selector[] = [{ kind: 'protocol' }, { kind: '
 export const vipKey: readonly Selector[] = [{ kind: 'destination' }, ...nodePortKey];
 
 /** Matches packets from this node's pods, or from all other sources. Returns undefined where nobody can tell them apart. */
-function matchLocalPods(detector: LocalDetector, isLocal: boolean): readonly Statement[] | undefined {
+export function matchLocalPods(detector: LocalDetector, isLocal: boolean): readonly Statement[] | undefined {
   const isNot = !isLocal;
   switch (detector.kind) {
     case 'none':
