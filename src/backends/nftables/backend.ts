@@ -95,11 +95,11 @@ export class NftablesBackend implements Backend<readonly Step[]> {
 
   async read(): Promise<boolean> {
     const number = ++this.#readsBegun;
-    const { frontends, addresses, chains, sets } = this.state;
+    const { frontends, elements, chains, sets } = this.state;
     const gatherer = new FrontendGatherer();
     const reads = {
       frontends: frontends.beginRead(),
-      addresses: addresses.beginRead(),
+      elements: elements.beginRead(),
       chains: chains.beginRead(),
       sets: sets.beginRead(),
     };
@@ -116,13 +116,13 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       const orders = new SlotOrders();
       frontends.replaceObserved(gatherer.finish(orders), reads.frontends);
       this.#orders.replace(orders, reads.frontends);
-      addresses.replaceObserved(gatherer.addresses, reads.addresses);
+      elements.replaceObserved(gatherer.elements, reads.elements);
       chains.replaceObserved(new Map(known?.chains), reads.chains);
       sets.replaceObserved(new Map(known?.sets), reads.sets);
       return wasSettled && !this.#isSettled();
     } finally {
       frontends.endRead(reads.frontends);
-      addresses.endRead(reads.addresses);
+      elements.endRead(reads.elements);
       chains.endRead(reads.chains);
       sets.endRead(reads.sets);
     }
@@ -162,8 +162,8 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   }
 
   #isSettled(): boolean {
-    const { frontends, addresses, chains, sets } = this.state;
-    if (this.#isRebuilt || !frontends.inSync || !addresses.inSync) return false;
+    const { frontends, elements, chains, sets } = this.state;
+    if (this.#isRebuilt || !frontends.inSync || !elements.inSync) return false;
     const { busy } = this;
     const isBusy = ({ updates, deletions }: Pending<string, string>): boolean =>
       updates.size === 0 && [...deletions].every((name) => busy.has(name));
@@ -179,13 +179,13 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   }
 
   #noteWritten({ notes }: Step): void {
-    const { frontends, addresses, chains, sets } = this.state;
+    const { frontends, elements, chains, sets } = this.state;
     this.#isRebuilt = false;
     for (const [key, frontend] of notes.frontends) {
       if (frontend === undefined) this.#orders.delete(key);
       frontends.setObserved(key, frontend && this.#orders.take(key, frontend));
     }
-    for (const [name, value] of notes.addresses) addresses.setObserved(name, value);
+    for (const [name, value] of notes.elements) elements.setObserved(name, value);
     for (const [name, text] of notes.chains) chains.setObserved(name, text);
     for (const [name, text] of notes.sets) sets.setObserved(name, text);
   }

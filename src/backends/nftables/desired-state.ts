@@ -7,13 +7,13 @@ import { Claims } from '../../planner/claims';
 import { sortedServices } from '../../planner/describe';
 import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
 import { setNames } from './names';
-import type { ChainObject } from './objects';
+import type { ChainObject, Rule, SetObject } from './objects';
 import { printChainText, printSetText } from './print';
 import { nodePortIPs, renderFixedChains } from './render-fixed';
-import { type RenderedFrontend, type RenderedPort, renderPort } from './render-service';
+import { type PlainElement, type RenderedFrontend, type RenderedPort, renderPort } from './render-service';
 import { tableSets } from './sets';
 import type { NftablesSettings } from './settings';
-import { renderSharedChain, type SharedChain, sharedChainName } from './shared-chains';
+import { type ChainSettings, renderSharedChain, type SharedChain, sharedChainName } from './shared-chains';
 import { hasScheduler, mostHashed } from './slots';
 import { UseCounts } from './use-counts';
 
@@ -22,8 +22,8 @@ const frontendsPerPiece = 200;
 export class DesiredState {
   /** Key -> the frontend's elements, as `printFrontend` prints them. */
   readonly frontends = new DeltaTracker<string, string>();
-  /** `SET KEY` -> '': elements that several Services may have in common. */
-  readonly addresses = new DeltaTracker<string, ''>();
+  /** `SET KEY` -> value: elements that belong to no frontend, and that several Services may have in common. */
+  readonly elements = new DeltaTracker<string, string>();
   /** Name -> as `printChainText` prints it. */
   readonly chains = new DeltaTracker<string, string>();
   /** Name -> as `printSetText` prints it. */
@@ -32,8 +32,9 @@ export class DesiredState {
   readonly #services = new Map<ServiceKey, ServicePlan>();
   readonly #claims = new Claims();
   readonly #chainObjects = new Map<string, ChainObject>();
+  readonly #setObjects = new Map<string, SetObject>();
   readonly #chainUses = new UseCounts();
-  readonly #addressUses = new UseCounts();
+  readonly #elementUses = new UseCounts();
   readonly #warnings: ClusterWarning[] = [];
   readonly #settings: NftablesSettings;
   #rules = 0;
@@ -54,6 +55,11 @@ export class DesiredState {
     return this.#chainObjects.get(name);
   }
 
+  /** A set that should be there. */
+  set(name: string): SetObject | undefined {
+    return this.#setObjects.get(name);
+  }
+
   /** As Backend.takeWarnings. */
   takeWarnings(): readonly ClusterWarning[] {
     return this.#warnings.splice(0);
@@ -65,16 +71,18 @@ export class DesiredState {
   }
 
   *renderInPieces(plan: Plan): Pieces<void> {
-    for (const tracker of [this.frontends, this.addresses, this.chains, this.sets]) tracker.clearDesired();
+    for (const tracker of [this.frontends, this.elements, this.chains, this.sets]) tracker.clearDesired();
     this.#services.clear();
     this.#claims.clear();
     this.#chainObjects.clear();
+    this.#setObjects.clear();
     this.#chainUses.clear();
-    this.#addressUses.clear();
+    this.#elementUses.clear();
     this.#rules = 0;
-    for (const set of tableSets) this.sets.setDesired(set.name, printSetText(set, this.family));
+    for (const set of tableSets) this.#addSet(set);
     for (const chain of renderFixedChains(this.family, plan.settings, this.#settings)) this.#addChain(chain);
-    for (const address of nodePortIPs(this.family, plan.settings)) this.#addAddress(setNames.nodePortIPs, address);
+    for (const address of nodePortIPs(this.family, plan.settings))
+      this.#addElement({ set: setNames.nodePortIPs, key: address, value: '' });
     const services = sortedServices(plan);
     yield* this.renderChangesInPieces(plan, new Map(services.map((service) => [service.key, service])));
   }
@@ -84,22 +92,37 @@ export class DesiredState {
   }
 
   *renderChangesInPieces(plan: Plan, changes: PlanChanges): Pieces<void> {
+    const settings = this.#chainSettings(plan);
     for (const [key, service] of changes) {
-      const before = yield* renderInPieces(this.#services.get(key));
-      const after = yield* renderInPieces(service);
+      const before = yield* renderInPieces(this.#services.get(key), settings);
+      const after = yield* renderInPieces(service, settings);
       if (service === undefined) this.#services.delete(key);
       else this.#services.set(key, service);
-      for (const { set, key: element } of after.addresses) this.#addAddress(set, element);
-      for (const { set, key: element } of before.addresses) this.#removeAddress(set, element);
-      yield* this.#replaceFrontends(key, plan, before.frontends, after.frontends);
+      this.#replaceObjects(before, after);
+      yield* this.#replaceFrontends(key, settings, before.frontends, after.frontends);
       if (service !== undefined) this.#warn(service);
       yield;
     }
   }
 
+  #chainSettings({ settings: { localDetector } }: Plan): ChainSettings {
+    const { family } = this;
+    return { family, masqueradeMark: this.#settings.masqueradeMark, localDetector: localDetector[family] };
+  }
+
+  #replaceObjects(before: RenderedPort, after: RenderedPort): void {
+    for (const element of after.elements) this.#addElement(element);
+    for (const element of before.elements) this.#removeElement(element);
+    for (const [name, rules] of after.chains) this.#addChain({ name, rules });
+    for (const name of before.chains.keys()) if (!after.chains.has(name)) this.#removeChain(name);
+    const sets = new Set(after.sets.map(({ name }) => name));
+    for (const set of after.sets) this.#addSet(set);
+    for (const { name } of before.sets) if (!sets.has(name)) this.#removeSet(name);
+  }
+
   *#replaceFrontends(
     key: ServiceKey,
-    plan: Plan,
+    settings: ChainSettings,
     before: RenderedPort['frontends'],
     after: RenderedPort['frontends'],
   ): Pieces<void> {
@@ -111,8 +134,8 @@ export class DesiredState {
       if (this.#claims.ownerOf(frontend) !== key) continue;
       this.#replace(
         frontend,
-        plan,
-        owner === key ? before.get(frontend) : this.#renderingOf(owner, frontend),
+        settings,
+        owner === key ? before.get(frontend) : this.#renderingOf(owner, frontend, settings),
         rendered,
       );
     }
@@ -121,20 +144,31 @@ export class DesiredState {
       if (after.has(frontend)) continue;
       const isOwner = this.#claims.ownerOf(frontend) === key;
       this.#claims.remove(frontend, key);
-      if (isOwner) this.#replace(frontend, plan, rendered, this.#renderingOf(this.#claims.ownerOf(frontend), frontend));
+      if (isOwner)
+        this.#replace(
+          frontend,
+          settings,
+          rendered,
+          this.#renderingOf(this.#claims.ownerOf(frontend), frontend, settings),
+        );
     }
   }
 
   /** What another Service that claims the frontend would have there. */
-  #renderingOf(owner: ServiceKey | undefined, frontend: string): RenderedFrontend | undefined {
+  #renderingOf(owner: ServiceKey | undefined, frontend: string, settings: ChainSettings): RenderedFrontend | undefined {
     const service = owner === undefined ? undefined : this.#services.get(owner);
-    return service && finish(renderInPieces(service)).frontends.get(frontend);
+    return service && finish(renderInPieces(service, settings)).frontends.get(frontend);
   }
 
-  #replace(key: string, plan: Plan, before: RenderedFrontend | undefined, after: RenderedFrontend | undefined): void {
+  #replace(
+    key: string,
+    settings: ChainSettings,
+    before: RenderedFrontend | undefined,
+    after: RenderedFrontend | undefined,
+  ): void {
     if (after === undefined) this.frontends.deleteDesired(key);
     else this.frontends.setDesired(key, after.text);
-    for (const chain of after?.sharedChains ?? []) this.#useChain(chain, plan);
+    for (const chain of after?.sharedChains ?? []) this.#useChain(chain, settings);
     for (const chain of before?.sharedChains ?? []) {
       const name = sharedChainName(chain);
       if (this.#chainUses.remove(name)) this.#removeChain(name);
@@ -143,13 +177,9 @@ export class DesiredState {
     for (const [name, rules] of after?.ownChains ?? []) this.#addChain({ name, rules });
   }
 
-  #useChain(chain: SharedChain, { settings: { localDetector } }: Plan): void {
+  #useChain(chain: SharedChain, settings: ChainSettings): void {
     const name = sharedChainName(chain);
-    if (!this.#chainUses.add(name)) return;
-    const { family } = this;
-    const { masqueradeMark } = this.#settings;
-    const rules = renderSharedChain(chain, { family, masqueradeMark, localDetector: localDetector[family] });
-    this.#addChain({ name, rules });
+    if (this.#chainUses.add(name)) this.#addChain({ name, rules: renderSharedChain(chain, settings) });
   }
 
   #addChain(chain: ChainObject): void {
@@ -164,14 +194,25 @@ export class DesiredState {
     this.chains.deleteDesired(name);
   }
 
-  #addAddress(set: string, key: string): void {
-    const name = `${set} ${key}`;
-    if (this.#addressUses.add(name)) this.addresses.setDesired(name, '');
+  #addSet(set: SetObject): void {
+    this.#setObjects.set(set.name, set);
+    this.sets.setDesired(set.name, printSetText(set, this.family));
   }
 
-  #removeAddress(set: string, key: string): void {
+  #removeSet(name: string): void {
+    this.#setObjects.delete(name);
+    this.sets.deleteDesired(name);
+  }
+
+  #addElement({ set, key, value }: PlainElement): void {
     const name = `${set} ${key}`;
-    if (this.#addressUses.remove(name)) this.addresses.deleteDesired(name);
+    this.#elementUses.add(name);
+    this.elements.setDesired(name, value);
+  }
+
+  #removeElement({ set, key }: PlainElement): void {
+    const name = `${set} ${key}`;
+    if (this.#elementUses.remove(name)) this.elements.deleteDesired(name);
   }
 
   #warn({ key, ports }: ServicePlan): void {
@@ -191,15 +232,19 @@ export class DesiredState {
   }
 }
 
-function* renderInPieces(service: ServicePlan | undefined): Pieces<RenderedPort> {
+function* renderInPieces(service: ServicePlan | undefined, settings: ChainSettings): Pieces<RenderedPort> {
   const frontends = new Map<string, RenderedFrontend>();
-  const addresses: RenderedPort['addresses'][number][] = [];
+  const elements: PlainElement[] = [];
+  const chains = new Map<string, readonly Rule[]>();
+  const sets: SetObject[] = [];
   for (const [i, port] of (service?.ports ?? []).entries()) {
     if (i > 0) yield;
-    const rendered = renderPort(port);
+    const rendered = renderPort(port, settings);
     // Of two ports of a Service with the same frontend the first has it.
     for (const [key, frontend] of rendered.frontends) if (!frontends.has(key)) frontends.set(key, frontend);
-    for (const address of rendered.addresses) addresses.push(address);
+    for (const element of rendered.elements) elements.push(element);
+    for (const [name, rules] of rendered.chains) chains.set(name, rules);
+    sets.push(...rendered.sets);
   }
-  return { frontends, addresses };
+  return { frontends, elements, chains, sets };
 }

@@ -4,14 +4,17 @@
  * that nothing picks any longer.
  */
 import { balanceOf, type FrontendElements, leadNames, type ListName, listNames } from './frontend-text';
-import type { SetElement } from './objects';
-import { kindOfKey, mapsOf } from './observed-frontends';
+import type { SetElement, SetObject } from './objects';
+import { isSlotsKey, mapsOfKey, slotKey } from './observed-frontends';
 import type { Change, ElementChange } from './steps';
 
 export const noFrontend: FrontendElements = { leads: {}, lists: { main: [], local: [] } };
 
 export interface FrontendChange {
+  /** Up to what leads to the endpoints. */
   readonly changes: readonly Change[];
+  /** Of slots that nothing picks any longer. */
+  readonly emptied: readonly Change[];
   /** What is there afterwards. */
   readonly result: FrontendElements | undefined;
 }
@@ -21,23 +24,26 @@ export function diffFrontend(
   key: string,
   seen: FrontendElements | undefined,
   wanted: FrontendElements | undefined,
+  setOf: (name: string) => SetObject | undefined,
 ): FrontendChange {
   const [before, after] = [seen ?? noFrontend, wanted ?? noFrontend];
   const filled: Change[] = [];
   const emptied: Change[] = [];
   const lists: Record<ListName, readonly (string | undefined)[]> = { main: [], local: [] };
   for (const list of listNames) {
-    const isHash = balanceOf(after, list)?.by === 'hash';
-    const slots = isHash ? after.lists[list] : placeInSlots(before.lists[list], after.lists[list]);
+    const map = setOf(mapsOfKey(key)[list] ?? '');
+    if (map === undefined) continue;
+    const isOrdered = isSlotsKey(key) || balanceOf(after, list)?.by === 'hash';
+    const slots = isOrdered ? after.lists[list] : placeInSlots(before.lists[list], after.lists[list]);
     lists[list] = slots;
-    const map = mapsOf[kindOfKey(key)][list];
     const changes = diffSlots({ map, key }, before.lists[list], slots);
     filled.push(...changes.filled);
     emptied.push(...changes.emptied);
   }
-  const leads = diffLeads(key, before, after);
+  const leads = diffLeads({ key, setOf }, before, after);
   return {
-    changes: [...filled, ...(leads === undefined ? [] : [leads]), ...emptied],
+    changes: [...filled, ...(leads === undefined ? [] : [leads])],
+    emptied,
     result: wanted && { leads: wanted.leads, lists },
   };
 }
@@ -68,7 +74,7 @@ function placeInSlots(
 }
 
 interface SlotsOfFrontend {
-  readonly map: string;
+  readonly map: SetObject;
   readonly key: string;
 }
 
@@ -79,7 +85,7 @@ function diffSlots(
 ): { readonly filled: readonly Change[]; readonly emptied: readonly Change[] } {
   const element = (slot: number, value: string): ElementChange => ({
     set: map,
-    element: { key: `${key} . ${slot}`, value },
+    element: { key: slotKey(key, slot), value },
   });
   const free: Change[] = [];
   const inUse: Change[] = [];
@@ -95,12 +101,17 @@ function diffSlots(
   return { filled: [...free, ...inUse], emptied };
 }
 
-function diffLeads(key: string, before: FrontendElements, after: FrontendElements): Change | undefined {
-  const maps = mapsOf[kindOfKey(key)];
+interface Leads {
+  readonly key: string;
+  readonly setOf: (name: string) => SetObject | undefined;
+}
+
+function diffLeads({ key, setOf }: Leads, before: FrontendElements, after: FrontendElements): Change | undefined {
+  const maps = mapsOfKey(key);
   const deletions: ElementChange[] = [];
   const additions: ElementChange[] = [];
   for (const name of leadNames) {
-    const set = maps[name];
+    const set = setOf(maps[name] ?? '');
     const [old, value] = [before.leads[name], after.leads[name]];
     if (old === value || set === undefined) continue;
     if (old !== undefined) deletions.push({ set, element: { key, ...splitValue(old) } });

@@ -2,14 +2,14 @@
 import type { Pending } from '../../delta/delta-tracker';
 import type { Pieces } from '../../model/pieces';
 import type { DesiredState } from './desired-state';
-import { diffFrontend } from './diff-frontend';
+import { diffFrontend, type FrontendChange } from './diff-frontend';
 import { parseFrontend } from './frontend-text';
 import { prefix } from './names';
 import type { Size } from './message-size';
 import type { ChainObject, TableWrite } from './objects';
-import type { SlotOrders } from './observed-frontends';
-import { findSet } from './sets';
-import { type ElementChange, type Step, StepBuilder } from './steps';
+import { isSlotsKey, type SlotOrders } from './observed-frontends';
+import { affinityPrefix } from './render-affinity';
+import { type Change, type ElementChange, type Step, StepBuilder } from './steps';
 
 const frontendsPerPiece = 100;
 
@@ -35,56 +35,125 @@ export function* planStepsInPieces(
   { orders, busy, isRebuilt, limits }: SeenTable,
 ): Pieces<readonly Step[]> {
   const to = new StepBuilder(state.family, limits);
-  const chains = state.chains.pending();
-  const addresses = state.addresses.pending();
-  const sets = state.sets.pending();
-  addSets(to, state, [...sets.updates.keys()], isRebuilt);
-  addChains(to, state, [...chains.updates.keys()]);
-  for (const name of addresses.updates.keys())
-    to.add({ additions: [addressElement(name)] }, (notes) => notes.addresses.set(name, ''));
-  yield* changeFrontends(to, state, orders);
-  changeHooks(to, state, chains);
-  for (const name of addresses.deletions)
-    to.add({ deletions: [addressElement(name)] }, (notes) => notes.addresses.set(name, undefined));
-  const unused = { chains: chains.deletions, sets: sets.deletions };
-  return [...to.finish(), ...removeObjects(state, unused, { busy, limits })];
+  const pending = {
+    frontends: state.frontends.pending(),
+    elements: state.elements.pending(),
+    chains: state.chains.pending(),
+    sets: state.sets.pending(),
+  };
+  const chains = [...pending.chains.updates.keys()]
+    .flatMap((name) => state.chain(name) ?? [])
+    .filter(({ base }) => base === undefined);
+  addSets(to, state, [...pending.sets.updates.keys()], isRebuilt);
+  addChains(to, state, chains);
+  for (const [name, value] of pending.elements.updates) addElement(to, state, name, value);
+  const slots = changeSlots(to, state, orders, pending.frontends);
+  setRules(to, state, chains);
+  yield* changeFrontends(to, state, orders, pending.frontends);
+  changeHooks(to, state, pending.chains);
+  for (const change of slots) to.add(change);
+  for (const name of pending.elements.deletions) removeElement(to, state, name);
+  return [...to.finish(), ...removeObjects(state, pending, { busy, limits })];
 }
 
-function addSets(to: StepBuilder, { sets }: DesiredState, names: readonly string[], isRebuilt: boolean): void {
+function addSets(to: StepBuilder, state: DesiredState, names: readonly string[], isRebuilt: boolean): void {
   if (names.length === 0) return;
   // A table cannot be deleted before it is there.
-  to.add({
-    objects: [{ op: 'add-table' }, ...(isRebuilt ? ([{ op: 'delete-table' }, { op: 'add-table' }] as const) : [])],
-  });
-  for (const name of names)
-    to.add({ objects: [{ op: 'add-set', set: findSet(name) }] }, (notes) =>
-      notes.sets.set(name, sets.getDesired(name)),
-    );
+  const anew: readonly TableWrite[] = isRebuilt ? [{ op: 'delete-table' }, { op: 'add-table' }] : [];
+  to.add({ objects: [{ op: 'add-table' }, ...anew] });
+  for (const name of names) {
+    const set = state.set(name);
+    if (set === undefined) continue;
+    to.add({ objects: [{ op: 'add-set', set }] }, (notes) => notes.sets.set(name, state.sets.getDesired(name)));
+  }
 }
 
 /** Chains come before the rules that go to them. */
-function addChains(to: StepBuilder, state: DesiredState, names: readonly string[]): void {
-  const wanted = names.flatMap((name) => state.chain(name) ?? []).filter(({ base }) => base === undefined);
-  for (const { name } of wanted)
+function addChains(to: StepBuilder, state: DesiredState, chains: readonly ChainObject[]): void {
+  for (const { name } of chains)
     if (state.chains.getObserved(name) === undefined)
       to.add({ objects: [{ op: 'add-chain', chain: { name } }] }, (notes) => notes.chains.set(name, ''));
-  for (const { name, rules } of wanted)
+}
+
+function setRules(to: StepBuilder, state: DesiredState, chains: readonly ChainObject[]): void {
+  for (const { name, rules } of chains)
     to.add({ objects: [{ op: 'set-rules', chain: name, rules }] }, (notes) =>
       notes.chains.set(name, state.chains.getDesired(name)),
     );
 }
 
-function* changeFrontends(to: StepBuilder, { frontends }: DesiredState, orders: SlotOrders): Pieces<void> {
-  const { updates, deletions } = frontends.pending();
-  const keys = [...updates.keys(), ...deletions];
-  for (const [i, key] of keys.entries()) {
-    if (i % frontendsPerPiece === frontendsPerPiece - 1) yield;
-    const [observed, desired] = [frontends.getObserved(key), updates.get(key)];
-    const seen = observed === undefined ? undefined : orders.read(key, observed);
-    const { changes, result } = diffFrontend(key, seen, desired === undefined ? undefined : parseFrontend(desired));
+function addElement(to: StepBuilder, state: DesiredState, name: string, value: string): void {
+  const { set, key } = splitName(name);
+  const object = state.set(set);
+  if (object === undefined) return;
+  const seen = state.elements.getObserved(name);
+  const change = (text: string): ElementChange => ({
+    set: object,
+    element: { key, ...(text !== '' && { value: text }) },
+  });
+  to.add({ deletions: seen === undefined ? [] : [change(seen)], additions: [change(value)] }, (notes) =>
+    notes.elements.set(name, value),
+  );
+}
+
+/** The elements of a set that goes need not go before it. */
+function removeElement(to: StepBuilder, state: DesiredState, name: string): void {
+  const { set, key } = splitName(name);
+  const object = state.set(set);
+  if (object !== undefined)
+    to.add({ deletions: [{ set: object, element: { key } }] }, (notes) => notes.elements.set(name, undefined));
+}
+
+function splitName(name: string): { readonly set: string; readonly key: string } {
+  const at = name.indexOf(' ');
+  return { set: name.slice(0, at), key: name.slice(at + 1) };
+}
+
+/**
+ * Fills the lists of slots that no frontend has, before the rules that pick from them. Returns what is to be done once those rules pick
+ * fewer slots.
+ */
+function changeSlots(
+  to: StepBuilder,
+  state: DesiredState,
+  orders: SlotOrders,
+  { updates, deletions }: Pending<string, string>,
+): readonly Change[] {
+  const emptied: Change[] = [];
+  for (const key of [...updates.keys(), ...deletions]) {
+    const set = isSlotsKey(key) ? state.set(key.slice(1)) : undefined;
+    if (set === undefined) continue;
+    const change = diffOf(key, state, orders);
+    for (const one of change.changes) to.add(one);
+    emptied.push(...change.emptied);
+    to.add({}, (notes) => notes.frontends.set(key, change.result));
+  }
+  return emptied;
+}
+
+function* changeFrontends(
+  to: StepBuilder,
+  state: DesiredState,
+  orders: SlotOrders,
+  { updates, deletions }: Pending<string, string>,
+): Pieces<void> {
+  let done = 0;
+  for (const key of [...updates.keys(), ...deletions]) {
+    if (isSlotsKey(key)) continue;
+    if (++done % frontendsPerPiece === 0) yield;
+    const { changes, emptied, result } = diffOf(key, state, orders);
     for (const change of changes) to.add(change);
+    for (const change of emptied) to.add(change);
     to.add({}, (notes) => notes.frontends.set(key, result));
   }
+}
+
+function diffOf(key: string, state: DesiredState, orders: SlotOrders): FrontendChange {
+  const { frontends } = state;
+  const [observed, desired] = [frontends.getObserved(key), frontends.getDesired(key)];
+  const seen = observed === undefined ? undefined : orders.read(key, observed);
+  const wanted = desired === undefined ? undefined : parseFrontend(desired);
+  return diffFrontend(key, seen, wanted, (name) => state.set(name));
 }
 
 /** All hooks change at once: when ours take over from another proxy's, no packet meets both. */
@@ -115,34 +184,44 @@ function hookOf(text: string | undefined): string | undefined {
   return text?.split('\n', 1)[0];
 }
 
+interface Removals {
+  readonly frontends: Pending<string, string>;
+  readonly elements: Pending<string, string>;
+  readonly chains: Pending<string, string>;
+  readonly sets: Pending<string, string>;
+}
+
 /**
  * Chains and sets that nothing leads to any longer. Chains go in a later transaction than what led to them: kernels before 6.2 release a
  * map's references only afterwards.
  */
 function removeObjects(
   { family, chains }: DesiredState,
-  names: { readonly chains: Iterable<string>; readonly sets: Iterable<string> },
+  pending: Removals,
   { busy, limits }: Pick<SeenTable, 'busy' | 'limits'>,
 ): readonly Step[] {
   const [emptied, sets, removed] = [1, 2, 3].map(() => new StepBuilder(family, limits, true));
-  for (const chain of names.chains) {
+  for (const chain of pending.chains.deletions) {
     const text = chains.getObserved(chain);
     if (isBaseChain(text) || busy.has(chain)) continue;
     if (leadsElsewhere(chain, text))
       emptied?.add({ objects: [{ op: 'set-rules', chain, rules: [] }] }, (notes) => notes.chains.set(chain, ''));
     removed?.add({ objects: [{ op: 'delete-chain', chain }] }, (notes) => notes.chains.set(chain, undefined));
   }
-  for (const set of names.sets)
-    sets?.add({ objects: [{ op: 'delete-set', set }] }, (notes) => notes.sets.set(set, undefined));
+  for (const set of pending.sets.deletions) {
+    if (busy.has(set)) continue;
+    sets?.add({ objects: [{ op: 'delete-set', set }] }, (notes) => {
+      notes.sets.set(set, undefined);
+      notes.frontends.set(`@${set}`, undefined);
+      for (const name of pending.elements.deletions)
+        if (name.startsWith(`${set} `)) notes.elements.set(name, undefined);
+    });
+  }
   return [emptied, sets, removed].flatMap((builder) => builder?.finish() ?? []);
 }
 
-/** Its rules may keep other chains and sets from going. Our own chains look up only sets that stay. */
+/** Its rules may keep other chains and sets from going. */
 function leadsElsewhere(chain: string, text = ''): boolean {
-  return chain.startsWith(prefix) ? /\b(goto|jump) /.test(text) : text !== '';
-}
-
-function addressElement(name: string): ElementChange {
-  const at = name.indexOf(' ');
-  return { set: name.slice(0, at), element: { key: name.slice(at + 1) } };
+  if (!chain.startsWith(prefix)) return text !== '';
+  return /\b(goto|jump) /.test(text) || text.includes(`@${affinityPrefix}`);
 }

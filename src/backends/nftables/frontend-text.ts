@@ -53,6 +53,11 @@ function printList(frontend: FrontendElements, list: ListName): readonly string[
   return lines;
 }
 
+/** As `printFrontend`, of a map of slots without a frontend: their order matters. */
+export function printSlots(values: readonly (string | undefined)[]): string {
+  return Array.from(values, (value) => `${lineWords.main}${value ?? 'nothing'}`).join('\n');
+}
+
 /** Reads a text of a wanted frontend: its slots are in the order of the lines. */
 export function parseFrontend(text: string): FrontendElements {
   const leads: Partial<Record<LeadName, string>> = {};

@@ -7,15 +7,17 @@ import {
   listNames,
   parseFrontend,
   printFrontend,
+  printSlots,
 } from './frontend-text';
 import { type SetName, setNames } from './names';
+import { affinityPrefix, isAffinitySlots } from './render-affinity';
 import { isNodePortKey } from './render-service';
 import { tableSets } from './sets';
 
 type Lists = FrontendElements['lists'];
 
 /** The map that each part of a frontend is in, by the kind of its key. */
-export const mapsOf: Readonly<
+const mapsOf: Readonly<
   Record<'vip' | 'node port', Readonly<Partial<Record<LeadName, SetName>> & Record<ListName, SetName>>>
 > = {
   vip: {
@@ -33,8 +35,20 @@ export const mapsOf: Readonly<
   },
 };
 
-export function kindOfKey(key: string): keyof typeof mapsOf {
-  return isNodePortKey(key) ? 'node port' : 'vip';
+/** The maps of a frontend, or of a list of slots without one (`@SET`). */
+export function mapsOfKey(key: string): Readonly<Partial<Record<LeadName | ListName, string>>> {
+  if (isSlotsKey(key)) return { main: key.slice(1) };
+  return mapsOf[isNodePortKey(key) ? 'node port' : 'vip'];
+}
+
+/** The key of a slot's element. */
+export function slotKey(key: string, slot: number): string {
+  return isSlotsKey(key) ? `${slot}` : `${key} . ${slot}`;
+}
+
+/** Whether the key is that of a list of slots without a frontend. */
+export function isSlotsKey(key: string): boolean {
+  return key.startsWith('@');
 }
 
 /** Which slot each endpoint has, where that does not follow from the text. */
@@ -43,7 +57,7 @@ export class SlotOrders {
 
   /** Returns the text. */
   take(key: string, frontend: FrontendElements): string {
-    const text = printFrontend(frontend);
+    const text = isSlotsKey(key) ? printSlots(frontend.lists.main) : printFrontend(frontend);
     const { lists } = parseFrontend(text);
     const isPlain = listNames.every((list) => sameSlots(frontend.lists[list], lists[list]));
     if (isPlain) this.#orders.delete(key);
@@ -85,12 +99,12 @@ const ownSets = new Set(tableSets.map(({ name }) => name));
 /** Puts the elements of our sets together, frontend by frontend. */
 export class FrontendGatherer {
   readonly #gathered = new Map<string, Gathered>();
-  /** `SET KEY` of the elements that belong to no frontend. */
-  readonly addresses = new Map<string, ''>();
+  /** `SET KEY` -> value of the elements that belong to no frontend. */
+  readonly elements = new Map<string, string>();
 
   clear(): void {
     this.#gathered.clear();
-    this.addresses.clear();
+    this.elements.clear();
   }
 
   add(set: string, key: string, value: string): void {
@@ -100,9 +114,11 @@ export class FrontendGatherer {
       return;
     }
     const end = key.lastIndexOf(' . ');
-    const slot = Number(key.slice(end + 3));
-    if (part !== undefined && slot < mostSlots) this.#of(key.slice(0, end)).lists[part][slot] = value;
-    else if (ownSets.has(set)) this.addresses.set(`${set} ${key}`, '');
+    const isOfAffinity = part === undefined && isAffinitySlots(set);
+    const slot = Number(isOfAffinity ? key : key.slice(end + 3));
+    if (isOfAffinity && slot < mostSlots) this.#of(`@${set}`).lists.main[slot] = value;
+    else if (part !== undefined && slot < mostSlots) this.#of(key.slice(0, end)).lists[part][slot] = value;
+    else if (ownSets.has(set) || set.startsWith(affinityPrefix)) this.elements.set(`${set} ${key}`, value);
   }
 
   /** Returns the text of each frontend. */

@@ -75,6 +75,11 @@ export function clientsOf(port: ServicePortPlan): SetObject {
   };
 }
 
+/** A map with the number in each slot. */
+export function isAffinitySlots(name: string): boolean {
+  return name.startsWith(affinityPrefix) && name.endsWith('-slots');
+}
+
 export function isClientsSet(name: string): boolean {
   return name.startsWith(affinityPrefix) && name.endsWith('-clients');
 }

@@ -5,11 +5,19 @@
 import { hostCidr } from '../../model/address';
 import { protocolName } from '../../model/protocol';
 import { type Frontend, type PlanEndpoint, type ServicePortPlan, servicePortName } from '../../planner/plan';
-import { printFrontend } from './frontend-text';
+import { type FrontendElements, printFrontend, printSlots } from './frontend-text';
 import { rangesChain, refuseChain, setNames } from './names';
-import type { Rule, Statement } from './objects';
+import type { Rule, SetObject, Statement } from './objects';
 import { printValue } from './print';
-import { type Balance, type SharedChain, sharedChainName, withPicks } from './shared-chains';
+import { affinityChain, type AffinityLists, renderAffinity } from './render-affinity';
+import {
+  type Balance,
+  type ChainSettings,
+  type SharedChain,
+  sharedChainName,
+  slotSelector,
+  withPicks,
+} from './shared-chains';
 import { assignSlots, type Slots } from './slots';
 
 export interface RenderedFrontend {
@@ -20,15 +28,23 @@ export interface RenderedFrontend {
 }
 
 /** An element that several service ports may have in common. */
-export interface AddressElement {
+export interface PlainElement {
   readonly set: string;
   readonly key: string;
+  /** '' in a set. */
+  readonly value: string;
 }
 
 export interface RenderedPort {
-  /** By key: `10.96.0.10 . tcp . 80`, or `tcp . 30080` for a NodePort. */
+  /**
+   * By key: `10.96.0.10 . tcp . 80`, or `tcp . 30080` for a NodePort; `@SET` for a map of slots of the service port's own, which is a list of
+   * slots without frontend.
+   */
   readonly frontends: ReadonlyMap<string, RenderedFrontend>;
-  readonly addresses: readonly AddressElement[];
+  readonly elements: readonly PlainElement[];
+  /** Of the service port alone. */
+  readonly chains: ReadonlyMap<string, readonly Rule[]>;
+  readonly sets: readonly SetObject[];
 }
 
 /** The key of a frontend in the maps. */
@@ -44,20 +60,33 @@ export function isNodePortKey(key: string): boolean {
   return key.indexOf(' . ') === key.lastIndexOf(' . ');
 }
 
-export function renderPort(port: ServicePortPlan): RenderedPort {
+export function renderPort(port: ServicePortPlan, settings: ChainSettings): RenderedPort {
   const lists: Lists = {
     cluster: assignSlots(port.clusterEndpoints, port.scheduler),
     local: assignSlots(port.localEndpoints, port.scheduler),
   };
   const frontends = new Map<string, RenderedFrontend>();
-  const addresses: AddressElement[] = [];
+  const elements: PlainElement[] = [];
+  const affine =
+    port.affinitySeconds > 0 ? { cluster: pickFrom(lists.cluster), local: pickFrom(lists.local) } : undefined;
   for (const frontend of port.frontends) {
     const key = frontendKey(frontend, port);
-    frontends.set(key, renderFrontend(key, frontend, lists, servicePortName(port)));
-    if (frontend.kind === 'ClusterIP') addresses.push({ set: setNames.clusterIPs, key: frontend.address });
+    const chain = affine && affinityChain(port, frontend, affine);
+    const lead = affine === undefined ? leadToEndpoints(key, frontend, lists) : { chain, ...nowhere };
+    frontends.set(key, renderFrontend(key, frontend, lead, servicePortName(port)));
+    if (frontend.kind === 'ClusterIP') elements.push({ set: setNames.clusterIPs, key: frontend.address, value: '' });
   }
-  for (const address of localAddresses(port)) addresses.push({ set: setNames.hairpin, key: `${address} . ${address}` });
-  return { frontends, addresses };
+  for (const address of localAddresses(port))
+    elements.push({ set: setNames.hairpin, key: `${address} . ${address}`, value: '' });
+  if (affine === undefined) return { frontends, elements, chains: new Map(), sets: [] };
+  const { sets, chains, elements: endpoints, slots } = renderAffinity(port, affine, settings);
+  for (const [set, values] of slots) frontends.set(`@${set}`, renderSlots(values));
+  for (const [set, list] of endpoints) for (const { key, value = '' } of list) elements.push({ set, key, value });
+  return { frontends, elements, chains, sets };
+}
+
+function pickFrom({ by, values }: Slots): AffinityLists['cluster'] {
+  return { pick: slotSelector({ by, slots: values.length }), values };
 }
 
 /** Of endpoints on this node. A pod on another node is masqueraded there when it connects to itself. */
@@ -71,12 +100,28 @@ interface Lists {
   readonly local: Slots;
 }
 
-function renderFrontend(key: string, frontend: Frontend, lists: Lists, comment: string): RenderedFrontend {
+/** Where new connections to a frontend are led, and the endpoints that its elements have. */
+interface Lead {
+  readonly chain: string | undefined;
+  readonly sharedChains: readonly SharedChain[];
+  readonly endpoints: FrontendElements['lists'];
+}
+
+const nowhere: Omit<Lead, 'chain'> = { sharedChains: [], endpoints: { main: [], local: [] } };
+
+function leadToEndpoints(key: string, frontend: Frontend, lists: Lists): Lead {
+  const chain = chainOf(key, frontend, lists);
+  if (chain === undefined) return { chain, ...nowhere };
+  const local = chain.kind === 'local' && chain.localBalance !== undefined ? lists.local.values : [];
+  const main = lists[mainList(chain, frontend)].values;
+  return { chain: sharedChainName(chain), sharedChains: withPicks(chain), endpoints: { main, local } };
+}
+
+function renderFrontend(key: string, frontend: Frontend, lead: Lead, comment: string): RenderedFrontend {
   const { verdict, sourceRanges } = frontend;
   const ownChains = new Map<string, readonly Rule[]>();
   const leads: { to?: string; refused?: string; ranges?: string } = {};
-  const chain = chainOf(key, frontend, lists);
-  if (chain !== undefined) leads.to = printValue({ value: `goto ${sharedChainName(chain)}`, comment });
+  if (lead.chain !== undefined) leads.to = printValue({ value: `goto ${lead.chain}`, comment });
   if (verdict.kind !== 'forward')
     leads.refused = printValue({ value: verdict.kind === 'drop' ? 'drop' : `goto ${refuseChain}`, comment });
   if (sourceRanges !== undefined) {
@@ -84,13 +129,11 @@ function renderFrontend(key: string, frontend: Frontend, lists: Lists, comment: 
     leads.ranges = printValue({ value: `goto ${ranges}`, comment });
     for (const [name, rules] of renderRanges(ranges, frontend)) ownChains.set(name, rules);
   }
-  const local = chain?.kind === 'local' && chain.localBalance !== undefined ? lists.local.values : [];
-  const main = chain === undefined ? [] : lists[mainList(chain, frontend)].values;
-  return {
-    text: printFrontend({ leads, lists: { main, local } }),
-    sharedChains: chain === undefined ? [] : withPicks(chain),
-    ownChains,
-  };
+  return { text: printFrontend({ leads, lists: lead.endpoints }), sharedChains: lead.sharedChains, ownChains };
+}
+
+function renderSlots(values: readonly string[]): RenderedFrontend {
+  return { text: printSlots(values), sharedChains: [], ownChains: new Map() };
 }
 
 /** A chain must fit one transaction. */

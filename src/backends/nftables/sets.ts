@@ -22,12 +22,3 @@ const shapes: Readonly<Record<SetName, Omit<SetObject, 'name'>>> = {
 };
 
 export const tableSets: readonly SetObject[] = Object.values(setNames).map((name) => ({ name, ...shapes[name] }));
-
-const byName = new Map<string, SetObject>(tableSets.map((set) => [set.name, set]));
-
-/** Throws RangeError where there is no such set. */
-export function findSet(name: string): SetObject {
-  const set = byName.get(name);
-  if (set === undefined) throw new RangeError(`no set ${name}`);
-  return set;
-}

@@ -133,9 +133,15 @@ export function renderSharedChain(chain: SharedChain, settings: ChainSettings): 
 }
 
 function dnat(isNodePort: boolean, { by, slots }: Balance, map: SetName): Statement {
-  const slot: Selector =
-    by === 'hash' ? { kind: 'hash', modulus: slots, seed: hashSeed } : { kind: 'numgen', mode: by, modulus: slots };
-  return { kind: 'dnat', key: [...(isNodePort ? nodePortKey : vipKey), slot], map };
+  const key = [...(isNodePort ? nodePortKey : vipKey), slotSelector({ by, slots })];
+  return { kind: 'dnat', key, map };
+}
+
+/** Picks one of the slots. */
+export function slotSelector({ by, slots }: Balance): Selector {
+  return by === 'hash'
+    ? { kind: 'hash', modulus: slots, seed: hashSeed }
+    : { kind: 'numgen', mode: by, modulus: slots };
 }
 
 export const nodePortKey: readonly Selector[] = [{ kind: 'protocol' }, { kind: 'port' }];

@@ -2,13 +2,12 @@
 import type { Family } from '../../model/address';
 import type { FrontendElements } from './frontend-text';
 import { elementSizes, sizeOfWrite, type Size, sumOf } from './message-size';
-import type { SetElement, TableWrite } from './objects';
-import { findSet } from './sets';
+import type { SetElement, SetObject, TableWrite } from './objects';
 
 /** What is in force once a step is written. Undefined: it is gone. */
 export interface Notes {
   readonly frontends: Map<string, FrontendElements | undefined>;
-  readonly addresses: Map<string, '' | undefined>;
+  readonly elements: Map<string, string | undefined>;
   readonly chains: Map<string, string | undefined>;
   readonly sets: Map<string, string | undefined>;
 }
@@ -21,7 +20,7 @@ export interface Step {
 }
 
 export interface ElementChange {
-  readonly set: string;
+  readonly set: SetObject;
   readonly element: SetElement;
 }
 
@@ -41,7 +40,7 @@ export class StepBuilder {
   readonly #limits: Size;
   readonly #isCleanup: boolean;
   readonly #steps: Step[] = [];
-  readonly #elementSize = new Map<string, (element: SetElement) => number>();
+  readonly #elementSize = new Map<SetObject, (element: SetElement) => number>();
   #now = new StepInHand();
 
   constructor(family: Family, limits: Size, isCleanup = false) {
@@ -78,9 +77,9 @@ export class StepBuilder {
     return { messages: size.messages, bytes: size.bytes + bytes };
   }
 
-  #sizeOfElement(set: string, element: SetElement): number {
+  #sizeOfElement(set: SetObject, element: SetElement): number {
     let size = this.#elementSize.get(set);
-    if (size === undefined) this.#elementSize.set(set, (size = elementSizes(findSet(set), this.#family)));
+    if (size === undefined) this.#elementSize.set(set, (size = elementSizes(set, this.#family)));
     return size(element);
   }
 }
@@ -89,11 +88,11 @@ export class StepBuilder {
 const elementMessages = { most: 40, bytes: 8 * 1024 } as const;
 
 class StepInHand {
-  readonly notes: Notes = { frontends: new Map(), addresses: new Map(), chains: new Map(), sets: new Map() };
+  readonly notes: Notes = { frontends: new Map(), elements: new Map(), chains: new Map(), sets: new Map() };
   readonly #objects: TableWrite[] = [];
   readonly #hooks: TableWrite[] = [];
-  readonly #deletions = new Map<string, SetElement[]>();
-  readonly #additions = new Map<string, SetElement[]>();
+  readonly #deletions = new Map<SetObject, SetElement[]>();
+  readonly #additions = new Map<SetObject, SetElement[]>();
   #size: Size = { messages: elementMessages.most, bytes: elementMessages.bytes };
   #isEmpty = true;
 
@@ -116,8 +115,10 @@ class StepInHand {
   }
 
   finish(): Pick<Step, 'writes' | 'notes'> {
-    const elements = (op: 'add-elements' | 'delete-elements', bySet: ReadonlyMap<string, SetElement[]>): TableWrite[] =>
-      [...bySet].map(([set, list]) => ({ op, set: findSet(set), elements: list }));
+    const elements = (
+      op: 'add-elements' | 'delete-elements',
+      bySet: ReadonlyMap<SetObject, SetElement[]>,
+    ): TableWrite[] => [...bySet].map(([set, elements]) => ({ op, set, elements }));
     const writes = [
       ...this.#objects,
       ...elements('delete-elements', this.#deletions),
@@ -128,7 +129,7 @@ class StepInHand {
   }
 }
 
-function append(lists: Map<string, SetElement[]>, set: string, element: SetElement): void {
+function append(lists: Map<SetObject, SetElement[]>, set: SetObject, element: SetElement): void {
   const list = lists.get(set);
   if (list === undefined) lists.set(set, [element]);
   else list.push(element);

@@ -4,8 +4,14 @@ import type { ServicePortPlan } from '../../../src/planner/plan';
 import { parseScheduler } from '../../../src/model/scheduler';
 import { clusterIP, endpoint, servicePort } from '../../support/plans';
 
+const settings = {
+  family: 'IPv4',
+  masqueradeMark: 0x4000,
+  localDetector: { kind: 'cidr', cidr: '10.244.0.0/16' },
+} as const;
+
 function textsOf(port: ServicePortPlan): Record<string, string> {
-  return Object.fromEntries([...renderPort(port).frontends].map(([key, { text }]) => [key, text]));
+  return Object.fromEntries([...renderPort(port, settings).frontends].map(([key, { text }]) => [key, text]));
 }
 
 const pods = [endpoint('10.244.1.2', 8080, true), endpoint('10.244.2.2'), { ...endpoint('10.244.2.3'), weight: 0 }];
@@ -19,11 +25,13 @@ test('a plain Service is elements alone', () => {
       '+ 10.244.2.2 . 8080',
     ].join('\n'),
   });
-  expect(renderPort(port).addresses).toEqual([
-    { set: 'vipwire-cluster-ips', key: '10.96.0.10' },
-    { set: 'vipwire-hairpin', key: '10.244.1.2 . 10.244.1.2' },
+  expect(renderPort(port, settings).elements).toEqual([
+    { set: 'vipwire-cluster-ips', key: '10.96.0.10', value: '' },
+    { set: 'vipwire-hairpin', key: '10.244.1.2 . 10.244.1.2', value: '' },
   ]);
-  expect([...renderPort(port).frontends.values()].flatMap(({ ownChains }) => [...ownChains.keys()])).toEqual([]);
+  expect([...renderPort(port, settings).frontends.values()].flatMap(({ ownChains }) => [...ownChains.keys()])).toEqual(
+    [],
+  );
 });
 
 const local = {
@@ -80,6 +88,7 @@ test('source ranges are a chain per VIP, and a long list is several chains', () 
   } as const;
   const [frontend] = renderPort(
     servicePort('web', { frontends: [restricted], clusterEndpoints: pods }),
+    settings,
   ).frontends.values();
   const chains = [...(frontend?.ownChains ?? [])].map(
     ([name, rules]) => [name, rules.length, printRule(rules.at(-1) ?? { statements: [] }, 'IPv4')] as const,
