@@ -1,28 +1,31 @@
 /** Random tables through both drivers, in a namespace of its own. */
+import { NetlinkNftKernel } from '../../src/backends/nftables/driver';
 import { NftToolKernel } from '../../src/backends/nftables/driver-nft';
-import { TableWriter } from '../../src/backends/nftables/driver-write';
 import { packWrites } from '../../src/backends/nftables/message-size';
-import { RefusedWritesError, type SetObject, type TableWrite } from '../../src/backends/nftables/objects';
+import {
+  type NftKernel,
+  RefusedWritesError,
+  type SetObject,
+  type TableWrite,
+} from '../../src/backends/nftables/objects';
 import { systemClock } from '../../src/host/clock';
 import { runCommand } from '../../src/host/command';
 import type { Family } from '../../src/model/address';
 import { listTable, nft } from '../support/nft-listing';
 import { sampleTable, writesOfTable } from '../support/nft-tables';
 
-type Writer = Pick<TableWriter, 'write' | 'close'>;
-
 async function main(): Promise<unknown> {
   const seed = Number(process.argv[2] ?? '1');
   const told: Record<string, unknown> = {};
   for (const family of ['IPv4', 'IPv6'] as const) {
-    const byNetlink = await driverTold(family, seed, new TableWriter(family, { queueBytes: 212_992 }));
+    const byNetlink = await driverTold(family, seed, new NetlinkNftKernel(family, { queueBytes: 212_992 }));
     const byTool = await driverTold(family, seed, new NftToolKernel(family, runCommand, systemClock));
     told[family] = { byNetlink, byTool };
   }
   return told;
 }
 
-async function driverTold(family: Family, seed: number, writer: Writer): Promise<unknown> {
+async function driverTold(family: Family, seed: number, writer: NftKernel): Promise<unknown> {
   const table = sampleTable(family, seed);
   const steps = packWrites(
     writesOfTable(table).map((write) => [write]),
@@ -53,7 +56,7 @@ function removals(sets: readonly SetObject[]): readonly (readonly TableWrite[])[
   ];
 }
 
-async function refusals(writer: Writer, family: Family): Promise<readonly unknown[]> {
+async function refusals(writer: NftKernel, family: Family): Promise<readonly unknown[]> {
   const vips: SetObject = { name: 'vipwire-services', key: ['address', 'protocol', 'port'], data: 'verdict' };
   const address = family === 'IPv4' ? '192.0.2.1' : '2001:db8::1';
   const told: unknown[] = [];

@@ -9,7 +9,7 @@ const listElement = 1;
 const expression = { name: 1, data: 2 } as const;
 /** NFTA_DATA_ */
 const dataKind = { value: 1, verdict: 2 } as const;
-const verdictPart = { code: 1, chain: 2 } as const;
+export const verdictPart = { code: 1, chain: 2 } as const;
 /** NFT_ and NF_ */
 export const verdictCodes = { drop: 0, accept: 1, return: -5, goto: -4, jump: -3 } as const;
 

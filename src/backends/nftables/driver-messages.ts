@@ -23,7 +23,7 @@ export interface TableMessage {
   readonly payload: Buffer;
 }
 
-const subsystem = 10 << 8; // NFNL_SUBSYS_NFTABLES
+export const subsystem = 10 << 8; // NFNL_SUBSYS_NFTABLES
 /** NFT_MSG_ */
 const messageTypes = {
   newTable: 0,
@@ -41,12 +41,12 @@ const messageTypes = {
 const create = 0x400;
 const append = 0x800;
 
-const familyNumbers = { IPv4: 2, IPv6: 10 } as const;
+export const familyNumbers = { IPv4: 2, IPv6: 10 } as const;
 /** NFTA_TABLE_, _CHAIN_, _RULE_, _SET_, _SET_ELEM_LIST_, _SET_ELEM_ */
 const ofTable = { name: 1, userData: 6 } as const;
-const ofChain = { table: 1, name: 3, hook: 4, policy: 5, type: 7 } as const;
-const ofRule = { table: 1, chain: 2, expressions: 4, userData: 7 } as const;
-const ofSet = {
+export const ofChain = { table: 1, name: 3, hook: 4, policy: 5, type: 7 } as const;
+export const ofRule = { table: 1, chain: 2, expressions: 4, userData: 7 } as const;
+export const ofSet = {
   table: 1,
   name: 2,
   flags: 3,
@@ -58,12 +58,14 @@ const ofSet = {
   id: 10,
   userData: 13,
 } as const;
-const ofElements = { table: 1, set: 2, elements: 3 } as const;
-const ofElement = { key: 1, data: 2, timeout: 4, expiration: 5, userData: 6 } as const;
+export const ofElements = { table: 1, set: 2, elements: 3 } as const;
+export const ofElement = { key: 1, data: 2, flags: 3, timeout: 4, expiration: 5, userData: 6 } as const;
+/** NFT_SET_ELEM_CATCHALL: an element without a key, which nft prints as `*`. */
+const catchAll = 2;
 const listElement = 1;
-const dataValue = 1;
+export const dataValue = 1;
 
-const hooks: Readonly<Record<BaseChainHook['hook'], number>> = {
+export const hooks: Readonly<Record<BaseChainHook['hook'], number>> = {
   prerouting: 0,
   input: 1,
   forward: 2,
@@ -71,22 +73,22 @@ const hooks: Readonly<Record<BaseChainHook['hook'], number>> = {
   postrouting: 4,
 };
 /** NF_ACCEPT */
-const accept = 1;
+export const accept = 1;
 /** NFT_SET_MAP, and NFT_SET_TIMEOUT with NFT_SET_EVAL */
-const setFlags = { map: 8, dynamic: 0x30 } as const;
+export const setFlags = { map: 8, dynamic: 0x30 } as const;
 /** NFTA_SET_DESC_SIZE */
-const descriptionSize = 1;
+export const descriptionSize = 1;
 /** NFT_DATA_VERDICT */
-const verdictType = 0xffffff00;
+export const verdictType = 0xffffff00;
 /** nft's own numbers of the types, which it keeps in the kernel (datatype.h). */
-const typeNumbers: Readonly<Record<Exclude<Field, 'address'>, number>> = {
+export const typeNumbers: Readonly<Record<Exclude<Field, 'address'>, number>> = {
   index: 4,
   protocol: 12,
   port: 13,
   priority: 23,
 };
-const addressTypes = { IPv4: 7, IPv6: 8 } as const;
-const bitsPerType = 6;
+export const addressTypes = { IPv4: 7, IPv6: 8 } as const;
+export const bitsPerType = 6;
 
 /** An error has its whole message in it, and is to fit the receive buffer; the fewer elements it is about, the better. */
 const mostListBytes = 7000;
@@ -202,7 +204,8 @@ export class TableMessages {
         writer.bytes(ofElement.timeout, milliseconds(1000 * element.timeout.seconds));
         writer.bytes(ofElement.expiration, milliseconds(element.timeout.remainingMs));
       }
-      writer.nested(ofElement.key, () => this.#value(writer, key, element.key));
+      if (element.key === '*') writer.uint32BE(ofElement.flags, catchAll);
+      else writer.nested(ofElement.key, () => this.#value(writer, key, element.key));
       if (data !== undefined && element.value !== undefined) {
         const { value } = element;
         writer.nested(ofElement.data, () => {

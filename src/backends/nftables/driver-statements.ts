@@ -14,12 +14,12 @@ import { addressBytes, protocolNumber } from './driver-values';
 import type { Selector, Statement } from './objects';
 
 const destinationPort = { base: payloadBase.transport, offset: 2, length: 2 } as const;
-const addressOffset = {
+export const addressOffset = {
   IPv4: { source: 12, destination: 16 },
   IPv6: { source: 8, destination: 24 },
 } as const;
 /** The bits of NF_CT_STATE_NEW, NF_CT_STATE_ESTABLISHED and _RELATED together, and IPS_DST_NAT. */
-const connectionBits = { new: 8, old: 6, dnat: 0x20 } as const;
+export const connectionBits = { new: 8, old: 6, dnat: 0x20 } as const;
 /** RTN_LOCAL */
 const localAddress = 2;
 /** IFNAMSIZ */

@@ -87,3 +87,17 @@ function number(type: number, value: number): Buffer {
 function entry(type: number, value: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([type, value.length]), value]);
 }
+
+/** Returns undefined where there is none. */
+export function decodeComment(owner: keyof typeof commentTypes, userData: Buffer | undefined): string | undefined {
+  if (userData === undefined) return undefined;
+  for (let at = 0; at + 2 <= userData.length; ) {
+    const length = userData[at + 1] ?? 0;
+    if (userData[at] === commentTypes[owner]) {
+      const end = Math.min(userData.length, at + 2 + length);
+      return userData.toString('latin1', at + 2, userData[end - 1] === 0 ? end - 1 : end);
+    }
+    at += 2 + length;
+  }
+  return undefined;
+}

@@ -73,9 +73,14 @@ function writeAddress(bytes: Buffer, at: number, address: string): void {
   bytes[to] = octet;
 }
 
-/** Throws TypeError for what is no protocol. */
-export function protocolNumber(name: string): number {
-  const found = protocols[name];
-  if (found === undefined) throw new TypeError(`"${name}" is no protocol`);
+/** A protocol that Services do not have is a number, as it is where it was read. Throws TypeError for what is neither. */
+export function protocolNumber(protocol: string): number {
+  const found = protocols[protocol] ?? (/^\d+$/.test(protocol) ? Number(protocol) : undefined);
+  if (found === undefined) throw new TypeError(`"${protocol}" is no protocol`);
   return found;
+}
+
+/** As nft prints it: without leading zeros. */
+export function priorityText(value: number): string {
+  return `${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`;
 }

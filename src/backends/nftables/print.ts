@@ -1,5 +1,5 @@
 /** A table as `nft -f` takes it. */
-import type { Family } from '../../model/address';
+import { type Family, hostCidr } from '../../model/address';
 import {
   type BaseChainHook,
   type ChainObject,
@@ -128,6 +128,11 @@ export function printRule({ statements, comment }: Rule, family: Family): string
   return [...words, ...(comment === undefined ? [] : [`comment "${cut(comment)}"`])].join(' ');
 }
 
+/** A rule that was read has the prefix, too. */
+function withPrefix(cidr: string): string {
+  return cidr.includes('/') ? cidr : hostCidr(cidr);
+}
+
 /** A comment as the kernel keeps it. */
 function cut(comment: string): string {
   return comment.slice(0, mostCommentBytes);
@@ -136,7 +141,7 @@ function cut(comment: string): string {
 function printStatement(statement: Statement, family: Family): string {
   switch (statement.kind) {
     case 'address':
-      return `${printSelector({ kind: statement.side }, family)} ${statement.isNot ? '!= ' : ''}${statement.cidr}`;
+      return `${printSelector({ kind: statement.side }, family)} ${statement.isNot ? '!= ' : ''}${withPrefix(statement.cidr)}`;
     case 'interface':
       return `iifname ${statement.isNot ? '!= ' : ''}"${statement.name}"`;
     case 'is-local':
