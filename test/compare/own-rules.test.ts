@@ -10,8 +10,8 @@ import type { LocalDetector } from '../../src/model/local-detector';
 import type { NodeSettings, Plan } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
-import { writeIptables, writeIpvs } from './written';
-import { ownServicesArb } from '../support/trace-iptables-arbitraries';
+import { writeIptables, writeIpvs, writeNftables } from './written';
+import { ownServicesArb, withoutAffinity } from '../support/trace-iptables-arbitraries';
 import { makeSettings } from '../support/settings';
 
 const both = (detector: LocalDetector): NodeSettings['localDetector'] => ({ IPv4: detector, IPv6: detector });
@@ -27,6 +27,12 @@ const settingsArb = fc
   })
   .map((fields) => makeSettings({ ...fields, hostAddresses: ['192.168.88.10', 'fd88::10'] }));
 
+const cases = families.flatMap((family) => [
+  [family, 'iptables', writeIptables] as const,
+  [family, 'ipvs', writeIpvs] as const,
+  [family, 'nftables', writeNftables] as const,
+]);
+
 function planOf(objects: readonly ClusterChange[], family: Family, settings: NodeSettings): Plan {
   const store = new ClusterStore(0);
   store.apply(objects);
@@ -39,13 +45,11 @@ function compare(plan: Plan, texts: KernelTexts, hostAddresses: readonly string[
   return comparePlan(plan, parsed.kernel, parsed);
 }
 
-test.each(
-  families.flatMap((family) => [[family, 'iptables', writeIptables] as const, [family, 'ipvs', writeIpvs] as const]),
-)('%s, %s: no difference, and nothing that only is known', (family, _, write) => {
+test.each(cases)('%s, %s: no difference, and nothing that only is known', (family, mode, write) => {
   let compared = 0;
   fc.assert(
     fc.property(ownServicesArb, settingsArb, (objects, settings) => {
-      const plan = planOf(objects, family, settings);
+      const plan = planOf(mode === 'nftables' ? withoutAffinity(objects) : objects, family, settings);
       const { differences, undecided, frontends } = compare(plan, write(plan));
       compared += frontends;
       expect(undecided).toEqual([]);
@@ -56,13 +60,11 @@ test.each(
   expect(compared).toBeGreaterThan(100);
 });
 
-test.each(
-  families.flatMap((family) => [[family, 'iptables', writeIptables] as const, [family, 'ipvs', writeIpvs] as const]),
-)('%s, %s: nor where the node itself has some of the endpoints', (family, _, write) => {
+test.each(cases)('%s, %s: nor where the node itself has some of the endpoints', (family, mode, write) => {
   let delivered = 0;
   fc.assert(
     fc.property(ownServicesArb, settingsArb, fc.func(fc.boolean()), (objects, settings, isOwn) => {
-      const plan = planOf(objects, family, settings);
+      const plan = planOf(mode === 'nftables' ? withoutAffinity(objects) : objects, family, settings);
       const ports = [...plan.services.values()].flatMap((service) => service.ports);
       const own = [
         ...new Set(ports.flatMap(({ clusterEndpoints }) => clusterEndpoints.map((one) => one.address))),

@@ -4,10 +4,14 @@ import { printListing } from '../../src/backends/iptables/print';
 import { DesiredState } from '../../src/backends/ipvs/desired-state';
 import { printSetAdditions } from '../../src/backends/ipvs/sets/ipset-text';
 import { printServer } from '../../src/backends/ipvs/servers/ipvsadm-text';
+import { NftablesBackend } from '../../src/backends/nftables/backend';
+import { printTableJson } from '../../src/backends/nftables/print-json';
+import { wholeTable } from '../../src/backends/nftables/whole-table';
 import { usualSettings } from '../../src/machine/iptables-settings';
 import type { KernelTexts } from '../../src/compare/parse-kernel';
 import type { Plan } from '../../src/planner/plan';
 import { tableNames } from '../../src/xtables/rules';
+import { InMemoryTable } from '../backends/nftables/in-memory';
 import { labConfiguration } from '../conformance/planned-cluster';
 import { FakeIptables } from '../support/fake-iptables';
 import { ipvsSettings } from '../support/settings';
@@ -37,4 +41,11 @@ export function writeIpvs(plan: Plan): KernelTexts {
       .join('\n'),
     iptablesSave: tables.flat().join('\n'),
   };
+}
+
+export function writeNftables(plan: Plan): KernelTexts {
+  const backend = new NftablesBackend(plan.family, { masqueradeMark: 0x4000 }, new InMemoryTable(plan.family));
+  backend.render(plan);
+  const writes = (backend.diff() ?? []).flatMap((step) => step.writes);
+  return { nft: printTableJson(wholeTable(writes), plan.family) };
 }

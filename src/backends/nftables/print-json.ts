@@ -109,6 +109,7 @@ function statementJson(statement: Statement, family: Family): Json {
     case 'interface':
     case 'is-local':
     case 'ct-state-new':
+    case 'ct-state-old':
     case 'ct-status-dnat':
     case 'has-mark':
     case 'in-set':
@@ -141,7 +142,9 @@ function statementJson(statement: Statement, family: Family): Json {
       return { reject: { type: family === 'IPv4' ? 'icmp' : 'icmpv6', expr: 'port-unreachable' } };
     case 'masquerade':
       return { masquerade: { flags: 'fully-random' } };
-    default:
+    case 'accept':
+    case 'drop':
+    case 'return':
       return { [statement.kind]: null };
   }
 }
@@ -149,7 +152,16 @@ function statementJson(statement: Statement, family: Family): Json {
 type Match = Extract<
   Statement,
   {
-    kind: 'address' | 'interface' | 'is-local' | 'ct-state-new' | 'ct-status-dnat' | 'has-mark' | 'in-set' | 'protocol';
+    kind:
+      | 'address'
+      | 'interface'
+      | 'is-local'
+      | 'ct-state-new'
+      | 'ct-state-old'
+      | 'ct-status-dnat'
+      | 'has-mark'
+      | 'in-set'
+      | 'protocol';
   }
 >;
 
@@ -165,6 +177,8 @@ function matchJson(match: Match, family: Family): Json {
     }
     case 'ct-state-new':
       return { op: 'in', left: { ct: { key: 'state' } }, right: 'new' };
+    case 'ct-state-old':
+      return { op: 'in', left: { ct: { key: 'state' } }, right: ['established', 'related'] };
     case 'ct-status-dnat':
       return { op: 'in', left: { ct: { key: 'status' } }, right: 'dnat' };
     case 'has-mark':
