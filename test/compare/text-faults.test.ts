@@ -21,7 +21,7 @@ const idle = [
   /^-A KUBE-FW-\S+ -m comment --comment "other traffic/,
   // The rule behind it serves 127.0.0.1 too, uncounted.
   /localhost_nps_accepted_pkts/,
-  // Whom nothing in these clusters comes to.
+  // No connection in these clusters reaches it.
   /^-A (INPUT|FORWARD|OUTPUT) .*-j (KUBE-EXTERNAL-SERVICES|KUBE-NODEPORTS|KUBE-SERVICES|KUBE-PROXY-FIREWALL)$/,
 ];
 

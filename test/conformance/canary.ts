@@ -1,6 +1,6 @@
 /**
- * A Service that is told after everything else and says another port and target port each time: when connections to it go
- * where it said last, the proxy has learned of all that was told before.
+ * A Service that the API server tells after everything else, with another port and target port each time. When connections to it
+ * go to the latest target port, the proxy has learned of everything that was told before.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../support/lab/lab';
@@ -25,7 +25,7 @@ export class Canary {
     this.families = lacksDiscovery ? ['IPv4'] : families;
   }
 
-  /** To be told last. */
+  /** Returns the objects to tell after all others. */
   next(): ClusterObject[] {
     this.told++;
     const targetPort = targetPortOf(this.told);
@@ -43,8 +43,8 @@ export class Canary {
   }
 
   /**
-   * What was told last is in force, in every family, and what was told before is not any more: removals may come late in a round.
-   * Listens for as long as `patient` says.
+   * Returns whether the latest port is in force in every family and the port before it no longer is: removals may come late in a
+   * round. It keeps asking while `patient` returns true.
    */
   async sings(lab: Lab, patient: () => boolean): Promise<boolean> {
     const heard = this.families.map(async (family) => {

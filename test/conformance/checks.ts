@@ -1,8 +1,8 @@
-/** Words to write a scenario's probes in. */
+/** Functions and results for writing a scenario's probes. */
 import type { Place } from '../support/lab/topology';
 import type { CheckedProbe, ProbeResult } from './scenario';
 
-/** All connections are answered, by exactly these pods (`a:8080`), who saw exactly these sources where they are given. */
+/** All connections are answered, by exactly these pods (`a:8080`). If sources are given, the pods saw exactly those. */
 export function reaches(backends: readonly string[], sources?: readonly string[]): ProbeResult {
   return { outcome: 'ok', backends, ...(sources === undefined ? {} : { sources }) };
 }
@@ -10,18 +10,18 @@ export function reaches(backends: readonly string[], sources?: readonly string[]
 export const refused: ProbeResult = { outcome: 'refused' };
 /** Dropped: no answer at all. */
 export const silent: ProbeResult = { outcome: 'timeout' };
-/** No one serves it, whichever way the client learns of it. */
+/** Nobody serves it. How the client learns that does not matter. */
 export const unanswered: ProbeResult = { outcome: ['refused', 'timeout', 'error:EHOSTUNREACH'] };
 
 interface More {
   readonly count?: number;
   readonly sport?: number;
   readonly src?: string;
-  /** What is right in IPVS mode, where that is something else. */
+  /** What is right in IPVS mode, if it differs. */
   readonly ipvs?: ProbeResult;
 }
 
-/** So many that missing one of three pods is one in a million. */
+/** Enough connections that the chance to miss one of three pods is one in a million. */
 function countFor(result: ProbeResult): number {
   if (result.outcome !== 'ok') return 2;
   return result.backends?.length === 1 ? 8 : 40;
@@ -51,7 +51,7 @@ export function udp(from: Place, to: string, port: number, result: ProbeResult, 
   return check('udp', from, to, port, result, more);
 }
 
-/** A GET whose answer has this status and, where given, these keys in its JSON. */
+/** A GET whose answer has this status and, if given, these keys in its JSON. */
 export function http(from: Place, url: string, status: number, json?: Readonly<Record<string, unknown>>): CheckedProbe {
   const result = { status, ...(json === undefined ? {} : { json }) };
   return {

@@ -1,7 +1,7 @@
 /**
- * Every combination of frontend, traffic policy, source ranges and emptiness, generated: one Service for each, all of them in
- * one cluster, and every frontend asked by a client outside, by a pod of the node and by the node itself. What is right is read
- * off the Plan alone (expected-flows.ts), and so it is the same in every mode.
+ * Every combination of frontend, traffic policy, source ranges and emptiness. There is one Service per combination, all of them in
+ * one cluster. A client outside, a pod of the node and the node itself ask every frontend. The Plan alone says what is right
+ * (expected-flows.ts), so it is the same in every mode.
  */
 import PQueue from 'p-queue';
 import { cidrContains, type Family, parseCidr } from '../../src/model/address';
@@ -15,7 +15,7 @@ import { PlannedCluster } from './planned-cluster';
 import type { ClusterObject, Scenario } from './scenario';
 
 const policies = ['Cluster', 'Local'] as const;
-/** The other family's alone let everybody in. Those that allow have the client outside, the pod that asks and the node. */
+/** Ranges of the other family alone let everybody in. `allowing` has the client outside, the pod that asks and the node. */
 const ranges = {
   none: [],
   allowing: ['192.168.88.0/24', '10.244.1.4/32', 'fd88::/64', 'fd44:1::4/128'],
@@ -82,12 +82,12 @@ export interface CombinationProbe {
   readonly from: Place;
   readonly to: string;
   readonly port: number;
-  /** In words: which combination, and which of its frontends. */
+  /** The combination and the kind of frontend, for messages. */
   readonly about: string;
   readonly expected: ExpectedAnswer;
 }
 
-/** What the client may hear, and of an answer: by whom, and as whom the pod may see the client. */
+/** What the client may hear. If it is an answer: which pods may give it, and whether they see the client's own address. */
 export interface ExpectedAnswer {
   readonly outcomes: readonly Answer['outcome'][];
   readonly pods: readonly string[];
@@ -97,8 +97,8 @@ export interface ExpectedAnswer {
 const unserved = { pods: [], isMasqueraded: false };
 
 /**
- * A client that the ranges keep out of a frontend without endpoints hears that nobody serves it, or nothing: kube-proxy's modes
- * differ in that. What nobody is asked for goes on its way.
+ * A client that the ranges keep out of a frontend without endpoints is refused or hears nothing: kube-proxy's modes differ in that.
+ * A packet that no rule concerns goes on its way.
  */
 function expectAnswer(flow: Flow, isKeptOut: boolean, family: Family): ExpectedAnswer {
   switch (flow.kind) {
@@ -116,7 +116,7 @@ function expectAnswer(flow: Flow, isKeptOut: boolean, family: Family): ExpectedA
   }
 }
 
-/** Nobody is kept out of a frontend without ranges. */
+/** Returns false for a frontend without ranges. */
 function isKeptOut({ sourceRanges }: Frontend, { source }: Client): boolean {
   const isIn = (text: string): boolean => {
     const cidr = parseCidr(text);
@@ -147,14 +147,14 @@ function probesOf(plan: Plan, place: (typeof clientPlaces)[number]): Combination
   });
 }
 
-/** Of a proxy with this configuration. */
+/** Returns the probes for a proxy with this configuration. */
 export function combinationProbes(config: Scenario['config']): CombinationProbe[] {
   const cluster = new PlannedCluster(config, [addresses.node.IPv4, addresses.node.IPv6, '10.244.1.1', 'fd44:1::1']);
   cluster.apply(combinationObjects);
   return Object.values(cluster.plans).flatMap((plan) => clientPlaces.flatMap((place) => probesOf(plan, place)));
 }
 
-/** What the node has towards its pods and towards the others. */
+/** The node's addresses towards its pods and towards all others. */
 const nodeSources: ReadonlySet<string> = new Set([addresses.node.IPv4, addresses.node.IPv6, '10.244.1.1', 'fd44:1::1']);
 
 function isRight({ expected, from }: CombinationProbe, answer: Answer): boolean {
@@ -164,7 +164,7 @@ function isRight({ expected, from }: CombinationProbe, answer: Answer): boolean 
   return expected.pods.includes(answer.pod) && isFromNode === (expected.isMasqueraded || from === 'node');
 }
 
-/** Asks them all, a few at a time; what was wrong, one line for each. */
+/** Sends all probes, a few at a time. Returns one line per wrong answer. */
 export async function probeCombinations(
   lab: Lab,
   probes: readonly CombinationProbe[],

@@ -50,7 +50,7 @@ function isLocalPod(detector: LocalDetector, { source, device }: Client): boolea
   }
 }
 
-/** Apart from hairpin: an endpoint that is the client sees the node's address whatever this says. */
+/** Hairpin connections are left out: an endpoint that is also the client always sees the node's address. */
 function expectFlow(plan: Plan, port: ServicePortPlan, frontend: Frontend, client: Client): Flow {
   const { verdict, masquerade, sourceRanges, address } = frontend;
   const isNode = client.device === '';
@@ -73,13 +73,13 @@ function expectFlow(plan: Plan, port: ServicePortPlan, frontend: Frontend, clien
 
 export interface Promised {
   readonly ask: Ask;
-  /** More than one where Services claim the same: one of them serves. */
+  /** More than one if several Services claim the same address and port. One of them serves. */
   readonly flows: readonly Flow[];
-  /** All that the claimants have, whichever list or policy. */
+  /** All endpoints of the claimants, in any list and under any policy. */
   readonly endpoints: readonly PlanEndpoint[];
 }
 
-/** By what is asked for; NodePorts at `nodeAddress`, or wherever they are. */
+/** Keyed by what is asked for. NodePorts are at `nodeAddress`. */
 export function promises(plan: Plan, client: Client, nodeAddress: string): ReadonlyMap<string, Promised> {
   const all = new Map<string, Promised>();
   const given = plan.settings.nodePortAddresses[plan.family];
@@ -99,7 +99,7 @@ export function promises(plan: Plan, client: Client, nodeAddress: string): Reado
   return all;
 }
 
-/** `10.0.0.1 8080 from 10.244.1.4: 0.500000`, a line for each destination, sorted. */
+/** `10.0.0.1 8080 from 10.244.1.4: 0.500000`: one line per destination, sorted. */
 export function printOutcomes(outcomes: readonly Outcome[]): string {
   const shares = new Map<string, number>();
   for (const { kind, address, port, source, probability } of outcomes) {

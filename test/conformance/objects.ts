@@ -1,4 +1,4 @@
-/** Kubernetes objects of the lab's cluster: say what matters, the rest is as the API server would fill it in. */
+/** Kubernetes objects of the lab's cluster. Fields that are not given are as the API server fills them in. */
 import { addresses, type Place, podsOf } from '../support/lab/topology';
 import type { ClusterObject } from './scenario';
 
@@ -14,7 +14,7 @@ export interface ServiceFields {
   readonly name?: string;
   readonly namespace?: string;
   readonly type?: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-  /** One for each family. */
+  /** One per family. */
   readonly clusterIPs?: readonly string[];
   readonly ports?: readonly Port[];
   /** status.loadBalancer.ingress */
@@ -48,7 +48,7 @@ export interface EndpointFields {
   readonly terminating?: boolean;
   readonly zones?: readonly string[];
   readonly nodes?: readonly string[];
-  /** In the place of the pod's own. */
+  /** Instead of the pod's own address. */
   readonly address?: string;
 }
 
@@ -87,7 +87,7 @@ function sliceEndpoint(endpoint: Endpoint, family: 'IPv4' | 'IPv6'): Record<stri
   };
 }
 
-/** The first slice of default/web, IPv4, port 8080 without a name. Conditions not given are ready; given ones are the only ones. */
+/** By default the first slice of default/web: IPv4, port 8080 without a name. An endpoint without conditions is ready. */
 export function slice(endpoints: readonly Endpoint[], fields: SliceFields = {}): ClusterObject {
   const { service: owner = 'web', namespace = 'default', family = 'IPv4', ports = [{ port: 8080 }] } = fields;
   return {

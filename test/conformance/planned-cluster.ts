@@ -31,7 +31,7 @@ export class PlannedCluster {
   readonly backendSettings: IptablesSettings;
   private readonly mutablePlans: Readonly<Record<Family, MutablePlan>>;
   private readonly store = new ClusterStore(0);
-  /** What takes away the objects that the cluster has, by their ids. */
+  /** The change that removes each object of the cluster, by the object's id. */
   private deletions = new Map<string, ClusterChange>();
 
   /** `hostAddresses`: canonical addresses of the node's interfaces. */
@@ -49,7 +49,7 @@ export class PlannedCluster {
     this.backendSettings = usualSettings(configuration);
   }
 
-  /** These objects, beside the nodes, are the cluster from now on; the plans are up to date with the return. */
+  /** From now on the cluster consists of these objects and the nodes. The plans are up to date when it returns. */
   apply(objects: readonly ClusterObject[]): Readonly<Record<Family, PlanChanges>> {
     this.tell(objects);
     const { services } = this.store.takeChanged();

@@ -20,14 +20,14 @@ export class ProbeTracer {
   traced = 0;
   /** Probes that say nothing about first packets on this node. */
   readonly skipped: string[] = [];
-  /** The most that a packet walked. */
+  /** The largest number of rules that a packet walked. */
   rulesWalked = 0;
   /** Lists of xt_recent by client. */
   private readonly recent = new Map<string, ReadonlySet<string>>();
 
   constructor(private readonly node: TracedNode) {}
 
-  /** What differs from the expectation; undefined: nothing, or the probe was skipped. */
+  /** Returns what differs from the expectation, or undefined if nothing does or the probe was skipped. */
   check({ probe, expectation }: CheckedProbe, tables: (family: Family) => TracedTables): string | undefined {
     const packet = firstPacketOf(probe);
     if (packet === undefined || !passesNode(packet)) {
@@ -77,7 +77,7 @@ function firstPacketOf(probe: Probe): FirstPacket | undefined {
 
 const isPodOfNode = (place: Place): boolean => (podsOf.node as readonly Place[]).includes(place);
 
-/** What the others tell each other does not come by here. */
+/** Packets between other machines do not pass this node. */
 function passesNode({ from, to }: FirstPacket): boolean {
   if (from === 'node' || isPodOfNode(from)) return true;
   const elsewhere = places.filter((place) => place !== 'node' && !isPodOfNode(place));

@@ -11,7 +11,7 @@ import type { ClusterObject, Mode } from './scenario';
 
 export interface ClusterOptions {
   readonly mode: Mode;
-  /** Default: what `iptables` is there. */
+  /** Default: the variant of the machine's `iptables`. */
   readonly variant?: IptablesVariant;
   /** The proxy's command line; `--config=FILE --hostname-override=node` follow. */
   readonly command: readonly string[];
@@ -21,7 +21,7 @@ export interface ClusterOptions {
   readonly faults?: FakeFaults;
   /** Multiplies waiting times on a slow machine. */
   readonly slow?: number;
-  /** One that is up and stays up, its node as new afterwards. Default: one of its own. */
+  /** A lab that has been started and stays up. Its node is as new afterwards. Default: a lab of its own. */
   readonly lab?: Lab;
 }
 
@@ -50,7 +50,7 @@ export class ProxiedCluster {
     this.canary = new Canary(options.faults?.lackDiscovery === true);
   }
 
-  /** Resolves when the proxy has these objects, beside the nodes, in force. Call stop whether it resolves or not. */
+  /** Resolves when these objects and the nodes are in force. Call stop whether it resolves or not. */
   async start(objects: readonly ClusterObject[]): Promise<void> {
     const { command, mode, config, faults, variant, slow } = this.options;
     this.server = await FakeApiServer.start();
@@ -71,7 +71,7 @@ export class ProxiedCluster {
     return this.proxy !== undefined;
   }
 
-  /** Only what differs is an event. */
+  /** Only objects that differ become events. */
   private tell(objects: readonly ClusterObject[]): void {
     this.objects = objects;
     this.toldMs = Date.now();
@@ -87,7 +87,7 @@ export class ProxiedCluster {
     for (const object of this.canary.next()) this.api.put({ ...object });
   }
 
-  /** For faults, and for what tell cannot say. */
+  /** For faults, and for events that `tell` does not make. */
   get api(): FakeApiServer {
     if (this.server === undefined) throw new Error('the cluster has not been started');
     return this.server;
@@ -98,7 +98,7 @@ export class ProxiedCluster {
     return this.proxy;
   }
 
-  /** These objects, beside the nodes, are the cluster from now on; resolves when they are in force. */
+  /** From now on the cluster consists of these objects and the nodes. Resolves when they are in force. */
   async apply(objects: readonly ClusterObject[]): Promise<void> {
     this.tell(objects);
     await this.inForce();
@@ -112,7 +112,7 @@ export class ProxiedCluster {
     await this.inForce();
   }
 
-  /** The canary is heard, and the sync that brought it has ended: removals and conntrack come late in one. */
+  /** Waits until the canary answers and its sync has ended: a sync removes things and cleans conntrack late. */
   private async inForce(): Promise<void> {
     const deadlineMs = Date.now() + 30_000 * (this.options.slow ?? 1);
     const sinceMs = this.toldMs;

@@ -56,9 +56,9 @@ async function runProbe(probe: Probe, running: Running): Promise<ProbeResult> {
     to,
     port,
     count,
-    // Two that go unanswered wait side by side; a fixed source port is for one socket at a time.
+    // Two unanswered connections wait at the same time. Only one socket at a time can have a fixed source port.
     parallel: count <= 2 && sport === undefined ? count : 1,
-    // A rejection that comes while connect() is still at work is lost on the client; the next SYN goes after a second.
+    // A client misses a rejection that arrives while connect() is still at work. The next SYN follows after a second.
     timeoutMs: 1000 + 300 * running.slow,
     ...(proto === undefined ? {} : { protocol: proto }),
     ...(sport === undefined ? {} : { sourcePort: sport }),
@@ -67,7 +67,7 @@ async function runProbe(probe: Probe, running: Running): Promise<ProbeResult> {
   return summarizeAnswers(answers);
 }
 
-/** Probes of one source follow each other; those of different sources run side by side. */
+/** Probes from one source run one after the other. Different sources run at the same time. */
 async function runProbes(probes: readonly CheckedProbe[], running: Running): Promise<string[]> {
   const sourceOf = ({ probe }: CheckedProbe): string => ('from' in probe ? probe.from : '');
   const differences = [...new Set(probes.map(sourceOf))].map(async (source) => {
@@ -100,8 +100,8 @@ async function enter(step: Step, cluster: ProxiedCluster): Promise<void> {
 }
 
 /**
- * What differed, a line for each probe, with the end of the proxy's log after them; empty where all was as it should be.
- * Throws where the scenario could not be run: the proxy ended, or never said that it had synced.
+ * Returns one line per probe whose result differed, followed by the end of the proxy's log, or an empty list if none differed.
+ * Throws if the scenario could not be run: the proxy ended, or never said that it had synced.
  */
 async function runSteps({ steps }: Scenario, cluster: ProxiedCluster): Promise<string[]> {
   const { slow = 1, variant } = cluster.options;
@@ -121,21 +121,21 @@ function clusterFor({ config, faults }: Scenario, options: Options): ProxiedClus
   return new ProxiedCluster({ ...options, ...(config && { config }), ...(faults && { faults }) });
 }
 
-/** Asks for a proxy, an API server or a node of its own. */
+/** Whether it needs a proxy, an API server or a node of its own. */
 function isSpecial({ config, faults, steps }: Scenario): boolean {
   return config !== undefined || faults !== undefined || steps.some(({ run }) => run !== undefined);
 }
 
 /**
- * Scenarios one after the other. One that asks for nothing special goes to the proxy that already runs, and finds the node as the
- * last one left it: the state of the cluster must count, and not its history. Where processes start slowly, the lab is given too.
+ * Runs scenarios one after the other. One that needs nothing special uses the proxy that already runs, on the node as the scenario
+ * before left it: only the state of the cluster may matter, not its history. Where processes start slowly, give it a lab too.
  */
 export class ScenarioSeries {
   private cluster: ProxiedCluster | undefined;
 
   constructor(private readonly options: Options) {}
 
-  /** With as few starts as can be. */
+  /** Returns the scenarios in the order that needs the fewest starts. */
   static order(scenarios: readonly Scenario[]): Scenario[] {
     return scenarios.toSorted((a, b) => Number(isSpecial(a)) - Number(isSpecial(b)));
   }
@@ -153,7 +153,7 @@ export class ScenarioSeries {
     }
   }
 
-  /** A lab that was given stays, and its node forgets. */
+  /** A lab that was given stays up, and its node is cleaned. */
   async stop(): Promise<void> {
     const { cluster } = this;
     this.cluster = undefined;

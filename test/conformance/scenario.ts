@@ -1,5 +1,5 @@
 /**
- * The conformance table: what the cluster says, step by step, and what packets must then experience. Backends share it;
+ * The conformance table: the state of the cluster, step by step, and what must then happen to packets. All backends share it, and
  * test/kernel runs it on a real kernel.
  */
 import type { FakeFaults } from '../support/fake-api-faults';
@@ -28,7 +28,7 @@ export type Probe =
       /** A fixed source address. */
       readonly src?: string;
     }
-  /** A GET; json: the keys of the body that count. */
+  /** A GET. `json`: the keys of the body to compare. */
   | { readonly from: Place; readonly http: string; readonly json?: readonly string[] }
   | { readonly from: Place; readonly ping: string }
   /** Opens a connection and keeps it; `held` asks it again, and it must be the same pod that answers. */
@@ -36,7 +36,7 @@ export type Probe =
   | { readonly held: string };
 
 export interface ProbeResult {
-  /** The only one, or all that there were. */
+  /** The outcome of all connections, or a list if they differed. */
   readonly outcome?: string | readonly string[];
   /** `pod:port`, sorted. */
   readonly backends?: readonly string[];
@@ -60,7 +60,7 @@ export interface CheckedProbe {
 }
 
 export interface Step {
-  /** The whole cluster from now on, beside the nodes. Absent: as before. */
+  /** All objects of the cluster from now on, apart from the nodes. If absent, they stay as before. */
   readonly objects?: readonly ClusterObject[];
   /** Shell commands on the node, after the objects; $IPTABLES and $IP6TABLES are the tools of the variant under test. */
   readonly run?: readonly string[];
@@ -72,7 +72,7 @@ export interface Step {
 export interface Scenario {
   readonly name: string;
   readonly about: string;
-  /** Where it has a meaning; default: everywhere. */
+  /** The modes in which it makes sense. Default: all. */
   readonly modes?: readonly Mode[];
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
@@ -81,7 +81,7 @@ export interface Scenario {
   readonly steps: readonly Step[];
 }
 
-/** What does not change from run to run: outcomes, the pods reached, the sources that they saw. */
+/** Keeps only what is the same in every run: outcomes, the pods that answered, and the sources that they saw. */
 export function summarizeAnswers(answers: readonly Answer[]): ProbeResult {
   const sorted = (texts: readonly string[]): string[] => [...new Set(texts)].sort();
   const outcomes = sorted(answers.map(({ outcome }) => outcome));

@@ -1,4 +1,4 @@
-/** One scenario by the rules alone: the backend writes tables in memory, and first packets are traced through them. */
+/** Runs a scenario without a kernel: the backend writes tables in memory, and first packets are traced through them. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { families, type Family } from '../../src/model/address';
 import type { PlanChanges } from '../../src/planner/plan';
@@ -85,7 +85,7 @@ class TracedScenario {
   }
 }
 
-/** Differences from what was expected, a line for each probe, and the tracer with its counts. */
+/** Returns one line per probe that differs from its expectation, and the tracer with its counts. */
 export async function traceScenario({
   config,
   steps,

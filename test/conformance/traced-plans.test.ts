@@ -1,4 +1,4 @@
-/** Random clusters: what packets experience by the rules is what the Plan says, after every change and during it. */
+/** In random clusters the rules treat packets as the Plan says, after every change and during it. */
 import fc from 'fast-check';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import type { IptablesSettings } from '../../src/backends/iptables/settings';

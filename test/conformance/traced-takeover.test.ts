@@ -1,4 +1,4 @@
-/** Real rules of kube-proxy, and every moment of the way from them to ours, give what was recorded. */
+/** kube-proxy's recorded rules, and every step from them to ours, give the recorded results. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { planSteps } from '../../src/backends/iptables/diff';
 import { families, type Family, familyOf } from '../../src/model/address';
@@ -20,10 +20,10 @@ async function loadRecording(recording: string, family: Family): Promise<FakeIpt
   return kernel;
 }
 
-/** Three chains a call: everything happens one after the other that ever could. */
+/** Three chains per call, so that there are as many steps as possible. */
 const chainsPerCall = 3;
 
-/** IPv6 was recorded where it has Services. */
+/** IPv6 was recorded only for scenarios that have IPv6 Services. */
 const cases = recordings.flatMap((recording) =>
   families
     .filter((family) => family === 'IPv4' || recording.startsWith('dual-stack'))

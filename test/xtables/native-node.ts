@@ -11,7 +11,7 @@ const web = service([
 ]);
 
 interface Tool {
-  /** What iptables-nft-save prints in place of what there is, and how it ends. */
+  /** What iptables-nft-save prints instead of the real rules, and how it ends. */
   save?: (args: readonly string[]) => string | CommandError;
   /** Whether iptables-nft-restore knows `-S`. */
   showsChains: boolean;
