@@ -65,6 +65,8 @@ export interface Backend<Batch> {
   tend?(): Promise<void>;
   /** Takes the batch as applied, for dry runs. */
   assumeApplied(batch: Batch): void;
+  /** How often until now the kernel refused to let something go that is no longer used (a kube-proxy metric). */
+  readonly cleanupFailures?: number;
   /** The number of rules that should be in force. It is asked for after every write, so it must be cheap. */
   ruleCounts(): RuleCounts;
 }

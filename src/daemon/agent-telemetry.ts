@@ -113,7 +113,10 @@ export class AgentTelemetry {
   failed({ family, error, full, isWrite, durationMs, failures }: SyncFailure): void {
     const { metrics, log } = this.#options;
     const { name, writesByRestore } = this.#mode;
-    if (isWrite) metrics.writeErrors.inc({ backend: name, ip_family: family });
+    if (isWrite) {
+      metrics.writeErrors.inc({ backend: name, ip_family: family });
+      metrics.nftables.writeFailed(name, family);
+    }
     const byRestore = writesByRestore || (error instanceof CommandError && /tables/.test(error.command));
     if (isWrite && byRestore) {
       metrics.iptablesRestoreFailures.inc({ ip_family: family });
@@ -174,6 +177,11 @@ export class AgentTelemetry {
     const { metrics } = this.#options;
     metrics.conntrackSyncDuration.observe({ ip_family: family }, durationMs / 1000);
     metrics.conntrackDeletedEntries.inc({ ip_family: family }, flows);
+  }
+
+  /** @param count how many since the last call. */
+  cleanupsFailed(family: Family, count: number): void {
+    if (count > 0) this.#options.metrics.nftables.cleanupsFailed(family, count);
   }
 
   async stop(): Promise<void> {

@@ -19,17 +19,20 @@ export interface FamilyLoopOptions {
 }
 
 export class FamilyLoop {
+  readonly #family: Family;
   readonly #backend: Backend<unknown>;
   readonly #reconciler: Reconciler<unknown>;
   readonly #flows: StaleFlowCleaner | undefined;
   readonly #of: MachineLoopsOptions;
   readonly #onRoundEnded: (end: RoundEnd) => void;
+  #toldCleanupFailures = 0;
   /** 'over': a round has read everything, however it ended. */
   #firstRound: 'due' | 'over' = 'due';
 
   constructor(of: MachineLoopsOptions, { family, backend, queue, onRoundEnded }: FamilyLoopOptions) {
     const { clock, telemetry, conntrack, log, questions, showBatch, state, settings, hostAddresses } = of;
     this.#of = of;
+    this.#family = family;
     this.#backend = backend;
     this.#onRoundEnded = onRoundEnded;
     if (conntrack !== undefined)
@@ -95,8 +98,9 @@ export class FamilyLoop {
     if (this.bindsAddresses && this.#backend.diff() !== undefined) this.#reconciler.servicesChanged([], new Map());
   }
 
-  tend(): Promise<void> {
-    return this.#reconciler.tend();
+  async tend(): Promise<void> {
+    await this.#reconciler.tend();
+    this.#tellCleanups();
   }
 
   checkKernel(): Promise<boolean> {
@@ -114,11 +118,18 @@ export class FamilyLoop {
 
   #synced(report: SyncReport): void {
     this.#firstRound = 'over';
+    this.#tellCleanups();
     const { plan } = this;
     if (plan === undefined) return;
     this.#of.telemetry.synced(report, plan, this.#backend.ruleCounts());
     this.#flows?.synced(report, () => this.plan);
     void this.#of.loopbackNodePorts?.follow(plan, report.reasons.has('start') ? undefined : report.after.keys());
     this.#onRoundEnded({ wentWell: true, reasons: report.reasons });
+  }
+
+  #tellCleanups(): void {
+    const { cleanupFailures = 0 } = this.#backend;
+    this.#of.telemetry.cleanupsFailed(this.#family, cleanupFailures - this.#toldCleanupFailures);
+    this.#toldCleanupFailures = cleanupFailures;
   }
 }

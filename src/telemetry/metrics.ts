@@ -4,6 +4,7 @@ import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
 import { modesOf, packetMetrics } from './modes-of-metrics';
+import { NftablesMetrics } from './nftables-metrics';
 import { type ReadUsage, registerProcessMetrics } from './process-metrics';
 
 /** Seconds: 1 ms doubled 14 times. */
@@ -123,6 +124,7 @@ export class ProxyMetrics {
     'Calls of iptables-restore with only the changed rules that failed',
     'ip_family',
   );
+  readonly nftables = new NftablesMetrics(this.#registry);
   readonly conntrackSyncDuration = this.#durations(
     'kubeproxy_conntrack_reconciler_sync_duration_seconds',
     'Duration of a clean-up of stale flows',

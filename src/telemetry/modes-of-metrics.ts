@@ -14,6 +14,8 @@ export const modesOf: Readonly<Record<string, readonly string[]>> = {
   kubeproxy_sync_proxy_rules_iptables_last: ['iptables'],
   kubeproxy_sync_proxy_rules_iptables_restore_failures_total: ['iptables', 'ipvs'],
   kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total: ['iptables'],
+  kubeproxy_sync_proxy_rules_nftables_sync_failures_total: ['nftables'],
+  kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total: ['nftables'],
   kubeproxy_nftables_localhost_nodeport_listeners: ['nftables'],
   kubeproxy_nftables_localhost_nodeport_listener_creation_failures_total: ['nftables'],
   ...Object.fromEntries(packetMetrics.map((name) => [name, ['iptables']])),

@@ -74,3 +74,27 @@ describe('a family that comes later', () => {
     expect(node.asked).toBeLessThan(80);
   });
 });
+
+test('what the kernel does not let go is counted once, after a round and as time passes', async () => {
+  class BusyNode extends FakeNode {
+    refuse: (cleanupFailures: number) => void = () => undefined;
+
+    override machine(): Machine {
+      const machine = super.machine();
+      const backend = machine.backends.get('IPv4');
+      this.refuse = (cleanupFailures) => Object.assign(backend ?? {}, { cleanupFailures });
+      Object.assign(backend ?? {}, { tend: () => Promise.resolve() });
+      this.refuse(2);
+      return machine;
+    }
+  }
+  const node = await new BusyNode().running(...web);
+  const counted = async (): Promise<string | undefined> =>
+    /nftables_cleanup_failures_total\{ip_family="IPv4"\} (\d+)/.exec(await node.metrics.print('nftables'))?.[1];
+  expect(await counted()).toBe('2');
+  await node.clock.advance(20_000);
+  expect(await counted()).toBe('2');
+  node.refuse(3);
+  await node.clock.advance(20_000);
+  expect(await counted()).toBe('3');
+});

@@ -185,3 +185,18 @@ test('a blocked event loop shows at the second scrape', async () => {
   expect(Number(longest)).toBeGreaterThan(0.15);
   expect(Number(longest)).toBeLessThan(5);
 });
+
+test('failures of nftables are counted and shown in its own mode', async () => {
+  const metrics = new ProxyMetrics('0');
+  metrics.nftables.writeFailed('iptables', 'IPv4');
+  const [sync, cleanup] = ['sync', 'cleanup'].map(
+    (what) => `kubeproxy_sync_proxy_rules_nftables_${what}_failures_total`,
+  );
+  expect(await metrics.print('nftables')).not.toContain(sync);
+  metrics.nftables.writeFailed('nftables', 'IPv4');
+  metrics.nftables.cleanupsFailed('IPv6', 2);
+  const text = await metrics.print('nftables');
+  expect(text).toContain(`${sync}{ip_family="IPv4"} 1\n`);
+  expect(text).toContain(`${cleanup}{ip_family="IPv6"} 2\n`);
+  for (const mode of ['iptables', 'ipvs']) expect(await metrics.print(mode)).not.toContain('nftables');
+});
