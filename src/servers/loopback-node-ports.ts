@@ -8,6 +8,7 @@ import type { Clock } from '../host/clock';
 import { joinHostPort } from '../model/address';
 import type { ServiceKey } from '../model/cluster';
 import { messageOf } from '../model/error-message';
+import { Claims } from '../planner/claims';
 import { drawEndpoint, type LoopbackPort, loopbackPorts } from '../planner/loopback-ports';
 import type { Plan, PlanEndpoint } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
@@ -25,8 +26,6 @@ export interface LoopbackNodePortsOptions {
 
 /** What is known of a port that should be open. */
 interface Wanted {
-  /** The service ports that claim it, by name. The first one gets the connections. */
-  claims: readonly LoopbackPort[];
   server?: Server;
   /** The endpoint that the node, which is the only client here, was last sent to. */
   last?: { readonly endpoint: string; readonly service: string; readonly atMs: number };
@@ -45,6 +44,8 @@ export class LoopbackNodePorts {
   /** What each Service has at present. Services without such ports are left out. */
   readonly #services = new Map<ServiceKey, readonly LoopbackPort[]>();
   readonly #wanted = new Map<number, Wanted>();
+  /** Which Service gets the connections to a port. */
+  readonly #claims = new Claims();
   /** Ports of #wanted that are not open. */
   readonly #missing = new Set<number>();
   /** Ports that may have to be closed. */
@@ -94,31 +95,30 @@ export class LoopbackNodePorts {
   }
 
   #set(key: ServiceKey, now: readonly LoopbackPort[]): void {
-    for (const old of this.#services.get(key) ?? []) {
-      const wanted = this.#wanted.get(old.port);
-      if (wanted === undefined) continue;
-      wanted.claims = wanted.claims.filter((claim) => claim !== old);
-      if (wanted.claims.length === 0) this.#unclaimed.add(old.port);
+    for (const { port } of this.#services.get(key) ?? []) {
+      this.#claims.remove(`${port}`, key);
+      this.#unclaimed.add(port);
     }
     if (now.length > 0) this.#services.set(key, now);
     else this.#services.delete(key);
-    for (const claim of now) this.#claim(claim);
+    for (const { port } of now) {
+      this.#claims.add(`${port}`, key);
+      if (this.#wanted.has(port)) continue;
+      this.#wanted.set(port, {});
+      this.#missing.add(port);
+    }
   }
 
-  #claim(claim: LoopbackPort): void {
-    let wanted = this.#wanted.get(claim.port);
-    if (wanted === undefined) {
-      this.#wanted.set(claim.port, (wanted = { claims: [] }));
-      this.#missing.add(claim.port);
-    }
-    wanted.claims = [...wanted.claims, claim].sort((a, b) => (a.name < b.name ? -1 : 1));
+  #claimOf(port: number): LoopbackPort | undefined {
+    const owner = this.#claims.ownerOf(`${port}`);
+    return owner && this.#services.get(owner)?.find((each) => each.port === port);
   }
 
   /** After all changes, since a port may move from one Service to another. A port is free at once; its connections end by themselves. */
   #closeUnclaimed(): void {
     for (const port of this.#unclaimed) {
       const wanted = this.#wanted.get(port);
-      if (wanted === undefined || wanted.claims.length > 0) continue;
+      if (wanted === undefined || this.#claims.ownerOf(`${port}`) !== undefined) continue;
       if (wanted.server !== undefined) this.#openPorts--;
       wanted.server?.close();
       this.#wanted.delete(port);
@@ -142,7 +142,7 @@ export class LoopbackNodePorts {
 
   async #open(port: number, wanted: Wanted): Promise<void> {
     try {
-      const server = await listenTcp((client) => this.#serve(client, wanted), { address, port });
+      const server = await listenTcp((client) => this.#serve(client, port, wanted), { address, port });
       // It may have been given up meanwhile, also in favour of another one with the same number.
       if (this.#wanted.get(port) !== wanted) {
         server.close();
@@ -151,28 +151,28 @@ export class LoopbackNodePorts {
       wanted.server = server;
       this.#openPorts++;
       this.#missing.delete(port);
-      this.#opened(port, wanted);
+      this.#opened(port);
     } catch (error) {
-      this.#failed(port, wanted, error);
+      this.#failed(port, error);
     }
   }
 
-  #opened(port: number, { claims }: Wanted): void {
+  #opened(port: number): void {
     const { log } = this.#options;
     if (this.#told.delete(ofAll)) log.info('NodePorts can be served on ::1 now');
     if (this.#told.delete(ofPort(port)))
-      log.info({ service: claims[0]?.name, port }, 'the NodePort is served on ::1 now');
+      log.info({ service: this.#claimOf(port)?.name, port }, 'the NodePort is served on ::1 now');
   }
 
   /** Warns once about a port that somebody else has, and once about what keeps every port from being opened. */
-  #failed(port: number, { claims }: Wanted, error: unknown): void {
+  #failed(port: number, error: unknown): void {
     const { log, metrics } = this.#options;
     metrics.loopbackListenerFailures.inc(labels);
     const what = isTaken(error) ? ofPort(port) : ofAll;
     const level = this.#told.has(what) ? 'debug' : 'warn';
     this.#told.add(what);
     log[level](
-      { service: claims[0]?.name, retryMs: retryAfterMs },
+      { service: this.#claimOf(port)?.name, retryMs: retryAfterMs },
       `the NodePort ${joinHostPort(address, port)} cannot be served: ${messageOf(error)}`,
     );
   }
@@ -186,10 +186,13 @@ export class LoopbackNodePorts {
     this.#work = this.#work.then(() => this.#openMissing());
   }
 
-  #serve(client: Socket, wanted: Wanted): void {
-    const [claim] = wanted.claims;
-    const next = (tried: ReadonlySet<PlanEndpoint>): PlanEndpoint | undefined =>
-      this.#remembered(wanted, tried) ?? drawEndpoint(wanted.claims[0]?.endpoints ?? [], tried, Math.random());
+  #serve(client: Socket, port: number, wanted: Wanted): void {
+    let claim: LoopbackPort | undefined;
+    const next = (tried: ReadonlySet<PlanEndpoint>): PlanEndpoint | undefined => {
+      claim = this.#claimOf(port);
+      if (claim === undefined) return undefined;
+      return this.#remembered(wanted, claim, tried) ?? drawEndpoint(claim.endpoints, tried, Math.random());
+    };
     void this.#relay.serve(client, next).then(({ result, endpoint }) => {
       const { log, metrics } = this.#options;
       metrics.loopbackConnections.inc({ ...labels, result });
@@ -200,9 +203,9 @@ export class LoopbackNodePorts {
   }
 
   /** Session affinity. As in the rules, every connection renews it. */
-  #remembered({ claims: [claim], last }: Wanted, tried: ReadonlySet<PlanEndpoint>): PlanEndpoint | undefined {
-    if (claim === undefined || last?.service !== claim.name) return undefined;
-    if (this.#options.clock.now() - last.atMs > claim.affinitySeconds * 1000) return undefined;
+  #remembered({ last }: Wanted, claim: LoopbackPort, tried: ReadonlySet<PlanEndpoint>): PlanEndpoint | undefined {
+    if (last?.service !== claim.name || this.#options.clock.now() - last.atMs > claim.affinitySeconds * 1000)
+      return undefined;
     return claim.endpoints.find((each) => !tried.has(each) && each.weight !== 0 && textOf(each) === last.endpoint);
   }
 
