@@ -69,8 +69,7 @@ describeAsRoot('the way back to kube-proxy in nftables mode', () => {
   test('its transactions go through, no connection fails, and then its rules alone decide', async () => {
     await lab.start();
     for (const text of await printOurs()) await nft('node', ['-f', '-'], text);
-    // Session affinity is not in our table yet.
-    expect((await outcomes('start')).filter((each) => !each.endsWith('not one'))).toEqual([]);
+    expect(await outcomes('start')).toEqual([]);
     const ours = await baseChains('node');
 
     // What kube-proxy asks for at every sync.
