@@ -19,6 +19,7 @@ import { FrontendGatherer, SlotOrders } from './observed-frontends';
 import { printSetText } from './print';
 import { printWrites } from './print-writes';
 import { tableSets } from './sets';
+import { findSuspects, Refusals, tryAlone, type Wanted } from './refusals';
 import type { NftablesSettings } from './settings';
 import type { Step } from './steps';
 
@@ -33,6 +34,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   readonly busy = new Set<string>();
   /** How often the kernel refused to let one go (a kube-proxy metric). */
   cleanupFailures = 0;
+  readonly #refusals = new Refusals();
   #isRebuilt = false;
   #readsBegun = 0;
   #lastRead = 0;
@@ -59,7 +61,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   }
 
   takeWarnings(): readonly ClusterWarning[] {
-    return this.state.takeWarnings();
+    return [...this.state.takeWarnings(), ...this.#refusals.takeWarnings()];
   }
 
   diff(): readonly Step[] | undefined {
@@ -73,6 +75,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       busy: this.busy,
       isRebuilt: this.#isRebuilt,
       limits: this.#kernel.canRead ? stepLimits : unlimited,
+      refusals: this.#refusals,
     };
     const steps = yield* planStepsInPieces(this.state, seen);
     return steps.length === 0 ? undefined : steps;
@@ -134,7 +137,11 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       try {
         await this.#kernel.write(step.writes);
       } catch (error) {
-        if (!step.isCleanup || !(error instanceof RefusedWritesError)) throw error;
+        if (!(error instanceof RefusedWritesError)) throw error;
+        if (!step.isCleanup) {
+          await this.#findGuilty(step, error);
+          throw error;
+        }
         await this.#removeOneByOne(step);
         continue;
       }
@@ -163,11 +170,19 @@ export class NftablesBackend implements Backend<readonly Step[]> {
 
   #isSettled(): boolean {
     const { frontends, elements, chains, sets } = this.state;
-    if (this.#isRebuilt || !frontends.inSync || !elements.inSync) return false;
-    const { busy } = this;
-    const isBusy = ({ updates, deletions }: Pending<string, string>): boolean =>
-      updates.size === 0 && [...deletions].every((name) => busy.has(name));
-    return [chains, sets].every((tracker) => tracker.inSync || isBusy(tracker.pending()));
+    if (this.#isRebuilt || !elements.inSync) return false;
+    if (frontends.inSync && chains.inSync && sets.inSync) return true;
+    if (this.busy.size === 0 && this.#refusals.isEmpty) return false;
+    return (
+      this.#isSettledBut(frontends.pending(), (wanted) => this.#refusals.hasFrontend(wanted)) &&
+      this.#isSettledBut(chains.pending(), (wanted) => this.#refusals.hasChain(wanted)) &&
+      this.#isSettledBut(sets.pending(), () => false)
+    );
+  }
+
+  #isSettledBut({ updates, deletions }: Pending<string, string>, isRefused: (wanted: Wanted) => boolean): boolean {
+    const isAll = [...updates].every(([key, text]) => isRefused({ key, text }));
+    return isAll && [...deletions].every((name) => this.busy.has(name));
   }
 
   /** Sets of ours that are there in another shape cannot be changed while rules use them. */
@@ -188,6 +203,26 @@ export class NftablesBackend implements Backend<readonly Step[]> {
     for (const [name, value] of notes.elements) elements.setObserved(name, value);
     for (const [name, text] of notes.chains) chains.setObserved(name, text);
     for (const [name, text] of notes.sets) sets.setObserved(name, text);
+  }
+
+  /** The next round reads the table again, and leaves out what the kernel refuses also alone. */
+  async #findGuilty(step: Step, error: RefusedWritesError): Promise<void> {
+    const suspects = findSuspects(step, error);
+    if (suspects === undefined) return;
+    const { chains, frontends } = this.state;
+    const guilty = await tryAlone(step, suspects, this.#kernel);
+    for (const key of guilty.chains.keys())
+      if (this.state.chain(key)?.base === undefined)
+        this.#refusals.addChain({ key, text: chains.getDesired(key) ?? '' });
+    for (const [key, code] of new Map([...guilty.frontends, ...this.#leadingTo(guilty.chains)]))
+      this.#refusals.addFrontend({ key, text: frontends.getDesired(key) ?? '' }, code);
+  }
+
+  /** The frontends that lead to these chains, each with the chain's value. */
+  *#leadingTo(guilty: ReadonlyMap<string, string>): Generator<[string, string]> {
+    if (guilty.size === 0) return;
+    for (const [key, text] of this.state.frontends.desiredEntries())
+      for (const [chain, code] of guilty) if (text.includes(`goto ${chain} `)) yield [key, code];
   }
 
   /** What the kernel refuses to remove stays until `tend` tries again. It delays nothing else. */

@@ -8,6 +8,7 @@ import { prefix } from './names';
 import type { Size } from './message-size';
 import type { ChainObject, TableWrite } from './objects';
 import { isSlotsKey, type SlotOrders } from './observed-frontends';
+import type { Refusals, Wanted } from './refusals';
 import { affinityPrefix } from './render-affinity';
 import { type Change, type ElementChange, type Step, StepBuilder } from './steps';
 
@@ -28,17 +29,18 @@ export interface SeenTable {
   readonly isRebuilt: boolean;
   /** What fits a step. */
   readonly limits: Size;
+  readonly refusals: Refusals;
 }
 
 export function* planStepsInPieces(
   state: DesiredState,
-  { orders, busy, isRebuilt, limits }: SeenTable,
+  { orders, busy, isRebuilt, limits, refusals }: SeenTable,
 ): Pieces<readonly Step[]> {
   const to = new StepBuilder(state.family, limits);
   const pending = {
-    frontends: state.frontends.pending(),
+    frontends: without(state.frontends.pending(), (wanted) => refusals.hasFrontend(wanted)),
     elements: state.elements.pending(),
-    chains: state.chains.pending(),
+    chains: without(state.chains.pending(), (wanted) => refusals.hasChain(wanted)),
     sets: state.sets.pending(),
   };
   const chains = [...pending.chains.updates.keys()]
@@ -54,6 +56,12 @@ export function* planStepsInPieces(
   for (const change of slots) to.add(change);
   for (const name of pending.elements.deletions) removeElement(to, state, name);
   return [...to.finish(), ...removeObjects(state, pending, { busy, limits })];
+}
+
+/** What is wanted, without what the kernel refused. */
+function without(pending: Pending<string, string>, isRefused: (wanted: Wanted) => boolean): Pending<string, string> {
+  const updates = new Map([...pending.updates].filter(([key, text]) => !isRefused({ key, text })));
+  return { ...pending, updates };
 }
 
 function addSets(to: StepBuilder, state: DesiredState, names: readonly string[], isRebuilt: boolean): void {

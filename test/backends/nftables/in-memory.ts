@@ -23,6 +23,8 @@ export class InMemoryTable implements NftKernel {
   /** Called after each transaction. */
   afterWrite: ((writes: readonly TableWrite[]) => void) | undefined;
   transactions = 0;
+  /** Returns errno's name for what this kernel lacks. */
+  lacks: ((write: TableWrite) => string | undefined) | undefined;
 
   constructor(family: Family) {
     this.family = family;
@@ -53,7 +55,7 @@ export class InMemoryTable implements NftKernel {
       else if (now === undefined) refused.set(index, 'ENOENT');
       else if (write.op === 'delete-table') now = undefined;
       else {
-        const code = change(now, write, before);
+        const code = this.lacks?.(write) ?? change(now, write, before);
         if (code !== undefined) refused.set(index, code);
       }
     }
