@@ -1,4 +1,5 @@
 /** Random tables through both drivers, in a namespace of its own. */
+import { execFileSync } from 'node:child_process';
 import { NetlinkNftKernel } from '../../src/backends/nftables/driver';
 import { NftToolKernel } from '../../src/backends/nftables/driver-nft';
 import { packWrites } from '../../src/backends/nftables/message-size';
@@ -33,6 +34,7 @@ async function driverTold(family: Family, seed: number, writer: NftKernel): Prom
   );
   for (const step of steps) await writer.write(step);
   const listed = listTable(family);
+  const others = toolsOfOthers(family);
   const refused = await refusals(writer, family);
   const isUntouched = JSON.stringify(listTable(family)) === JSON.stringify(listed);
   for (const writes of removals(table.sets.map(({ set }) => set))) await writer.write(writes);
@@ -40,7 +42,23 @@ async function driverTold(family: Family, seed: number, writer: NftKernel): Prom
   await writer.write([{ op: 'delete-table' }]);
   const left = nft('list', 'ruleset');
   writer.close();
-  return { listed, refused, isUntouched, emptied, left };
+  return { listed, others, refused, isUntouched, emptied, left };
+}
+
+/** What others do on the node while our table is there: nft with a table of theirs, and iptables. Returns what iptables lists. */
+function toolsOfOthers(family: Family): string {
+  const word = family === 'IPv4' ? 'ip' : 'ip6';
+  const input = `add table ${word} other\nadd chain ${word} other c { type filter hook input priority 0; }\nadd rule ${word} other c drop\n`;
+  execFileSync('nft', ['-f', '-'], { input });
+  nft('list', 'ruleset');
+  nft('-j', 'list', 'ruleset');
+  nft('delete', 'table', word, 'other');
+  const iptables = `${word}tables-nft`;
+  execFileSync(iptables, ['-N', 'THEIRS']);
+  const rules = execFileSync(iptables, ['-S'], { encoding: 'utf8' });
+  execFileSync(`${iptables}-save`);
+  nft('delete', 'table', word, 'filter');
+  return rules;
 }
 
 /** Whether the kernel lets go of each, and in which order. */

@@ -3,6 +3,7 @@ import { describeAsRoot, runInNetworkNamespace } from '../support/network-namesp
 
 interface WriterTold {
   readonly listed: readonly string[];
+  readonly others: string;
   readonly refused: readonly unknown[];
   readonly isUntouched: boolean;
   readonly emptied: string;
@@ -28,6 +29,7 @@ describeAsRoot('the drivers of nftables mode', () => {
         expect(refused).toEqual([[[1, 'ENOENT']], [[1, 'ENOENT']]]);
         expect(isUntouched).toBe(true);
       }
+      for (const { others } of [byNetlink, byTool]) expect(others).toMatch(/^-N THEIRS$/m);
       for (const { emptied, left } of [byNetlink, byTool]) {
         expect(emptied).toMatch(
           /^table ip6? kube-proxy \{\n\tcomment "vipwire: rules for Services"\n\n?\tchain filter-input \{/,
