@@ -24,9 +24,7 @@ const hooks: Readonly<Record<keyof typeof baseChains, BaseChainHook>> = {
 };
 
 /** The node's part of what the fixed chains depend on. */
-export type FixedScope = Pick<NodeSettings, 'nodePortAddresses' | 'localhostNodePorts'> & {
-  readonly serviceCIDRs?: readonly string[];
-};
+export type FixedScope = Pick<NodeSettings, 'nodePortAddresses' | 'localhostNodePorts' | 'serviceCIDRs'>;
 
 const isNew: Statement = { kind: 'ct-state-new' };
 
