@@ -1,5 +1,9 @@
 /** What preflight found out about one thing. */
+import type { ProxyConfiguration } from '../config/configuration';
+import type { nodeConfigOf } from '../config/node-config';
 import type { Family } from '../model/address';
+import type { Node, Service } from '../model/cluster';
+import type { IptablesVariant } from '../xtables/variant';
 
 /** unknown: it could not be found out, which is not ok. */
 export type Level = 'ok' | 'warn' | 'fail' | 'unknown';
@@ -35,4 +39,15 @@ export interface MachineCheck {
   readonly findings: readonly Finding[];
   /** The families that the mode can serve. */
   readonly families: readonly Family[];
+}
+
+/** What preflight knows of the cluster. */
+export interface CheckedCluster {
+  readonly services: readonly Service[];
+  /** This machine's, if there is one. */
+  readonly node: Node | undefined;
+  readonly nodeName: string;
+  readonly configuration: ProxyConfiguration;
+  readonly iptablesVariant: IptablesVariant;
+  readonly mode: Parameters<typeof nodeConfigOf>[2];
 }
