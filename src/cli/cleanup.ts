@@ -2,7 +2,7 @@
 import { CommandError, runCommand } from '../host/command';
 import { askIPv6Kernel } from '../host/interfaces';
 import { withoutLock } from '../host/lock';
-import { cleanUpNftTables } from '../machine/leave-nftables';
+import { explainWithoutTool } from '../machine/leave-tables';
 import type { Family } from '../model/address';
 import { messageOf } from '../model/error-message';
 import { defaultMode, otherModes } from '../modes/modes';
@@ -20,19 +20,17 @@ export async function cleanup({ iptablesVariant }: CleanupInvocation): Promise<n
   const wanted: readonly Variant[] = iptablesVariant === 'auto' ? variants : [iptablesVariant];
   // Where that cannot be found out, the tools of IPv6 say whether they work.
   const families: readonly Family[] = (await askIPv6Kernel()).kind === 'absent' ? ['IPv4'] : ['IPv4', 'IPv6'];
-  const results: ('clean' | 'failed' | 'no tools')[] = [];
-  for (const variant of wanted) for (const family of families) results.push(await cleanTables(variant, family, log));
-  const tried = results.filter((result) => result !== 'no tools');
-  const isClean = [tried.length > 0 && !tried.includes('failed')];
-  for (const mode of otherModes(defaultMode)) isClean.push(await mode.cleanUp(families, log));
-  // These do not belong to a variant of iptables, so they stay where one is asked for.
-  if (iptablesVariant === 'auto') isClean.push(await cleanUpNftTables(log));
-  isClean.push(await defaultMode.cleanUp(families, log));
-  if (tried.length === 0) log.error('no iptables that works here (root, or CAP_NET_ADMIN and CAP_NET_RAW, are needed)');
+  const isClean: boolean[] = [];
+  for (const variant of wanted) for (const family of families) isClean.push(await cleanTables(variant, family, log));
+  // The default mode is last: its rules use what it leaves.
+  // What does not belong to a variant of iptables stays where one is asked for.
+  for (const mode of [...otherModes(defaultMode), defaultMode])
+    if (mode.isOnTables || iptablesVariant === 'auto') isClean.push(await mode.cleanUp(families, log));
   return isClean.includes(false) ? 1 : 0;
 }
 
-async function cleanTables(variant: Variant, family: Family, log: Logger): Promise<'clean' | 'failed' | 'no tools'> {
+/** Returns whether nothing is left. */
+async function cleanTables(variant: Variant, family: Family, log: Logger): Promise<boolean> {
   const tables = new IptablesDriver(family, variant, runCommand, withoutLock);
   try {
     // It reads first: a legacy table that nobody uses must not be loaded into the kernel by asking for it.
@@ -41,11 +39,22 @@ async function cleanTables(variant: Variant, family: Family, log: Logger): Promi
     if (removed + left.length === 0) log.info({ variant, family, chains, jumps }, 'nothing to remove');
     if (removed > 0) log.info({ variant, family, chains, jumps }, 'removed');
     if (kept.length > 0) log.info({ variant, family, kept: nameSome(kept) }, 'kept');
-    if (left.length === 0) return 'clean';
+    if (left.length === 0) return true;
     log.error({ variant, family, left: nameSome(left) }, 'still there after it was removed: does a proxy still run?');
   } catch (error) {
-    if (error instanceof CommandError && error.notFound) return 'no tools';
+    if (error instanceof CommandError && error.notFound) return isCleanWithoutTool(variant, family, log);
     log.error({ variant, family, reason: messageOf(error) }, 'cannot clean up');
   }
-  return 'failed';
+  return false;
+}
+
+async function isCleanWithoutTool(variant: Variant, family: Family, log: Logger): Promise<boolean> {
+  try {
+    const reason = await explainWithoutTool(variant, family);
+    if (reason !== '') log.error({ variant, family, reason }, 'rules stay');
+    return reason === '';
+  } catch (error) {
+    log.error({ variant, family, reason: messageOf(error) }, 'cannot tell whether rules stay');
+    return false;
+  }
 }

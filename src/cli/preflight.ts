@@ -18,6 +18,7 @@ import { checkRights, checkSettings, checkTools } from '../inspect/preflight/che
 import { checkPorts, parsePortRanges } from '../inspect/preflight/check-ports';
 import { checkProcesses } from '../inspect/preflight/check-processes';
 import { cannotTell, fail, type Finding, ok, warn } from '../machine/finding';
+import type { IptablesVariant } from '../xtables/variant';
 import { hasFailed, hasUnknown, printJson, printTable } from '../inspect/preflight/report';
 
 /** Returns 1 where a check failed or could not be made. */
@@ -31,11 +32,11 @@ export async function preflight({ flags, iptablesVariant, output }: PreflightInv
     await checkRights(),
   ];
   const { findings: ofMode, families } = await modes[mode].checkMachine(configuration, iptablesVariant);
-  findings.push(...ofMode, await checkTools(), ...(await checkSettings(configuration, families)));
+  findings.push(...ofMode, await checkTools(modes[mode]), ...(await checkSettings(configuration, families)));
   const { processes, unread } = await readProcesses();
   const others = checkProcesses(processes);
   if (unread !== undefined) findings.push(cannotTell('other proxies', unread.reason, ''));
-  findings.push(...others, ...(await checkCluster(configuration, nodeName, others)));
+  findings.push(...others, ...(await checkCluster(configuration, iptablesVariant, nodeName, others)));
   process.stdout.write(
     output === 'json'
       ? printJson(mode, nodeName, findings)
@@ -52,9 +53,11 @@ async function checkKernel(): Promise<Finding> {
 
 async function checkCluster(
   configuration: ProxyConfiguration,
+  iptablesVariant: IptablesVariant,
   nodeName: string,
   others: readonly Finding[],
 ): Promise<Finding[]> {
+  const mode = modes[configuration.mode];
   const client = openApiClient(configuration);
   const findings = await checkApi(client, modes[configuration.mode]).finally(() => client.close());
   if (hasFailed(findings)) return [...findings, warn('NodePorts', 'not checked: there is no list of Services', '')];
@@ -83,7 +86,10 @@ async function checkCluster(
       isProxied: others.some(({ level }) => level !== 'ok'),
     }),
     ...unknowns.map((reason) => cannotTell('NodePorts', reason, '')),
-    ...(await modes[configuration.mode].checkServices(services)),
+    ...(await mode.checkServices({
+      ...{ services, nodeName, configuration, iptablesVariant, mode },
+      node: store.nodes.get(nodeName),
+    })),
   ];
 }
 

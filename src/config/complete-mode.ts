@@ -8,10 +8,12 @@ import type { ProxyConfiguration } from './configuration';
 import { formatDuration } from './duration';
 import type { FieldPath } from './fields';
 
-/** Modes that kube-proxy has or had and vipwire lacks, each with what to say about it. */
+/** `iptables, ipvs or nftables` */
+const allModes = proxyModes.join(', ').replace(/, (\w+)$/, ' or $1');
+
+/** Modes that kube-proxy had, each with what to say about it. */
 const absentModes: ReadonlyMap<string, string> = new Map([
-  ['nftables', `this version of vipwire does not have nftables yet: use ${proxyModes.join(' or ')}`],
-  ['userspace', `kube-proxy removed userspace in 1.26: use ${proxyModes.join(' or ')}`],
+  ['userspace', `kube-proxy removed userspace in 1.26: use ${allModes}`],
 ]);
 
 export function completeMode(checks: Checks): ProxyMode {
@@ -20,8 +22,7 @@ export function completeMode(checks: Checks): ProxyMode {
   if (mode === undefined)
     checks.problem(
       'mode',
-      absentModes.get(given) ??
-        `there is no mode "${given}"${suggest(given, proxyModes) || `: use ${proxyModes.join(' or ')}`}`,
+      absentModes.get(given) ?? `there is no mode "${given}"${suggest(given, proxyModes) || `: use ${allModes}`}`,
     );
   return mode ?? proxyModes[0];
 }

@@ -73,7 +73,7 @@ const table = {
   bindAddressHardFail: acts(bool, false, 'Exit when a server cannot listen, instead of trying again every 5 s'),
   enableProfiling: acts(bool, false, 'CPU profiles at /debug/cpuprofile?seconds=N, and PUT /debug/flags/v'),
   showHiddenMetricsForVersion: idle(later, text, '', 'Also show the metrics that are hidden since this version'),
-  mode: acts(text, 'iptables', 'How the kernel is programmed: iptables or ipvs'),
+  mode: acts(text, 'iptables', 'How the kernel is programmed: iptables, ipvs or nftables'),
   'iptables.masqueradeBit': acts(integer, 14, 'Bit of the packet mark that asks for masquerading, 0-31', zeroCounts),
   'iptables.masqueradeAll': acts(bool, false, 'Masquerade all traffic to cluster IPs'),
   'iptables.localhostNodePorts': acts(bool, true, 'Serve NodePorts on 127.0.0.1 too (IPv4)', zeroCounts),

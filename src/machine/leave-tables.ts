@@ -80,8 +80,9 @@ async function readSave(variant: Variant, family: Family): Promise<SaveText | un
 }
 
 /** Returns why rules stay where no tool can remove them, or '' where there are none. Throws where it cannot be told. */
-async function explainWithoutTool(variant: Variant, family: Family): Promise<string> {
+export async function explainWithoutTool(variant: Variant, family: Family): Promise<string> {
   const missing = `${toolName('iptables-save', variant, family)} is not there`;
+  if (variant === 'legacy' && !(await hasLoadedTables(family))) return '';
   if (variant === 'legacy') throw new Error(`${missing}, and the kernel has tables that it would show`);
   const nfTables = new NfTables(family);
   try {

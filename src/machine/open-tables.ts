@@ -3,7 +3,6 @@ import type { Family } from '../model/address';
 import type { Answer } from '../model/answer';
 import type { IptablesDriver } from '../xtables/driver';
 import type { KernelTables } from '../xtables/kernel-tables';
-import { leftNftTables } from './leave-nftables';
 import { leftTables } from './leave-tables';
 import type { OpenedFamily } from './machine-families';
 import { openDrift } from './open-drift';
@@ -50,12 +49,9 @@ export async function openOnTables(
       return answer;
     },
     requireSomeFamily,
-    leftovers: (left) => {
+    leftovers: ({ families }) => {
       const other = tables.variant === 'nft' ? 'legacy' : 'nft';
-      return [
-        ...left.families.map((family) => leftTables(other, family, 'the other iptables variant', log)),
-        leftNftTables(left),
-      ];
+      return families.map((family) => leftTables(other, family, 'the other iptables variant', log));
     },
   };
 }

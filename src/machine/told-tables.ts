@@ -18,9 +18,13 @@ export function tellAnswer(questions: OpenQuestions, question: string, answer: A
   else questions.answered(question);
 }
 
-/** Asks in all families. absent: a table of one family was flushed, whatever cannot be found out about another. */
-export async function askCanaries(drivers: readonly Pick<KernelTables, 'canariesStand'>[]): Promise<Answer<true>> {
-  const answers = await Promise.all(drivers.map((driver) => driver.canariesStand().catch(unknown)));
+export function askCanaries(drivers: readonly Pick<KernelTables, 'canariesStand'>[]): Promise<Answer<true>> {
+  return askAll(drivers.map((driver) => () => driver.canariesStand()));
+}
+
+/** Looks in all families. absent: something of one family was flushed, whatever cannot be found out about another. */
+export async function askAll(looks: readonly (() => Promise<Answer<true>>)[]): Promise<Answer<true>> {
+  const answers = await Promise.all(looks.map((look) => look().catch(unknown)));
   if (answers.some(({ kind }) => kind === 'absent')) return absent;
   return answers.find((answer): answer is Unknown => answer.kind === 'unknown') ?? found(true);
 }

@@ -35,6 +35,7 @@ export const iptablesMode: Mode = {
   needsHostAddresses: false,
   readsServiceCIDRs: false,
   listensOnIPv6Loopback: false,
+  isOnTables: true,
   writesByRestore: true,
   turnsForwardingOn: false,
   answersOnLoopback: true,
@@ -51,7 +52,7 @@ export const iptablesMode: Mode = {
     const matches = first === undefined ? [] : await checkMatches(first);
     return { findings: [...findings, ...matches], families: [...drivers.keys()] };
   },
-  checkServices: checkAffinity,
+  checkServices: ({ services }) => checkAffinity(services),
   dryBackends: async (request) => {
     const { configuration, assume } = request;
     const tables = await openForReading(request);

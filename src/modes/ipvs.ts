@@ -41,6 +41,7 @@ export const ipvsMode: Mode = {
   needsHostAddresses: true,
   readsServiceCIDRs: false,
   listensOnIPv6Loopback: false,
+  isOnTables: true,
   writesByRestore: false,
   turnsForwardingOn: true,
   answersOnLoopback: false,

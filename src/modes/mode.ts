@@ -4,11 +4,10 @@ import type { KernelTexts } from '../compare/parse-kernel';
 import type { ProxyConfiguration } from '../config/configuration';
 import type { KernelDiff } from '../diff/kernel-diff';
 import type { DryRunRequest } from '../machine/assumption';
-import type { Finding, MachineCheck } from '../machine/finding';
+import type { CheckedCluster, Finding, MachineCheck } from '../machine/finding';
 import type { LeaveOptions, Leftovers } from '../machine/leave';
 import type { MachineMode } from '../machine/open-machine';
 import type { Family } from '../model/address';
-import type { Service } from '../model/cluster';
 import type { ProxyMode } from '../model/proxy-mode';
 import type { Plan } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
@@ -32,6 +31,8 @@ export interface Mode extends MachineMode {
   readonly readsServiceCIDRs: boolean;
   /** NodePorts of TCP answer on ::1, by a listener of this process, where the configuration asks for it. */
   readonly listensOnIPv6Loopback: boolean;
+  /** It writes to tables of iptables, of one variant. */
+  readonly isOnTables: boolean;
   /** Everything that it writes goes through iptables-restore. */
   readonly writesByRestore: boolean;
   /** It turns net.ipv4.ip_forward on itself. */
@@ -52,7 +53,7 @@ export interface Mode extends MachineMode {
   /** What preflight asks of the machine for this mode. */
   checkMachine(configuration: ProxyConfiguration, iptablesVariant: IptablesVariant): Promise<MachineCheck>;
   /** What preflight asks once the Services are known. */
-  checkServices(services: readonly Service[]): Promise<Finding[]>;
+  checkServices(cluster: CheckedCluster): Promise<Finding[]>;
   /** Backends that read this machine as far as they may, and write nothing. */
   dryBackends(request: DryRunRequest): Promise<ReadonlyMap<Family, Backend<unknown>>>;
   /** The title of a batch that `run --dry-run` prints: the tool that takes it. */

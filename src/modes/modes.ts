@@ -3,8 +3,13 @@ import { type ProxyMode, proxyModes } from '../model/proxy-mode';
 import { iptablesMode } from './iptables';
 import { ipvsMode } from './ipvs';
 import type { Mode } from './mode';
+import { nftablesMode } from './nftables';
 
-export const modes: Readonly<Record<ProxyMode, Mode>> = { iptables: iptablesMode, ipvs: ipvsMode };
+export const modes: Readonly<Record<ProxyMode, Mode>> = {
+  iptables: iptablesMode,
+  ipvs: ipvsMode,
+  nftables: nftablesMode,
+};
 
 export const defaultMode = modes[proxyModes[0]];
 

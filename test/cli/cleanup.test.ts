@@ -108,9 +108,3 @@ test('"removed" is said of what is gone alone: exit 1, and what is left is named
     /"still there after it was removed.*" variant="nft" .*left="nat KUBE-POSTROUTING; nat POSTROUTING/,
   );
 });
-
-test('no tools at all: exit 1, and it says what is needed', async () => {
-  const { code, stderr } = await cleanup(join(bundle.folder, 'no-tools'));
-  expect(code).toBe(1);
-  expect(stderr).toContain('no iptables that works here');
-});

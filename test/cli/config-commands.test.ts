@@ -31,7 +31,7 @@ to be known
   line 4  iptable  there is no such field, so it is ignored: did you mean iptables?
 
 other than the default
-  line 3  mode                    ipvz  How the kernel is programmed: iptables or ipvs
+  line 3  mode                    ipvz  How the kernel is programmed: iptables, ipvs or nftables
   line 5  iptables.masqueradeBit  50    Bit of the packet mark that asks for masquerading, 0-31
 `);
   });
@@ -83,10 +83,7 @@ describe('--write-config-to', () => {
 
   test.each([
     [['--write-config-to=/nowhere/x'], /^vipwire: --write-config-to: ENOENT/],
-    [
-      ['--write-config-to=-', '--proxy-mode=nftables'],
-      /^vipwire: --proxy-mode: this version of vipwire does not have nftables yet/,
-    ],
+    [['--write-config-to=-', '--proxy-mode=userspace'], /^vipwire: --proxy-mode: kube-proxy removed userspace in 1.26/],
   ])('%j is a mistake', async (args, message) => {
     const { code, stdout, stderr } = await bundle.run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -99,8 +99,7 @@ describe('mistakes are one line and exit 2', () => {
     [['--watch'], /--watch goes with --manifests/],
     [['--kubeconfig', '/nowhere'], /\/nowhere/],
     [['--config', '/nowhere'], /\/nowhere/],
-    [['--proxy-mode=userspace'], /--proxy-mode: kube-proxy removed userspace in 1.26: use iptables or ipvs$/],
-    [['--proxy-mode=nftables'], /--proxy-mode: this version of vipwire does not have nftables yet/],
+    [['--proxy-mode=userspace'], /--proxy-mode: kube-proxy removed userspace in 1.26: use iptables, ipvs or nftables$/],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await bundle.run([...dryRun, ...args]);
     const mistakes = stderr.split('\n').filter((line) => line.startsWith('vipwire: '));

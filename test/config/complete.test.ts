@@ -133,10 +133,9 @@ function metrics(metricsBindAddress: string): Settings {
 
 describe('a broken rule is one sentence that names the field', () => {
   test.each<[Settings, string]>([
-    [{ mode: 'nftables' }, 'mode: this version of vipwire does not have nftables yet: use iptables or ipvs'],
-    [{ mode: 'userspace' }, 'mode: kube-proxy removed userspace in 1.26: use iptables or ipvs'],
+    [{ mode: 'userspace' }, 'mode: kube-proxy removed userspace in 1.26: use iptables, ipvs or nftables'],
     [{ mode: 'IPTables' }, 'mode: there is no mode "IPTables": did you mean iptables?'],
-    [{ mode: 'kernelspace' }, 'mode: there is no mode "kernelspace": use iptables or ipvs'],
+    [{ mode: 'kernelspace' }, 'mode: there is no mode "kernelspace": use iptables, ipvs or nftables'],
     [{ bindAddress: 'node-1' }, 'bindAddress: "node-1" is not an IP address'],
     [
       { healthzBindAddress: 'localhost:10256' },

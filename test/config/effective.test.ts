@@ -90,8 +90,8 @@ describe('a mistake is one line', () => {
     [
       'of the file',
       {},
-      'mode: nftables\noomScoreAdj: 5000',
-      'c.yaml:3: mode: this version of vipwire does not have nftables yet: use iptables or ipvs; c.yaml:4: oomScoreAdj: 5000 is not between -1000 and 1000',
+      'mode: userspace\noomScoreAdj: 5000',
+      'c.yaml:3: mode: kube-proxy removed userspace in 1.26: use iptables, ipvs or nftables; c.yaml:4: oomScoreAdj: 5000 is not between -1000 and 1000',
     ],
     [
       'of a flag, by its name',

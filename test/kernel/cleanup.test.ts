@@ -144,4 +144,26 @@ describeAsRoot('vipwire cleanup', () => {
       await cluster.stop();
     }
   }, 30_000);
+
+  test('without any tool, netlink tells whether rules stay', async () => {
+    const cluster = new BusyCluster({ variant: 'nft' });
+    const cleanUp = (): Promise<string> => {
+      const [node = '', bundle = ''] = vipwire;
+      const script = 'PATH=/nowhere exec "$@" 2>&1 || echo "exit 1"';
+      return cluster.lab
+        .run('node', '/bin/sh', ['-c', script, 'sh', node, bundle, 'cleanup'])
+        .then(({ stdout }) => stdout);
+    };
+    try {
+      await cluster.setUp([]);
+      expect(await cleanUp()).not.toContain('exit 1');
+      await cluster.startProxy();
+      await cluster.proxy.stop();
+      expect(await cleanUp()).toMatch(
+        /"rules stay" .*reason="ip nat has some, and iptables-nft-save is not there"[^]*exit 1/,
+      );
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
 });

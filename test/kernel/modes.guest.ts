@@ -206,7 +206,10 @@ class FamilyRun {
 function leftOnNode(): string[] {
   const saves = ['iptables', 'ip6tables'].map((tool) => run(`${tool}-${variant}-save`));
   const rules = saves.flatMap((text) => text.split('\n').filter((line) => /^(:KUBE|-A)/.test(line)));
-  if (mode !== 'ipvs') return rules;
+  const tables = run('nft', 'list', 'tables')
+    .split('\n')
+    .filter((line) => line.endsWith(' kube-proxy'));
+  if (mode !== 'ipvs') return [...rules, ...tables];
   const servers = run('ipvsadm', '-Sn').split('\n');
   const sets = run('ipset', 'list', '-name').split('\n');
   const links = run('ip', '-o', 'link')
@@ -243,7 +246,8 @@ async function main(): Promise<ModeReport> {
   }
   machine.close?.();
   const bundle = join(process.cwd(), 'dist/vipwire.cjs');
-  const { status } = spawnSync(process.execPath, [bundle, 'cleanup', `--iptables-variant=${variant}`]);
+  const ofVariant = modes[mode].isOnTables ? [`--iptables-variant=${variant}`] : [];
+  const { status } = spawnSync(process.execPath, [bundle, 'cleanup', ...ofVariant]);
   const left = leftOnNode();
   return {
     again: runs.flatMap(({ again }) => again),

@@ -51,9 +51,9 @@ describeAsRoot('a changed configuration file', () => {
 
   test('a wrong one is refused, with all that is wrong, and nothing changes', async () => {
     const before = await cluster.rules();
-    const line = await cluster.reconfigure({ mode: 'nftables', iptables: { masqueradeBit: 40 } });
+    const line = await cluster.reconfigure({ mode: 'userspace', iptables: { masqueradeBit: 40 } });
     expect(line).toMatch(refused);
-    expect(line).toContain('mode: this version of vipwire does not have nftables yet');
+    expect(line).toContain('mode: kube-proxy removed userspace in 1.26');
     expect(line).toContain('iptables.masqueradeBit: 40 is not between 0 and 31');
     await cluster.apply([slice(['a', 'b', 'd'])]);
     await cluster.apply([slice(['a', 'b'])]);

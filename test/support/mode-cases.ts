@@ -44,6 +44,8 @@ export const modeRuns: Readonly<
       },
     ],
   },
+  // The variant is that of the rules of others.
+  nftables: { kernel: 'host', runs: [{ mode: 'nftables', variant: 'nft' }] },
 };
 
 /** What the guest program tells. */

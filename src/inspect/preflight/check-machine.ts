@@ -11,6 +11,7 @@ import { findUnwritable } from '../../machine/kernel-settings';
 import type { Family } from '../../model/address';
 import { type Answer, found } from '../../model/answer';
 import { messageOf } from '../../model/error-message';
+import type { Mode } from '../../modes/mode';
 import { modes } from '../../modes/modes';
 
 const askTimeoutMs = 30_000;
@@ -31,7 +32,7 @@ export async function checkRights(): Promise<Finding> {
   return fail('capabilities', `not: ${missing.join(', ')}`, 'run as root, or with both capabilities');
 }
 
-export async function checkTools(): Promise<Finding> {
+export async function checkTools({ isOnTables }: Pick<Mode, 'isOnTables'>): Promise<Finding> {
   const missing: string[] = [];
   const unsure: string[] = [];
   const lacks = async (tool: string): Promise<boolean> => {
@@ -45,12 +46,13 @@ export async function checkTools(): Promise<Finding> {
       return error.notFound;
     }
   };
-  if (await lacks('flock')) missing.push('flock (util-linux), which keeps two vipwire processes from writing at once');
+  if (isOnTables && (await lacks('flock')))
+    missing.push('flock (util-linux), which keeps two vipwire processes from writing at once');
   const generation = new NfGeneration();
   const error: unknown = await generation.readGeneration().catch((thrown: unknown) => thrown);
   generation.close();
   if (error instanceof NetlinkUnavailableError)
-    for (const tool of ['ip', 'conntrack'])
+    for (const tool of ['ip', 'conntrack', ...(isOnTables ? [] : ['nft'])])
       if (await lacks(tool)) missing.push(`${tool}, which is needed because the netlink addon does not load`);
   if (unsure.length > 0) return cannotTell('tools', unsure.join('; '), '');
   if (missing.length === 0) return ok('tools', 'all that are needed');
