@@ -1,5 +1,6 @@
 /** The difference between what a node's kernel has and what it should have, by Service. */
 import type { Family } from '../model/address';
+import type { TracedMode } from '../trace/rules-kind';
 import type { UnreadTable } from '../xtables/save-text';
 import type { Line } from './line-diff';
 
@@ -27,7 +28,7 @@ export interface ServiceDiff {
 
 export interface KernelDiff {
   readonly family: Family;
-  readonly mode: 'iptables' | 'ipvs';
+  readonly mode: TracedMode;
   /** '' if it is unknown. */
   readonly nodeName: string;
   /** How many Services the node should serve. */

@@ -11,7 +11,7 @@ import type { NodeSettings, Plan } from '../../src/planner/plan';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { writeIptables, writeIpvs, writeNftables } from './written';
-import { ownServicesArb, withoutAffinity } from '../support/trace-iptables-arbitraries';
+import { ownServicesArb } from '../support/trace-iptables-arbitraries';
 import { makeSettings } from '../support/settings';
 
 const both = (detector: LocalDetector): NodeSettings['localDetector'] => ({ IPv4: detector, IPv6: detector });
@@ -45,11 +45,11 @@ function compare(plan: Plan, texts: KernelTexts, hostAddresses: readonly string[
   return comparePlan(plan, parsed.kernel, parsed);
 }
 
-test.each(cases)('%s, %s: no difference, and nothing that only is known', (family, mode, write) => {
+test.each(cases)('%s, %s: no difference, and nothing that only is known', (family, _, write) => {
   let compared = 0;
   fc.assert(
     fc.property(ownServicesArb, settingsArb, (objects, settings) => {
-      const plan = planOf(mode === 'nftables' ? withoutAffinity(objects) : objects, family, settings);
+      const plan = planOf(objects, family, settings);
       const { differences, undecided, frontends } = compare(plan, write(plan));
       compared += frontends;
       expect(undecided).toEqual([]);
@@ -60,11 +60,11 @@ test.each(cases)('%s, %s: no difference, and nothing that only is known', (famil
   expect(compared).toBeGreaterThan(100);
 });
 
-test.each(cases)('%s, %s: nor where the node itself has some of the endpoints', (family, mode, write) => {
+test.each(cases)('%s, %s: nor where the node itself has some of the endpoints', (family, _, write) => {
   let delivered = 0;
   fc.assert(
     fc.property(ownServicesArb, settingsArb, fc.func(fc.boolean()), (objects, settings, isOwn) => {
-      const plan = planOf(mode === 'nftables' ? withoutAffinity(objects) : objects, family, settings);
+      const plan = planOf(objects, family, settings);
       const ports = [...plan.services.values()].flatMap((service) => service.ports);
       const own = [
         ...new Set(ports.flatMap(({ clusterEndpoints }) => clusterEndpoints.map((one) => one.address))),

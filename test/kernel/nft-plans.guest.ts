@@ -9,14 +9,14 @@ import { ClusterStore } from '../../src/model/cluster-store';
 import { planCluster } from '../../src/planner/plan-cluster';
 import { InMemoryTable } from '../backends/nftables/in-memory';
 import { makeSettings, podDetector } from '../support/settings';
-import { ownServicesArb, withoutAffinity } from '../support/trace-iptables-arbitraries';
+import { ownServicesArb } from '../support/trace-iptables-arbitraries';
 
 const seed = Number(process.argv[2] ?? '1');
 const settings = makeSettings({ localDetector: podDetector, hostAddresses: ['192.168.88.10', 'fd88::10'] });
 const told = { frontends: 0, different: new Array<unknown>() };
 for (const objects of fc.sample(ownServicesArb, { seed, numRuns: 5 })) {
   const store = new ClusterStore(0);
-  store.apply(withoutAffinity(objects));
+  store.apply(objects);
   for (const family of families) {
     const plan = planCluster(store, family, settings);
     const backend = new NftablesBackend(family, { masqueradeMark: 0x4000 }, new InMemoryTable(family));

@@ -70,12 +70,3 @@ function objectsArb(n: number): fc.Arbitrary<ClusterChange[]> {
 export const ownServicesArb: fc.Arbitrary<ClusterChange[]> = fc
   .tuple(objectsArb(0), objectsArb(1), objectsArb(2))
   .map((objects) => objects.flat());
-
-/** For rules that do not remember clients. */
-export function withoutAffinity(changes: readonly ClusterChange[]): readonly ClusterChange[] {
-  return changes.map((change) =>
-    change.op === 'set' && change.object.kind === 'Service'
-      ? { ...change, object: { ...change.object, affinitySeconds: 0 } }
-      : change,
-  );
-}
