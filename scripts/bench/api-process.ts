@@ -8,7 +8,7 @@ import { clusterCIDR } from './addresses';
 import type { ClusterSpec } from './cluster-objects';
 import { end, type NodeNumber, type Site } from './site';
 
-export type Mode = 'iptables' | 'ipvs';
+export type Mode = 'iptables' | 'ipvs' | 'nftables';
 
 export class ApiProcess {
   readonly #child: ChildProcess;

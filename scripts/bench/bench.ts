@@ -3,6 +3,7 @@ import type { Variant } from '../../src/xtables/variant';
 import { type ApiProcess, nodePlace } from './api-process';
 import type { ClusterSpec } from './cluster-objects';
 import { Proxy } from './proxy';
+import type { Rules } from './rules';
 import type { Site } from './site';
 import { type Call, Recorder } from './tool-alone';
 
@@ -17,6 +18,8 @@ export interface Sizes {
   readonly burstSlices: number;
   readonly restMs: number;
   readonly connects: number;
+  /** The number of Services of the group `scale`, with five endpoints each. */
+  readonly scaleServices: number;
 }
 
 export const fullSizes: Sizes = {
@@ -28,6 +31,7 @@ export const fullSizes: Sizes = {
   burstSlices: 200,
   restMs: 30_000,
   connects: 3000,
+  scaleServices: 50_000,
 };
 
 export const quickSizes: Sizes = {
@@ -39,6 +43,7 @@ export const quickSizes: Sizes = {
   burstSlices: 20,
   restMs: 3000,
   connects: 500,
+  scaleServices: 2000,
 };
 
 export interface Bench {
@@ -65,18 +70,21 @@ export interface BenchNode {
   /** What the API server holds. */
   readonly spec: ClusterSpec;
   readonly api: ApiProcess;
-  readonly variant: Variant;
+  readonly rules: Rules;
 }
 
+/** A node whose rules a tool writes. */
+export type IptablesNode = BenchNode & { readonly rules: Variant };
+
 /** Starts the proxy. @param path is a folder that is put in front of PATH. */
-export function startProxy({ site, bundle }: Bench, { spec, api, variant }: BenchNode, path?: string): Proxy {
+export function startProxy({ site, bundle }: Bench, { spec, api, rules }: BenchNode, path?: string): Proxy {
   const place = nodePlace(spec.network);
   return new Proxy({
     site,
     place,
     bundle,
     configFile: api.configFile,
-    variant,
+    rules,
     ...(path === undefined ? {} : { path }),
   });
 }
@@ -84,10 +92,10 @@ export function startProxy({ site, bundle }: Bench, { spec, api, variant }: Benc
 /** Starts the proxy, makes the changes, which must end where they began, and records every call of the tool. Nothing here is timed. */
 export async function recordCalls(
   bench: Bench,
-  node: BenchNode,
+  node: IptablesNode,
   changes: readonly Parameters<ApiProcess['ask']>[0][],
 ): Promise<RecordedCalls> {
-  const recorder = new Recorder(bench.site, node.variant);
+  const recorder = new Recorder(bench.site, node.rules);
   const proxy = startProxy(bench, node, recorder.path);
   await proxy.started();
   const start = recorder.calls();

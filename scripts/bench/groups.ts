@@ -1,22 +1,47 @@
 /** Measures the figures of the table, in groups that share a cluster. */
 import type { Variant } from '../../src/xtables/variant';
 import { ApiProcess, nodePlace } from './api-process';
-import { type Bench, type BenchNode, quietMs, recordCalls, startProxy } from './bench';
+import { type Bench, type IptablesNode, recordCalls, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median, percentile, printMs } from './figure';
-import { measureBurst, measureMoves, type MoveTimes } from './measure-change';
+import { measureBig, measureBurst, measureMoves, type MoveTimes } from './measure-change';
 import { measureFirstPacket } from './measure-first-packet';
 import { measureIpvsChange, measureIpvsMemory, measureIpvsServers, measureIpvsStart } from './measure-ipvs';
 import { measureMemory } from './measure-memory';
+import {
+  measureNftables,
+  measureNftablesBig,
+  nftablesFirstPacket,
+  nftablesMemory,
+  nftablesScale,
+} from './measure-nftables';
 import { measureOneService } from './measure-one-service';
 import { backends, measureOwnWork } from './measure-own-work';
 import { measureStart } from './measure-start';
-import { flushRules, timeCalls, type ToolTime } from './tool-alone';
+import { flushRules } from './rules';
+import { timeCalls, type ToolTime } from './tool-alone';
 
 /** The groups of IPVS mode. scripts/bench-ipvs runs each of them in a guest of its own. */
 export const ipvsGroupNames = ['ipvs-servers', 'ipvs-start', 'ipvs-change', 'ipvs-memory'] as const;
-export const plainGroupNames = ['own-work', 'one-service', 'few', 'nft', 'legacy', 'memory', 'first-packet'] as const;
-export type GroupName = (typeof plainGroupNames)[number] | (typeof ipvsGroupNames)[number];
+export const plainGroupNames = [
+  'own-work',
+  'one-service',
+  'few',
+  'nft',
+  'legacy',
+  'memory',
+  'first-packet',
+  'nftables',
+  'nftables-big',
+  'nftables-memory',
+  'nftables-first-packet',
+] as const;
+/** Groups that take long, and run only when they are asked for. */
+export const longGroupNames = ['scale'] as const;
+export type GroupName =
+  | (typeof plainGroupNames)[number]
+  | (typeof ipvsGroupNames)[number]
+  | (typeof longGroupNames)[number];
 
 const targets = {
   moveMs: { nft: 80, legacy: 400 },
@@ -24,9 +49,9 @@ const targets = {
   ownCpuRatio: 2,
   burstMs: 1500,
   bigServiceMs: 300,
+  firstPacketRatio: 1.3,
 } as const;
 const fewServices = 100;
-const bigChanges = 10;
 /** How often the tool alone is timed on a change and its reverse. */
 const toolRepeats = 10;
 
@@ -45,9 +70,29 @@ export async function measureGroup(name: GroupName, bench: Bench): Promise<Figur
     case 'legacy':
       return measureMany(bench, name);
     case 'memory':
-      return measureMemory(bench);
+      return measureMemory(bench, 'nft', [
+        { spec: { network: 1, services: bench.sizes.largeServices, endpoints: 10 }, limitMB: 220 },
+        { spec: { network: 2, services: 10, endpoints: 10 }, limitMB: 90 },
+      ]);
     case 'first-packet':
-      return measureFirstPacket(bench);
+      return measureFirstPacket(
+        bench,
+        [
+          { services: bench.sizes.largeServices, rules: 'nft' },
+          { services: 10, rules: 'nft' },
+        ],
+        { ratio: targets.firstPacketRatio, beside: '10 Services' },
+      );
+    case 'nftables':
+      return measureNftables(bench);
+    case 'nftables-big':
+      return measureNftablesBig(bench);
+    case 'nftables-memory':
+      return nftablesMemory(bench);
+    case 'nftables-first-packet':
+      return nftablesFirstPacket(bench);
+    case 'scale':
+      return nftablesScale(bench);
     case 'ipvs-servers':
       return measureIpvsServers(bench);
     case 'ipvs-start':
@@ -78,7 +123,7 @@ async function measureMany(bench: Bench, variant: Variant): Promise<Figure[]> {
   const { site, sizes } = bench;
   const spec: ClusterSpec = { network: 1, services: sizes.services, endpoints: 10 };
   const api = await ApiProcess.start(site, bench.apiBundle, spec);
-  const node: BenchNode = { spec, api, variant };
+  const node: IptablesNode = { spec, api, rules: variant };
   const recorded = await recordCalls(bench, node, backAndForth);
   const { figures, proxy } = await measureStart(bench, node, recorded);
   const moves = await measureMoves(bench, node, proxy, variant === 'nft' ? sizes.moves : Math.ceil(sizes.moves / 2));
@@ -165,7 +210,7 @@ async function measureFew(bench: Bench): Promise<Figure[]> {
   const { site, sizes } = bench;
   const spec: ClusterSpec = { network: 1, services: fewServices, endpoints: 10, bigService: sizes.bigService };
   const api = await ApiProcess.start(site, bench.apiBundle, spec);
-  const node: BenchNode = { spec, api, variant: 'nft' };
+  const node: IptablesNode = { spec, api, rules: 'nft' };
   const recorded = await recordCalls(bench, node, [
     { kind: 'big', turn: 1 },
     { kind: 'big', turn: 0 },
@@ -174,15 +219,7 @@ async function measureFew(bench: Bench): Promise<Figure[]> {
   await proxy.started();
   const moves = await measureMoves(bench, node, proxy, Math.ceil(sizes.moves / 2));
   fewOwnMs = moves.ownMs;
-  const took: number[] = [];
-  for (let turn = 1; turn <= bigChanges; turn++) {
-    await proxy.quiet(quietMs);
-    const before = proxy.syncs.length;
-    const { atMs } = await api.ask({ kind: 'big', turn });
-    took.push((await proxy.sync(before)).atMs - atMs);
-  }
-  await api.ask({ kind: 'big', turn: 0 });
-  await proxy.quiet(2 * quietMs);
+  const took = await measureBig(node, proxy);
   await proxy.stop();
   const tool = await repeatCalls(bench, spec, 'nft', recorded.move);
   await flushRules(site, nodePlace(spec.network), 'nft');

@@ -7,8 +7,8 @@ import { nodePlace } from './api-process';
 import { type Bench, type BenchNode, quietMs } from './bench';
 import { burstServices, type ClusterSpec, endpointsOf } from './cluster-objects';
 import { nowMs, type Proxy } from './proxy';
+import { endpointsInForce } from './rules';
 import { end } from './site';
-import { saveRules } from './tool-alone';
 
 /** Milliseconds between two connections: 200 a second. */
 const probeMs = 5;
@@ -127,10 +127,26 @@ async function cpuWhile(
   };
 }
 
+const bigChanges = 10;
+
+/** Replaces an endpoint of the big Service, each time after a quiet second. Returns the milliseconds from the API write to the sync. */
+export async function measureBig({ api }: BenchNode, proxy: Proxy): Promise<number[]> {
+  const took: number[] = [];
+  for (let turn = 1; turn <= bigChanges; turn++) {
+    await proxy.quiet(quietMs);
+    const before = proxy.syncs.length;
+    const { atMs } = await api.ask({ kind: 'big', turn });
+    took.push((await proxy.sync(before)).atMs - atMs);
+  }
+  await api.ask({ kind: 'big', turn: 0 });
+  await proxy.quiet(2 * quietMs);
+  return took;
+}
+
 /** Returns the milliseconds from the answer to the last write until all changes are in force, which is then checked in the kernel. */
 export async function measureBurst(
   bench: Bench,
-  { spec, api, variant }: BenchNode,
+  { spec, api, rules }: BenchNode,
   proxy: Proxy,
   turn: number,
 ): Promise<number> {
@@ -139,8 +155,7 @@ export async function measureBurst(
   const { atMs } = await api.ask({ kind: 'burst', slices, turn });
   const last = await proxy.quiet(burstQuietMs);
   if (last === undefined || last.atMs < atMs) throw new Error('no sync after the burst');
-  const rules = await saveRules(bench.site, nodePlace(spec.network), variant);
-  const present = new Set(Array.from(rules.matchAll(/--to-destination ([^:\s]+)/g), ([, address]) => address));
+  const present = new Set(await endpointsInForce(bench.site, nodePlace(spec.network), rules));
   const missing = burstServices(spec, slices).flatMap((service) =>
     endpointsOf(spec, service, turn).filter((address) => !present.has(address)),
   );

@@ -5,10 +5,8 @@ import { ApiProcess, nodePlace } from './api-process';
 import { type Bench, startProxy } from './bench';
 import type { ClusterSpec } from './cluster-objects';
 import { type Figure, median } from './figure';
+import { flushRules, modeOf, type Rules, titleOf } from './rules';
 import { end } from './site';
-import { flushRules } from './tool-alone';
-
-const target = 1.3;
 
 interface Target {
   readonly kind: string;
@@ -34,19 +32,34 @@ function order(address: string): number {
   return address.split('.').reduce((total, byte) => total * 256 + Number(byte), 0);
 }
 
-export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
-  const { site, sizes } = bench;
-  const many = sizes.largeServices;
-  const common = { endpoints: 1, allReal: true } as const;
-  const specs: ClusterSpec[] = [
-    { network: 1, services: many, loadBalancers: Math.min(2700, many / 4), empty: many / 4, ...common },
-    { network: 2, services: 10, loadBalancers: 3, empty: 3, ...common },
-  ];
+/** One of the two nodes of a measurement. */
+export interface Side {
+  readonly services: number;
+  readonly rules: Rules;
+}
+
+export interface FirstPacketTarget {
+  readonly ratio: number;
+  /** What the node is compared with, in words. */
+  readonly beside: string;
+}
+
+export async function measureFirstPacket(
+  bench: Bench,
+  sides: readonly [Side, Side],
+  target: FirstPacketTarget,
+): Promise<Figure[]> {
+  const { site } = bench;
+  const nodes = sides.map(({ services, rules }, i) => {
+    const counts = { loadBalancers: Math.min(2700, Math.ceil(services / 4)), empty: Math.ceil(services / 4) };
+    const spec: ClusterSpec = { network: i === 0 ? 1 : 2, services, ...counts, endpoints: 1, allReal: true };
+    return { spec, rules };
+  });
   const running = await Promise.all(
-    specs.map(async (spec) => {
-      const api = await ApiProcess.start(site, bench.apiBundle, spec);
-      await flushRules(site, nodePlace(spec.network), 'nft');
-      const proxy = startProxy(bench, { spec, api, variant: 'nft' });
+    nodes.map(async ({ spec, rules }) => {
+      const api = await ApiProcess.start(site, bench.apiBundle, spec, modeOf(rules));
+      await flushRules(site, nodePlace(spec.network), rules);
+      const proxy = startProxy(bench, { spec, api, rules });
       await proxy.started();
       return { api, proxy };
     }),
@@ -56,27 +69,36 @@ export async function measureFirstPacket(bench: Bench): Promise<Figure[]> {
     await proxy.stop();
     await api.stop();
   }
-  const [large = [], small = []] = specs.map(lastEntries);
-  const targets = large.flatMap((entry, i) => [entry, small[i] ?? entry]);
+  const [here = [], beside = []] = nodes.map(({ spec }) => lastEntries(spec));
+  const times = await timeConnections(
+    bench,
+    here.flatMap((entry, i) => [entry, beside[i] ?? entry]),
+  );
+  for (const { spec, rules } of nodes) await flushRules(site, nodePlace(spec.network), rules);
+  const [{ services, rules }] = sides;
+  return here.map(({ kind, address, port }, i): Figure => {
+    const [hereUs = [], besideUs = []] = [times[2 * i], times[2 * i + 1]];
+    const failed = [...hereUs, ...besideUs].filter((us) => us < 0 || Number.isNaN(us)).length;
+    if (failed > 0) throw new Error(`${failed} connections to the ${kind} (${address}:${port}) failed`);
+    const ratio = median(hereUs) / median(besideUs);
+    return {
+      what: `first packet to the last ${kind} of ${services} Services, ${titleOf(rules)}`,
+      toReach: `<= ${target.ratio} x the time with ${target.beside}`,
+      here: `${median(hereUs).toFixed(1)} us`,
+      beside: `${target.beside} ${median(besideUs).toFixed(1)} us`,
+      ratio,
+      ok: ratio <= target.ratio,
+      raw: [median(hereUs), median(besideUs)],
+    };
+  });
+}
+
+/** Returns the microseconds of each connection, by target. */
+async function timeConnections({ site, sizes }: Bench, targets: readonly Target[]): Promise<number[][]> {
   const script = resolve('scripts/bench/tcp.pl');
   const ends = targets.flatMap(({ address, port }) => [address, port]);
   const stdout = await site.run('client', 'perl', [script, 'connect', String(sizes.connects), ...ends]);
-  const times = stdout.split('\n').map((line) => line.split(' ').map(Number));
-  return large.map(({ kind, address, port }, i): Figure => {
-    const [here = [], beside = []] = [times[2 * i], times[2 * i + 1]];
-    const failed = [...here, ...beside].filter((us) => us < 0 || Number.isNaN(us)).length;
-    if (failed > 0) throw new Error(`${failed} connections to the ${kind} (${address}:${port}) failed`);
-    const ratio = median(here) / median(beside);
-    return {
-      what: `first packet to the last ${kind} of ${many} Services`,
-      toReach: `<= ${target} x the time with 10 Services`,
-      here: `${median(here).toFixed(1)} us`,
-      beside: `10 Services ${median(beside).toFixed(1)} us`,
-      ratio,
-      ok: ratio <= target,
-      raw: [median(here), median(beside)],
-    };
-  });
+  return stdout.split('\n').map((line) => line.split(' ').map(Number));
 }
 
 /** Starts a server that answers on the pods of both nodes. Resolves when it listens, to a function that stops it. */

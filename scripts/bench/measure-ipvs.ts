@@ -76,7 +76,7 @@ export async function measureIpvsStart(bench: Bench): Promise<Figure[]> {
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
   const took: number[] = [];
   for (let run = 0; run < bench.sizes.starts; run++) {
-    const proxy = startProxy(bench, { spec, api, variant: 'legacy' });
+    const proxy = startProxy(bench, { spec, api, rules: 'legacy' });
     took.push(await proxy.started());
     await proxy.stop();
     await bench.site.run(nodePlace(spec.network), process.execPath, [bench.bundle, 'cleanup']);
@@ -99,7 +99,7 @@ export async function measureIpvsChange(bench: Bench): Promise<Figure[]> {
   expectIpvs();
   const spec: ClusterSpec = { network: 1, services: changeServices, endpoints: 10 };
   const api = await ApiProcess.start(bench.site, bench.apiBundle, spec, 'ipvs');
-  const node: BenchNode = { spec, api, variant: 'legacy' };
+  const node: BenchNode = { spec, api, rules: 'legacy' };
   const proxy = startProxy(bench, node);
   await proxy.started();
   const { latenciesMs, ownMs, failedProbes, probes } = await measureMoves(bench, node, proxy, bench.sizes.moves);

@@ -12,7 +12,7 @@ import { makeEndpoint, makeService, makeSlice } from '../../test/support/cluster
 import { makeSettings } from '../../test/support/settings';
 import { type Figure, median, printMs } from './figure';
 
-const modes = ['iptables', 'ipvs'] as const;
+const modes = ['iptables', 'ipvs', 'nftables'] as const;
 type Mode = (typeof modes)[number];
 export type Backends = Readonly<Record<Mode, () => Backend<unknown>>>;
 

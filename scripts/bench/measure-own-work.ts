@@ -1,9 +1,15 @@
-/** Times what the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, printing. */
+/** Times what the proxy itself computes when one endpoint changes, in this process: planning, rendering, diffing, and printing or encoding. */
 import { found } from '../../src/model/answer';
 import type { Backend } from '../../src/backends/backend';
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { IpvsBackend } from '../../src/backends/ipvs/backend';
 import type { IpvsBatch } from '../../src/backends/ipvs/diff';
+import { NftablesBackend } from '../../src/backends/nftables/backend';
+import { TableMessages } from '../../src/backends/nftables/driver-messages';
+import { encodeWrites } from '../../src/backends/nftables/driver-write';
+import type { NftKernel } from '../../src/backends/nftables/objects';
+import type { Step } from '../../src/backends/nftables/steps';
+import { headerBytes } from '../../src/host/netlink';
 import type { ClusterChange } from '../../src/model/cluster';
 import { ClusterStore } from '../../src/model/cluster-store';
 import { parseScheduler } from '../../src/model/scheduler';
@@ -19,7 +25,7 @@ import { type ClusterSpec, endpointsOf, makeCluster, makeSlice, serviceName } fr
 import { type Figure, median, percentile, printMs } from './figure';
 
 const changes = 1000;
-const targets = { ms: { iptables: 3, ipvs: 5 }, bytes: 4096, messages: 3 };
+const targets = { ms: { iptables: 3, ipvs: 5, nftables: 0.3 }, bytes: { iptables: 4096, nftables: 1024 }, messages: 3 };
 
 function decode(object: FakeObject): readonly ClusterChange[] {
   const resource = [services, endpointSlices, nodeNamed('node')].find(({ kind }) => kind === object.kind);
@@ -35,7 +41,13 @@ interface OwnWork {
   readonly writes: number;
 }
 
-function workOf<Batch>(spec: ClusterSpec, backend: Backend<Batch>, countWrites: (batch: Batch) => number): OwnWork {
+/** What is sent to the kernel, or to a tool, for a change. */
+interface Sent {
+  readonly bytes: number;
+  readonly writes: number;
+}
+
+function workOf<Batch>(spec: ClusterSpec, backend: Backend<Batch>, send: (batch: Batch) => Sent): OwnWork {
   const store = new ClusterStore(Date.now());
   for (const object of makeCluster(spec)) store.apply(decode(object));
   store.takeChanged();
@@ -69,12 +81,12 @@ function workOf<Batch>(spec: ClusterSpec, backend: Backend<Batch>, countWrites: 
     applyPlanChanges(plan, planned);
     backend.renderChanges(plan, planned);
     const batch = backend.diff();
-    const text = batch === undefined ? '' : backend.print(batch);
-    timesMs.push(performance.now() - startedMs);
     if (batch === undefined) throw new Error('a change of an endpoint changed nothing');
+    const sent = send(batch);
+    timesMs.push(performance.now() - startedMs);
     backend.assumeApplied(batch);
-    bytes = Math.max(bytes, Buffer.byteLength(text));
-    writes = Math.max(writes, countWrites(batch));
+    bytes = Math.max(bytes, sent.bytes);
+    writes = Math.max(writes, sent.writes);
   }
   return { timesMs, bytes, writes };
 }
@@ -129,15 +141,46 @@ function iptablesBackend(): IptablesBackend {
   return new IptablesBackend('IPv4', settings, unreadTables);
 }
 
+const unreadTable: NftKernel = {
+  canRead: true,
+  read: () => Promise.resolve(undefined),
+  readObjects: () => Promise.resolve(undefined),
+  write: () => Promise.resolve(),
+  close: () => undefined,
+};
+
+function nftablesBackend(): NftablesBackend {
+  return new NftablesBackend('IPv4', { masqueradeMark: 0x4000 }, unreadTable);
+}
+
+const messages = new TableMessages('IPv4');
+/** Of the two messages around a transaction. */
+const aroundBytes = 2 * (headerBytes + 4);
+
+function encodeSteps(steps: readonly Step[]): Sent {
+  let bytes = 0;
+  for (const { writes } of steps) {
+    const payloads = encodeWrites(messages, writes).messages.map(({ payload }) => headerBytes + payload.length);
+    bytes += payloads.reduce((all, more) => all + more, aroundBytes);
+  }
+  return { bytes, writes: steps.length };
+}
+
 /** Backends that write nothing. */
 export const backends = {
   iptables: (): Backend<unknown> => iptablesBackend(),
   ipvs: (): Backend<unknown> => ipvsBackend(),
+  nftables: (): Backend<unknown> => nftablesBackend(),
 };
 
 export function measureOwnWork(spec: ClusterSpec): Figure[] {
-  const rules = workOf(spec, iptablesBackend(), () => 0);
-  const servers = workOf(spec, ipvsBackend(), countMessages);
+  const [iptables, ipvs] = [iptablesBackend(), ipvsBackend()];
+  const rules = workOf(spec, iptables, (batch) => ({ bytes: Buffer.byteLength(iptables.print(batch)), writes: 0 }));
+  const servers = workOf(spec, ipvs, (batch) => ({
+    bytes: Buffer.byteLength(ipvs.print(batch)),
+    writes: countMessages(batch),
+  }));
+  const elements = workOf(spec, nftablesBackend(), encodeSteps);
   const size = `${spec.services} x ${spec.endpoints}`;
   const times = (mode: string, { timesMs }: OwnWork, toReachMs: number): Figure => ({
     what: `planning, rendering and diffing one changed endpoint, ${size}, ${mode}`,
@@ -151,10 +194,10 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
     times('iptables', rules, targets.ms.iptables),
     {
       what: '  bytes to iptables-restore for that change',
-      toReach: `<= ${targets.bytes / 1024} KiB`,
+      toReach: `<= ${targets.bytes.iptables / 1024} KiB`,
       here: `${rules.bytes} B`,
       beside: '',
-      ok: rules.bytes <= targets.bytes,
+      ok: rules.bytes <= targets.bytes.iptables,
       raw: [rules.bytes],
     },
     times('ipvs', servers, targets.ms.ipvs),
@@ -165,6 +208,15 @@ export function measureOwnWork(spec: ClusterSpec): Figure[] {
       beside: '',
       ok: servers.writes <= targets.messages,
       raw: [servers.writes],
+    },
+    times('nftables', elements, targets.ms.nftables),
+    {
+      what: '  bytes to the kernel for that change',
+      toReach: `<= ${targets.bytes.nftables / 1024} KiB`,
+      here: `${elements.bytes} B`,
+      beside: '',
+      ok: elements.bytes <= targets.bytes.nftables,
+      raw: [elements.bytes],
     },
   ];
 }

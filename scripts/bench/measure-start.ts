@@ -1,12 +1,11 @@
 /** Measures the time from process start to rules in force, next to the tool alone on the same rules and on a plain rule set. */
-import type { Variant } from '../../src/xtables/variant';
 import { nodePlace } from './api-process';
-import { type Bench, type BenchNode, type RecordedCalls, startProxy } from './bench';
-import type { ClusterSpec } from './cluster-objects';
+import { type Bench, type BenchNode, type IptablesNode, type RecordedCalls, startProxy } from './bench';
 import { type Figure, median, printMs } from './figure';
 import type { Proxy } from './proxy';
 import { printReference } from './reference-text';
-import { type Call, flushRules, saveRules, timeCalls } from './tool-alone';
+import { endpointsInForce, flushRules, titleOf } from './rules';
+import { type Call, timeCalls } from './tool-alone';
 
 const targets = { nft: 3, legacy: 4 } as const;
 const referenceTarget = 1.3;
@@ -14,11 +13,11 @@ const referenceTarget = 1.3;
 /** Measures the starts. The proxy of the last start is returned, and keeps running. */
 export async function measureStart(
   bench: Bench,
-  node: BenchNode,
+  node: IptablesNode,
   { start: calls }: RecordedCalls,
 ): Promise<{ figures: Figure[]; proxy: Proxy }> {
   const { site, sizes } = bench;
-  const { spec, variant } = node;
+  const { spec, rules: variant } = node;
   const place = nodePlace(spec.network);
   const reference = printReference(spec, variant === 'nft' ? 1000 : Number.POSITIVE_INFINITY);
   const here: number[] = [];
@@ -35,7 +34,7 @@ export async function measureStart(
     bench.say(`start ${variant}: ${printMs(here.at(-1) ?? 0)}, tool alone ${printMs(alone.at(-1) ?? 0)}`);
   }
   if (proxy === undefined) throw new Error('there was no start to measure');
-  await expectEndpoints(bench, spec, variant);
+  await expectEndpoints(bench, node);
   const times: StartTimes = { here, alone, referenceAlone };
   return { proxy, figures: startFigures(node, times, calls, reference) };
 }
@@ -50,7 +49,7 @@ interface StartTimes {
 }
 
 function startFigures(
-  { spec, variant }: BenchNode,
+  { spec, rules: variant }: IptablesNode,
   { here, alone, referenceAlone }: StartTimes,
   calls: readonly Call[],
   reference: readonly Call[],
@@ -86,9 +85,8 @@ function sum(values: readonly number[]): number {
 }
 
 /** Checks that the endpoints which the proxy reported as in force are in the kernel. */
-async function expectEndpoints({ site }: Bench, spec: ClusterSpec, variant: Variant): Promise<void> {
-  const rules = await saveRules(site, nodePlace(spec.network), variant);
-  const found = rules.split('\n').filter((rule) => rule.includes('--to-destination')).length;
+export async function expectEndpoints({ site }: Bench, { spec, rules }: BenchNode): Promise<void> {
+  const found = (await endpointsInForce(site, nodePlace(spec.network), rules)).length;
   const wanted = spec.services * spec.endpoints + 1;
-  if (found !== wanted) throw new Error(`iptables-${variant}-save shows ${found} endpoints instead of ${wanted}`);
+  if (found !== wanted) throw new Error(`the kernel has ${found} endpoints instead of ${wanted} (${titleOf(rules)})`);
 }

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Variant } from '../../src/xtables/variant';
+import type { Rules } from './rules';
 import { end, type Place, type Site } from './site';
 
 export interface SyncLine {
@@ -13,6 +13,8 @@ export interface SyncLine {
   readonly rules: number;
   readonly bytes: number;
   readonly calls: number;
+  /** The time for reading from the kernel and writing to it. */
+  readonly kernelMs: number;
 }
 
 export interface CpuTime {
@@ -26,7 +28,7 @@ export interface ProxyOptions {
   /** dist/vipwire.cjs. */
   readonly bundle: string;
   readonly configFile: string;
-  readonly variant: Variant;
+  readonly rules: Rules;
   /** A folder that is put in front of PATH. */
   readonly path?: string;
   readonly nodeArguments?: readonly string[];
@@ -45,13 +47,16 @@ export class Proxy {
   readonly #child: ChildProcess;
   readonly #log: string[] = [];
 
-  constructor({ site, place, bundle, configFile, variant, path, nodeArguments = [] }: ProxyOptions) {
+  constructor({ site, place, bundle, configFile, rules, path, nodeArguments = [] }: ProxyOptions) {
     const flags = ['run', '--config', configFile, '--hostname-override', 'node'];
     this.#child = site.spawn(
       place,
       [process.execPath, ...nodeArguments, bundle, ...flags],
       ['ignore', 'ignore', 'pipe'],
-      { VIPWIRE_IPTABLES: variant, ...(path === undefined ? {} : { PATH: `${path}:${process.env['PATH'] ?? ''}` }) },
+      {
+        ...(rules === 'nftables' ? {} : { VIPWIRE_IPTABLES: rules }),
+        ...(path === undefined ? {} : { PATH: `${path}:${process.env['PATH'] ?? ''}` }),
+      },
     );
     if (this.#child.stderr !== null)
       createInterface({ input: this.#child.stderr }).on('line', (line) => this.#read(line));
@@ -62,7 +67,14 @@ export class Proxy {
     const [, family, rest] = /"synced" family="(\w+)" (.*)$/.exec(line) ?? [];
     if (family === undefined || rest === undefined) return;
     const field = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(rest)?.[1]);
-    this.syncs.push({ atMs: nowMs(), family, rules: field('rules'), bytes: field('bytes'), calls: field('calls') });
+    this.syncs.push({
+      atMs: nowMs(),
+      family,
+      rules: field('rules'),
+      bytes: field('bytes'),
+      calls: field('calls'),
+      kernelMs: field('kernelMs'),
+    });
   }
 
   /** Waits until `look` finds something. Throws when the proxy ended, or after the timeout. */

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Variant } from '../../src/xtables/variant';
+import { restoreTool, type Rules } from './rules';
 import type { Place, Site } from './site';
 
 export interface Call {
@@ -17,9 +18,6 @@ export interface ToolTime {
   /** User and system time of all calls. */
   readonly cpuMs: number;
 }
-
-const restoreTool = (variant: Variant, family: 4 | 6): string =>
-  `ip${family === 6 ? '6' : ''}tables-${variant}-restore`;
 
 /** A folder to be put first on PATH. Its scripts stand in for the restore tools: they record their input and then run the tool. */
 export class Recorder {
@@ -68,7 +66,7 @@ export class Recorder {
 export async function timeCalls(
   site: Site,
   place: Place | 'fresh',
-  variant: Variant,
+  rules: Rules,
   calls: readonly Call[],
 ): Promise<ToolTime> {
   const files = calls.map(({ family, text }, n) => {
@@ -77,18 +75,9 @@ export async function timeCalls(
     return file;
   });
   const script = resolve('scripts/bench/calls.pl');
-  const stdout = await site.run(place, 'perl', [script, restoreTool(variant, 4), restoreTool(variant, 6), ...files]);
+  const tool = (family: 4 | 6): string =>
+    rules === 'nftables' ? 'nft -f -' : `${restoreTool(rules, family)} --noflush --wait 5`;
+  const stdout = await site.run(place, 'perl', [script, tool(4), tool(6), ...files]);
   const [took = '', cpu] = stdout.split('\n');
   return { callsMs: took.split(' ').map(Number), cpuMs: Number(cpu) };
-}
-
-/** Returns the kernel's IPv4 rules, as iptables-save prints them. */
-export function saveRules(site: Site, place: Place, variant: Variant): Promise<string> {
-  return site.run(place, `iptables-${variant}-save`, []);
-}
-
-/** Empties the tables of the node. */
-export async function flushRules(site: Site, place: Place, variant: Variant): Promise<void> {
-  const tables = ['nat', 'filter', 'mangle'].map((table) => `*${table}\nCOMMIT\n`).join('');
-  for (const family of [4, 6] as const) await site.run(place, restoreTool(variant, family), [], tables);
 }

@@ -19,14 +19,7 @@ export class TableWriter {
 
   /** As NftKernel.write. Throws RangeError for what is too much for one transaction. */
   async write(writes: readonly TableWrite[]): Promise<void> {
-    const messages: NfMessage[] = [];
-    /** For each message, the index of its write. */
-    const owners: number[] = [];
-    for (const [i, write] of writes.entries())
-      for (const message of this.#encode(write, i + 1)) {
-        messages.push(message);
-        owners.push(i);
-      }
+    const { messages, owners } = encodeWrites(this.#messages, writes);
     try {
       await this.#transactions.commit(messages);
     } catch (error) {
@@ -37,32 +30,49 @@ export class TableWriter {
   close(): void {
     this.#transactions.close();
   }
+}
 
-  /** @param id differs for each set of a transaction. */
-  #encode(write: TableWrite, id: number): Iterable<NfMessage> {
-    const to = this.#messages;
-    switch (write.op) {
-      case 'add-table':
-        return [to.addTable(tableComment)];
-      case 'delete-table':
-        return [to.deleteTable()];
-      case 'add-set':
-        return [to.addSet(write.set, id)];
-      case 'delete-set':
-        return [to.deleteSet(write.set)];
-      case 'flush-set':
-        return [to.flushSet(write.set.name)];
-      case 'add-chain':
-        return [to.addChain(write.chain)];
-      case 'set-rules':
-        return [to.flushChain(write.chain), ...write.rules.map((rule) => to.addRule(write.chain, rule))];
-      case 'delete-chain':
-        return [to.deleteChain(write.chain)];
-      case 'add-elements':
-        return to.addElements(write.set, write.elements);
-      case 'delete-elements':
-        return to.deleteElements(write.set, write.elements);
+interface EncodedWrites {
+  readonly messages: readonly NfMessage[];
+  /** For each message, the index of its write. */
+  readonly owners: readonly number[];
+}
+
+/** The messages of one transaction. */
+export function encodeWrites(to: TableMessages, writes: readonly TableWrite[]): EncodedWrites {
+  const messages: NfMessage[] = [];
+  const owners: number[] = [];
+  for (const [i, write] of writes.entries())
+    for (const message of encodeWrite(to, write, i + 1)) {
+      messages.push(message);
+      owners.push(i);
     }
+  return { messages, owners };
+}
+
+/** @param id differs for each set of a transaction. */
+function encodeWrite(to: TableMessages, write: TableWrite, id: number): Iterable<NfMessage> {
+  switch (write.op) {
+    case 'add-table':
+      return [to.addTable(tableComment)];
+    case 'delete-table':
+      return [to.deleteTable()];
+    case 'add-set':
+      return [to.addSet(write.set, id)];
+    case 'delete-set':
+      return [to.deleteSet(write.set)];
+    case 'flush-set':
+      return [to.flushSet(write.set.name)];
+    case 'add-chain':
+      return [to.addChain(write.chain)];
+    case 'set-rules':
+      return [to.flushChain(write.chain), ...write.rules.map((rule) => to.addRule(write.chain, rule))];
+    case 'delete-chain':
+      return [to.deleteChain(write.chain)];
+    case 'add-elements':
+      return to.addElements(write.set, write.elements);
+    case 'delete-elements':
+      return to.deleteElements(write.set, write.elements);
   }
 }
 
