@@ -149,7 +149,7 @@ describeAsRoot('vipwire cleanup', () => {
     const cluster = new BusyCluster({ variant: 'nft' });
     const cleanUp = (): Promise<string> => {
       const [node = '', bundle = ''] = vipwire;
-      const script = 'PATH=/nowhere exec "$@" 2>&1 || echo "exit 1"';
+      const script = 'PATH=/nowhere "$@" 2>&1 || echo "exit 1"';
       return cluster.lab
         .run('node', '/bin/sh', ['-c', script, 'sh', node, bundle, 'cleanup'])
         .then(({ stdout }) => stdout);
