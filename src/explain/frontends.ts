@@ -1,6 +1,6 @@
 /** Finds the frontend at an address and port, or explains why there is none. */
 import { isLoopback, joinHostPort } from '../model/address';
-import { type ClusterState, serviceKey } from '../model/cluster';
+import type { ClusterState } from '../model/cluster';
 import { sortedServices } from '../planner/describe';
 import type { Frontend, Plan, ServicePortPlan } from '../planner/plan';
 import { endpointsOf, podOf, type Target } from './question';
@@ -55,14 +55,6 @@ export function explainMiss(
     for (const { one, frontend } of at)
       if (frontend.kind === 'NodePort' && frontend.port === port && one.protocol === protocol)
         lines.push(nodePortMiss(one, target, plan, nodeAddresses));
-  }
-  for (const service of cluster.services.values()) {
-    if (service.notProxied === undefined) continue;
-    const addresses = [...Object.values(service.clusterIPs), ...service.externalIPs, ...service.loadBalancerIPs];
-    if (addresses.includes(address))
-      lines.push(
-        `Service ${serviceKey(service.namespace, service.name)} has this address but is not proxied: ${service.notProxied}`,
-      );
   }
   for (const { slice, endpoint } of endpointsOf(cluster))
     if (endpoint.address === address)
