@@ -1,7 +1,7 @@
 /** Explains where a new connection goes and why, by the Plan and by the rules that a node has or would have. */
 import { protocolName } from '../model/protocol';
 import { devicesOf, type Source } from '../compare/sources';
-import { expectWay, type ExpectedWay, observeWay, type ObservedWay, sharesOf } from '../compare/ways';
+import { expectWay, type ExpectedWay, observeWay, sharesOf } from '../compare/ways';
 import { isLoopback, joinHostPort } from '../model/address';
 import type { ClusterState, Service, ServicePort } from '../model/cluster';
 import { describeFrontend } from '../planner/describe';
@@ -9,7 +9,8 @@ import type { LocalDetector } from '../model/local-detector';
 import type { NodeSettings, Plan, ServicePortPlan } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { Connection } from '../trace/packet';
-import { explainMiss, type Found, findFrontend } from './frontends';
+import { disagree } from './disagreement';
+import { explainMiss, type Found, findFrontend, isRelayed } from './frontends';
 import {
   endpointsOfPort,
   explainLeftOut,
@@ -63,6 +64,8 @@ interface PlannedConnection extends Found {
   /** The client in the way that rules distinguish sources. */
   readonly source: Source;
   readonly way: ExpectedWay;
+  /** A listener of vipwire accepts it, instead of rules that send it on. */
+  readonly isRelayed: boolean;
 }
 
 /** What the cluster says about the frontend's port. */
@@ -93,8 +96,9 @@ export function explainConnection(client: Client, target: Target, scope: Explain
     nodeIP: plan.settings.nodeIPs[plan.family] ?? '',
     isLocal: (address) => kernel.isLocal(address),
   });
-  const described = describeWay({ ...found, client, source, way }, scope);
-  return { ...question, ...described, disagreement: disagree(way, observed) };
+  const relayed = isRelayed(target, plan);
+  const described = describeWay({ ...found, client, source, way, isRelayed: relayed }, scope);
+  return { ...question, ...described, disagreement: disagree(way, observed, relayed) };
 }
 
 const nothing = { frontend: '', receivers: [], leftOut: [], source: '', affinity: '', disagreement: '' } as const;
@@ -102,7 +106,7 @@ const nothing = { frontend: '', receivers: [], leftOut: [], source: '', affinity
 type Described = Omit<Explanation, 'from' | 'to' | 'node' | 'mode' | 'rules' | 'disagreement'>;
 
 function describeWay(connection: PlannedConnection, scope: ExplainScope): Described {
-  const { port, frontend, way } = connection;
+  const { port, frontend, way, isRelayed: relayed } = connection;
   const { settings } = scope.plan;
   const inCluster = findInCluster(port, scope);
   const { endpoints } = inCluster;
@@ -116,7 +120,8 @@ function describeWay(connection: PlannedConnection, scope: ExplainScope): Descri
   const isServed = way.why !== 'source ranges';
   const isForwarded = way.kind === 'forwarded';
   return {
-    outcome: way.kind,
+    // Without an endpoint there is no listener, and no rule refuses the connection either.
+    outcome: relayed && !isForwarded ? 'untouched' : way.kind,
     frontend: `${describeFrontend(port, { ...frontend, verdict: forwarding }).replace(/ \(.*/, '')} of ${nameOf(port)}`,
     reasons: isForwarded
       ? whyForwarded(connection, inCluster, settings)
@@ -144,7 +149,7 @@ function nameOf({ service, portName }: ServicePortPlan): string {
 }
 
 function whyForwarded(
-  { port, frontend, client, source, way: { list } }: PlannedConnection,
+  { port, frontend, client, source, isRelayed: relayed, way: { list } }: PlannedConnection,
   { service, endpoints: { all } }: PortInCluster,
   settings: NodeSettings,
 ): string[] {
@@ -159,6 +164,7 @@ function whyForwarded(
     );
   else if (policy === 'Local') reasons.push(`${name} is Local: only endpoints on ${settings.nodeName}`);
   else reasons.push(`${name} is Cluster: endpoints on any node`);
+  if (relayed) reasons.push('no rule can send it from ::1 to an endpoint: vipwire accepts it and relays its data');
   if (frontend.sourceRanges !== undefined)
     reasons.push(`${source.address} is in the load balancer's source ranges (${frontend.sourceRanges.join(', ')})`);
   const chosen = (list === 'local' ? port.localEndpoints : port.clusterEndpoints).map(
@@ -206,10 +212,11 @@ function whyUnserved(
 }
 
 function describeSource(
-  { port, frontend, client, source, way }: PlannedConnection,
+  { port, frontend, client, source, way, isRelayed: relayed }: PlannedConnection,
   { service }: PortInCluster,
   { plan, kernel }: ExplainScope,
 ): string {
+  if (relayed) return "this node's address on the way to the endpoint: vipwire opens a connection of its own";
   const masqueraded = [...way.endpoints.values()].some(({ isMasqueraded }) => isMasqueraded);
   const delivered = [...way.endpoints].flatMap(([end, { isDelivered }]) => (isDelivered ? [end] : []));
   const { settings, family } = plan;
@@ -284,16 +291,4 @@ function connectionOf({ address, device }: Source, target: Target): Connection {
     port: target.port,
     device,
   };
-}
-
-/** Returns '' if the rules do what the Plan says. */
-function disagree(way: ExpectedWay, observed: ObservedWay): string {
-  if (observed.kind === 'unknown') return 'one of the rules is not understood, so what the rules do is unknown';
-  if (way.kind !== observed.kind) return `by the rules the connection is ${observed.kind}, not ${way.kind}`;
-  const missing = [...way.endpoints.keys()].filter((end) => !observed.endpoints.has(end));
-  const extra = [...observed.endpoints.keys()].filter((end) => !way.endpoints.has(end));
-  return [
-    ...(missing.length === 0 ? [] : [`the rules do not lead to ${missing.join(', ')}`]),
-    ...(extra.length === 0 ? [] : [`the rules also lead to ${extra.join(', ')}`]),
-  ].join('; ');
 }

@@ -24,13 +24,20 @@ export function findFrontend(plan: Plan, target: Target, nodeAddresses: readonly
 function isAt(frontend: Frontend, target: Target, plan: Plan, nodeAddresses: readonly string[]): boolean {
   if (frontend.port !== target.port) return false;
   if (frontend.kind !== 'NodePort') return frontend.address === target.address;
-  return answersNodePorts(target.address, plan, nodeAddresses);
+  return answersNodePorts(target, plan, nodeAddresses);
 }
 
-function answersNodePorts(address: string, { family, settings }: Plan, nodeAddresses: readonly string[]): boolean {
-  if (isLoopback(address)) return family === 'IPv4' && settings.localhostNodePorts;
+function answersNodePorts(target: Target, plan: Plan, nodeAddresses: readonly string[]): boolean {
+  const { address } = target;
+  const { family, settings } = plan;
+  if (isLoopback(address)) return family === 'IPv4' ? settings.localhostNodePorts : isRelayed(target, plan);
   const answering = settings.nodePortAddresses[family];
   return answering.kind === 'all' ? nodeAddresses.includes(address) : answering.addresses.includes(address);
+}
+
+/** Whether a listener of vipwire serves the NodePort, since no rule can: TCP on ::1. */
+export function isRelayed({ address, protocol }: Target, { family, settings }: Plan): boolean {
+  return family === 'IPv6' && isLoopback(address) && protocol === 'TCP' && settings.localhostNodePortsIPv6 === true;
 }
 
 /** Explains why the target has no frontend, and names what is similar to it, one line each. */
@@ -66,13 +73,17 @@ export function explainMiss(
 
 function nodePortMiss(
   { service }: ServicePortPlan,
-  { address, port }: Target,
+  { address, port, protocol }: Target,
   { family, settings }: Plan,
   nodeAddresses: readonly string[],
 ): string {
   const what = `NodePort ${port} of ${service}`;
-  if (isLoopback(address))
-    return `${what} does not answer on loopback${family === 'IPv4' ? ' (iptables.localhostNodePorts)' : ' in IPv6'}`;
+  if (isLoopback(address)) {
+    if (family === 'IPv4') return `${what} does not answer on loopback (iptables.localhostNodePorts)`;
+    return settings.localhostNodePortsIPv6 === true
+      ? `${what} does not answer on ${address}: only TCP is served there, not ${protocol}`
+      : `${what} does not answer on loopback in IPv6`;
+  }
   const answering = settings.nodePortAddresses[family];
   if (answering.kind === 'some' && nodeAddresses.includes(address))
     return `${what} does not answer on ${address}: nodePortAddresses allows ${answering.addresses.join(', ') || 'no address'}`;
