@@ -8,7 +8,7 @@ import type { SetElement, SetObject } from './objects';
 import { isSlotsKey, mapsOfKey, slotKey } from './observed-frontends';
 import type { Change, ElementChange } from './steps';
 
-export const noFrontend: FrontendElements = { leads: {}, lists: { main: [], local: [] } };
+const noFrontend: FrontendElements = { leads: {}, lists: { main: [], local: [] } };
 
 export interface FrontendChange {
   /** Up to what leads to the endpoints. */

@@ -15,7 +15,7 @@ import { type Change, type ElementChange, type Step, StepBuilder } from './steps
 const frontendsPerPiece = 100;
 
 /** Whether the chain is a hook, by its text. */
-export function isBaseChain(text: string | undefined): boolean {
+function isBaseChain(text: string | undefined): boolean {
   return text?.startsWith('type ') === true;
 }
 

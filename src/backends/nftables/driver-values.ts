@@ -43,7 +43,7 @@ export function writeValue(bytes: Buffer, start: number, text: string, { fields,
 }
 
 /** `8c1f:23d0`. Throws TypeError for what is none. */
-export function priorityNumber(text: string): number {
+function priorityNumber(text: string): number {
   const [, high, low] = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(text) ?? [];
   if (high === undefined || low === undefined) throw new TypeError(`"${text}" is no priority`);
   return parseInt(high, 16) * 0x10000 + parseInt(low, 16);
