@@ -40,7 +40,6 @@ const minutes = 60 * seconds;
 const hours = 60 * minutes;
 
 const later = 'this version of vipwire does not have it yet';
-const noNftables = 'this version of vipwire does not have mode nftables yet';
 const windows = 'only for Windows';
 const noRateLimit = 'vipwire sends a few requests at the start and then watches, so it has no rate limit';
 const noLogBuffer = 'each line is written at once, to stderr';
@@ -76,7 +75,12 @@ const table = {
   mode: acts(text, 'iptables', 'How the kernel is programmed: iptables, ipvs or nftables'),
   'iptables.masqueradeBit': acts(integer, 14, 'Bit of the packet mark that asks for masquerading, 0-31', zeroCounts),
   'iptables.masqueradeAll': acts(bool, false, 'Masquerade all traffic to cluster IPs'),
-  'iptables.localhostNodePorts': acts(bool, true, 'Serve NodePorts on 127.0.0.1 too (IPv4)', zeroCounts),
+  'iptables.localhostNodePorts': acts(
+    bool,
+    true,
+    'Serve NodePorts on 127.0.0.1 too (IPv4), and in nftables mode TCP on ::1, where nodePortAddresses has them',
+    zeroCounts,
+  ),
   'iptables.syncPeriod': acts(duration, 30 * seconds, 'Longest time until a failed sync is tried again'),
   'iptables.minSyncPeriod': acts(duration, seconds, 'Shortest time between two syncs'),
   'ipvs.syncPeriod': acts(duration, 30 * seconds, 'Time between two checks of everything in the kernel'),
@@ -92,13 +96,10 @@ const table = {
   'ipvs.tcpTimeout': acts(duration, 0, "Timeout of idle TCP connections; 0 keeps the kernel's value"),
   'ipvs.tcpFinTimeout': acts(duration, 0, "Timeout of TCP connections after a FIN; 0 keeps the kernel's value"),
   'ipvs.udpTimeout': acts(duration, 0, "Timeout of UDP flows; 0 keeps the kernel's value"),
-  'nftables.masqueradeBit': {
-    ...idle(noNftables, integer, 14, 'Bit of the packet mark that asks for masquerading, 0-31'),
-    ...zeroCounts,
-  },
-  'nftables.masqueradeAll': idle(noNftables, bool, false, 'Masquerade all traffic to cluster IPs'),
-  'nftables.syncPeriod': idle(noNftables, duration, 30 * seconds, 'Longest time until a failed sync is tried again'),
-  'nftables.minSyncPeriod': idle(noNftables, duration, seconds, 'Shortest time between two syncs'),
+  'nftables.masqueradeBit': acts(integer, 14, 'Bit of the packet mark that asks for masquerading, 0-31', zeroCounts),
+  'nftables.masqueradeAll': acts(bool, false, 'Masquerade all traffic to cluster IPs'),
+  'nftables.syncPeriod': acts(duration, 30 * seconds, 'Longest time until a failed sync is tried again'),
+  'nftables.minSyncPeriod': acts(duration, seconds, 'Shortest time between two syncs'),
   detectLocalMode: acts(
     text,
     'ClusterCIDR',
@@ -110,7 +111,7 @@ const table = {
   nodePortAddresses: acts(
     cidrList,
     [],
-    "Addresses that serve NodePorts: CIDRs, and primary, localhost or all (default: all of the node's addresses)",
+    "Addresses that serve NodePorts: CIDRs, and primary, localhost or all (default: all of the node's addresses; in nftables mode primary)",
   ),
   oomScoreAdj: acts(integer, -999, 'How likely the kernel kills it when memory runs out, -1000 to 1000', zeroCounts),
   'conntrack.maxPerCore': acts(

@@ -105,7 +105,24 @@ describe('a mistake is one line', () => {
   });
 
   test('that a clean-up does not mind', async () => {
-    const { configuration } = await effective({ mayBreakRules: true }, 'mode: nftables\nlogging: {verbosity: 4}');
+    const { configuration } = await effective({ mayBreakRules: true }, 'mode: userspace\nlogging: {verbosity: 4}');
     expect(configuration.logging.verbosity).toBe(4);
   });
+});
+
+test("flags that are named after iptables mode set nftables mode's fields, by the file's mode too", async () => {
+  const settings = {
+    'iptables.masqueradeAll': true,
+    'iptables.syncPeriod': 40_000,
+    'iptables.masqueradeBit': 5,
+  } as const;
+  const names = { 'iptables.syncPeriod': '--iptables-sync-period' } as const;
+  const expected = { masqueradeAll: true, syncPeriodMs: 40_000, masqueradeBit: 14, nodePortAddresses: ['primary'] };
+  const alone = await effective({ settings: { ...settings, mode: 'nftables' }, names });
+  expect(alone.configuration).toMatchObject(expected);
+  expect(alone.settings).toHaveProperty(['nftables.syncPeriod'], 40_000);
+  const beside = await effective({ precedence: 'flags', settings, names }, 'mode: nftables');
+  expect(beside.configuration).toMatchObject(expected);
+  const wrong = effective({ settings: { mode: 'nftables', 'iptables.syncPeriod': -1000 }, names });
+  await expect(wrong).rejects.toThrow('--iptables-sync-period: -1s must be more than 0');
 });
