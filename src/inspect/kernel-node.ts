@@ -50,19 +50,16 @@ export async function nodeRequest(
 
 /** The mode is the one that was found, whatever the configuration says: kube-proxy's own file may say nftables. */
 export async function configureAs(
-  { mode, answersOnPrimary, answersOnLoopback }: RulesKind,
+  { mode, answersOnLoopback }: RulesKind,
   flags: FlagSettings,
 ): Promise<{ readonly configuration: ProxyConfiguration; readonly log: Logger }> {
   const settings = { ...flags.settings, mode: (findMode(mode) ?? defaultMode).name };
   const { configuration, warnings } = await effectiveConfiguration({ ...flags, settings }, readTextFile);
   const log = createLogger(configuration.logging);
   for (const warning of warnings) log.debug(warning);
-  if (!answersOnPrimary) return { configuration, log };
-  const { nodePortAddresses: given } = configuration;
-  // The default of that mode, and what kube-proxy cannot do there.
-  const nodePortAddresses = given.length > 0 ? given : ['primary'];
+  // Some rules serve none, whatever is configured.
   const localhostNodePorts = configuration.localhostNodePorts && answersOnLoopback;
-  return { configuration: { ...configuration, nodePortAddresses, localhostNodePorts }, log };
+  return { configuration: { ...configuration, localhostNodePorts }, log };
 }
 
 async function findAddresses(

@@ -1,5 +1,6 @@
 /** Reads what a node's kernel holds, as the tools print it, from files or from this machine. */
 import { join } from 'node:path';
+import { NetlinkNftKernel } from '../backends/nftables/driver';
 import type { KernelTexts } from '../compare/parse-kernel';
 import { systemClock } from '../host/clock';
 import { CommandError, runCommand } from '../host/command';
@@ -169,6 +170,8 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
     const nft = await ask('nft', ['-j', 'list', 'table', word, 'kube-proxy'], /No such file or directory/);
     if (nft.kind === 'found') texts.set(family, { nft: nft.value });
     else if (nft.kind === 'unknown') unread.push(nft.reason);
+    else if (await hasNftTable(family))
+      throw new UserError(`nftables mode: nft is needed to read table ${word} kube-proxy: it is not installed here`);
   }
   // The tables have no rules of a proxy, and that is an answer, too.
   if (texts.size === 0 && saves.size > 0)
@@ -180,6 +183,18 @@ export async function readKernelHere(wanted: IptablesVariant, log: Logger): Prom
     );
   }
   return { kind: kindOfNft([...texts.values()].map(({ nft = '' }) => nft)), texts };
+}
+
+/** Returns false where netlink cannot tell: then nft was all that could be asked. */
+async function hasNftTable(family: Family): Promise<boolean> {
+  const kernel = new NetlinkNftKernel(family);
+  try {
+    return (await kernel.readObjects()) !== undefined;
+  } catch {
+    return false;
+  } finally {
+    kernel.close();
+  }
 }
 
 /** Throws UserError where a part cannot be read, since the rest would look like everything. */

@@ -5,6 +5,7 @@ import { printTableName } from '../backends/nftables/print';
 import { printTableJson } from '../backends/nftables/print-json';
 import { wholeTable } from '../backends/nftables/whole-table';
 import type { ProxyConfiguration } from '../config/configuration';
+import { diffNftables } from '../diff/diff-nftables';
 import { askIPv6 } from '../host/interfaces';
 import { checkNodePortAddresses } from '../machine/check-from-iptables';
 import { checkNftables } from '../machine/check-nftables';
@@ -57,8 +58,10 @@ export const nftablesMode: Mode = {
     const steps = render(plan, configuration).diff() ?? [];
     return { nft: printTableJson(wholeTable(steps.flatMap(({ writes }) => writes)), plan.family) };
   },
-  diff: () =>
-    Promise.reject(new UserError('the rules of nftables mode cannot be compared chain by chain: use vipwire compare')),
+  diff: ({ plan, texts: { nft }, configuration, nodeName }) => {
+    if (nft === undefined) throw new UserError('nftables mode: --nft is needed');
+    return diffNftables(plan, nft, settingsOf(configuration), nodeName);
+  },
 };
 
 /** What rules and chains need. The kernel loads those that are missing when it is asked for them, where it may load modules. */

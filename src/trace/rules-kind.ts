@@ -12,8 +12,6 @@ export interface RulesKind {
   readonly answersOnLoopback: boolean;
   /** An endpoint on another node that reaches itself is masqueraded, as one on this node is. */
   readonly masqueradesRemoteHairpin: boolean;
-  /** NodePorts answer only on the node's primary addresses, unless configured otherwise. */
-  readonly answersOnPrimary: boolean;
   /** How far an endpoint's share may be off if weights or a hash of the client decide: 0 to 1. */
   readonly shareTolerance: number;
 }
@@ -28,7 +26,6 @@ export const rulesKinds: Readonly<Record<TracedMode, RulesKind>> = {
     marksPastLocal: false,
     answersOnLoopback: true,
     masqueradesRemoteHairpin: true,
-    answersOnPrimary: false,
     shareTolerance: 0,
   },
   ipvs: {
@@ -38,7 +35,6 @@ export const rulesKinds: Readonly<Record<TracedMode, RulesKind>> = {
     marksPastLocal: true,
     answersOnLoopback: false,
     masqueradesRemoteHairpin: false,
-    answersOnPrimary: false,
     shareTolerance: 0,
   },
   nftables: {
@@ -48,7 +44,6 @@ export const rulesKinds: Readonly<Record<TracedMode, RulesKind>> = {
     marksPastLocal: false,
     answersOnLoopback: true,
     masqueradesRemoteHairpin: false,
-    answersOnPrimary: true,
     shareTolerance: 0.01,
   },
 };
