@@ -24,6 +24,10 @@ class Elements implements ElementReader {
     if (of.has(key)) throw new Error(`${set} ${key} came twice`);
     this.sets.set(set, of.set(key, value));
   }
+
+  client(set: string): void {
+    throw new Error(`${set} is none of ours`);
+  }
 }
 
 const sorted = (texts: Iterable<readonly [string, string]>): Readonly<Record<string, string>> =>

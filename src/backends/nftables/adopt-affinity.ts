@@ -2,24 +2,21 @@
 import { hash } from 'node:crypto';
 import { protocolName } from '../../model/protocol';
 import type { ServicePortPlan } from '../../planner/plan';
-import type { SetElement } from './objects';
+import type { RememberedClient, SetElement } from './objects';
 import { type AffinityLists, affinityIds } from './render-affinity';
 
-/** An element of one of kube-proxy's sets. */
-export interface RememberedClient {
-  readonly address: string;
-  readonly remainingMs: number;
-}
+/** kube-proxy's sets by their names. */
+export type RememberedClients = ReadonlyMap<string, readonly RememberedClient[]>;
 
 /**
  * Elements for `clientsOf(port)`. A client that several endpoints remember stays with the one that saw it last. The kernel refuses an
  * element that is there with another value, so they are for a map that was just made.
- * @param sets kube-proxy's sets by their names; others are ignored.
+ * @param sets those of other Services are ignored.
  */
 export function adoptClients(
   port: ServicePortPlan,
   lists: AffinityLists,
-  sets: ReadonlyMap<string, readonly RememberedClient[]>,
+  sets: RememberedClients,
 ): readonly SetElement[] {
   const seconds = port.affinitySeconds;
   const adopted = new Map<string, { readonly value: string; readonly remainingMs: number }>();
@@ -28,6 +25,13 @@ export function adoptClients(
       if (remainingMs > (adopted.get(address)?.remainingMs ?? 0))
         adopted.set(address, { value, remainingMs: Math.min(remainingMs, 1000 * seconds) });
   return Array.from(adopted, ([key, { value, remainingMs }]) => ({ key, value, timeout: { seconds, remainingMs } }));
+}
+
+/** kube-proxy's sets for session affinity, and nothing else in the table, have names that start so. */
+const setPrefix = 'affinity-';
+
+export function isKubeProxyAffinitySet(name: string): boolean {
+  return name.startsWith(setPrefix);
 }
 
 /** Of names that kube-proxy makes. */
@@ -45,7 +49,7 @@ export function kubeProxyAffinitySet(port: ServicePortPlan, endpoint: string): s
   const text = `${place}__${endpoint.replace(' . ', '/')}`.replaceAll(':', '.');
   const name = `${shortHash(text)}-${text}`;
   const isLong = name.length > mostNameLength;
-  return `affinity-${isLong ? `${name.slice(0, mostNameLength - cutEnd.length)}${cutEnd}` : name}`;
+  return `${setPrefix}${isLong ? `${name.slice(0, mostNameLength - cutEnd.length)}${cutEnd}` : name}`;
 }
 
 /** The start of a SHA-256 in base32. */

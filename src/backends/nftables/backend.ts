@@ -4,6 +4,7 @@ import type { ClusterWarning } from '../../model/cluster';
 import { finish, type Pieces } from '../../model/pieces';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import type { Backend, BatchSize, RuleCounts } from '../backend';
+import type { RememberedClients } from './adopt-affinity';
 import { DesiredState } from './desired-state';
 import { planStepsInPieces } from './diff';
 import { sizeOfWrite, stepLimits } from './message-size';
@@ -12,6 +13,7 @@ import {
   type NftKernel,
   type ReadObjects,
   RefusedWritesError,
+  type RememberedClient,
   tableName,
   type TableWrite,
 } from './objects';
@@ -35,6 +37,8 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   /** How often the kernel refused to let one go (a kube-proxy metric). */
   cleanupFailures = 0;
   readonly #refusals = new Refusals();
+  /** What kube-proxy's sets of session affinity had when they were read. Once its table is taken over, they are gone. */
+  #remembered: RememberedClients = new Map();
   #isRebuilt = false;
   #readsBegun = 0;
   #lastRead = 0;
@@ -76,6 +80,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       isRebuilt: this.#isRebuilt,
       limits: this.#kernel.canRead ? stepLimits : unlimited,
       refusals: this.#refusals,
+      remembered: this.#remembered,
     };
     const steps = yield* planStepsInPieces(this.state, seen);
     return steps.length === 0 ? undefined : steps;
@@ -100,6 +105,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
     const number = ++this.#readsBegun;
     const { frontends, elements, chains, sets } = this.state;
     const gatherer = new FrontendGatherer();
+    const clients = new Map<string, RememberedClient[]>();
     const reads = {
       frontends: frontends.beginRead(),
       elements: elements.beginRead(),
@@ -107,7 +113,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       sets: sets.beginRead(),
     };
     try {
-      const objects = this.#kernel.canRead ? await this.#kernel.read(readerOf(gatherer)) : undefined;
+      const objects = this.#kernel.canRead ? await this.#kernel.read(readerOf(gatherer, clients)) : undefined;
       // A read that began later has already ended.
       if (number < this.#lastRead) return false;
       this.#lastRead = number;
@@ -115,6 +121,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       this.#isRebuilt = !this.#kernel.canRead || this.#hasWrongSets(objects);
       const known = this.#isRebuilt ? undefined : objects;
       if (known === undefined) gatherer.clear();
+      this.#remembered = clients;
       this.busy.clear();
       const orders = new SlotOrders();
       frontends.replaceObserved(gatherer.finish(orders), reads.frontends);
@@ -249,9 +256,17 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   }
 }
 
-function readerOf(gatherer: FrontendGatherer): ElementReader {
+function readerOf(gatherer: FrontendGatherer, clients: Map<string, RememberedClient[]>): ElementReader {
   return {
-    restart: () => gatherer.clear(),
+    restart: () => {
+      gatherer.clear();
+      clients.clear();
+    },
     element: (set, key, value) => gatherer.add(set, key, value),
+    client: (set, client) => {
+      const known = clients.get(set);
+      if (known === undefined) clients.set(set, [client]);
+      else known.push(client);
+    },
   };
 }

@@ -5,7 +5,7 @@ import type { ClusterWarning, ServiceKey } from '../../model/cluster';
 import { finish, type Pieces } from '../../model/pieces';
 import { Claims } from '../../planner/claims';
 import { sortedServices } from '../../planner/describe';
-import type { Plan, PlanChanges, ServicePlan } from '../../planner/plan';
+import type { Plan, PlanChanges, ServicePlan, ServicePortPlan } from '../../planner/plan';
 import { setNames } from './names';
 import type { ChainObject, Rule, SetObject } from './objects';
 import { printChainText, printSetText } from './print';
@@ -58,6 +58,11 @@ export class DesiredState {
   /** A set that should be there. */
   set(name: string): SetObject | undefined {
     return this.#setObjects.get(name);
+  }
+
+  /** Service ports with session affinity. */
+  *affinePorts(): Generator<ServicePortPlan> {
+    for (const { ports } of this.#services.values()) yield* ports.filter(({ affinitySeconds }) => affinitySeconds > 0);
   }
 
   /** As Backend.takeWarnings. */

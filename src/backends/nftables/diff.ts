@@ -1,6 +1,7 @@
 /** From what the table holds to what it should hold, in steps after each of which it is right. */
 import type { Pending } from '../../delta/delta-tracker';
 import type { Pieces } from '../../model/pieces';
+import { adoptClients, type RememberedClients } from './adopt-affinity';
 import type { DesiredState } from './desired-state';
 import { diffFrontend, type FrontendChange } from './diff-frontend';
 import { parseFrontend } from './frontend-text';
@@ -9,7 +10,8 @@ import type { Size } from './message-size';
 import type { ChainObject, TableWrite } from './objects';
 import { isSlotsKey, type SlotOrders } from './observed-frontends';
 import type { Refusals, Wanted } from './refusals';
-import { affinityPrefix } from './render-affinity';
+import { affinityPrefix, clientsOf } from './render-affinity';
+import { affinityListsOf } from './render-service';
 import { type Change, type ElementChange, type Step, StepBuilder } from './steps';
 
 const frontendsPerPiece = 100;
@@ -30,11 +32,13 @@ export interface SeenTable {
   /** What fits a step. */
   readonly limits: Size;
   readonly refusals: Refusals;
+  /** The clients of another proxy. */
+  readonly remembered: RememberedClients;
 }
 
 export function* planStepsInPieces(
   state: DesiredState,
-  { orders, busy, isRebuilt, limits, refusals }: SeenTable,
+  { orders, busy, isRebuilt, limits, refusals, remembered }: SeenTable,
 ): Pieces<readonly Step[]> {
   const to = new StepBuilder(state.family, limits);
   const pending = {
@@ -47,6 +51,7 @@ export function* planStepsInPieces(
     .flatMap((name) => state.chain(name) ?? [])
     .filter(({ base }) => base === undefined);
   addSets(to, state, [...pending.sets.updates.keys()], isRebuilt);
+  if (remembered.size > 0) yield* adopt(to, state, pending.sets.updates, remembered);
   addChains(to, state, chains);
   for (const [name, value] of pending.elements.updates) addElement(to, state, name, value);
   const slots = changeSlots(to, state, orders, pending.frontends);
@@ -73,6 +78,22 @@ function addSets(to: StepBuilder, state: DesiredState, names: readonly string[],
     const set = state.set(name);
     if (set === undefined) continue;
     to.add({ objects: [{ op: 'add-set', set }] }, (notes) => notes.sets.set(name, state.sets.getDesired(name)));
+  }
+}
+
+/** Clients go into the maps that were just made, before any packet looks them up. */
+function* adopt(
+  to: StepBuilder,
+  state: DesiredState,
+  made: ReadonlyMap<string, string>,
+  remembered: RememberedClients,
+): Pieces<void> {
+  for (const port of state.affinePorts()) {
+    yield;
+    const set = clientsOf(port);
+    if (!made.has(set.name)) continue;
+    for (const element of adoptClients(port, affinityListsOf(port), remembered))
+      to.add({ additions: [{ set, element }] });
   }
 }
 

@@ -16,19 +16,21 @@ const verdictData = 2;
 const protocolTexts = Array.from({ length: 256 }, (_, number) => protocolNameOf(number) ?? number.toString());
 const verdictTexts = new Map<number, string>(Object.entries(verdictCodes).map(([name, code]) => [code, name]));
 
-/** The key and the value of an element, as ElementReader takes them. */
-export type TakeElement = (key: string, value: string) => void;
+/** The key and the value of an element, as ElementReader takes them. In a dynamic set, how long the element stays. */
+export type TakeElement = (key: string, value: string, remainingMs: number) => void;
 
 /** Decodes the elements of one set. */
 export class ElementDecoder {
   readonly #family: Family;
   readonly #key: readonly Field[];
   readonly #data: SetObject['data'];
+  readonly #isDynamic: boolean;
 
-  constructor({ key, data }: SetObject, family: Family) {
+  constructor({ key, data, dynamicSize }: SetObject, family: Family) {
     this.#family = family;
     this.#key = key;
     this.#data = data;
+    this.#isDynamic = dynamicSize !== undefined;
   }
 
   /** Of one message of a dump. The key of what matches all that has no element of its own is `*`. */
@@ -51,6 +53,7 @@ export class ElementDecoder {
     take(
       key < 0 ? '*' : this.#fields(payload, key, this.#key),
       comment < 0 ? value : withComment(value, payload.subarray(comment, attributeEnd(payload, comment))),
+      this.#isDynamic ? remainingMs(payload, start, end) : 0,
     );
   }
 
@@ -116,6 +119,11 @@ function verdictText(payload: Buffer, start: number, end: number): string {
   const word = verdictTexts.get(number) ?? `(another verdict, ${number})`;
   // A name ends with a zero byte.
   return chain < 0 ? word : `${word} ${payload.toString('latin1', chain, attributeEnd(payload, chain) - 1)}`;
+}
+
+function remainingMs(payload: Buffer, start: number, end: number): number {
+  const at = findAttribute(payload, start, end, ofElement.expiration);
+  return at < 0 ? 0 : Number(payload.readBigUInt64BE(at));
 }
 
 function withComment(value: string, userData: Buffer): string {

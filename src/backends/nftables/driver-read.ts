@@ -2,8 +2,9 @@
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from '../../host/netlink';
 import { encodeAttribute } from '../../host/netlink-attributes';
 import type { Family } from '../../model/address';
+import { isKubeProxyAffinitySet } from './adopt-affinity';
 import { type Decoded, TableDecoder } from './driver-decode';
-import { ElementDecoder } from './driver-decode-elements';
+import { ElementDecoder, type TakeElement } from './driver-decode-elements';
 import { familyNumbers, ofElements, subsystem } from './driver-messages';
 import { type ElementReader, type ReadObjects, type SetObject, tableName } from './objects';
 
@@ -17,10 +18,15 @@ const mostHeldMs = 5;
 /** For each part of a dump the kernel walks over all elements before it. Parts are as large as it makes them. */
 const partBytes = 32 * 1024;
 
+/** Clients that a set of kube-proxy's has room for. */
+const mostOfKubeProxy = 65_535;
+
 interface Table {
   readonly objects: ReadObjects;
   /** Those whose elements are read. */
   readonly sets: readonly SetObject[];
+  /** kube-proxy's sets of clients. */
+  readonly affinitySets: readonly SetObject[];
 }
 
 export class TableReader {
@@ -46,7 +52,9 @@ export class TableReader {
       isFirst = false;
       const table = await this.#readTable();
       if (table === undefined) return undefined;
-      for (const set of table.sets) await this.#readElements(set, reader);
+      for (const set of table.sets) await this.#readElements(set, (key, value) => reader.element(set.name, key, value));
+      for (const set of table.affinitySets)
+        await this.#readElements(set, (address, _, remainingMs) => reader.client(set.name, { address, remainingMs }));
       return table.objects;
     });
   }
@@ -91,6 +99,9 @@ export class TableReader {
       },
       // The packets of clients write the elements of dynamic sets.
       sets: sets.flatMap(({ set }) => (set === undefined || set.dynamicSize !== undefined ? [] : [set])),
+      affinitySets: sets.flatMap(({ name }) =>
+        isKubeProxyAffinitySet(name) ? [{ name, key: ['address'], dynamicSize: mostOfKubeProxy }] : [],
+      ),
     };
   }
 
@@ -118,12 +129,11 @@ export class TableReader {
    * so, and on a node where somebody writes ten times a second a large dump never ends without an interruption. What we ourselves write
    * meanwhile may hide an element that is there, which is then written again, to no effect.
    */
-  async #readElements(set: SetObject, reader: ElementReader): Promise<void> {
+  async #readElements(set: SetObject, take: TakeElement): Promise<void> {
     const request = this.#request(encodeAttribute(ofElements.set, Buffer.from(`${set.name}\0`)));
     let dump = await this.#dump(messages.getElements, request);
     if (dump.interrupted) dump = await this.#dump(messages.getElements, request);
     const decoder = new ElementDecoder(set, this.#family);
-    const take = (key: string, value: string): void => reader.element(set.name, key, value);
     await inParts(dump.payloads, (payload) => decoder.decode(payload, take));
   }
 

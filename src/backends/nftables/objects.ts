@@ -129,6 +129,14 @@ export interface ElementReader {
   restart(): void;
   /** @param value '' in a set; with the comment, as `printValue` prints it. */
   element(set: string, key: string, value: string): void;
+  /** A client that kube-proxy remembers, of one of its sets. */
+  client(set: string, client: RememberedClient): void;
+}
+
+/** An element of a set of kube-proxy's session affinity. */
+export interface RememberedClient {
+  readonly address: string;
+  readonly remainingMs: number;
 }
 
 /** Reads and writes one family's table of kube-proxy. */

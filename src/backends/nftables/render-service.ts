@@ -61,14 +61,10 @@ export function isNodePortKey(key: string): boolean {
 }
 
 export function renderPort(port: ServicePortPlan, settings: ChainSettings): RenderedPort {
-  const lists: Lists = {
-    cluster: assignSlots(port.clusterEndpoints, port.scheduler),
-    local: assignSlots(port.localEndpoints, port.scheduler),
-  };
+  const lists = listsOf(port);
   const frontends = new Map<string, RenderedFrontend>();
   const elements: PlainElement[] = [];
-  const affine =
-    port.affinitySeconds > 0 ? { cluster: pickFrom(lists.cluster), local: pickFrom(lists.local) } : undefined;
+  const affine = port.affinitySeconds > 0 ? affinityLists(lists) : undefined;
   for (const frontend of port.frontends) {
     const key = frontendKey(frontend, port);
     const chain = affine && affinityChain(port, frontend, affine);
@@ -83,6 +79,19 @@ export function renderPort(port: ServicePortPlan, settings: ChainSettings): Rend
   for (const [set, values] of slots) frontends.set(`@${set}`, renderSlots(values));
   for (const [set, list] of endpoints) for (const { key, value = '' } of list) elements.push({ set, key, value });
   return { frontends, elements, chains, sets };
+}
+
+function listsOf({ clusterEndpoints, localEndpoints, scheduler }: ServicePortPlan): Lists {
+  return { cluster: assignSlots(clusterEndpoints, scheduler), local: assignSlots(localEndpoints, scheduler) };
+}
+
+/** @param port with session affinity. */
+export function affinityListsOf(port: ServicePortPlan): AffinityLists {
+  return affinityLists(listsOf(port));
+}
+
+function affinityLists({ cluster, local }: Lists): AffinityLists {
+  return { cluster: pickFrom(cluster), local: pickFrom(local) };
 }
 
 function pickFrom({ by, values }: Slots): AffinityLists['cluster'] {
