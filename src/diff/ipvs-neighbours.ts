@@ -47,8 +47,9 @@ export class IpvsNeighbours {
 
   constructor(plan: Plan, state: State) {
     this.#state = state;
-    for (const { key, ports } of plan.services.values())
-      for (const port of ports) this.#addOwner({ service: key, port });
+    // Of several Services that claim a frontend, the one with the smallest key owns it, as in Claims.
+    const services = [...plan.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    for (const { key, ports } of services) for (const port of ports) this.#addOwner({ service: key, port });
     const entries = (sets: readonly SetName[]): Set<string> =>
       new Set(sets.flatMap((set) => [...state.sets.observed(set).keys()].map((entry) => placeName(set, entry))));
     this.#based = entries(baseSets);
@@ -96,7 +97,6 @@ export class IpvsNeighbours {
     return isServed ? undefined : `${entry} was added to ${set}: no virtual server has it`;
   }
 
-  /** If several Services claim a frontend, the first one is the owner. */
   #addOwner(owner: Owner): void {
     const { service, port } = owner;
     for (const { address, port: number } of port.frontends) {
