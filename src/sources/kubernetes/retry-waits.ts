@@ -1,15 +1,19 @@
 import { ApiError } from './api-client';
 import { Backoff } from './backoff';
-import type { ReflectorOptions } from './reflector-options';
+import type { ReflectorOptions, ReflectorTiming } from './reflector-options';
+
+interface RetryOptions extends Pick<ReflectorOptions, 'clock' | 'log' | 'reachability' | 'random'> {
+  readonly timing: Pick<ReflectorTiming, 'backoff'>;
+}
 
 /** How a reflector waits after failures: longer each time, never shorter than the server asks for, and until it is stopped. */
 export class RetryWaits {
   readonly #resource: string;
-  readonly #options: ReflectorOptions;
+  readonly #options: RetryOptions;
   readonly #signal: AbortSignal;
   readonly #backoff: Backoff;
 
-  constructor(resource: string, options: ReflectorOptions, signal: AbortSignal) {
+  constructor(resource: string, options: RetryOptions, signal: AbortSignal) {
     this.#resource = resource;
     this.#options = options;
     this.#signal = signal;
