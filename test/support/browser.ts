@@ -18,7 +18,7 @@ const browser = names
     }
   });
 
-/** describe, where there is a browser; elsewhere it says what is left out. */
+/** describe, where there is a browser. On other machines it says what is left out. */
 export function describeInBrowser(name: string, body: () => void): void {
   if (browser !== undefined) {
     describe(name, body);
@@ -28,11 +28,11 @@ export function describeInBrowser(name: string, body: () => void): void {
   describe.skip(name, body);
 }
 
-/** The document as it is after seconds of the page's own time; with a path, a picture of it is kept there too. */
+/** Returns the document as it is after these seconds of the page's own time. With a path, a picture of it is kept there too. */
 export async function browse(url: string, picture?: string): Promise<string> {
   const profile = mkdtempSync(join(tmpdir(), 'vipwire-browser-'));
   const shot = picture === undefined ? [] : [`--screenshot=${picture}`, '--window-size=1240,1400'];
-  // Root has no sandbox to be in; containers have a small /dev/shm.
+  // The browser cannot sandbox itself as root, and containers have a small /dev/shm.
   const flags = [
     '--headless',
     '--no-sandbox',

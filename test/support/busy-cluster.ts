@@ -1,4 +1,4 @@
-/** A cluster in use: connections are opened through its VIPs all the while, and whatever befalls one of them is told. */
+/** A cluster in use: connections are opened through its VIPs all the time, and whatever happens to one of them is reported. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,12 +25,12 @@ export function idleAddress(n: number): string {
   return `10.96.${16 + (n >> 8)}.${n & 255}`;
 }
 
-/** Idle Services, each with its own endpoints of the crowd. */
+/** Services that nobody uses. Each has its own endpoints among the addresses of the crowd. */
 export function idleObjects(count: number, endpoints: number): ClusterObject[] {
   return Array.from({ length: count }, (_, n) => idleService(n, endpoints)).flat();
 }
 
-/** Addresses of its endpoints. */
+/** The addresses of its endpoints. */
 export function idlePods(n: number, endpoints: number, shift = 0): string[] {
   return Array.from({ length: endpoints }, (_, i) => crowd.address((n * endpoints + i + shift) % 1000));
 }
@@ -50,7 +50,7 @@ export interface Client {
   readonly from: Place;
   readonly to: string;
   readonly port: number;
-  /** Connections; default 200. */
+  /** The number of connections. Default: 200. */
   readonly perSecond?: number;
 }
 
@@ -62,25 +62,25 @@ const everyClient: readonly Client[] = [throughVIP, toItself, throughNodePort];
 export interface BusyOptions {
   /** Default: iptables. */
   readonly mode?: Mode;
-  /** Default: what `iptables` is there. */
+  /** Default: the variant of the machine's `iptables`. */
   readonly variant?: IptablesVariant;
-  /** What the proxy is told to use, where that is another one. */
+  /** The variant that the proxy is told to use, if it is another one. */
   readonly proxyVariant?: IptablesVariant | 'auto';
   readonly clients?: readonly Client[];
-  /** The proxy's, after the others. */
+  /** Arguments of the proxy, after the others. */
   readonly flags?: readonly string[];
-  /** Environment of the proxy. */
+  /** The environment of the proxy. */
   readonly env?: () => Readonly<Record<string, string>>;
-  /** A command that runs the proxy's. */
+  /** A command that runs the proxy's command. */
   readonly within?: readonly string[];
   /** Fields of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly slow?: number;
-  /** One that is up and stays up, its node as new afterwards. Default: one of its own. */
+  /** A lab that is up and stays up. Its node is as new afterwards. Default: a lab of its own. */
   readonly lab?: Lab;
 }
 
-/** A cold cache, a busy machine: what is answered at all counts, and a SYN sent twice is counted apart. */
+/** A cold cache on a busy machine: only whether there is an answer counts. A SYN that is sent twice is counted separately. */
 const patienceMs = 8000;
 
 const tellPid = 'echo $$ > "$0" && exec "$@"';
@@ -110,7 +110,7 @@ export class BusyCluster {
     return this.node;
   }
 
-  /** All but the proxy. Call stop whether it resolves or not. */
+  /** Starts everything but the proxy. Call stop whether it resolves or not. */
   async setUp(objects: readonly ClusterObject[] = busyObjects): Promise<void> {
     const {
       mode = 'iptables',
@@ -143,14 +143,14 @@ export class BusyCluster {
     await this.proxy.caughtUp(sinceMs);
   }
 
-  /** These objects are in force when it resolves. */
+  /** The objects are in force when it resolves. */
   async apply(objects: readonly ClusterObject[]): Promise<void> {
     const sinceMs = Date.now();
     this.put(objects);
     await this.proxy.caughtUp(sinceMs);
   }
 
-  /** Changes the configuration file of the proxy that runs, and waits until it says what became of it: its line of the log. */
+  /** Changes the configuration file of the running proxy, and returns the line in which the proxy logs what it did about it. */
   async reconfigure(fields: Readonly<Record<string, unknown>>): Promise<string> {
     const { mode = 'iptables', config = {}, slow = 1 } = this.options;
     const said = (): string[] => logLines(this.proxy.log(), 'the changed configuration is');
@@ -167,7 +167,7 @@ export class BusyCluster {
     return said()[before] ?? '';
   }
 
-  /** The proxy sees nothing of the work until it is done. */
+  /** The proxy does not see the changes before the work is done. */
   async whilePaused(work: () => Promise<void>): Promise<void> {
     process.kill(this.pid, 'SIGSTOP');
     try {
@@ -210,13 +210,13 @@ export class BusyCluster {
     return this.lab.run('node', this.tool('-restore'), ['-w', '5', ...args], input);
   }
 
-  /** Rules and chains of the node, in an order that says nothing of how they came. */
+  /** The node's rules and chains, in an order that does not depend on when they were written. */
   async rules(variant = this.options.variant, family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<string[]> {
     const { stdout } = await this.lab.run('node', this.tool('-save', variant, family), []);
     return sortedRules(stdout);
   }
 
-  /** No table, as on a node that has just come up. */
+  /** Removes all tables, as on a node that has just started. */
   async forgetRules(): Promise<void> {
     for (const table of ['nat', 'filter', 'mangle']) {
       await this.iptables('-t', table, '-F');
@@ -225,8 +225,8 @@ export class BusyCluster {
   }
 
   /**
-   * Has the clients open connections and one connection each stay open while `work` is done. Returns what went wrong: a
-   * connection that was refused or not answered, a SYN that had to be sent again, a connection that broke.
+   * While `work` is done, the clients open connections, and each keeps one connection open. Returns what went wrong: connections
+   * that were refused, not answered or broken, and SYNs that had to be sent again.
    */
   async whileBusy(
     work: () => Promise<unknown>,
@@ -236,12 +236,12 @@ export class BusyCluster {
     const begunMs = Date.now();
     const dropped = await this.starved();
     await work();
-    // What came last is in use too.
+    // The last change is used too.
     await sleep(500);
     const told = await Promise.all(watched.map((end) => end(begunMs)));
     const wrong = told.flat();
     const more = (await this.starved()) - dropped;
-    // Then nothing can be told of the rules.
+    // Then the result says nothing about the rules.
     if (wrong.length > 0 && more > 0)
       wrong.push(`${more} packets were dropped for want of time, by pods or the machine`);
     return wrong;
@@ -272,7 +272,7 @@ export class BusyCluster {
     };
   }
 
-  /** Connections that a pod's server, and packets that a CPU, had no time for. */
+  /** The number of connections that a pod's server had no time for, and of packets that a CPU had no time for. */
   private async starved(): Promise<number> {
     const pods = await Promise.all((['a', 'b', 'c', 'd'] as const).map((pod) => this.tcpCount(pod, 'ListenDrops')));
     return pods.reduce((sum, drops) => sum + drops, droppedByMachine());
@@ -288,13 +288,13 @@ export class BusyCluster {
   }
 }
 
-/** Packets that no CPU had the time to take from a device's queue. */
+/** The number of packets that no CPU had the time to take from a device's queue. */
 function droppedByMachine(): number {
   const cpus = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
   return cpus.reduce((sum, cpu) => sum + Number.parseInt(cpu.split(' ')[1] ?? '0', 16), 0);
 }
 
-/** Lines of the proxy's log with this text. */
+/** The lines of the proxy's log that contain this text. */
 export function logLines(log: string, text: string): string[] {
   return log.split('\n').filter((line) => line.includes(text));
 }

@@ -1,4 +1,4 @@
-/** Random clusters for property tests: few names, so that the same objects come, change, move and go. */
+/** Random clusters for property tests. There are few names, so that the same objects appear, change, move and disappear. */
 import fc from 'fast-check';
 import type { ClusterChange, EndpointSlice, Node, Service, SliceEndpoint } from '../../src/model/cluster';
 import { makeEndpoint, makeNode, makeService, makeSlice } from './cluster-objects';
@@ -82,7 +82,7 @@ const changeArb: fc.Arbitrary<ClusterChange> = fc.oneof(
   { weight: 1, arbitrary: deletionArb },
 );
 
-/** What arrives, in batches. */
+/** Changes, in the batches in which they arrive. */
 export const historyArb: fc.Arbitrary<ClusterChange[][]> = fc.array(fc.array(changeArb, { maxLength: 6 }), {
   maxLength: 8,
 });

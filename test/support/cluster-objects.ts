@@ -1,4 +1,4 @@
-/** Objects of the model for tests: say what matters, the rest is the plainest there is. */
+/** Objects of the model for tests. A test gives the fields that matter to it; the others have the simplest values. */
 import type { EndpointSlice, Node, Service, ServicePort, SliceEndpoint } from '../../src/model/cluster';
 
 export const webPort: ServicePort = { name: '', protocol: 'TCP', port: 80, nodePort: 0 };
@@ -22,7 +22,7 @@ export function makeService(fields: Partial<Service> = {}): Service {
   };
 }
 
-/** A ready endpoint of an unknown node. */
+/** A ready endpoint on an unknown node. */
 export function makeEndpoint(address: string, fields: Partial<SliceEndpoint> = {}): SliceEndpoint {
   return {
     address,

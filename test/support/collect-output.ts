@@ -6,7 +6,7 @@ interface Collected {
   readonly stderr: string;
 }
 
-/** All that a process says from now on, when it has ended. */
+/** Returns everything that a process prints from now on, once it has ended. */
 export function collectOutput(child: ChildProcessWithoutNullStreams): Promise<Collected> {
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));

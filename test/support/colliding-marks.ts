@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import { mostMarks } from '../../src/backends/ipvs/sets/marks';
 
-/** Where among the marks those of the TCP port of `default/NAME` begin to look. */
+/** The first mark that is tried for the TCP port of `default/NAME`. */
 export function markSlot(name: string): number {
   return hash('sha256', `default/${name} TCP`, 'buffer').readUInt32BE(0) % mostMarks;
 }
 
-/** Names, in order, of two Services that want one mark, and of one that wants the mark which the second gets then. */
+/** Names of three Services, sorted: the first two want the same mark, and the third wants the mark that the second then gets. */
 export function collidingNames(): readonly [string, string, string] {
   const names = Array.from({ length: 20_000 }, (_, i) => `local-${i.toString().padStart(5, '0')}`);
   const bySlot = new Map<number, string[]>();

@@ -4,7 +4,7 @@ import { runInNetworkNamespace } from './network-namespace';
 
 const guest = join(__dirname, '../kernel/modes.guest.ts');
 
-/** Fails the case where the report has something to say about it. */
+/** Fails if the report has an entry about the case. */
 function check(which: ModeCase, report: ModeReport): void {
   if (which === 'steps') expect(report.steps).toBeGreaterThan(1);
   else expect(report[which]).toEqual([]);

@@ -1,4 +1,4 @@
-/** Servers that answer with who they are and whom they see: `NAME LOCALPORT PEERADDRESS LOCALADDRESS`. */
+/** Servers that answer with their own name and with the addresses of the connection: `NAME LOCALPORT PEERADDRESS LOCALADDRESS`. */
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
@@ -20,7 +20,7 @@ function serveTcp(name: string, port: number): Promise<void> {
 
 function serveUdp(name: string, port: number): Promise<void> {
   const socket = createSocket({ type: 'udp6' });
-  // Node does not tell a datagram's local address; no one with more than one address is asked over UDP.
+  // Node does not tell the local address of a datagram. No server with more than one address is asked over UDP.
   socket.on('message', (_, peer) => socket.send(`${name} ${port} ${plain(peer.address)} ?\n`, peer.port, peer.address));
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
@@ -28,7 +28,7 @@ function serveUdp(name: string, port: number): Promise<void> {
   });
 }
 
-/** TCP and UDP on each port, IPv4 and IPv6; resolves when all of them listen. TCP answers at once, and again to each write. */
+/** Serves TCP and UDP on each port, IPv4 and IPv6. Resolves when all listen. Over TCP it answers at once, and again after each write. */
 export async function serveEchoes(name: string, ports: readonly number[]): Promise<void> {
   await Promise.all(ports.flatMap((port) => [serveTcp(name, port), serveUdp(name, port)]));
 }

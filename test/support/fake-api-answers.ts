@@ -1,4 +1,4 @@
-/** What the fake API server answers with, each by what it holds. */
+/** The answers of the fake API server, made of the objects that it has. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type FakeBody, refuse, statusText, writeJoined } from './fake-api-body';
@@ -13,7 +13,7 @@ interface AccessReview {
   };
 }
 
-/** True: all that comes of the request is this failure. */
+/** Returns true if the request gets nothing but this failure. */
 export function answerFailure(failure: FakeFailure, response: ServerResponse): boolean {
   switch (failure.kind) {
     case 'silence':
@@ -34,7 +34,7 @@ export function answerFailure(failure: FakeFailure, response: ServerResponse): b
   }
 }
 
-/** A watch from before the last compaction. */
+/** A watch that begins before the last compaction. */
 export function answerExpired(body: FakeBody, asStatus: boolean): void {
   if (asStatus) {
     refuse(body.response, { status: 410, reason: 'Expired', message: 'too old resource version' });
@@ -77,7 +77,7 @@ export function answerGroups(faults: FakeFaults, response: ServerResponse): void
   );
 }
 
-/** A page of these objects, at this version. */
+/** A page with these objects at this version. */
 export function answerList(
   { version, isUnlimited }: { readonly version: number; readonly isUnlimited: boolean },
   query: FakeRequest['query'],
@@ -110,7 +110,7 @@ export function bookmarkLine(resource: FakeResource, version: number, initialEve
   return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
 }
 
-/** `user` goes in as it is. */
+/** `user` is inserted unchanged. */
 export function kubeconfigText(
   server: string,
   ca: string | undefined,
@@ -143,7 +143,7 @@ function verbOf(method: string): 'get' | 'put' | 'delete' {
   return method === 'PUT' ? 'put' : method === 'DELETE' ? 'delete' : 'get';
 }
 
-/** key: of one object. */
+/** `key` is set if the path is that of one object. */
 export function parseRequest(
   incoming: IncomingMessage,
   url: URL,

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FakeFailure, FakeFaults } from './fake-api-faults';
 
-/** A response's body, with its faults. Frozen, it sends nothing more and stays open. */
+/** The body of a response, with its faults. Once it is frozen, it sends nothing more and stays open. */
 export class FakeBody {
   frozen = false;
   #sent = Promise.resolve();
@@ -41,7 +41,7 @@ export class FakeBody {
 
 const joinedLength = 64 * 1024;
 
-/** Few large writes: tens of thousands of small ones would be what a benchmark measures. */
+/** Makes few large writes. With tens of thousands of small ones a benchmark would measure only the writes. */
 export function writeJoined(body: FakeBody, texts: readonly string[]): void {
   let joined: string[] = [];
   let length = 0;

@@ -9,10 +9,10 @@ export type FakeFailure =
       readonly reason?: string;
       readonly message?: string;
       readonly retryAfterSeconds?: number;
-      /** Retry-After as it is sent, where it is no number. */
+      /** The text of Retry-After, if it is not a number. */
       readonly retryAfter?: string;
     }
-  /** This text instead of the answer; with isOpen the connection stays open after it. */
+  /** This text is sent instead of the answer. With isOpen the connection stays open after it. */
   | {
       readonly kind: 'text';
       readonly text: string;
@@ -22,11 +22,11 @@ export type FakeFailure =
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
   /** The connection is destroyed without an answer. */
   | { readonly kind: 'reset' }
-  /** The request is taken and never answered. */
+  /** The request is accepted and never answered. */
   | { readonly kind: 'silence' }
-  /** The status line and headers come, and nothing after them. */
+  /** The status line and the headers are sent, and nothing after them. */
   | { readonly kind: 'silent-body' }
-  /** The connection is destroyed after so many bytes of the body. */
+  /** The connection is destroyed after this many bytes of the body. */
   | { readonly kind: 'cut'; readonly afterBytes: number };
 
 export interface FakeRequest {
@@ -35,9 +35,9 @@ export interface FakeRequest {
   readonly resource: FakeResource | undefined;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: IncomingHttpHeaders;
-  /** Of the client: one connection, one port. */
+  /** The client's port. Each connection has another one. */
   readonly port: number;
-  /** The client showed a certificate of the server's authority. */
+  /** The client presented a certificate that the server's authority has signed. */
   readonly certified: boolean;
 }
 
@@ -46,36 +46,36 @@ export interface FailureMatch {
   readonly resource?: FakeResource;
   /** Only pages after the first. */
   readonly continued?: boolean;
-  /** Only watches that begin where another ended. */
+  /** Only watches that begin where another one ended. */
   readonly resumed?: boolean;
   /** Default 1. */
   readonly times?: number;
 }
 
-/** Set them at any time; they hold for requests that come after. */
+/** They may be set at any time, and apply to the requests that follow. */
 export interface FakeFaults {
-  /** 422, as servers with the feature off. */
+  /** WatchList is answered with 422, as by servers on which the feature is off. */
   refuseWatchList?: boolean;
-  /** Objects as ADDED events and no bookmark after them, as servers that never heard of it. */
+  /** The objects are sent as ADDED events without a bookmark after them, as by servers that do not know the feature. */
   ignoreWatchList?: boolean;
   lackDiscovery?: boolean;
-  /** As while it starts: EndpointSlices are answered with a 404, and its list of APIs names them or is not there yet. */
+  /** As during its start: EndpointSlices are answered with 404, and the list of APIs either names them or does not exist yet. */
   isStarting?: 'named' | 'unavailable';
-  /** 400 for fields other than metadata.name. */
+  /** Field selectors other than metadata.name are answered with 400. */
   refuseFieldSelectors?: boolean;
   /** Pages are ignored, as by a watch cache. */
   ignoreLimit?: boolean;
   /** An expired version is answered with HTTP 410 instead of an ERROR event. */
   goneAsStatus?: boolean;
-  /** Others get 401. */
+  /** Requests with other tokens get 401. */
   token?: string;
   /** SelfSubjectAccessReviews of `list services`, `patch events.k8s.io/events` that are denied. */
   denied?: readonly string[];
-  /** Bodies dribble: so many bytes at a time, one write each everyMs. */
+  /** Bodies are sent slowly: this many bytes in each write, and a write every `everyMs` milliseconds. */
   slow?: { readonly bytes: number; readonly everyMs: number };
 }
 
-/** The next requests that match fail so. */
+/** The next requests that match fail in this way. */
 export interface PlannedFailure {
   readonly match: FailureMatch;
   readonly failure: FakeFailure;
@@ -91,7 +91,7 @@ function matches(match: FailureMatch, request: FakeRequest): boolean {
   );
 }
 
-/** The first planned failure that matches, which is used up by it. */
+/** Returns the first planned failure that matches, and uses it up. */
 export function takeFailure(planned: PlannedFailure[], request: FakeRequest): FakeFailure | undefined {
   const at = planned.findIndex(({ match }) => matches(match, request));
   const found = planned[at];
@@ -100,7 +100,7 @@ export function takeFailure(planned: PlannedFailure[], request: FakeRequest): Fa
   return found.failure;
 }
 
-/** What the switches make of a request. */
+/** What the switches do to a request. */
 export function switchedFailure(
   faults: FakeFaults,
   certificateNeeded: boolean,

@@ -1,4 +1,4 @@
-/** Sets in memory that take ipset's commands as the tool and the kernel do, and fail in their words. */
+/** Sets in memory. They take ipset's commands as the tool and the kernel do, and fail with the same messages. */
 import { CommandError, type CommandOptions, type CommandResult } from '../../src/host/command';
 
 interface FakeSet {
@@ -11,12 +11,12 @@ const sizes = / (?:hashsize|bucketsize|initval) \S+/g;
 
 export class FakeIpset {
   readonly sets = new Map<string, FakeSet>();
-  /** Sets that rules match: they cannot be destroyed. */
+  /** The sets that rules match. They cannot be destroyed. */
   readonly inUse = new Set<string>();
   readonly inputs: string[] = [];
-  /** The next so many calls fail. */
+  /** How many of the next calls fail. */
   failures = 0;
-  /** As on a machine without it. */
+  /** As on a machine without ipset. */
   isMissing = false;
   /** As on a kernel without ip_set. */
   hasKernel = true;
@@ -40,7 +40,7 @@ export class FakeIpset {
     return { stdout: '', durationMs: 1 };
   };
 
-  /** As `ipset save`. */
+  /** As `ipset save` prints it. */
   save(name: string): string[] {
     const { parameters, elements } = this.sets.get(name) ?? { parameters: '', elements: new Map<string, string>() };
     const grown = parameters.startsWith('hash:') ? ' bucketsize 12 initval 0x5f86c684' : '';

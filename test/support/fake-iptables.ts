@@ -1,6 +1,6 @@
 /**
- * Tables in memory that take iptables-restore's text as the kernel would: a table's part or nothing, line after line. A rule is refused
- * whose chain is not there, and so is the deletion of a chain that has rules or that a rule leads to.
+ * Tables in memory that take iptables-restore's text as the kernel would: the part of a table as a whole or not at all, line by line.
+ * It refuses a rule whose chain does not exist, and the deletion of a chain that has rules or that a rule leads to.
  */
 import { absent, type Answer, found } from '../../src/model/answer';
 import { ownTables } from '../../src/xtables/known-chains';
@@ -19,9 +19,9 @@ const builtIn: Readonly<Record<string, readonly string[]>> = {
 export class FakeIptables implements KernelTables {
   tables = new Map<string, Table>();
   readonly inputs: string[] = [];
-  /** The next so many calls of restore fail. */
+  /** How many of the next calls of restore fail. */
   failures = 0;
-  /** Called before each table of a call is put in force. */
+  /** Called before each table of a call takes effect. */
   beforeCommit: (() => void) | undefined;
 
   constructor(readonly variant: Variant = 'nft') {
@@ -56,7 +56,7 @@ export class FakeIptables implements KernelTables {
     return Promise.resolve(all ? found(true) : absent);
   }
 
-  /** As iptables-save. */
+  /** As iptables-save prints it. */
   print(): string {
     return [...this.tables]
       .flatMap(([name, table]) => [
@@ -83,11 +83,11 @@ function copy(table: Table): Table {
   return new Map([...table].map(([chain, rules]) => [chain, [...rules]]));
 }
 
-/** KUBE-MARK-DROP is the kubelet's, and not in every test's rules. */
+/** KUBE-MARK-DROP belongs to the kubelet, and not every test has it among its rules. */
 const target = /(?:^| )-[jg] (KUBE-(?!MARK-DROP)\S+)$/;
 
 function execute(table: Table, lines: readonly string[]): void {
-  /** Where rules lead to, while chains are deleted one after the other. */
+  /** The chains that rules lead to, while chains are deleted one by one. */
   let led: ReadonlySet<string> | undefined;
   for (const line of lines) {
     if (!line.startsWith('-X ')) {

@@ -1,6 +1,6 @@
 /**
- * A kernel with IPVS in memory: virtual servers, ipsets, kube-ipvs0 and iptables, each as the drivers see it. A rule that matches a set
- * which is not there is refused, and so is the end of a set that a rule matches.
+ * A kernel with IPVS in memory: virtual servers, ipsets, kube-ipvs0 and iptables, each as the drivers see it. It refuses a rule that
+ * matches a set that does not exist, and the removal of a set that a rule matches.
  */
 import type { IpvsKernel } from '../../src/backends/ipvs/backend';
 import { SetParser } from '../../src/backends/ipvs/sets/ipset-text';
@@ -19,11 +19,11 @@ export class FakeIpvs implements IpvsKernel {
   readonly ipset = new FakeIpset();
   readonly servers = new Map<string, FakeServer>();
   readonly addresses = new Set<string>();
-  /** `SERVER DESTINATION` -> connections; others have none. */
+  /** `SERVER DESTINATION` -> the number of its connections. All others have none. */
   readonly connections = new Map<string, number>();
-  /** Every write, one line each. */
+  /** All writes, one line for each. */
   readonly writes: string[] = [];
-  /** The next so many writes fail, after they took effect by half. */
+  /** How many of the next writes fail after half of them has taken effect. */
   failures = 0;
   /** Called after each of the smallest writes. */
   afterWrite: (() => void) | undefined;
@@ -92,7 +92,7 @@ export class FakeIpvs implements IpvsKernel {
     await this.change('unbind', addresses, (address) => this.addresses.delete(address));
   }
 
-  /** All that is there, sorted. */
+  /** Everything that is there, sorted. */
   print(): string {
     const servers = [...this.servers].map(([key, server]) => `${key}\n${printServer(server)}`);
     const sets = [...this.ipset.sets.keys()].flatMap((name) => this.ipset.save(name));
@@ -115,7 +115,7 @@ export class FakeIpvs implements IpvsKernel {
     throw new Error('told to fail');
   }
 
-  /** As the driver's: idempotent. */
+  /** It is idempotent, as the driver's is. */
   private writeOne(write: ServerWrite): void {
     const server = this.servers.get(write.server);
     switch (write.op) {
@@ -143,7 +143,7 @@ function printServer({ options, weights }: FakeServer): string {
   return [options, ...[...weights].map(([destination, weight]) => `${destination} ${weight}`).sort()].join('\n');
 }
 
-/** Those that rules match or map by. */
+/** The sets that rules match, or map packets by. */
 function setsIn(rules: string): ReadonlySet<string> {
   return new Set([...rules.matchAll(/ --(?:match|map)-set (\S+)/g)].map(([, set = '']) => set));
 }

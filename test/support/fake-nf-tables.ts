@@ -1,19 +1,19 @@
-/** nf_tables in memory, told as the kernel's netlink tells it. */
+/** nf_tables in memory, read as through the kernel's netlink. */
 import type { NfRule } from '../../src/host/nf-rule';
 import type { NfRuleName, NfTable } from '../../src/host/nf-tables';
 import type { NfTableReader } from '../../src/xtables/driver-native-tables';
 
 interface FakeRule {
   readonly handle: number;
-  /** What follows `-A CHAIN`; iptables cannot print one that begins with `native`. */
+  /** What follows `-A CHAIN`. iptables cannot print a rule that begins with `native`. */
   readonly text: string;
 }
 
-/** One family's tables: written by iptables' words, read with handles. */
+/** The tables of one family. They are written in iptables' words and read with handles. */
 export class FakeNfTables implements NfTableReader {
   readonly tables = new Map<string, Map<string, FakeRule[]>>();
   private handles = 0;
-  /** Of the next calls: errors that they fail with. */
+  /** The errors that the next calls fail with. */
   readonly failures: Error[] = [];
 
   insert(table: string, chain: string, text: string, where: 'first' | 'last' = 'last'): void {
@@ -35,7 +35,7 @@ export class FakeNfTables implements NfTableReader {
     return (this.tables.get(table)?.get(chain) ?? []).map(({ text }) => text);
   }
 
-  /** iptables-nft-restore --noflush. */
+  /** Takes the input of `iptables-nft-restore --noflush`. */
   restore(input: string): void {
     let table = '';
     for (const line of input.split('\n')) {
@@ -71,7 +71,7 @@ export class FakeNfTables implements NfTableReader {
       [...chains.values()].flat().filter(({ text }) => targetOf(text) === chain).length;
     const asRule = (chain: string, { handle, text }: FakeRule): NfRule => {
       const target = chains.has(targetOf(text)) ? targetOf(text) : '';
-      // Of all matches comments alone are known: another version may have other words for the rest.
+      // Comments are the only matches that are decoded: another version may have other words for the rest.
       const [, comment] = /--comment "([^"]*)"/.exec(text) ?? [];
       const isPlain = /^(-m comment --comment "[^"]*" )?-[jg] \S+$/.test(text);
       const verdict = { kind: 'verdict', verdict: target === '' ? 'drop' : 'jump', chain: target };
@@ -126,7 +126,7 @@ export class FakeNfTables implements NfTableReader {
       .join('\n');
   }
 
-  /** As `-S CHAIN` prints it, up to the first chain with a native rule; undefined there. */
+  /** As `-S CHAIN` prints it. Undefined from the first chain with a native rule on. */
   show(table: string, chain: string): string[] | undefined {
     const rules = this.tables.get(table)?.get(chain);
     if (rules === undefined || rules.some(({ text }) => text.startsWith('native'))) return undefined;

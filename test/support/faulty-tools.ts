@@ -1,10 +1,10 @@
-/** Stand-ins for tools, first on a proxy's PATH, that fail in one way or other where a test says so. */
+/** Stand-ins for tools, first on the PATH of a proxy. They fail in the way that a test asks for. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * `fails` with words and a code of its own, `hangs` for longer than anybody waits, `nothing` and `half` of what the real tool prints
- * with exit code 0, `words` of another version, `crashes` by a signal.
+ * `fails`: a message and an exit code of its own. `hangs`: for longer than anybody waits. `nothing` and `half`: so much of what the
+ * real tool prints, with exit code 0. `words`: the output of another version. `crashes`: it ends by a signal.
  */
 export type Fault = 'fails' | 'hangs' | 'nothing' | 'half' | 'words' | 'crashes';
 
@@ -38,12 +38,12 @@ exec ${real}
     }
   }
 
-  /** Of the proxy. */
+  /** What the proxy's environment needs. */
   get env(): Readonly<Record<string, string>> {
     return { PATH: `${this.bin}:${process.env['PATH'] ?? ''}` };
   }
 
-  /** From now on; calls whose arguments do not match go through. */
+  /** Applies from now on. Calls whose arguments do not match reach the real tool. */
   break(tool: string, fault: Fault, ofArguments = '*'): void {
     writeFileSync(join(this.state, `fault.${tool}`), `case "$*" in ${ofArguments}) ${scripts[fault]} ;; esac\n`);
   }

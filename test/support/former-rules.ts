@@ -1,4 +1,4 @@
-/** What versions of kube-proxy that are no longer supported left behind, and vipwire never wrote. */
+/** Rules that versions of kube-proxy left behind that are no longer supported. vipwire never wrote such rules. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -10,5 +10,5 @@ export function readFormer(file: string): string {
   return readFileSync(join(folder, file), 'utf8');
 }
 
-/** The kubelet's, which the recorded node had beside it. */
+/** Rules of the kubelet that were on the recorded node too. */
 export const kubeletChain = /^:KUBE-KUBELET-CANARY .*\n/gm;

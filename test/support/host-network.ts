@@ -1,4 +1,4 @@
-/** A Service whose one endpoint is the node's own address, asked for from everywhere. */
+/** A Service whose only endpoint is the node's own address, with clients everywhere. */
 import { service, slice } from '../conformance/objects';
 import type { Explanation } from '../../src/explain/explain-connection';
 import type { Lab } from './lab/lab';
@@ -23,14 +23,14 @@ const questions: readonly (readonly [from: Place, to: string, port: number])[] =
 ];
 
 interface Seen {
-  /** By the server's own words. */
+  /** What the server says. */
   readonly source: string;
-  /** The first word of what explain says of it: `kept`. */
+  /** The first word of what explain says about it, such as `kept`. */
   readonly explained: string;
   readonly disagreement: string;
 }
 
-/** `compare` is what the command says of the rules; its exit code is the last line. */
+/** `compare` is what the command prints about the rules. Its last line is the exit code. */
 export async function askAll(lab: Lab, node: readonly string[]): Promise<Record<string, unknown>> {
   const [file = '', ...args] = vipwire;
   const seen: Record<string, Seen | string> = {};

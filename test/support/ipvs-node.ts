@@ -7,20 +7,20 @@ import { sortedRules } from './sorted-rules';
 
 const kinds = ['addr', 'ipset', 'ipvs', 'v4.rules', 'v6.rules'] as const;
 
-/** `ip -o address show dev kube-ipvs0`, `ipset save`, `ipvsadm -Sn` and iptables-save's of a node of kube-proxy 1.36.2. */
+/** What `ip -o address show dev kube-ipvs0`, `ipset save`, `ipvsadm -Sn` and iptables-save printed on a node of kube-proxy 1.36.2. */
 function readRecording(name: string, kind: (typeof kinds)[number]): string {
   return readFileSync(join('test', 'recorded', 'ipvs', `${name}.${kind}`), 'utf8');
 }
 
-/** What kube-proxy's start and its syncs leave, beside what is recorded: its sysctls, and no counters. */
+/** What kube-proxy's start and its syncs leave, apart from what is recorded: its sysctls, and no counters. */
 const startKubeProxy = `
 sysctl -qw net.ipv4.vs.conntrack=1 net.ipv4.vs.expire_nodest_conn=1 net.ipv4.vs.expire_quiescent_template=1 net.ipv4.ip_forward=1
 ip link add kube-ipvs0 type dummy`;
 
-/** A here-document's. */
+/** The text of a here-document. */
 const feed = (tool: string, input: string): string => `${tool} <<'END'\n${input.trimEnd()}\nEND`;
 
-/** Each part by itself, so that a difference says where it is. */
+/** Each part is separate, so that a difference shows where it is. */
 export interface IpvsState {
   readonly servers: readonly string[];
   readonly addresses: readonly string[];
@@ -38,7 +38,7 @@ export class IpvsNode {
     return (await this.lab.run('node', 'sh', ['-e'], script)).stdout;
   }
 
-  /** Makes it a node on which kube-proxy was at work. */
+  /** Makes it a node on which kube-proxy has worked. */
   async loadRecording(name: string): Promise<void> {
     const [addr, ipset, ipvs, v4, v6] = kinds.map((kind) => readRecording(name, kind));
     const addresses = [...(addr ?? '').matchAll(/inet6? (\S+)/g)].map(
@@ -60,7 +60,7 @@ export class IpvsNode {
     await forgetProxy(this.lab);
   }
 
-  /** All that a proxy in IPVS mode writes, but for sysctls, in an order that says nothing of how it came. */
+  /** Everything that a proxy in IPVS mode writes, except sysctls, in an order that does not depend on when it was written. */
   async state(): Promise<IpvsState> {
     const shown = await this.shell(
       sections.map((command) => `${command} 2>/dev/null || true; echo ${divider}`).join('\n'),
@@ -75,7 +75,7 @@ export class IpvsNode {
     };
   }
 
-  /** Of a TCP server's destinations, by `address:port`. */
+  /** The weights of a TCP server's destinations, by `address:port`. */
   async weights(server: string): Promise<Readonly<Record<string, number>>> {
     const lines = (await this.shell('ipvsadm -Sn')).split('\n').filter((line) => line.startsWith(`-a -t ${server} `));
     return Object.fromEntries(

@@ -3,7 +3,7 @@ import { CommandError } from '../../src/host/command';
 import type { BusyCluster } from './busy-cluster';
 import { canaryTables, jumps, type KubeProxyService, printServiceChains, printSync } from './kube-proxy-rules';
 
-/** busyObjects in its eyes. */
+/** busyObjects as kube-proxy sees them. */
 export const busyServices: readonly KubeProxyService[] = [
   {
     name: 'default/web',
@@ -15,7 +15,7 @@ export const busyServices: readonly KubeProxyService[] = [
   { name: 'default/self', clusterIP: '10.96.0.11', port: 80, endpoints: ['10.244.1.4:8080'] },
 ];
 
-/** Its first sync, whatever is on the node. Throws where kube-proxy would fail, and try the same again for ever. */
+/** Its first sync, whatever is on the node. Throws where kube-proxy would fail and try the same again for ever. */
 export async function fullSync(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
   await ensureJumps(cluster);
   await restore(cluster, printSync(services, await savedNat(cluster)));
@@ -30,7 +30,7 @@ async function ensureJumps(cluster: BusyCluster): Promise<void> {
   }
 }
 
-/** A later sync, after these Services changed or went. */
+/** A later sync, after these Services were changed or removed. */
 export async function partialSync(
   cluster: BusyCluster,
   services: readonly KubeProxyService[],
@@ -39,7 +39,7 @@ export async function partialSync(
   await restore(cluster, printSync(services, await savedNat(cluster), changed));
 }
 
-/** A node on which it has long been at work, with a large cluster: written in smaller calls than its own, to save time. */
+/** A node on which it has worked for a long time, with a large cluster. To save time it is written in smaller calls than its own. */
 export async function largeNode(cluster: BusyCluster, services: readonly KubeProxyService[]): Promise<void> {
   for (const input of printServiceChains(services, 500)) await restore(cluster, input);
   await ensureJumps(cluster);
@@ -80,7 +80,7 @@ const cleanedFilterChains = [
 const cleanedNatChain =
   /^KUBE-(SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|PROXY-CANARY|SVC-.*|SVL-.*|EXT-.*|FW-.*|SEP-.*)$/;
 
-/** `kube-proxy --cleanup` of the iptables mode. Throws where it would fail, and exit 1. */
+/** `kube-proxy --cleanup` in iptables mode. Throws where kube-proxy would fail with exit code 1. */
 export async function cleanUp(cluster: BusyCluster): Promise<void> {
   // The kubelet may need these.
   for (const { table, from, rule, to } of jumps)

@@ -1,6 +1,6 @@
 /**
- * What kube-proxy 1.36.2 in iptables mode writes, for ClusterIP and NodePort Services over TCP: its whole restore, its partial
- * one, and what it does around them. It is held against recordings of the real one, in test/recorded/iptables.
+ * What kube-proxy 1.36.2 in iptables mode writes, for ClusterIP and NodePort Services over TCP: its full restore, its
+ * partial restore, and what it does before and after them. A test compares it with recordings of kube-proxy in test/recorded/iptables.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ function activeChains(service: KubeProxyService): string[] {
   return [svc, ...(service.nodePort === undefined ? [] : [ext]), ...sep];
 }
 
-/** Rules of a Service's own chains. */
+/** The rules in a Service's own chains. */
 function serviceRules(service: KubeProxyService): string[] {
   const { name, clusterIP, port, nodePort, endpoints } = service;
   if (endpoints.length === 0) return [];
@@ -66,7 +66,7 @@ function serviceRules(service: KubeProxyService): string[] {
   return rules;
 }
 
-/** Rules that lead to a Service: every sync writes them all. */
+/** The rules that lead to a Service. Every sync writes all of them. */
 function dispatchRules(service: KubeProxyService): { nat: string[]; filter: string[] } {
   const { name, clusterIP, port, nodePort, endpoints } = service;
   const to = `-m tcp -p tcp -d ${clusterIP} --dport ${port}`;
@@ -125,7 +125,7 @@ export function printSync(
   ].join('\n');
 }
 
-/** Service chains alone, in calls that stay fast: how a test gets at a large rule set of kube-proxy's. */
+/** Only the chains of Services, in calls that stay fast. With it a test makes a large rule set of kube-proxy's. */
 export function* printServiceChains(services: readonly KubeProxyService[], perCall: number): Generator<string> {
   for (let at = 0; at < services.length; at += perCall) {
     const some = services.slice(at, at + perCall);
@@ -153,7 +153,7 @@ const portals = says('kubernetes service portals');
 const outside = [...newOnly, ...says('kubernetes externally-visible service portals')];
 const firewall = [...newOnly, ...says('kubernetes load balancer firewall')];
 
-/** A full sync inserts those that are missing, in this order. */
+/** A full sync inserts the jumps that are missing, in this order. */
 export const jumps: readonly Jump[] = [
   jump('filter', 'INPUT', outside, 'KUBE-EXTERNAL-SERVICES'),
   jump('filter', 'FORWARD', outside, 'KUBE-EXTERNAL-SERVICES'),
@@ -171,7 +171,7 @@ export const jumps: readonly Jump[] = [
   jump('filter', 'OUTPUT', [], 'KUBE-FIREWALL'),
 ];
 
-/** Its flush detector, in every table. */
+/** The rule in every table by which it detects a flush. */
 export const canaryTables = ['mangle', 'nat', 'filter'] as const;
 
 export const recordings = readdirSync(join('test', 'recorded', 'iptables'))
@@ -184,7 +184,7 @@ export function readRecording(name: string, kind: 'v4.rules' | 'v6.rules' | 'obj
   return kind === 'objects.json' ? text : withoutCounters(text);
 }
 
-/** Without `-m nfacct`: its counters are objects of their own, which a fresh namespace lacks. */
+/** Without `-m nfacct`: its counters are objects of their own, and a new namespace does not have them. */
 export function withoutCounters(rules: string): string {
   return rules
     .split('\n')

@@ -1,4 +1,4 @@
-/** Random histories of clusters whose Services have many ports, endpoints and ways in, and change a few or most at a time. */
+/** Random histories of clusters whose Services have many ports, endpoints and ways in. A round changes a few of them, or most. */
 import fc from 'fast-check';
 import type { ClusterChange, EndpointSlice, Service, ServicePort } from '../../src/model/cluster';
 import { makeEndpoint, makeService, makeSlice } from './cluster-objects';
@@ -22,7 +22,7 @@ const draftArb: fc.Arbitrary<Draft> = fc.record({
   endpoints: fc.oneof({ weight: 6, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.constant(140) }),
   notReady: fc.boolean(),
   nodePorts: fc.boolean(),
-  // Some are claimed by several Services.
+  // Several Services claim some of these.
   externalIPs: fc.subarray(['198.51.100.1', '198.51.100.2', '2001:db8::1']),
   loadBalancerIPs: fc.subarray(['203.0.113.1', '198.51.100.2', '2001:db8:1::1']),
   sourceRanges: fc.oneof(fc.constant([]), fc.subarray(['192.168.88.0/24', '10.0.0.0/8', '192.0.2.7/32', 'fd88::/64'])),
@@ -35,7 +35,7 @@ function portsOf({ ports, nodePorts, isSctp }: Draft, n: number): ServicePort[] 
   return Array.from({ length: ports }, (_, i) => ({
     name: ports === 1 ? '' : `p${i}`,
     protocol: isSctp && i === 0 ? 'SCTP' : i % 3 === 2 ? 'UDP' : 'TCP',
-    // Far apart and near each other.
+    // Some are far apart and some are close to each other.
     port: i % 2 === 0 ? 80 + i : 1000 + ((i * 7919 + n * 104_729) % 60_000),
     nodePort: nodePorts ? 30_000 + n * 32 + i : 0,
   }));

@@ -1,6 +1,6 @@
 /**
- * What other programs keep in iptables on a node, in their own words, as their documents and listings of nodes show it. Where they
- * name the pods' devices, it is the lab's that they name.
+ * What other programs keep in iptables on a node, in their own words, as their documentation and listings of nodes show it. Where
+ * they name the devices of pods, these are the devices of the lab.
  */
 
 /** A neighbour's tables. */
@@ -10,11 +10,11 @@ export interface Neighbour {
   readonly setUp?: string;
   /** Input of `iptables-restore --noflush`. */
   readonly rules: string;
-  /** Jumps that it puts on top again wherever they are not: table, chain, rule. */
+  /** Jumps that it moves back to the top when they are not there: table, chain, rule. */
   readonly onTop: readonly (readonly [table: string, chain: string, rule: string])[];
 }
 
-/** Felix in its iptables mode: marks 0xffff0000, kube-proxy's 0x4000 is none of them. What nobody accepts is dropped. */
+/** Felix in its iptables mode. Its marks are 0xffff0000, without kube-proxy's 0x4000. What nobody accepts is dropped. */
 export const calico: Neighbour = {
   name: 'Calico',
   setUp: `ipset create cali40masq-ipam-pools hash:net
@@ -67,7 +67,7 @@ COMMIT
   ],
 };
 
-/** Cilium with kube-proxy-replacement false: it forwards, and leaves Services to the proxy. Marks 0xf00. */
+/** Cilium with kube-proxy-replacement false: it forwards packets, and leaves Services to the proxy. Its marks are 0xf00. */
 export const cilium: Neighbour = {
   name: 'Cilium, kube-proxy-replacement false',
   setUp: 'iptables -P FORWARD DROP',
@@ -170,7 +170,7 @@ export function nodeLocalDns(address: string, port: number): Neighbour {
     `*${name}\n${lines.flatMap((line) => line[name]).join('\n')}\nCOMMIT\n`;
   return {
     name: 'NodeLocal DNSCache',
-    // Its device is a dummy, which not every kernel has.
+    // Its device is a dummy device, which not every kernel has.
     setUp: `ip link add nodelocaldns type veth peer name unused\nip address add ${address}/32 dev nodelocaldns`,
     rules: table('raw') + table('filter'),
     onTop: [],

@@ -1,4 +1,4 @@
-/** Runs code of the project in a network namespace of its own, which jest's process cannot enter. */
+/** Runs code of the project in a network namespace of its own, because jest's process cannot enter one. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const modules = resolve(__dirname, '../../node_modules');
 
-/** describe, where the process may make network namespaces; elsewhere it says what is left out. */
+/** describe, where the process may make network namespaces. Where it may not, it says what is left out. */
 export function describeAsRoot(name: string, body: () => void): void {
   if (process.getuid?.() === 0) {
     describe(name, body);
@@ -27,7 +27,7 @@ export async function runInNetworkNamespace(guest: string, ...args: readonly str
   try {
     const bundle = join(folder, 'guest.cjs');
     const options = ['--bundle', '--platform=node', '--format=cjs', '--log-level=warning', `--outfile=${bundle}`];
-    // The addon finds its prebuilt file by its own place, so it stays where it is.
+    // The addon finds its prebuilt file by its own path, so it is not moved.
     const addon = ['--external:netlink', '--supported:dynamic-import=false'];
     await run(join(modules, '.bin/esbuild'), [guest, ...options, ...addon]);
     // A new namespace starts with the host's values, which a proxy there may have changed.

@@ -125,7 +125,7 @@ function ruleArb(family: Family): fc.Arbitrary<Rule> {
   return fc
     .tuple(fc.array(statementArb(family), { minLength: 1, maxLength: 5 }), fc.option(nameArb, { nil: undefined }))
     .map(([statements, comment]) => {
-      // Nothing comes after what decides.
+      // No statement follows one that decides.
       const end = statements.findIndex(({ kind }) =>
         ['vmap', 'dnat', 'jump', 'goto', 'accept', 'drop', 'return'].includes(kind),
       );
@@ -202,7 +202,7 @@ function tableArb(family: Family): fc.Arbitrary<SampleTable> {
         },
       ),
       { name: 'vipwire-affinity', rules: byPriority },
-      // No chain leads to itself: rules lead to none of these.
+      // Rules lead to none of these, so no chain leads to itself.
       ...chainNames.map((name, i) => ({
         name,
         rules: (rules[i] ?? []).filter(({ statements }) => !leads(statements)),

@@ -57,7 +57,7 @@ export function plan(family: Family, services: readonly ServicePlan[], over: Par
   return { family, settings: { ...settings, ...over }, services: new Map(services.map((one) => [one.key, one])) };
 }
 
-/** Of every Service, changed or not. */
+/** Contains every Service, changed or not. */
 export function planDifference(before: Plan, after: Plan): PlanChanges {
   const keys = new Set([...before.services.keys(), ...after.services.keys()]);
   return new Map([...keys].map((key) => [key, after.services.get(key)]));

@@ -1,4 +1,4 @@
-/** A client that opens connections at a steady rate, whatever happens to them: what a restart or a takeover must not hurt. */
+/** A client that opens connections at a steady rate, whatever happens to them. A restart or a takeover must not harm them. */
 import { ask, type Failure, type Target } from './prober';
 
 export interface SteadyRequest extends Target {
@@ -14,11 +14,11 @@ export interface SteadyFailure extends Failure {
 export interface SteadyReport {
   readonly attempts: number;
   readonly failures: readonly SteadyFailure[];
-  /** Connections by the pod that answered. */
+  /** The number of connections, by the pod that answered. */
   readonly pods: Readonly<Record<string, number>>;
-  /** From the start of the connect to the pod's answer, of the connections that got one. A lost SYN costs 1000. */
+  /** Milliseconds from the start of the connect to the pod's answer, of the connections that got one. A lost SYN costs 1000. */
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
-  /** The longest time between two connects: more than a few intervals says that the client itself was held up. */
+  /** The longest time between two connects. More than a few intervals mean that the client itself was delayed. */
   readonly longestPauseMs: number;
 }
 
@@ -58,7 +58,7 @@ export class SteadyClient {
     this.pods[answer.pod] = (this.pods[answer.pod] ?? 0) + 1;
   }
 
-  /** Opens no more, waits for what is under way, and reports. */
+  /** Opens no more connections, waits for those that are under way, and reports. */
   async stop(): Promise<SteadyReport> {
     clearInterval(this.timer);
     await Promise.all(this.underWay);

@@ -1,4 +1,4 @@
-/** Asks echo servers, from the network namespace that this process is in. */
+/** Asks echo servers from the network namespace of this process. */
 import { createSocket } from 'node:dgram';
 import { get as httpGet } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ export interface Reply {
   readonly address: string;
 }
 
-/** `closed`: accepted, then ended without a word. Other errors by their code: EHOSTUNREACH. */
+/** `closed`: the connection was accepted and then ended without an answer. Other errors have their code, such as EHOSTUNREACH. */
 export type Failure = { readonly outcome: 'refused' | 'timeout' | 'closed' | `error:${string}` };
 export type Answer = Reply | Failure;
 
@@ -28,9 +28,9 @@ export interface Target {
 }
 
 export interface ProbeRequest extends Target {
-  /** Connections or datagrams, each from a socket of its own. */
+  /** The number of connections or datagrams. Each has a socket of its own. */
   readonly count?: number;
-  /** How many are under way at a time. */
+  /** How many are under way at the same time. */
   readonly parallel?: number;
 }
 
@@ -95,19 +95,19 @@ function askUdp(target: Target): Promise<Answer> {
     socket.bind(
       { port: target.sourcePort ?? 0, ...(target.sourceAddress && { address: target.sourceAddress }) },
       () => {
-        // A connected socket hears of ICMP port unreachable.
+        // A connected socket gets an error for ICMP port unreachable.
         socket.connect(target.port, target.to, () => socket.send('?'));
       },
     );
   });
 }
 
-/** One connection, or one datagram: who answered. Never rejects. */
+/** Opens one connection or sends one datagram, and returns who answered. Never rejects. */
 export function ask(target: Target): Promise<Answer> {
   return target.protocol === 'udp' ? askUdp(target) : askTcp(target);
 }
 
-/** Asks count times; two timeouts are enough to know that no one will answer. */
+/** Asks `count` times. After two timeouts it gives up, because no one will answer. */
 export async function probe(request: ProbeRequest): Promise<Answer[]> {
   const answers: Answer[] = [];
   let left = request.count ?? 1;
@@ -166,7 +166,7 @@ export class HeldConnection {
     });
   }
 
-  /** The same pod over the same connection, or why not. */
+  /** Returns the same pod over the same connection, or why there is no answer. */
   async ask(): Promise<Answer> {
     if (!this.socket.writable) return { outcome: 'closed' };
     this.socket.write('?');
@@ -177,7 +177,7 @@ export class HeldConnection {
     this.socket.destroy();
   }
 
-  /** With an RST, after which nobody on the way waits for more. */
+  /** Closes it with an RST, so that nobody on the way waits for more. */
   reset(): void {
     this.socket.resetAndDestroy();
   }

@@ -1,4 +1,4 @@
-/** Of `iptables-save -c`: `nat KUBE-SERVICES -d ...` -> packets. */
+/** Reads the output of `iptables-save -c`: `nat KUBE-SERVICES -d ...` -> packets. */
 export function parseCounters(save: string): ReadonlyMap<string, number> {
   const counters = new Map<string, number>();
   let table = '';
@@ -10,7 +10,7 @@ export function parseCounters(save: string): ReadonlyMap<string, number> {
   return counters;
 }
 
-/** Rules that packets met in between. */
+/** The rules that packets matched between the two readings. */
 export function movedRules(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string[] {
   return [...after].flatMap(([rule, packets]) => (packets > (before.get(rule) ?? 0) ? rule : []));
 }

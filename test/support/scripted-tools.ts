@@ -1,4 +1,4 @@
-/** Tools that answer by their command line; one that nobody scripted is not on this machine. */
+/** Tools whose answers depend on their command line. A tool without a script is not on this machine. */
 import { CommandError, type CommandOptions, type RunCommand } from '../../src/host/command';
 
 export interface ScriptedCall {

@@ -1,4 +1,4 @@
-/** The settings of planner, backends and daemon that tests begin with: say what matters, the rest is the usual. */
+/** The settings of planner, backends and daemon for tests. A test gives the fields that matter to it; the others have usual values. */
 import type { IptablesSettings } from '../../src/backends/iptables/settings';
 import type { IpvsSettings } from '../../src/backends/ipvs/settings';
 import { completeConfiguration } from '../../src/config/complete';
@@ -6,7 +6,7 @@ import type { ProxyConfiguration } from '../../src/config/configuration';
 import type { Scheduler } from '../../src/model/scheduler';
 import type { NodeSettings } from '../../src/planner/plan';
 
-/** Of a kernel that has every match but xt_nfacct. */
+/** Settings for a kernel that has every match but xt_nfacct. */
 export const iptablesSettings: IptablesSettings = {
   masqueradeMark: 0x4000,
   dropInvalid: true,
@@ -16,7 +16,7 @@ export const iptablesSettings: IptablesSettings = {
   hasNfacct: false,
 };
 
-/** Of a kernel that has every scheduler, and sets with marks. */
+/** Settings for a kernel that has every scheduler, and sets with marks. */
 export const ipvsSettings: IpvsSettings = {
   masqueradeMark: 0x4000,
   scheduler: 'rr' as Scheduler,
@@ -30,7 +30,7 @@ export const podDetector: NodeSettings['localDetector'] = {
   IPv6: { kind: 'cidr', cidr: 'fd44::/16' },
 };
 
-/** Those of `node` in zone z1, without a local detector. */
+/** The settings of `node` in zone z1, without a local detector. */
 export function makeSettings(fields: Partial<NodeSettings> = {}): NodeSettings {
   return {
     nodeName: 'node',
@@ -45,7 +45,7 @@ export function makeSettings(fields: Partial<NodeSettings> = {}): NodeSettings {
   };
 }
 
-/** What the daemon does by default. */
+/** The default configuration with these fields. */
 export function makeConfiguration(fields: Partial<ProxyConfiguration> = {}): ProxyConfiguration {
   return { ...completeConfiguration({}).configuration, ...fields };
 }

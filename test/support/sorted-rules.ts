@@ -1,4 +1,7 @@
-/** Lines `nat -A CHAIN ...` and `nat :CHAIN`, by table and chain; rules of a chain in their order. Built-in chains' own lines are left out. */
+/**
+ * Lines such as `nat -A CHAIN ...` and `nat :CHAIN`, sorted by table and chain. The rules of a chain keep their order. The lines of the
+ * built-in chains themselves are left out.
+ */
 export function sortedRules(save: string): string[] {
   const chains = new Map<string, string[]>();
   let table = '';

@@ -9,16 +9,16 @@ export interface Signed {
 }
 
 export interface SignOptions {
-  /** What openssl's extension file says. */
+  /** The text of openssl's extension file. */
   readonly extensions?: string;
   readonly rsa?: boolean;
-  /** Negative: it has expired. Default 1. */
+  /** Negative: it has expired. Default: 1. */
   readonly days?: number;
 }
 
 const localhost = 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n';
 
-/** A certificate authority by the openssl command, a root or one that another signed. */
+/** A certificate authority that the openssl command made: a root, or one that another authority has signed. */
 export class TestAuthority {
   private constructor(
     private readonly folder: string,
@@ -52,7 +52,7 @@ export class TestAuthority {
     return new TestAuthority(this.folder, name);
   }
 
-  /** Default: a server's, for 127.0.0.1 and localhost. */
+  /** Default: the extensions of a server for 127.0.0.1 and localhost. */
   sign(name: string, { extensions = localhost, rsa = false, days = 1 }: SignOptions = {}): Signed {
     writeFileSync(join(this.folder, `${name}.ext`), extensions);
     this.newKey(name, rsa);
@@ -62,7 +62,7 @@ export class TestAuthority {
     return { cert: this.read(`${name}.crt`), key: this.read(`${name}.key`) };
   }
 
-  /** Of an authority with all that it signed. */
+  /** Removes an authority with everything that it signed. */
   remove(): void {
     rmSync(this.folder, { recursive: true });
   }

@@ -11,7 +11,7 @@ export interface TestCertificates {
   readonly client: { readonly cert: string; readonly key: string };
 }
 
-/** A certificate authority of a day, and what it signed, by the openssl command (50 ms). */
+/** A certificate authority that is valid for a day, and what it signed. The openssl command makes them in 50 ms. */
 export function makeTestCertificates(): TestCertificates {
   const folder = mkdtempSync(join(tmpdir(), 'vipwire-certificates-'));
   const openssl = (...args: string[]): void => {

@@ -1,4 +1,4 @@
-/** A proxy on this machine: CONNECT, whole URLs, and SOCKS 5. It notes what it was asked for. */
+/** A proxy on this machine for CONNECT, whole URLs and SOCKS 5. It records what it was asked for. */
 import { createServer as createHttpServer, request as httpRequest, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from 'node:net';
@@ -6,11 +6,11 @@ import type { Duplex } from 'node:stream';
 
 export interface TestProxyOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
-  /** `user:password`; others get 407. */
+  /** `user:password`. Clients without it get 407. */
   readonly credentials?: string;
-  /** Names that it knows, and where they lead. */
+  /** The names that it knows, and where they lead. */
   readonly hosts?: Readonly<Record<string, string>>;
-  /** Status line's rest for every CONNECT. */
+  /** The rest of the status line with which every CONNECT is answered. */
   readonly refuse?: string;
 }
 
@@ -122,7 +122,7 @@ export class TestProxy {
     socket.on('close', () => upstream.destroy());
   }
 
-  /** RFC 1928 and 1929, as far as clients of TCP go. */
+  /** RFC 1928 and 1929, for clients that use TCP. */
   async #serveSocks(socket: Socket): Promise<void> {
     const read = async (): Promise<Buffer> =>
       new Promise((resolve, reject) => {

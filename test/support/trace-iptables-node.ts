@@ -1,4 +1,4 @@
-/** The node of a trace, from the text that `ip -batch` would make it of: addresses, routes, and what follows from them. */
+/** The node of a trace, with the addresses and routes that `ip -batch` would make from a text, and what follows from them. */
 import { type Cidr, cidrContains, familyOf, isLoopback, parseCidr } from '../../src/model/address';
 
 interface Route {
@@ -10,7 +10,7 @@ export class TracedNode {
   private readonly addresses: { readonly address: string; readonly device: string }[] = [];
   private readonly routes: Route[] = [];
 
-  /** Lines `addr add A/LENGTH dev D` and `route add CIDR|default dev D|via A`; other lines say nothing. */
+  /** Lines `addr add A/LENGTH dev D` and `route add CIDR|default dev D|via A`; other lines are ignored. */
   constructor(text: string) {
     for (const line of text.split('\n')) this.configure(line);
   }
@@ -42,7 +42,7 @@ export class TracedNode {
     return isLoopback(address) || this.addresses.some((own) => own.address === address);
   }
 
-  /** Throws where there is no route. */
+  /** Throws if there is no route. */
   deviceTo(destination: string): string {
     if (this.isLocal(destination)) return 'lo';
     const [best] = this.routes
@@ -52,7 +52,7 @@ export class TracedNode {
     return best.device;
   }
 
-  /** The node's address on the way there: of its own packets, and of what it masquerades. */
+  /** The node's address for packets on the way there: its own, and those that it masquerades. */
   sourceTo(destination: string): string {
     const family = familyOf(destination);
     if (this.isLocal(destination))

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface UntilOptions {
-  /** What is waited for; default: the text of the condition. */
+  /** What is waited for. Default: the text of the condition. */
   readonly what?: string;
   readonly limitMs?: number;
   /** The pause between two looks. */
@@ -10,7 +10,7 @@ export interface UntilOptions {
   readonly details?: () => string;
 }
 
-/** Waits until the condition holds, and returns how many milliseconds that took. After the limit the error says what was waited for. */
+/** Waits until the condition holds, and returns the milliseconds that it took. After the limit it throws; the error says what it waited for. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   { what = condition.toString(), limitMs = 10_000, everyMs = 5, details = () => '' }: UntilOptions = {},

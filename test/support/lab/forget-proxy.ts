@@ -11,7 +11,7 @@ ipset destroy
 ip address flush dev lo scope global
 conntrack -F 2>/dev/null`;
 
-/** Makes the node as it was before a proxy worked there, but for sysctls. On a kernel with IPVS, where a new lab is dear. */
+/** Makes the node as it was before a proxy worked there, except for sysctls. It is used on kernels with IPVS, where a new lab takes long. */
 export async function forgetProxy(lab: Lab): Promise<void> {
   await lab.run('node', 'sh', ['-e'], forget);
 }

@@ -5,10 +5,10 @@ import { describeAsRoot } from '../network-namespace';
 import { Lab } from './lab';
 import { addresses, crowd, places } from './topology';
 
-// A busy machine takes its time to start sixteen processes.
+// A busy machine needs some time to start sixteen processes.
 jest.setTimeout(30_000);
 
-/** Debian's iputils-ping, which nothing but scenarios with pings needs. */
+/** Debian's iputils-ping. Only scenarios with pings need it. */
 const hasPing = existsSync('/usr/bin/ping') || existsSync('/bin/ping');
 if (!hasPing) console.warn('SKIPPED: Lab.ping needs ping');
 const testPing = hasPing ? test : test.skip;

@@ -10,7 +10,7 @@ import type { SteadyReport, SteadyRequest } from '../prober-steady';
 import { Station } from './station';
 import { addresses, echoPorts, nodeEchoPort, type Place, places, printNamespaces, printSetup } from './topology';
 
-/** Names of labs begin with the process that made them, so that another can tell what a dead one left behind. */
+/** The name of a lab begins with the id of the process that made it, so that other processes recognize what a dead one left behind. */
 const prefixPattern = /^vwlab(\d+)-\d+/;
 let labsMade = 0;
 
@@ -19,12 +19,12 @@ export interface SpawnOptions {
   readonly stdio?: StdioOptions;
 }
 
-/** A connection that stays open, e.g. over a restart. */
+/** A connection that stays open, for example during a restart. */
 export interface LabConnection {
   readonly answer: Answer;
   ask(): Promise<Answer>;
   close(): Promise<null>;
-  /** As close, with an RST. */
+  /** Like close, but with an RST. */
   reset(): Promise<null>;
 }
 
@@ -35,15 +35,15 @@ export interface LabSteadyClient {
 /** In a guest a tool may take minutes. */
 const timeoutMs = 300_000;
 
-/** Network namespaces that are a node, its pods, a second node and an outside client, with someone to ask in each of them. Root only. */
+/** Network namespaces that are a node, its pods, a second node and an outside client, with a process in each of them that can be asked. Needs root. */
 export class Lab {
   readonly prefix: string;
-  /** For files of this lab's tests; goes with it. */
+  /** A folder for the files of this lab's tests. It is removed with the lab. */
   readonly directory: string;
   private readonly stations = new Map<Place, Station>();
   private readonly children = new Set<ChildProcess>();
   private readonly servers = new Set<Server>();
-  /** The machine's port by the socket that leads to it. */
+  /** The machine's ports, by the socket that leads to them. */
   private readonly exposed = new Map<string, number>();
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
@@ -57,7 +57,7 @@ export class Lab {
     return `${this.prefix}-${place}`;
   }
 
-  /** Builds everything: half a second. Call stop whether it resolves or not. */
+  /** Builds everything, in half a second. Call stop whether it resolves or not. */
   start(): Promise<void> {
     this.starting ??= this.build();
     return this.starting;
@@ -81,7 +81,7 @@ export class Lab {
     await this.reachEveryone();
   }
 
-  /** Neighbours are learned, so that no test pays for it. */
+  /** Lets every place learn its neighbours, so that no test has to wait for that. */
   private async reachEveryone(): Promise<void> {
     const pods = places.filter((place) => place !== 'node');
     const probes = pods.flatMap((pod) =>
@@ -97,7 +97,7 @@ export class Lab {
     if (this.stopping !== undefined) throw new Error(`${this.prefix} was stopped`);
   }
 
-  /** Ends every process, and removes every namespace and file; may be called at any time, and again. */
+  /** Ends every process, and removes every namespace and file. It may be called at any time, also more than once. */
   stop(): Promise<void> {
     this.stopping ??= this.remove();
     return this.stopping;
@@ -108,7 +108,7 @@ export class Lab {
       Promise.all([...this.stations.values()].map((station) => station.stop()));
     for (const server of this.servers) server.close();
     await stopStations();
-    // What start was about to make must be there to be removed.
+    // What start was still making must exist before it can be removed.
     await this.starting?.catch(() => undefined);
     await stopStations();
     await Promise.all([...this.children].map((child) => endProcess(child, 'SIGKILL')));
@@ -129,12 +129,12 @@ export class Lab {
     return this.station(from).call('http', { url, timeoutMs });
   }
 
-  /** A file as it is there: /proc/net and /proc/sys/net are each namespace's own. */
+  /** Reads a file in the place: each namespace has its own /proc/net and /proc/sys/net. */
   read(place: Place, path: string): Promise<string> {
     return this.station(place).call('read', { path });
   }
 
-  /** One ICMP echo request; needs the machine's `ping`. */
+  /** Sends one ICMP echo request. It needs the machine's `ping`. */
   async ping(from: Place, to: string): Promise<'pong' | 'silent'> {
     try {
       await this.run(from, 'ping', ['-c1', '-W1', to]);
@@ -164,8 +164,8 @@ export class Lab {
   }
 
   /**
-   * Makes the machine's 127.0.0.1:outerPort be 127.0.0.1:innerPort in a place: so a node reaches a server of the test itself.
-   * A second time it is another server from then on.
+   * Makes the machine's 127.0.0.1:outerPort reachable as 127.0.0.1:innerPort in a place, so that a node reaches a server of the test
+   * itself. A second call replaces the server.
    */
   async expose(place: Place, innerPort: number, outerPort: number): Promise<void> {
     const socketPath = join(this.directory, `${place}-${innerPort}.sock`);
@@ -183,13 +183,13 @@ export class Lab {
     await this.station(place).call('relay', { port: innerPort, socketPath });
   }
 
-  /** Runs a tool in a place to its end. Throws CommandError. */
+  /** Runs a tool in a place and waits for its end. Throws CommandError. */
   run(place: Place, file: string, args: readonly string[], input?: string): Promise<CommandResult> {
     const argv = ['netns', 'exec', this.namespace(place), file, ...args];
     return runCommand('ip', argv, { timeoutMs, ...(input === undefined ? {} : { input }) });
   }
 
-  /** Starts a process in a place; stop ends it if no one else did. */
+  /** Starts a process in a place. stop ends it unless it has ended before. */
   spawn(place: Place, file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     const child = spawn('ip', ['netns', 'exec', this.namespace(place), file, ...args], {
       stdio: options.stdio ?? 'ignore',
@@ -201,7 +201,7 @@ export class Lab {
   }
 }
 
-/** Sends the signal and waits for the end; SIGKILL after 10 s. */
+/** Sends the signal and waits for the end. Sends SIGKILL after 10 s. */
 export async function endProcess(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const closed = once(child, 'close');
@@ -238,7 +238,7 @@ async function sweepNamespaces(isOurs: (prefix: string) => boolean): Promise<voi
   await runCommand('ip', ['-batch', '-'], { timeoutMs, input: ours.map((name) => `netns del ${name}\n`).join('') });
 }
 
-/** One CommonJS file of the station's sources; 50 ms. */
+/** Bundles the station's sources into one CommonJS file, in 50 ms. */
 function bundleStation(outfile: string): void {
   const entry = join('test', 'support', 'lab', 'station-main.ts');
   const args = [entry, '--bundle', '--platform=node', '--target=node20', '--log-level=warning', `--outfile=${outfile}`];

@@ -1,4 +1,4 @@
-/** A service proxy at work on the lab's node: its configuration, its process, and when it has caught up. */
+/** A service proxy on the lab's node: its configuration, its process, and when it has caught up. */
 import type { ChildProcess } from 'node:child_process';
 import { openSync, closeSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const kubeconfig = {
 
 /**
  * Makes the machine's 127.0.0.1:apiPort the node's API server and writes a KubeProxyConfiguration for it, with the
- * fields given over those of the lab. Returns the arguments that a proxy on the node takes.
+ * given fields instead of those of the lab. Returns the arguments that a proxy on the node takes.
  */
 export async function configureProxy(lab: Lab, apiPort: number, fields: Json = {}): Promise<string[]> {
   writeFileSync(join(lab.directory, 'kubeconfig'), JSON.stringify(kubeconfig));
@@ -46,7 +46,7 @@ export async function configureProxy(lab: Lab, apiPort: number, fields: Json = {
   return [`--config=${configFile}`, '--hostname-override=node'];
 }
 
-/** By a rename, as editors do. Returns its path. */
+/** Writes the file by a rename, as editors do. Returns its path. */
 export function writeConfig(lab: Lab, fields: Json): string {
   const kubeconfigFile = join(lab.directory, 'kubeconfig');
   const configFile = join(lab.directory, 'config.json');
@@ -62,7 +62,7 @@ export function writeConfig(lab: Lab, fields: Json): string {
     iptables: periods,
     ipvs: periods,
     nftables: periods,
-    // nf_conntrack_max is the whole machine's.
+    // nf_conntrack_max applies to the whole machine.
     conntrack: { maxPerCore: 0 },
   };
   writeFileSync(`${configFile}.new`, JSON.stringify(mergeFields(config, fields)));
@@ -70,7 +70,7 @@ export function writeConfig(lab: Lab, fields: Json): string {
   return configFile;
 }
 
-/** Values of a metric by its labels' text. */
+/** The values of a metric, by the text of its labels. */
 function metricValues(metrics: string, name: string): Map<string, number> {
   const lines = metrics.matchAll(new RegExp(`^${name}({[^}]*})? (\\S+)`, 'gm'));
   return new Map([...lines].map(([, labels, value]) => [labels ?? '', Number(value)]));
@@ -83,7 +83,7 @@ export interface ProxyOptions {
   readonly slow?: number;
 }
 
-/** The process may be stopped and started again; what it prints goes to one file. */
+/** The process may be stopped and started again. Everything that it prints goes to one file. */
 export class ProxiedNode {
   private child: ChildProcess | undefined;
   private readonly logFile: string;
@@ -123,8 +123,8 @@ export class ProxiedNode {
   }
 
   /**
-   * What the proxy learned of since sinceMs (of the epoch) is in force and no more comes for quietMs, by kube-proxy's metrics
-   * of its syncs.
+   * Waits until what the proxy learned since sinceMs (of the epoch) is in force and nothing more has come for quietMs, according to
+   * kube-proxy's metrics of its syncs.
    */
   async caughtUp(sinceMs: number, quietMs = 200): Promise<void> {
     const slow = this.options.slow ?? 1;

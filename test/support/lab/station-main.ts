@@ -1,6 +1,6 @@
 /**
- * The process inside a namespace: echo servers for the others, and a prober under command. Started as
- * `node station.cjs NAME PORT...`; requests come on stdin, a line of JSON each, replies go to stdout; it ends with stdin.
+ * The process inside a namespace. It has echo servers for the others, and a prober that follows requests. It is started as
+ * `node station.cjs NAME PORT...`. Requests arrive on stdin, one line of JSON for each, and replies go to stdout. It ends when stdin ends.
  */
 import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -12,7 +12,7 @@ import type { ReplyLine, ReplyOf, RequestLine, RequestOf, StationOperation } fro
 
 type Operations = { readonly [O in StationOperation]: (request: RequestOf<O>) => Promise<ReplyOf<O>> };
 
-/** What was opened by one request and is named by its number in later ones. */
+/** What one request opened. Later requests name it by its number. */
 class Kept<T> {
   private readonly items = new Map<number, T>();
   private last = 0;
@@ -30,7 +30,7 @@ class Kept<T> {
 const held = new Kept<HeldConnection>();
 const steady = new Kept<SteadyClient>();
 
-/** 127.0.0.1:port here is the unix socket there: sockets with a path are the same in every network namespace. */
+/** Forwards 127.0.0.1:port here to a unix socket: sockets with a path are the same in every network namespace. */
 function relay(port: number, socketPath: string): Promise<null> {
   const server = createServer((inner) => {
     const outer = connect(socketPath);
@@ -76,7 +76,7 @@ async function answerLine(line: RequestLine): Promise<ReplyLine> {
 const write = (line: ReplyLine): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function main([name = '', ...ports]: readonly string[]): Promise<void> {
-  // The terminal's Ctrl-C reaches every process of its group; the parent decides when a station ends.
+  // Ctrl-C in the terminal reaches every process of the group, but the parent decides when a station ends.
   process.on('SIGINT', () => undefined);
   await serveEchoes(name, ports.map(Number));
   write({ id: 0, reply: null });

@@ -1,4 +1,4 @@
-/** What a station can be asked, by name: the two ends of its pipe agree on this. */
+/** The requests that a station takes, by name. Both ends of its pipe use this. */
 import type { Answer, HttpAnswer, ProbeRequest, Target } from '../prober';
 import type { SteadyReport, SteadyRequest } from '../prober-steady';
 
@@ -18,7 +18,7 @@ export type StationOperation = keyof StationRequests;
 export type RequestOf<O extends StationOperation> = StationRequests[O]['request'];
 export type ReplyOf<O extends StationOperation> = StationRequests[O]['reply'];
 
-/** One line of JSON each way. */
+/** A request and its reply are one line of JSON each. */
 export interface RequestLine {
   readonly id: number;
   readonly operation: StationOperation;

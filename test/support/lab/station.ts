@@ -1,4 +1,4 @@
-/** The outer end of a station: a process in a namespace that echoes and probes. */
+/** The outer end of a station, which is a process in a namespace that echoes and probes. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -15,10 +15,10 @@ export class Station {
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
   private stderr = '';
-  /** All its servers listen. Rejects with what it said where it cannot start. */
+  /** Resolves when all its servers listen. Rejects with what it printed if it cannot start. */
   readonly ready: Promise<unknown>;
 
-  /** Runs `sh -c 'SETUP; exec node SCRIPT NAME PORTS'` in the namespace: one process chain sets it up and becomes the station. */
+  /** Runs `sh -c 'SETUP; exec node SCRIPT NAME PORTS'` in the namespace: the process that sets it up becomes the station. */
   constructor(
     private readonly namespace: string,
     setup: string,

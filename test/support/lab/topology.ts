@@ -5,7 +5,7 @@
  *                                      +-- node2  192.168.88.11 fd88::11   pods d e    10.244.2.2-3  fd44:2::2-3
  *
  * ext and node2 send service, load-balancer and external addresses to node, as a router in front of it would. Everything
- * here is text: Lab makes it real.
+ * here is text from which Lab makes the real thing.
  */
 import type { Family } from '../../../src/model/address';
 
@@ -29,11 +29,11 @@ export const podsOf = { node: ['a', 'b', 'c'], node2: ['d', 'e'] } as const;
 export const places: readonly Place[] = ['node', 'node2', 'ext', 'a', 'b', 'c', 'd', 'e'];
 const namespaces: readonly Namespace[] = ['net', ...places];
 
-/** TCP and UDP ports on which every place but node answers. node has one of its own, so that NodePorts stay free. */
+/** The TCP and UDP ports on which every place but node answers. node has another one, so that NodePorts stay free. */
 export const echoPorts = [53, 80, 443, 5000, 8080, 8443, 9153, 9376] as const;
 export const nodeEchoPort = 9999;
 
-/** Every address of this block is pod e too (TCP alone): endpoints for Services with hundreds of them. */
+/** Every address of this block is pod e too, only for TCP. They are the endpoints of Services that have hundreds of them. */
 export const crowd = { network: '10.244.200.0/22', address: (n: number) => `10.244.${200 + (n >> 8)}.${n & 255}` };
 
 const uplinks = ['node', 'node2', 'ext'] as const;
@@ -43,7 +43,7 @@ const gateways = {
   node2: { IPv4: '10.244.2.1', IPv6: 'fd44:2::1', network4: '10.244.2.0/24', network6: 'fd44:2::/64' },
 } as const;
 
-/** `ip -batch` text for the machine's own namespace: the namespaces, and the veth pairs straight into them. */
+/** `ip -batch` text for the machine's own namespace: the namespaces, and the veth pairs, with both ends in them. */
 export function printNamespaces(prefix: string): string {
   const pair = (outer: string, device: string, inner: string): string =>
     `link add ${device} netns ${prefix}-${outer} type veth peer name eth0 netns ${prefix}-${inner}`;
@@ -88,7 +88,7 @@ function printNode(node: 'node' | 'node2'): string[] {
       `route add ${addresses[pod].IPv6}/128 dev veth${pod}`,
     ]),
     ...routes([gateways[other].network4, gateways[other].network6], other),
-    // A node has a default route: its own packets to a VIP must not die for want of one before they are rewritten.
+    // A node has a default route. Without one, its own packets to a VIP would be lost before they are rewritten.
     ...routes(servicePrefixes, node === 'node' ? 'ext' : 'node'),
     node === 'node2'
       ? `route add ${crowd.network} dev vethe`
@@ -128,8 +128,8 @@ function printPlace(name: Namespace): string[] {
 }
 
 /**
- * A router that forwards out of the device that a packet came in by would tell its sender of a shorter way, and then has
- * used up its right to tell it of anything else for a second; rejections must not be lost to such limits.
+ * A router that forwards a packet to the device from which it came tells the sender about the shorter way (ICMP redirect). For a
+ * second after that it may not send it any other ICMP message, so that rejections would be lost.
  */
 const routerSysctls = [
   ['ipv4/ip_forward', 1],
@@ -140,12 +140,12 @@ const routerSysctls = [
   ['ipv6/icmp/ratelimit', 0],
 ] as const;
 
-/** Shell text that makes the namespace it runs in be the place: sysctls, addresses, routes. */
+/** Shell text that sets up the namespace in which it runs as the place: sysctls, addresses, routes. */
 export function printSetup(name: Namespace): string {
   const sysctls = [
     ['ipv6/conf/*/disable_ipv6', 0],
     ['ipv6/conf/*/accept_dad', 0],
-    // The host's value is what a new namespace starts with.
+    // A new namespace starts with the host's value.
     ['ipv4/conf/all/route_localnet', 0],
     ...(name === 'node' || name === 'node2' ? routerSysctls : []),
   ] as const;
