@@ -6,7 +6,7 @@
 import { NftablesBackend } from '../backends/nftables/backend';
 import type { DesiredState } from '../backends/nftables/desired-state';
 import { parseFrontend } from '../backends/nftables/frontend-text';
-import { baseChains, prefix, refuseChain, setNames } from '../backends/nftables/names';
+import { baseChains, prefix, refuseChain, setNames, readRangesChain } from '../backends/nftables/names';
 import { affinityPrefix } from '../backends/nftables/render-affinity';
 import type { NftablesSettings } from '../backends/nftables/settings';
 import { readBalances } from '../backends/nftables/shared-chains';
@@ -169,6 +169,8 @@ function suspectChain(chain: string, seen: string | undefined, wanted: string | 
       ? undefined
       : `${chain} does not depend on Services: it was edited, or written with other settings`;
   if (!chain.startsWith(prefix)) return `${chain} was added: vipwire has no such chain`;
+  if (readRangesChain(chain) !== undefined && seen !== undefined && wanted !== undefined)
+    return `${chain} has other rules than its name stands for: it was edited`;
   if (isShared(chain) && seen !== undefined && wanted !== undefined)
     return `${chain} does not depend on the Services that lead to it: it was edited, or written with other settings`;
   return undefined;

@@ -1,6 +1,6 @@
 /** Finds the Services that own what a table of nftables mode holds. */
 import { clientsOf, affinityPrefix } from '../backends/nftables/render-affinity';
-import { keyInName, rangesChain, setNames } from '../backends/nftables/names';
+import { keyInName, readRangesChain, setNames } from '../backends/nftables/names';
 import { frontendKey } from '../backends/nftables/render-service';
 import { sortedServices } from '../planner/describe';
 import type { Plan } from '../planner/plan';
@@ -48,8 +48,7 @@ export class NftablesOwners {
   /** Of a chain that is one Service's alone. '' for other chains, and if the Service is gone. */
   ofChain(chain: string): string {
     if (chain.startsWith(affinityPrefix)) return this.ofAffinity(chain);
-    const start = rangesChain('');
-    return chain.startsWith(start) ? (this.#byKey.get(chain.slice(start.length)) ?? '') : '';
+    return this.#byKey.get(readRangesChain(chain) ?? '') ?? '';
   }
 
   ofAffinity(name: string): string {

@@ -1,6 +1,6 @@
 /** What shows that somebody else edited the elements of a frontend in a table of nftables mode. */
 import { parseFrontend } from '../backends/nftables/frontend-text';
-import { rangesChain, refuseChain } from '../backends/nftables/names';
+import { keyInName, readRangesChain, refuseChain } from '../backends/nftables/names';
 import { affinityPrefix } from '../backends/nftables/render-affinity';
 import { readBalances } from '../backends/nftables/shared-chains';
 
@@ -44,6 +44,6 @@ function isOurs(key: string, name: string, lead: string): boolean {
     case 'refused':
       return value === 'drop' || chain === refuseChain;
     default:
-      return chain === rangesChain(key);
+      return readRangesChain(chain) === keyInName(key);
   }
 }

@@ -1,6 +1,7 @@
 import { NftablesBackend } from '../../src/backends/nftables/backend';
 import type { Rule, SetElement } from '../../src/backends/nftables/objects';
 import { printTableJson, type WholeTable } from '../../src/backends/nftables/print-json';
+import { rangesChain } from '../../src/backends/nftables/names';
 import { wholeTable } from '../../src/backends/nftables/whole-table';
 import { diffNftables } from '../../src/diff/diff-nftables';
 import type { ServiceDiff } from '../../src/diff/kernel-diff';
@@ -16,8 +17,12 @@ const vip = '10.96.0.10 . tcp . 80';
 const nodePort = { ...clusterIP('', 30080), kind: 'NodePort', masquerade: 'always' } as const;
 
 function planWith(...addresses: readonly string[]): Plan {
+  return planOf(addresses, ['10.0.0.1/32']);
+}
+
+function planOf(addresses: readonly string[], sourceRanges: readonly string[]): Plan {
   const clusterEndpoints = addresses.map((address) => endpoint(address));
-  const rest = { ...clusterIP('203.0.113.5'), kind: 'LoadBalancer', sourceRanges: ['10.0.0.1/32'] } as const;
+  const rest = { ...clusterIP('203.0.113.5'), kind: 'LoadBalancer', sourceRanges } as const;
   return plan('IPv4', [
     service([servicePort('web', { frontends: [clusterIP('10.96.0.10'), nodePort], clusterEndpoints })]),
     service([
@@ -174,12 +179,12 @@ test.each(edits)('%s', async (_, of, evidence, table) => {
   expect(await onlyDifference(table)).toMatchObject({ service: of, cause: 'foreign', evidence: [evidence] });
 });
 
-test('source ranges that changed are stale', async () => {
-  const rules: readonly Rule[] = [{ statements: [{ kind: 'drop' }] }];
-  expect(await onlyDifference(withRules(now, 'vipwire-ranges-203.0.113.5-tcp-80', () => rules))).toMatchObject({
-    service: 'default/other',
-    cause: 'stale',
-  });
+test('source ranges that changed are stale, and those that somebody edited are not', async () => {
+  const before = written(planOf(['10.244.1.2', '10.244.2.2'], ['10.0.0.2/32']));
+  expect(await onlyDifference(before)).toMatchObject({ service: 'default/other', cause: 'stale' });
+  const chain = rangesChain('203.0.113.5 . tcp . 80', ['10.0.0.1/32']);
+  const edited = withRules(now, chain, () => [{ statements: [{ kind: 'drop' }] }]);
+  expect(await onlyDifference(edited)).toMatchObject({ service: 'default/other', cause: 'foreign' });
 });
 
 test("kube-proxy's table is for compare", async () => {

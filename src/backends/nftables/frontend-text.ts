@@ -3,7 +3,7 @@
  *
  *   to goto vipwire-pick-2 # default/web:http
  *   refused drop # default/web:http
- *   ranges goto vipwire-ranges-192.0.2.10-tcp-80 # default/web:http
+ *   ranges goto vipwire-ranges-192.0.2.10-tcp-80_5e4ee38f # default/web:http
  *   + 10.244.1.2 . 8080
  *   + 10.244.2.2 . 8080
  *   local 10.244.1.2 . 8080

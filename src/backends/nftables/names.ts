@@ -2,6 +2,8 @@
  * Names in the table kube-proxy. Base chains have kube-proxy's names: otherwise both sets of hooks would be active after kube-proxy took the
  * table over. Everything else has a prefix of ours and no `/`, because kube-proxy takes chains with a `/` for its own.
  */
+import { hash } from 'node:crypto';
+
 export const prefix = 'vipwire-';
 
 /** Base chains, under kube-proxy's names. */
@@ -50,7 +52,17 @@ export function keyInName(key: string): string {
   return key.replaceAll(' . ', '-').replaceAll(':', '.');
 }
 
-/** The chain that decides which sources may connect to a VIP. */
-export function rangesChain(key: string): string {
-  return `${prefix}ranges-${keyInName(key)}`;
+/**
+ * The chain that decides which sources may connect to a VIP. Its name has a hash of the ranges: with other ranges it is another chain. So
+ * the element that leads to it changes the ranges and the endpoints at once, also when another Service gets the VIP.
+ */
+export function rangesChain(key: string, ranges: readonly string[]): string {
+  return `${prefix}ranges-${keyInName(key)}_${hash('sha256', ranges.join()).slice(0, 8)}`;
+}
+
+const rangesPattern = new RegExp(`^${prefix}ranges-(.+)_[\\da-f]{8}(?:-\\d+)?$`);
+
+/** The frontend's key as keyInName prints it, of a name of rangesChain or a chain in which that goes on. Undefined for other chains. */
+export function readRangesChain(chain: string): string | undefined {
+  return rangesPattern.exec(chain)?.[1];
 }

@@ -134,9 +134,10 @@ function renderFrontend(key: string, frontend: Frontend, lead: Lead, comment: st
   if (verdict.kind !== 'forward')
     leads.refused = printValue({ value: verdict.kind === 'drop' ? 'drop' : `goto ${refuseChain}`, comment });
   if (sourceRanges !== undefined) {
-    const ranges = rangesChain(key);
-    leads.ranges = printValue({ value: `goto ${ranges}`, comment });
-    for (const [name, rules] of renderRanges(ranges, frontend)) ownChains.set(name, rules);
+    const ranges = [...sourceRanges, ...(frontend.sourceRangesHaveNode === true ? [hostCidr(frontend.address)] : [])];
+    const first = rangesChain(key, ranges);
+    leads.ranges = printValue({ value: `goto ${first}`, comment });
+    for (const [name, rules] of renderRanges(first, ranges)) ownChains.set(name, rules);
   }
   return { text: printFrontend({ leads, lists: lead.endpoints }), sharedChains: lead.sharedChains, ownChains };
 }
@@ -149,9 +150,7 @@ function renderSlots(values: readonly string[]): RenderedFrontend {
 const rangesPerChain = 100;
 
 /** Sources outside of the ranges are dropped before anything is translated. A long list goes on in further chains. */
-function renderRanges(chain: string, frontend: Frontend): ReadonlyMap<string, readonly Rule[]> {
-  const { address, sourceRanges = [], sourceRangesHaveNode } = frontend;
-  const ranges = [...sourceRanges, ...(sourceRangesHaveNode === true ? [hostCidr(address)] : [])];
+function renderRanges(chain: string, ranges: readonly string[]): ReadonlyMap<string, readonly Rule[]> {
   const chains = new Map<string, readonly Rule[]>();
   for (let at = 0; at === 0 || at < ranges.length; at += rangesPerChain) {
     const rules = ranges

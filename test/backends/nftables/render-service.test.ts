@@ -1,3 +1,4 @@
+import { rangesChain, readRangesChain } from '../../../src/backends/nftables/names';
 import { renderPort } from '../../../src/backends/nftables/render-service';
 import { printRule } from '../../../src/backends/nftables/print';
 import type { ServicePortPlan } from '../../../src/planner/plan';
@@ -90,12 +91,21 @@ test('source ranges are a chain per VIP, and a long list is several chains', () 
     servicePort('web', { frontends: [restricted], clusterEndpoints: pods }),
     settings,
   ).frontends.values();
+  const first = rangesChain('203.0.113.1 . tcp . 80', [...sourceRanges, '203.0.113.1/32']);
   const chains = [...(frontend?.ownChains ?? [])].map(
     ([name, rules]) => [name, rules.length, printRule(rules.at(-1) ?? { statements: [] }, 'IPv4')] as const,
   );
   expect(chains).toEqual([
-    ['vipwire-ranges-203.0.113.1-tcp-80', 101, 'goto vipwire-ranges-203.0.113.1-tcp-80-100'],
-    ['vipwire-ranges-203.0.113.1-tcp-80-100', 52, 'drop'],
+    [first, 101, `goto ${first}-100`],
+    [`${first}-100`, 52, 'drop'],
   ]);
-  expect(frontend?.text).toContain('ranges goto vipwire-ranges-203.0.113.1-tcp-80 # default/web');
+  expect(frontend?.text).toContain(`ranges goto ${first} # default/web`);
+  for (const [chain] of chains) expect(readRangesChain(chain)).toBe('203.0.113.1-tcp-80');
+});
+
+test('with other source ranges it is another chain, so that ranges and endpoints change at once', () => {
+  const key = 'fd00::a . tcp . 80';
+  const [before, after] = [rangesChain(key, ['fd01::/16']), rangesChain(key, ['fd02::/16'])];
+  expect(before).toMatch(/^vipwire-ranges-fd00..a-tcp-80_[\da-f]{8}$/);
+  expect(after).not.toBe(before);
 });
