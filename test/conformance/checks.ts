@@ -1,6 +1,6 @@
 /** Functions and results for writing a scenario's probes. */
 import type { Place } from '../support/lab/topology';
-import type { CheckedProbe, ProbeResult } from './scenario';
+import type { CheckedProbe, Expectation, Mode, ProbeResult } from './scenario';
 
 /** All connections are answered, by exactly these pods (`a:8080`). If sources are given, the pods saw exactly those. */
 export function reaches(backends: readonly string[], sources?: readonly string[]): ProbeResult {
@@ -19,6 +19,8 @@ interface More {
   readonly src?: string;
   /** What is right in IPVS mode, if it differs. */
   readonly ipvs?: ProbeResult;
+  /** The same of nftables mode. */
+  readonly nftables?: ProbeResult;
 }
 
 /** Enough connections that the chance to miss one of three pods is one in a million. */
@@ -35,11 +37,14 @@ function check(
   result: ProbeResult,
   more: More,
 ): CheckedProbe {
-  const { ipvs, ...fields } = more;
+  const { ipvs, nftables, ...fields } = more;
+  const byMode: Partial<Record<Mode, Expectation>> = {};
+  if (ipvs !== undefined) byMode.ipvs = { kind: 'wanted', result: ipvs };
+  if (nftables !== undefined) byMode.nftables = { kind: 'wanted', result: nftables };
   return {
     probe: { from, to, port, proto, count: countFor(result), ...fields },
     expectation: { kind: 'wanted', result },
-    ...(ipvs && { byMode: { ipvs: { kind: 'wanted', result: ipvs } } }),
+    byMode,
   };
 }
 

@@ -114,7 +114,7 @@ export class ProxiedCluster {
 
   /** Waits until the canary answers and its sync has ended: a sync removes things and cleans conntrack late. */
   private async inForce(): Promise<void> {
-    const deadlineMs = Date.now() + 30_000 * (this.options.slow ?? 1);
+    const deadlineMs = Date.now() + 90_000 * (this.options.slow ?? 1);
     const sinceMs = this.toldMs;
     if (!(await this.canary.sings(this.lab, () => Date.now() < deadlineMs && this.running.ended === undefined)))
       throw new Error(

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
 import { ProxiedCluster } from '../conformance/proxied-cluster';
 import type { ClusterObject } from '../conformance/scenario';
+import { hostWays } from '../support/host-ways';
 import { vipwire } from '../support/lab/proxied-node';
 import { addresses, crowd, type Pod } from '../support/lab/topology';
 import { describeAsRoot } from '../support/network-namespace';
@@ -26,8 +27,8 @@ const services = [sticky('short', shortVip, 30080, timeoutSeconds), sticky('long
 const on = (pods: readonly Pod[]): ClusterObject[] => ['short', 'long'].map((name) => slice(pods, { service: name }));
 
 describeAsRoot('sessionAffinity ClientIP', () => {
-  describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
-    const cluster = new ProxiedCluster({ mode: 'iptables', variant, command: vipwire });
+  describe.each(hostWays)('%s', (_, way) => {
+    const cluster = new ProxiedCluster({ ...way, command: vipwire });
     beforeAll(() => cluster.start([...services, ...on(['a', 'b', 'c'])]), 60_000);
     afterAll(() => cluster.stop());
 

@@ -1,5 +1,6 @@
 import { service, slice } from '../conformance/objects';
 import { ProxiedCluster } from '../conformance/proxied-cluster';
+import { hostWays } from '../support/host-ways';
 import { vipwire } from '../support/lab/proxied-node';
 import { crowd } from '../support/lab/topology';
 import { describeAsRoot } from '../support/network-namespace';
@@ -33,10 +34,10 @@ describeAsRoot('balance', () => {
     );
   };
 
-  test.each(['nft', 'legacy'] as const)(
+  test.each(hostWays)(
     '300 endpoints get equal shares, and those that go get none (%s)',
-    async (variant) => {
-      const cluster = new ProxiedCluster({ mode: 'iptables', variant, command: vipwire });
+    async (_, way) => {
+      const cluster = new ProxiedCluster({ ...way, command: vipwire });
       const reached = async (count: number): Promise<string[]> => {
         const answers = await cluster.lab.probe('c', { to: vip, port: 80, count, parallel: 8 });
         expect(answers.filter(({ outcome }) => outcome !== 'ok')).toEqual([]);

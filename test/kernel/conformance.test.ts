@@ -2,6 +2,7 @@ import PQueue from 'p-queue';
 import { ownScenarios } from '../conformance/own-scenarios';
 import { recordedScenarios } from '../conformance/recorded-scenarios';
 import { ScenarioSeries } from '../conformance/run-scenario';
+import { hostWays } from '../support/host-ways';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
@@ -9,19 +10,15 @@ import { describeAsRoot } from '../support/network-namespace';
 const lanes = 3;
 const queue = new PQueue({ concurrency: lanes });
 
-describeAsRoot('conformance, iptables', () => {
-  const scenarios = ScenarioSeries.order([...recordedScenarios('iptables'), ...ownScenarios('iptables')]);
-
-  describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
-    const free = Array.from(
-      { length: lanes },
-      () => new ScenarioSeries({ mode: 'iptables', variant, command: vipwire }),
-    );
+describeAsRoot('conformance', () => {
+  describe.each(hostWays)('%s', (_, way) => {
+    const scenarios = ScenarioSeries.order([...recordedScenarios(way.mode), ...ownScenarios(way.mode)]);
+    const free = Array.from({ length: lanes }, () => new ScenarioSeries({ ...way, command: vipwire }));
     afterAll(() => Promise.all(free.map((series) => series.stop())));
 
     test.concurrent.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
       '%s',
-      async (_, scenario) => {
+      async (__, scenario) => {
         const differences = await queue.add(async () => {
           const series = free.pop();
           if (series === undefined) throw new Error('no lane is free');
@@ -29,7 +26,8 @@ describeAsRoot('conformance, iptables', () => {
         });
         expect(differences).toEqual([]);
       },
-      120_000,
+      // Many wait for a lane.
+      400_000,
     );
   });
 });

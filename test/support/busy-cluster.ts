@@ -9,6 +9,8 @@ import { forgetProxy } from './lab/forget-proxy';
 import { Lab } from './lab/lab';
 import { configureProxy, type IptablesVariant, ProxiedNode, vipwire, writeConfig } from './lab/proxied-node';
 import { crowd, type Place } from './lab/topology';
+import { readNftRules } from './nft-rules';
+import { droppedByMachine } from './dropped-by-machine';
 import { sortedRules } from './sorted-rules';
 import { until } from './until';
 
@@ -212,6 +214,7 @@ export class BusyCluster {
 
   /** The node's rules and chains, in an order that does not depend on when they were written. */
   async rules(variant = this.options.variant, family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<string[]> {
+    if (this.options.mode === 'nftables') return readNftRules(this.lab, family);
     const { stdout } = await this.lab.run('node', this.tool('-save', variant, family), []);
     return sortedRules(stdout);
   }
@@ -286,12 +289,6 @@ export class BusyCluster {
       .map((line) => line.split(' '));
     return Number(values[names.indexOf(name)]);
   }
-}
-
-/** The number of packets that no CPU had the time to take from a device's queue. */
-function droppedByMachine(): number {
-  const cpus = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
-  return cpus.reduce((sum, cpu) => sum + Number.parseInt(cpu.split(' ')[1] ?? '0', 16), 0);
 }
 
 /** The lines of the proxy's log that contain this text. */

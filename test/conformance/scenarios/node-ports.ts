@@ -1,6 +1,6 @@
 import { http, reaches, refused, silent, tcp, udp } from '../checks';
 import { service, slice } from '../objects';
-import type { Scenario } from '../scenario';
+import type { Scenario, Step } from '../scenario';
 
 const node4 = '192.168.88.10';
 const node6 = 'fd88::10';
@@ -15,22 +15,50 @@ const dualNodePort = service({
 
 const local = { externalTrafficPolicy: 'Local' };
 
+const everywhere: readonly Step[] = [
+  {
+    objects: [dualNodePort, slice(['a']), slice(['a'], { family: 'IPv6' })],
+    probes: [
+      tcp('node', '127.0.0.1', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
+      tcp('node', '127.0.0.5', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
+      tcp('node', '::1', 30080, refused),
+      tcp('c', '10.244.1.1', 30080, reaches(['a:8080'], asNode)),
+      tcp('ext', node6, 30080, reaches(['a:8080'], ['fd44:1::1'])),
+      tcp('c', 'fd44:1::1', 30080, reaches(['a:8080'], ['fd44:1::1'])),
+      tcp('ext', '192.168.88.11', 30080, refused),
+    ],
+  },
+];
+
 export const nodePortScenarios: readonly Scenario[] = [
   {
     name: 'nodeport-everywhere',
     about:
       'A NodePort answers on every address of the node, loopback included but in IPVS mode (util/nodeport_addresses.go, iptables/proxier.go, ipvs/proxier.go).',
+    modes: ['iptables', 'ipvs'],
+    steps: everywhere,
+  },
+  {
+    name: 'nodeport-all',
+    about:
+      'nodePortAddresses all: the same in nftables mode (better than kube-proxy, which has no NodePorts on localhost there).',
+    modes: ['nftables'],
+    config: { nodePortAddresses: ['all'] },
+    steps: everywhere,
+  },
+  {
+    name: 'nodeport-by-default',
+    about: 'nftables mode serves NodePorts on the primary addresses alone (app/server.go).',
+    modes: ['nftables'],
     steps: [
       {
         objects: [dualNodePort, slice(['a']), slice(['a'], { family: 'IPv6' })],
         probes: [
-          tcp('node', '127.0.0.1', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
-          tcp('node', '127.0.0.5', 30080, reaches(['a:8080'], asNode), { ipvs: refused }),
-          tcp('node', '::1', 30080, refused),
-          tcp('c', '10.244.1.1', 30080, reaches(['a:8080'], asNode)),
+          tcp('ext', node4, 30080, reaches(['a:8080'], asNode)),
           tcp('ext', node6, 30080, reaches(['a:8080'], ['fd44:1::1'])),
-          tcp('c', 'fd44:1::1', 30080, reaches(['a:8080'], ['fd44:1::1'])),
-          tcp('ext', '192.168.88.11', 30080, refused),
+          tcp('node', '127.0.0.1', 30080, refused),
+          tcp('node', '::1', 30080, refused),
+          tcp('c', '10.244.1.1', 30080, refused),
         ],
       },
     ],
@@ -39,7 +67,7 @@ export const nodePortScenarios: readonly Scenario[] = [
     name: 'nodeport-not-on-localhost',
     about:
       'localhostNodePorts false: the node itself still reaches NodePorts, on its other addresses (iptables/proxier.go).',
-    modes: ['iptables'],
+    modes: ['iptables', 'nftables'],
     config: { iptables: { localhostNodePorts: false } },
     steps: [
       {
@@ -109,7 +137,7 @@ export const nodePortScenarios: readonly Scenario[] = [
           udp('c', '10.96.0.10', 5000, reaches(['b:53'], ['10.244.1.4'])),
           tcp('ext', node4, 30500, reaches(['a:8080'])),
           udp('ext', node4, 30500, reaches(['b:53'])),
-          udp('node', '127.0.0.1', 30500, reaches(['b:53']), { ipvs: refused }),
+          udp('node', '127.0.0.1', 30500, reaches(['b:53']), { ipvs: refused, nftables: refused }),
         ],
       },
     ],
@@ -154,6 +182,7 @@ export const nodePortScenarios: readonly Scenario[] = [
   {
     name: 'health-check-behind-firewall',
     about: 'The health check port is let in whatever the policy of INPUT (iptables/proxier.go).',
+    modes: ['iptables', 'ipvs'],
     steps: [
       {
         objects: [

@@ -43,7 +43,7 @@ export const scaleScenarios: readonly Scenario[] = [
             tcp('node2', loadBalancerIP(n), portOf(n), refused),
           ]),
           tcp('b', clusterIP(count), 80, silent),
-          tcp('b', clusterIP(0), 8080, silent, { ipvs: refused }),
+          tcp('b', clusterIP(0), 8080, silent, { ipvs: refused, nftables: refused }),
         ],
       },
       {

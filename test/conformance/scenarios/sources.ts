@@ -10,6 +10,7 @@ export const sourceScenarios: readonly Scenario[] = [
   {
     name: 'hairpin-forward-drop',
     about: 'Masqueraded traffic passes a FORWARD policy of DROP, the hairpin too (iptables/proxier.go).',
+    modes: ['iptables', 'ipvs'],
     steps: [
       {
         objects: [
@@ -37,13 +38,32 @@ export const sourceScenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'forward-drop',
+    about: 'nftables mode leaves a FORWARD policy of DROP to whoever set it (nftables/proxier.go).',
+    modes: ['nftables'],
+    steps: [
+      {
+        objects: [
+          service({ type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] }),
+          slice(['a']),
+        ],
+        run: ['$IPTABLES -P FORWARD DROP'],
+        probes: [
+          tcp('c', vip, 80, silent),
+          tcp('ext', node4, 30080, silent),
+          tcp('node', vip, 80, reaches(['a:8080'])),
+        ],
+      },
+    ],
+  },
+  {
     name: 'hairpin-of-another-node',
     about:
-      'A pod elsewhere that comes back to itself through this node is masqueraded, or its answer would not come back here.',
+      'A pod elsewhere that comes back to itself through this node is masqueraded in iptables mode, or its answer would not come back here.',
     steps: [
       {
         objects: [service(), slice(['d'])],
-        probes: [tcp('d', vip, 80, reaches(['d:8080'], [node4]), { ipvs: silent })],
+        probes: [tcp('d', vip, 80, reaches(['d:8080'], [node4]), { ipvs: silent, nftables: silent })],
       },
     ],
   },
@@ -139,7 +159,7 @@ export const sourceScenarios: readonly Scenario[] = [
   {
     name: 'masquerade-bit',
     about: 'Another mark than 0x4000 masquerades as well (apis/config).',
-    config: { iptables: { masqueradeBit: 20 } },
+    config: { iptables: { masqueradeBit: 20 }, nftables: { masqueradeBit: 20 } },
     steps: [
       {
         objects: [service(), slice(['a'])],
