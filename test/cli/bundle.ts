@@ -1,4 +1,4 @@
-/** The program as it is shipped, in a folder of its own per test file, and run without any tool of the machine. */
+/** The program as it is shipped. Each test file has a folder of its own for it, and it runs without any tool of the machine. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ export class Bundle {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** `tools` is the whole PATH: by default nothing is on it. */
+  /** `tools` is the whole PATH. By default it is empty. */
   start(args: readonly string[], tools = join(this.folder, 'no-tools')): ChildProcess {
     const env = { PATH: tools, HOME: this.folder };
     return spawn(process.execPath, [join(this.folder, 'dist', 'vipwire.cjs'), ...args], { cwd: this.folder, env });
@@ -37,7 +37,7 @@ export class Bundle {
   }
 }
 
-/** What it wrote until it ended. */
+/** Everything that it printed until it ended. */
 export function ended(child: ChildProcess): Promise<Ended> {
   let [stdout, stderr] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));

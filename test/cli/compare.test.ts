@@ -16,7 +16,7 @@ function recordingOf(mode: TracedMode, name: string): Recording {
   return recording;
 }
 
-/** A folder as of a support case: what the tools said, and the cluster. */
+/** A folder such as one of a support case: the output of the tools, and the cluster. */
 function unpack(recording: Recording, edit: (iptablesSave: string) => string = (text) => text): string {
   const { name, objects, iptablesSave, ip6tablesSave, ipvsadm, ipset, addresses, nft } = recording;
   const folder = join(bundle.folder, `${name}-${Math.random()}`);

@@ -1,10 +1,10 @@
-/** What starts kube-proxy starts vipwire: command lines and files of distributions, each from a public document of theirs. */
+/** What starts kube-proxy also starts vipwire: command lines and files of distributions, each from a public document. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseCommandLine } from '../../src/cli/command-line';
 import { type EffectiveConfiguration, effectiveConfiguration } from '../../src/config/effective';
 
-/** The file is looked for under the name of the distribution. */
+/** The file has the name of the distribution. */
 async function start(distribution: string, args: readonly string[]): Promise<EffectiveConfiguration> {
   const invocation = parseCommandLine(args);
   if (invocation.kind !== 'run') throw new Error(`it is ${invocation.kind}`);

@@ -1,4 +1,4 @@
-/** The table of src/config/README.md, made of what --help and the file's decoder are made of. */
+/** The table of src/config/README.md, made from the same data as --help and the decoder of the file. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { runFlags } from '../../src/cli/flags';
 import { fieldAt, fieldPaths, isZero } from '../../src/config/fields';

@@ -6,7 +6,7 @@ import type { FileVerbosity } from '../../src/config/value-kinds';
 import { run, words } from './read-line';
 
 const ownFlags = ['manifests', 'watch', 'dry-run', 'iptables-variant', 'ipvs-drain-limit'];
-/** What kube-proxy 1.36 takes on Linux. */
+/** The flags of kube-proxy 1.36 on Linux. */
 const kubeProxyFlags = words(
   'bind-address bind-address-hard-fail boot-id-file cleanup cluster-cidr config config-sync-period ' +
     'conntrack-max-per-core conntrack-min conntrack-tcp-be-liberal conntrack-tcp-timeout-close-wait ' +

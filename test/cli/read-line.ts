@@ -1,4 +1,4 @@
-/** What a command line comes to. */
+/** What a command line is read as. */
 import { parseCommandLine, type Surroundings } from '../../src/cli/command-line';
 import type { RunInvocation } from '../../src/cli/invocation';
 import { UserError } from '../../src/model/user-error';

@@ -29,7 +29,7 @@ interface Running {
   readonly said: () => string;
 }
 
-/** In a network namespace of its own where that may be made, so that the debugger's port is nobody else's. */
+/** Runs in a network namespace of its own where one can be made, so that nobody else has the debugger's port. */
 const isRoot = process.getuid?.() === 0;
 const apart = isRoot ? ['unshare', '--net', 'sh', '-c', 'ip link set lo up; exec "$@"', 'sh'] : [];
 
@@ -48,18 +48,18 @@ const commands: Readonly<Record<string, () => string[]>> = {
   'explain, which reads its input': () => ['explain', '-f', '-', '10.0.0.1', '10.96.0.10:80'],
 };
 
-/** Node.js, or this program after it, has a handler: before that any process ends of the signal. */
+/** Whether Node.js, or later this program, has a handler. Before that, the signal ends any process. */
 function isCaught({ pid }: ChildProcess, signal: bigint): boolean {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return (BigInt(`0x${/^SigCgt:\s*(\S+)/m.exec(status)?.[1] ?? '0'}`) & (1n << (signal - 1n))) !== 0n;
 }
 const [sigUsr1, sigUsr2] = [10n, 12n];
-/** For a program that starts on a busy machine. */
+/** The time for a program to start on a busy machine. */
 const limitMs = 20_000;
 
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null;
 
-/** By the sockets of its network namespace. */
+/** According to the sockets of its network namespace. */
 function isDebuggerOpen({ pid }: ChildProcess): boolean {
   return /^ *\d+: 0100007F:240D \S+ 0A /m.test(readFileSync(`/proc/${pid}/net/tcp`, 'utf8'));
 }
@@ -68,7 +68,7 @@ function isDebuggerOpen({ pid }: ChildProcess): boolean {
   test('opens no debugger at SIGUSR1, whenever it comes', async () => {
     const { child } = start(commands[name]?.() ?? []);
     await until(() => isCaught(child, sigUsr1), { limitMs });
-    // From the first moment until well after the start: SIGUSR2 is caught once the program's first line has run.
+    // From the first moment until long after the start. SIGUSR2 is caught once the program's first line has run.
     let sent = 0;
     for (let sinceStart = 0; sinceStart < 100; ) {
       child.kill('SIGUSR1');
@@ -78,7 +78,7 @@ function isDebuggerOpen({ pid }: ChildProcess): boolean {
     }
     await sleep(1200);
     expect({ open: isDebuggerOpen(child), alive: isAlive(child) }).toEqual({ open: false, alive: true });
-    // Nor later.
+    // It does not do so later either.
     for (let n = 0; n < 20; n++) {
       child.kill('SIGUSR1');
       await sleep(5);

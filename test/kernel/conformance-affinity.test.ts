@@ -23,7 +23,7 @@ const shortVip = '10.96.0.10';
 const longVip = '10.96.0.11';
 const timeoutSeconds = 3;
 const services = [sticky('short', shortVip, 30080, timeoutSeconds), sticky('long', longVip, 30081, 3600)];
-/** Pods of this node, so that answers to the crowd, which lives on the other one, come back through here. */
+/** Pods of this node. The clients are on the other node, so that the answers to them come back through this one. */
 const on = (pods: readonly Pod[]): ClusterObject[] => ['short', 'long'].map((name) => slice(pods, { service: name }));
 
 describeAsRoot('sessionAffinity ClientIP', () => {
@@ -41,14 +41,14 @@ describeAsRoot('sessionAffinity ClientIP', () => {
       return new Map(await Promise.all(asked));
     };
 
-    test('a client stays with its pod, by every way in; clients spread', async () => {
+    test('a client stays with its pod by every way in, and clients are spread over the pods', async () => {
       const first = await ask(longVip, 80);
       expect([...new Set(first.values())].sort()).toEqual(['a', 'b', 'c']);
       expect(await ask(longVip, 80)).toEqual(first);
       expect(await ask(addresses.node.IPv4, 30081)).toEqual(first);
     });
 
-    test('active clients stay beyond the timeout, idle ones are chosen for anew', async () => {
+    test('active clients stay beyond the timeout, and idle ones get a new choice', async () => {
       const first = await ask(shortVip, 80);
       const [active, idle] = [clients.slice(0, 20), clients.slice(20)];
       for (let ms = 0; ms < (timeoutSeconds + 2) * 1000; ms += 1000) {
@@ -56,11 +56,11 @@ describeAsRoot('sessionAffinity ClientIP', () => {
         await ask(shortVip, 80, active);
       }
       expect(await ask(shortVip, 80, active)).toEqual(new Map(active.map((client) => [client, first.get(client)])));
-      // All twenty by chance the same again: 3 ** -20.
+      // The probability that all twenty get the same pod again by chance is 3 ** -20.
       expect(await ask(shortVip, 80, idle)).not.toEqual(new Map(idle.map((client) => [client, first.get(client)])));
     }, 30_000);
 
-    test('a change of endpoints and a restart move only the clients of a pod that went', async () => {
+    test('a change of endpoints and a restart move only the clients of a pod that is removed', async () => {
       const first = await ask(longVip, 80);
       await cluster.apply([...services, ...on(['a', 'b'])]);
       const second = await ask(longVip, 80);

@@ -13,7 +13,7 @@ function countBy(items: readonly string[]): Map<string, number> {
   return counts;
 }
 
-/** Pearson's statistic against equal shares; over `classes` it has mean classes - 1 and standard deviation sqrt(2 classes). */
+/** Pearson's statistic for equal shares. Over `classes` its mean is classes - 1 and its standard deviation sqrt(2 classes). */
 function chiSquare(counts: ReadonlyMap<string, number>, classes: number, total: number): number {
   const expected = total / classes;
   const seen = [...counts.values()].reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);

@@ -6,7 +6,7 @@ import { hostWays } from '../support/host-ways';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 
-/** Side by side: what one waits for, the others use. */
+/** They run in parallel: while one waits, the others use the machine. */
 const lanes = 3;
 const queue = new PQueue({ concurrency: lanes });
 

@@ -32,7 +32,7 @@ async function makeFlows(family: Family): Promise<void> {
   }
 }
 
-/** `10.9.0.10:53 10.9.0.1:5353 3` and so on: from, to and how many, by the tool's own listing. */
+/** Lines such as `10.9.0.10:53 10.9.0.1:5353 3`: from, to and how many, according to the tool's own listing. */
 function left(family: Family): string[] {
   const counts = new Map<string, number>();
   for (const line of shell(`conntrack -L -p udp -f ${family.toLowerCase()} 2>/dev/null`).split('\n')) {
@@ -58,7 +58,7 @@ async function tryFamily(family: Family, conntrack: Conntrack): Promise<unknown>
   const otherPort = await remove({ ports: new Set([54]), isStale: (flow) => flow.dstPort === 54 });
   const deleted = await remove({ ports: new Set([53]), isStale });
   const after = left(family);
-  // More ports than are worth a dump each.
+  // So many ports that a dump for each of them would cost too much.
   const rest = await remove({ ports: new Set([1, 2, 3, 4, 53]), isStale: () => true });
   return { before, nothing, otherPort, deleted, judged, after, rest, end: left(family) };
 }

@@ -19,7 +19,7 @@ describeAsRoot('conntrack, in a network namespace', () => {
   describe.each(['netlink IPv4', 'netlink IPv6', 'tool IPv4', 'tool IPv6'])('by %s', (way) => {
     const flows = way.endsWith('IPv4') ? expected.IPv4 : expected.IPv6;
 
-    test('exactly the stale flows go', () => {
+    test('exactly the stale flows are deleted', () => {
       expect(told[way]).toMatchObject({ before: flows, deleted: 3, after: flows.slice(1) });
     });
 
@@ -27,7 +27,7 @@ describeAsRoot('conntrack, in a network namespace', () => {
       expect(told[way]).toMatchObject({ nothing: 0, otherPort: 0 });
     });
 
-    test('all go where all are stale', () => {
+    test('all are deleted where all are stale', () => {
       expect(told[way]).toMatchObject({ rest: 6, end: [] });
     });
 

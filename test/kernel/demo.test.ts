@@ -61,8 +61,8 @@ describeAsRoot('the demo', () => {
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
   });
 
-  test('what does not come as planned is marked, and the exit code says so', async () => {
-    // Pods do not listen on 81.
+  test('what differs from the plan is marked, and the exit code says so', async () => {
+    // No pod listens on port 81.
     const path = await manifest('wrong', [service(), slice(['a', 'b'], { ports: [{ port: 81 }] })]);
     const { code, stdout, left } = await runDemo([path]);
     expect({ code, left }).toEqual({ code: 1, left: [] });

@@ -18,7 +18,7 @@ import { until } from '../support/until';
 
 const long = process.env['VIPWIRE_LONG'] === '1';
 
-/** What somebody else does, as shell text; $T is the tool. */
+/** What somebody else does, as shell text. $T is the tool. */
 type Edit = readonly [name: string, script: string];
 
 const flushes: readonly Edit[] = [
@@ -46,7 +46,7 @@ const edits: readonly Edit[] = [
 
 const webChain = 'KUBE-SVC-LOLE4ISW44XBNF3G';
 
-/** As a CNI does for its pods: 8 s of it. */
+/** What a CNI does for its pods, for 8 s. */
 const writeBeside =
   '$T -t nat -N CNI-POD; for n in $(seq 80); do $T -t nat -A CNI-POD -d 10.244.1.$n -j RETURN; sleep 0.1; done';
 
@@ -93,7 +93,7 @@ class EditedCluster extends BusyCluster {
     return [...rules.filter((line) => !isJump(line)), ...rules.filter(isJump).sort()].join('\n');
   }
 
-  /** Of one chain: a read of all would begin anew with each foreign write. */
+  /** Only of one chain: a read of all chains would start again with each write of others. */
   async rulesOf(chain: string): Promise<string> {
     return (await this.lab.run('node', this.tool(''), ['-w', '-t', 'nat', '-S', chain])).stdout;
   }
@@ -112,7 +112,7 @@ describeAsRoot('somebody else writes', () => {
     ['nft', 10, [...flushes, ...edits], 2000],
     ['nft', 2000, long ? [...flushes, ...edits] : [...flushes.slice(0, 1), ...edits.slice(4)], 2000],
     ['legacy', 10, flushes, 2000],
-    // Nothing tells of it: it is seen at the next full check.
+    // Nothing reports it, so it is seen at the next full check.
     ['legacy', 10, edits.slice(4, long ? undefined : 5), 31_000],
   ] as const)('%s, %d Services', (variant, services, all, withinMs) => {
     const cluster = new EditedCluster(variant, services);
@@ -138,7 +138,7 @@ describeAsRoot('somebody else writes', () => {
     beforeAll(() => cluster.startAll(), 120_000);
     afterAll(() => cluster.stop());
 
-    test('100 changes of its own are not taken for those of others', async () => {
+    test('100 changes of its own are not taken for changes of others', async () => {
       cluster.tools.behave();
       for (let n = 0; n < 100; n++) {
         cluster.put(idleService(n % services, 2, n + 1));
@@ -150,7 +150,7 @@ describeAsRoot('somebody else writes', () => {
       expect(cluster.repairs()).toBe(0);
     }, 60_000);
 
-    test('ten writes a second beside ours: no repair, few reads, and changes go through', async () => {
+    test('ten writes of others per second: no repair, few reads, and changes take effect', async () => {
       cluster.tools.behave();
       const cpuMs = cluster.cpuMs();
       const startedMs = performance.now();
@@ -173,9 +173,9 @@ describeAsRoot('somebody else writes', () => {
       );
       await beside;
       const share = (cluster.cpuMs() - cpuMs) / (performance.now() - startedMs);
-      // A longer read does not end between two of the others' writes, but after the last.
+      // A read that takes longer than their pauses ends only after their last write.
       expect(repairMs).toBeLessThan(services > 2000 ? 20_000 : 5000);
-      // Reading after every write would take all of it.
+      // Reading after every write would take all of that time.
       expect(share).toBeLessThan(0.5);
       expect(Math.max(...changeMs)).toBeLessThan(1000);
       expect(cluster.repairs()).toBe(1);

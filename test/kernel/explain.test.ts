@@ -1,4 +1,4 @@
-/** A packet is sent, and the counters that move are those of the rules that explain named. */
+/** The counters that increase when a packet is sent are those of the rules that explain named. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,7 +99,7 @@ describeAsRoot('explain', () => {
         told.rules
           .filter(({ share }) => !isCertain || share > 0.99)
           .map(({ table, chain, text }) => `${table} ${chain} ${text}`);
-      // The node's own ICMP goes by OUTPUT.
+      // The node's own ICMP passes OUTPUT.
       const byPacket = outcome === 'refused' ? moved.filter((rule) => !rule.startsWith('filter OUTPUT ')) : moved;
       expect(named(false)).toEqual(expect.arrayContaining(byPacket));
       expect(byPacket).toEqual(expect.arrayContaining(named(true)));
@@ -107,7 +107,7 @@ describeAsRoot('explain', () => {
     });
   });
 
-  test('on the node: the cluster by its API server, the rules by its kernel, and what somebody changed in them', async () => {
+  test('on the node: the cluster from its API server, the rules from its kernel, and what somebody changed in them', async () => {
     const cluster = new BusyCluster({ variant: 'nft' });
     try {
       await cluster.setUp(busyObjects);

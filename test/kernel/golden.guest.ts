@@ -22,7 +22,7 @@ async function main(): Promise<unknown> {
       );
     };
     for (const name of readdirSync(folder)) {
-      // Without --noflush: of the scenario before nothing is left.
+      // Without --noflush, so that nothing is left of the scenario before.
       await runCommand(`${tool}-restore`, [], { input: '*nat\nCOMMIT\n*filter\nCOMMIT\n' });
       for (const file of readdirSync(join(folder, name)).sort()) {
         if (!file.includes(`.${family}.`)) continue;

@@ -10,7 +10,7 @@ describeAsRoot('golden files and the real tool', () => {
     '%s takes them all, and prints the rules in the same words',
     async (variant) => {
       const told = await runInNetworkNamespace(join(__dirname, 'golden.guest.ts'), variant);
-      // Whole rule sets twice: with --test first.
+      // Whole rule sets twice, first with --test.
       expect(told).toEqual({ refused: [], unlike: [], accepted: files.length + wholeRuleSets.length });
     },
     60_000,

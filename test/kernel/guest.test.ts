@@ -1,4 +1,4 @@
-/** scripts/guest: a command on a kernel with IPVS, and nothing left of it. */
+/** scripts/guest runs a command on a kernel with IPVS, and leaves nothing behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ interface Ended {
   readonly left: readonly string[];
 }
 
-/** Processes and folders of a guest, which have the number of the script in their names. */
+/** Processes and folders of a guest. Their names contain the process id of the script. */
 function leftBy({ pid = 0 }: ChildProcess): string[] {
   const mark = `vipwire-guest-${pid}-`;
   const commandLine = (process: string): string => {

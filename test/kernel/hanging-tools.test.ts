@@ -1,4 +1,4 @@
-/** A tool that never ends holds up its own question alone: the others go on, and once it works again all is as it should be. */
+/** A tool that never ends delays only its own question. The others go on, and once the tool works again everything is as it should be. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
 import type { ClusterObject } from '../conformance/scenario';
@@ -23,7 +23,7 @@ class HangingCluster extends BusyCluster {
     this.tools = new FaultyTools(this.lab.directory, tools);
   }
 
-  /** Milliseconds until each of them answers with this pod alone. */
+  /** Milliseconds until each of them answers only with this pod. */
   reachedMs(pod: string, addresses: readonly string[], patienceMs: number): Promise<number> {
     const isReached = async (to: string): Promise<boolean> => {
       const answers = await this.lab.probe('a', { to, port: 80, count: 5 });
@@ -44,14 +44,14 @@ describeAsRoot('a tool that never ends', () => {
     '%s: nothing is lost, and it is used again',
     async (tool) => {
       const cluster = new HangingCluster();
-      // Writes of both families go one after the other: one that hangs holds them up, to its limit of 20 s.
+      // The families write one after the other. A write that hangs delays the next one, for at most 20 s.
       const free = tool.endsWith('-restore') ? [] : Object.values(vip);
       try {
         await cluster.setUp([...busyObjects, six, slice(['a'], { service: 'six', family: 'IPv6' })]);
         await cluster.startProxy();
         const wrong = await cluster.whileBusy(async () => {
           cluster.tools.break(tool, 'hangs');
-          // The first goes through the tool that waits for it already.
+          // The first write uses the tool that already waits for it.
           for (const pod of ['d', 'b'] as const) {
             cluster.put(both(pod));
             expect(await cluster.reachedMs(pod, free, 10_000)).toBeLessThan(5000);

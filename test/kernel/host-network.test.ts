@@ -1,4 +1,4 @@
-/** A Pod in the network of the node: what comes in for it is delivered, so it sees the client, and explain and compare know it. */
+/** A Pod in the network of the node: its packets are delivered on the node, so it sees the client. explain and compare know that. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodes } from '../conformance/objects';
@@ -7,7 +7,7 @@ import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 import { askAll, hostNetworkObjects, wantedSources } from '../support/host-network';
 
-/** What kube-proxy's nftables mode does with such a Service, cut down to one. */
+/** What kube-proxy's nftables mode writes for such a Service, reduced to this one. */
 const nftables = `
 table ip kube-proxy {
   map service-ips {
@@ -65,7 +65,7 @@ describeAsRoot('a Pod in the network of this node', () => {
     60_000,
   );
 
-  test("nftables, by rules like kube-proxy's", async () => {
+  test("nftables, with rules like kube-proxy's", async () => {
     await lab.run('node', 'nft', ['-f', '-'], nftables);
     const rules = join(lab.directory, 'ruleset.json');
     writeFileSync(rules, (await lab.run('node', 'nft', ['-j', 'list', 'ruleset'])).stdout);

@@ -10,7 +10,7 @@ describeAsRoot('interfaces and sysctls, in a network namespace', () => {
     told = (await runInNetworkNamespace(guest)) as typeof told;
   }, 20_000);
 
-  test('interfaces that are down, point-to-point links, labels and IPv6 are told', () => {
+  test('interfaces that are down, point-to-point links, labels and IPv6 are read', () => {
     expect(told['read']).toEqual([
       { name: 'lo', address: '127.0.0.1', family: 'IPv4', prefix: 8 },
       { name: 'up0', address: '10.1.0.1', family: 'IPv4', prefix: 32 },
@@ -21,15 +21,15 @@ describeAsRoot('interfaces and sysctls, in a network namespace', () => {
     ]);
   });
 
-  test('bridges are told from other devices', () => {
+  test('bridges are distinguished from other devices', () => {
     expect(told['bridges']).toEqual(['bridge0']);
   });
 
-  test('ip tells the same', () => {
+  test('ip reports the same', () => {
     expect(sorted(told['byIp'])).toEqual(sorted(told['read']));
   });
 
-  test('without the addon the addresses are the same, and the nf_tables generation is not to be had', async () => {
+  test('without the addon the addresses are the same, and the nf_tables generation is unknown', async () => {
     const without = (await runInNetworkNamespace(guest, 'without-addon')) as typeof told;
     expect(without['drift']).toBe('NetlinkUnavailableError');
     expect(told['drift']).toBe('number');
@@ -42,7 +42,7 @@ describeAsRoot('interfaces and sysctls, in a network namespace', () => {
     expect(told).toMatchObject({ supported: true, supportedAfter: false });
   });
 
-  test('a sysctl is written where it differs, and a value that is none is refused', () => {
+  test('a sysctl is written where it differs, and an invalid value is refused', () => {
     expect(told).toMatchObject({
       writes: [true, false, '1'],
       refused: 'SysctlError: sysctl net/ipv4/ip_default_ttl: refused',

@@ -1,4 +1,4 @@
-/** The backend against the real tables of a fresh namespace: what it wrote is what a fresh one would write. */
+/** The backend with the real tables of a new namespace: what it has written is what a new backend would write. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { packetCounters } from '../../src/backends/iptables/render-fixed';
 import { runCommand } from '../../src/host/command';
@@ -39,7 +39,7 @@ async function main(): Promise<unknown> {
   await compareAfresh();
   const canaries = [(await driver.canariesStand()).kind];
 
-  // Other settings: other words of the same rules, over the old ones.
+  // With other settings the same rules have other words, and replace the old ones.
   for (const detector of detectors) {
     const over = {
       localDetector: { IPv4: detector, IPv6: detector },
@@ -55,7 +55,7 @@ async function main(): Promise<unknown> {
     await compareAfresh(over);
   }
 
-  // A kernel that lacks what it takes for fewer rules.
+  // A kernel without the matches that save rules.
   const poor = { ...settings, hasBpf: false, hasRecent: false, hasSctp: false, hasNfacct: false };
   const without = new IptablesBackend(family, poor, driver);
   without.render(plan(family, services));

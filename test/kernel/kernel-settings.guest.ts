@@ -10,12 +10,12 @@ import { type LogLine, parseLogLine } from '../support/log-lines';
 
 const [, guest = '', json = '', rights = 'all'] = process.argv;
 
-/** As a container without privileges has them. */
+/** As in a container without privileges. */
 const fewRights: Readonly<Record<string, string>> = {
   container:
     'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys && ' +
     'exec setpriv --bounding-set=-all,+net_admin,+net_raw --inh-caps=-all "$@"',
-  // Its own /proc/self is its own all the same.
+  // It still has its own /proc/self.
   nobody: 'exec setpriv --reuid=65534 --clear-groups --bounding-set=-all --inh-caps=-all "$@"',
 };
 

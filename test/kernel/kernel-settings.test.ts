@@ -17,7 +17,7 @@ async function tell(settings: Settings, rights: 'all' | 'container' | 'nobody'):
   return (await runInNetworkNamespace(guest, JSON.stringify(settings), rights)) as Told;
 }
 
-/** More than any kernel has by itself: a number of the whole machine, which a network namespace cannot set. */
+/** More than any kernel has by default. It applies to the whole machine, and a network namespace cannot set it. */
 const unreachable = 2 ** 31 - 1;
 const settings: Settings = {
   'conntrack.maxPerCore': 1,
@@ -28,7 +28,7 @@ const settings: Settings = {
 };
 
 describeAsRoot("the kernel's settings, in a network namespace", () => {
-  test('what differs is written, once; a size that is higher stays; what cannot be written is one line', async () => {
+  test('what differs is written once, a size that is higher stays, and what cannot be written is logged in one line', async () => {
     const { lines, unwritable, ...values } = await tell({ ...settings, 'conntrack.min': unreachable }, 'all');
     expect(values).toEqual({ established: 1000, closeWait: 3600, udp: 31, liberal: 1, localnet: 1, oom: 100 });
     const [written, ...unmet] = lines;
@@ -80,7 +80,7 @@ describeAsRoot("the kernel's settings, in a network namespace", () => {
     30_000,
   );
 
-  test('--init-only sets them, and ends, without an API server', async () => {
+  test('--init-only sets them and exits, without an API server', async () => {
     const flags = ['--init-only', '--conntrack-max-per-core=0', '--conntrack-tcp-timeout-established=1000s'];
     const script =
       'echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet && "$@" && cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';

@@ -1,4 +1,4 @@
-/** SIGKILL at the writes of a large change, with the killed process's last write still going on when the next one starts. */
+/** SIGKILL during the writes of a large change. The last write of the killed process is still going on when the next process starts. */
 import {
   BusyCluster,
   busyObjects,
@@ -18,11 +18,11 @@ import { type Death, WatchedTools } from '../support/watched-tools';
 const long = process.env['VIPWIRE_LONG'] === '1';
 const services = 5000;
 const endpoints = long ? 4 : 2;
-/** A process asks the kernel what it can match before it writes: a few small writes. */
+/** Before it writes, a process asks the kernel what it can match. These are a few small writes. */
 const latest = long ? 8 : Number.POSITIVE_INFINITY;
 const deaths: readonly Death[] = ['cut', 'whole', 'written'];
 
-/** Each connection to a NodePort walks through kube-proxy's whole list first. */
+/** Each connection to a NodePort passes all of kube-proxy's list first. */
 const clients = [throughVIP, toItself, { ...throughNodePort, perSecond: 20 }];
 
 const idleServices = Array.from(
@@ -48,7 +48,7 @@ class KilledCluster extends BusyCluster {
     this.tools = new WatchedTools(this.lab.directory, variant);
   }
 
-  /** The n-th process is killed at its n-th write (the `latest`-th at most), until one has no such write to make. */
+  /** The n-th process is killed at its n-th write (at most the `latest`-th), until a process makes fewer writes than that. */
   async killUntilDone(latest: number): Promise<Killed> {
     let orphansAlive = 0;
     for (let processes = 1; processes < 100; processes++) {
@@ -64,7 +64,7 @@ class KilledCluster extends BusyCluster {
     throw new Error(`never done:\n${this.proxy.log().slice(-2000)}`);
   }
 
-  /** What is on the node is what the same cluster gives on a node without rules. */
+  /** The node has the rules that the same cluster gives on a node without rules. */
   async expectAsFresh(): Promise<void> {
     const rules = await this.rules();
     await this.proxy.stop();

@@ -1,4 +1,4 @@
-/** A family whose tools cannot be asked when the proxy starts: the other one is served, and it is, too, once they can. */
+/** A family whose tools do not answer when the proxy starts: the other one is served at once, and this one as soon as they answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
 import type { ClusterObject } from '../conformance/scenario';
@@ -72,7 +72,7 @@ describeAsRoot('a family that cannot be asked at the start', () => {
         expect(wrong).toEqual([]);
         await cluster.until('ready', async () => (await cluster.readyz()).ready);
         expect(cluster.said('somebody else')).toEqual([]);
-        // Changes reach it, too.
+        // Changes reach it too.
         await cluster.apply([slice(['d'], { service: 'six', family: 'IPv6' })]);
         const pods = await cluster.lab.probe('a', { to: vip6, port: 80, count: 5 });
         expect(new Set(pods.map((it) => (it.outcome === 'ok' ? it.pod : it.outcome)))).toEqual(new Set(['d']));
@@ -111,7 +111,7 @@ describeAsRoot('a family that cannot be asked at the start', () => {
     }
   }, 120_000);
 
-  test('nobody needs IPv6: a warning and the status say it, and the node is ready', async () => {
+  test('nobody needs IPv6: a warning and the status say so, and the node is ready', async () => {
     const cluster = new LateCluster('nft');
     try {
       cluster.tools.break('ip6tables-nft', 'fails');
@@ -133,7 +133,7 @@ describeAsRoot('a family that cannot be asked at the start', () => {
     }
   }, 60_000);
 
-  test('IPv4, the primary family, fails while IPv6 works: no exit, and it comes', async () => {
+  test('IPv4, the primary family, fails while IPv6 works: the proxy stays, and IPv4 follows', async () => {
     const cluster = new LateCluster('nft');
     try {
       cluster.tools.break('iptables-nft', 'fails', "'--wait'*");
@@ -149,7 +149,7 @@ describeAsRoot('a family that cannot be asked at the start', () => {
     }
   }, 150_000);
 
-  test('both fail, then work: no exit, and both come', async () => {
+  test('both fail and then work: the proxy stays, and serves both', async () => {
     const cluster = new LateCluster('nft');
     const both = ['iptables-nft', 'ip6tables-nft'];
     try {
@@ -168,7 +168,7 @@ describeAsRoot('a family that cannot be asked at the start', () => {
     }
   }, 120_000);
 
-  test('legacy: somebody holds the xtables lock: it says who while it waits, and serves when it is free', async () => {
+  test('legacy: while somebody holds the xtables lock the proxy says who it is, and it serves when the lock is free', async () => {
     const cluster = new LateCluster('legacy');
     try {
       await cluster.setUp([...busyObjects, ...six]);

@@ -7,14 +7,14 @@ import { describeAsRoot } from '../support/network-namespace';
 
 describeAsRoot('with NET_ADMIN and NET_RAW alone, and a read-only root', () => {
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
-    // The kubelet has seen to it.
+    // The kubelet has set it.
     const cluster = new BusyCluster({ variant, within: asInContainer, config: { oomScoreAdj: 0 } });
     const unmet = (): string[] => logLines(cluster.proxy.log(), 'could not be written');
 
     beforeAll(() => cluster.setUp(), 20_000);
     afterAll(() => cluster.stop());
 
-    test('without the init container every VIP works but NodePorts on localhost, and one line says why', async () => {
+    test('without the init container everything works except NodePorts on localhost, and one line says why', async () => {
       await cluster.startProxy();
       expect(await cluster.whileBusy(() => sleep(500))).toEqual([]);
       expect(unmet()).toHaveLength(1);
@@ -24,7 +24,7 @@ describeAsRoot('with NET_ADMIN and NET_RAW alone, and a read-only root', () => {
       await cluster.proxy.stop();
     }, 30_000);
 
-    test('after the init container there is nothing to say', async () => {
+    test('after the init container nothing is logged', async () => {
       const [node = '', script = ''] = vipwire;
       const config = cluster.command.filter((arg) => arg.startsWith('--config='));
       await cluster.lab.run('node', node, [script, '--init-only', ...config]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describeAsRoot } from '../support/network-namespace';
 import { until } from '../support/until';
 
-/** Opens idle connections one after the other without end, keeps them, and asks /healthz meanwhile; prints the longest answer. */
+/** Opens idle connections one after another without end, keeps them, and asks /healthz meanwhile. Prints the longest time to an answer. */
 const flood = `
 const { connect } = require('node:net');
 const [count, ports] = [Number(process.argv[1]), process.argv[2].split(',').map(Number)];
@@ -57,7 +57,7 @@ class Node {
       stream?.on('data', (chunk: Buffer) => (this.said += chunk.toString()));
   }
 
-  /** One Service of a load balancer, whose health check port is open too. */
+  /** A Service with a load balancer. Its health check port is open too. */
   serve(clusterIP: string): void {
     const ports = [{ name: '', port: 80, protocol: 'TCP' }];
     const service = {
@@ -99,7 +99,7 @@ class Node {
       try {
         return this.run('iptables-save').includes(`${clusterIP}/32`);
       } catch {
-        // Another process writes at the same time, or the namespace is not there yet.
+        // Another process writes at the same time, or the namespace does not exist yet.
         return false;
       }
     };
@@ -114,7 +114,7 @@ class Node {
   }
 }
 
-/** Clients that no listener had room for, in its network namespace. */
+/** The number of clients in its network namespace that no listener had room for. */
 function overflows({ pid }: ChildProcess): number {
   const [names = '', values = ''] = readFileSync(`/proc/${pid}/net/netstat`, 'utf8').split('\n');
   return Number(values.split(' ')[names.split(' ').indexOf('ListenOverflows')]);
@@ -146,12 +146,12 @@ describeAsRoot('at the limits of the machine', () => {
           flooding.stdout.once('data', (text: Buffer) => resolve(JSON.parse(text.toString()) as Flood));
           flooding.once('exit', (code) => reject(new Error(`the flood ended: ${code}`)));
         });
-        // They stay open while the change comes.
+        // They stay open during the change.
         node.serve('10.96.0.20');
         await node.writes('10.96.0.20');
         expect(new Set(result.answers.map(({ status }) => status))).toEqual(new Set(['200']));
         expect(node.child.exitCode).toBeNull();
-        // Nobody had to try again to be taken, which takes a second each time.
+        // Nobody had to try again, which would take a second each time.
         expect(overflows(node.child)).toBe(0);
       } finally {
         flooding.kill('SIGKILL');

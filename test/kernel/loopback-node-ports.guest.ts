@@ -1,4 +1,4 @@
-/** NodePorts on ::1 in a fresh namespace: listeners that follow Plans, clients, and pods that are servers on other addresses. */
+/** NodePorts on ::1 in a new namespace: listeners that follow Plans, clients, and servers on other addresses that are the pods. */
 import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -35,7 +35,7 @@ function planOf(...services: readonly ServicePlan[]): Plan {
   return plan('IPv6', services, { localhostNodePortsIPv6: true });
 }
 
-/** What a client on ::1 receives; the code of the error where it gets no connection. */
+/** What a client on ::1 receives, or the code of the error if it gets no connection. */
 async function ask(port: number, address = '::1'): Promise<string> {
   const socket = connect({ host: address, port, allowHalfOpen: true });
   let text = '';
@@ -64,11 +64,11 @@ async function served(): Promise<unknown> {
   await ports.follow(planOf(a, b));
   const both = [await ask(30001), await ask(30002)];
   const onlyLoopback = await ask(30001, 'fd44::1');
-  // The one port goes, the other one gets another pod; only what changed is named.
+  // One port is removed, and the other one gets another pod. Only the changed Services are named.
   const other = web('b', 30002, { clusterEndpoints: pods.slice(2) });
   await ports.follow(planOf(other), [a.key, b.key]);
   const changed = [await ask(30001), await ask(30002)];
-  // What is not named stays, until everything may be different.
+  // Services that are not named stay as they are, until a call says that everything may be different.
   await ports.follow(planOf(), []);
   const unnamed = await ask(30002);
   await ports.follow(planOf());
@@ -76,7 +76,7 @@ async function served(): Promise<unknown> {
   return { notWanted, both, onlyLoopback, changed, unnamed, anew };
 }
 
-/** A port moves to another Service; a connection that is established stays where it is. */
+/** A port moves to another Service. A connection that is established stays where it is. */
 async function moved(): Promise<unknown> {
   const [a, b] = [web('a', 30003), web('b', 30003, { clusterEndpoints: pods.slice(1, 2) })];
   await ports.follow(planOf(a));
@@ -103,7 +103,7 @@ async function balanced(): Promise<unknown> {
   return [...answers].sort();
 }
 
-/** One client keeps its pod, until it goes, and until it has not been used for so long. */
+/** A client keeps its pod until the pod is removed, or until the client has been idle for too long. */
 async function affinity(): Promise<unknown> {
   const sticky = (clusterEndpoints: readonly PlanEndpoint[]): Plan =>
     planOf(web('sticky', 30005, { clusterEndpoints, affinitySeconds: 60 }));
@@ -150,7 +150,7 @@ async function taken(): Promise<unknown> {
   return { free, said, after: await ask(30006), service: lines.at(-1)?.['service'] };
 }
 
-/** Without ::1 no port can be opened: one warning for all, and they come with the address. */
+/** Without ::1 no port can be opened. There is one warning for all of them, and they are opened when the address exists. */
 async function withoutLoopback(): Promise<unknown> {
   execFileSync('ip', ['address', 'del', '::1/128', 'dev', 'lo']);
   const from = lines.length;

@@ -7,7 +7,7 @@ describeAsRoot('NodePorts on ::1', () => {
     told = (await runInNetworkNamespace(join(__dirname, 'loopback-node-ports.guest.ts'))) as typeof told;
   }, 120_000);
 
-  test('are served where they are wanted, on ::1 alone, and follow the Plan', () => {
+  test('are served where they are wanted, only on ::1, and follow the Plan', () => {
     expect(told['served']).toEqual({
       notWanted: 'ECONNREFUSED',
       both: ['fd44::1 ping', 'fd44::2 ping'],
@@ -35,7 +35,7 @@ describeAsRoot('NodePorts on ::1', () => {
     expect(told['affinity']).toEqual({ keptFirst: true, movedOn: true, keptSecond: true, forgotten: 3 });
   });
 
-  test('that somebody else has are warned of once and opened when they are free', () => {
+  test('that somebody else has give one warning and are opened when they are free', () => {
     expect(told['taken']).toEqual({
       free: 'fd44::1 ping',
       said: [

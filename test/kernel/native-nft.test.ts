@@ -1,11 +1,11 @@
-/** Rules that iptables cannot print, in the tables that vipwire writes to: it works there, and kube-proxy does not. */
+/** Rules that iptables cannot print, in the tables that vipwire writes to: vipwire works there, and kube-proxy does not. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyCluster, busyObjects, logLines, throughVIP } from '../support/busy-cluster';
 import { vipwire } from '../support/lab/proxied-node';
 import { describeAsRoot } from '../support/network-namespace';
 import { until } from '../support/until';
 
-/** As an administrator's nftables.conf has them. Each makes iptables-nft-save fail in another way, and changes nothing for any packet. */
+/** Rules as in an administrator's nftables.conf. Each makes iptables-nft-save fail in another way, and none affects packets. */
 const native = [
   ['filter', 'INPUT', 'ct state established,related accept'],
   ['filter', 'FORWARD', 'meta cpu 4095 accept'],
@@ -29,7 +29,7 @@ class NativeNode extends BusyCluster {
   async plant(where: 'insert' | 'add'): Promise<void> {
     for (const family of families)
       for (const [table, chain, rule] of native) {
-        // The chain is there as soon as anybody has had a rule in it.
+        // The chain exists as soon as anybody has had a rule in it.
         await this.lab.run('node', `${family}tables-nft`, ['-t', table, '-S', chain]).catch(() => undefined);
         await this.nft('add', 'table', family, table);
         const hook = await this.nft('list', 'chain', family, table, chain).catch(() => '');
@@ -38,7 +38,7 @@ class NativeNode extends BusyCluster {
       }
   }
 
-  /** `ip filter INPUT KUBE-FIREWALL` -> how many jumps. */
+  /** `ip filter INPUT KUBE-FIREWALL` -> the number of jumps. */
   async jumps(): Promise<Map<string, number>> {
     const counts = new Map<string, number>();
     for (const family of families)
@@ -55,7 +55,7 @@ class NativeNode extends BusyCluster {
     return counts;
   }
 
-  /** Chains of ours, as nft shows them, without handles and counts. */
+  /** Our chains as nft shows them, without handles and counts. */
   async chains(): Promise<string[]> {
     const all: string[] = [];
     for (const family of families)
@@ -121,7 +121,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(node.repairs()).toBe(0);
     }, 120_000);
 
-    test('20 writes of others later there is still one jump of each', async () => {
+    test('after 20 writes of others there is still one jump of each kind', async () => {
       for (let n = 0; n < 20; n++) {
         await node.nft('add', 'table', 'inet', `other${n}`);
         await sleep(150);
@@ -142,7 +142,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
         await node.nft(...command.split(' '));
         await sleep(300);
         await node.untilRight(jumps, chains);
-        // What a flush took of others is theirs to put back.
+        // Others have to put back their own rules after a flush.
         await node.plant(where);
         await sleep(1500);
         expect(await node.jumps()).toEqual(jumps);
@@ -163,7 +163,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       await node.untilRight(jumps, chains);
     }, 180_000);
 
-    test('a change goes through', async () => {
+    test('a change takes effect', async () => {
       const [web, slice, ...others] = busyObjects;
       expect(others.length).toBeGreaterThan(0);
       if (web === undefined || slice === undefined) throw new Error('no objects');
@@ -173,7 +173,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       await node.untilRight(jumps, chains);
     }, 120_000);
 
-    test('cleanup takes all that is ours and leaves what is not', async () => {
+    test('cleanup removes everything that is ours, and nothing else', async () => {
       await node.proxy.stop();
       await node.vipwire('cleanup');
       expect(await node.jumps()).toEqual(new Map());
@@ -182,7 +182,7 @@ describeAsRoot('native nft rules in the tables of iptables', () => {
       expect(await node.nft('list', 'chain', 'ip6', 'nat', 'POSTROUTING')).toContain('masquerade fully-random');
     }, 120_000);
 
-    test('a start where they were there before works', async () => {
+    test('the proxy can start when they are already there', async () => {
       await node.startProxy();
       expect(await node.jumps()).toEqual(jumps);
       expect(await node.chains()).toEqual(chains);

@@ -1,4 +1,4 @@
-/** Others who write to iptables on the node: what is theirs stays as it is, and both work. */
+/** Other programs write to iptables on the node too. Their rules stay as they are, and both work. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
 import { BusyCluster, busyObjects, logLines } from '../support/busy-cluster';
@@ -23,7 +23,7 @@ describeAsRoot('neighbours', () => {
     const cluster = new BusyCluster({ variant: 'nft' });
     const shell = (script: string): Promise<unknown> =>
       cluster.lab.run('node', 'sh', ['-ec', script.replaceAll(/^iptables /gm, 'iptables-nft ')]);
-    /** Theirs, each chain's in its order. */
+    /** Their rules, in the order of each chain. */
     const foreign = async (): Promise<string[]> => {
       const { stdout } = await cluster.lab.run('node', 'iptables-nft-save', []);
       return stdout
@@ -50,18 +50,18 @@ describeAsRoot('neighbours', () => {
       expect(await foreign()).toEqual(before);
     }, 20_000);
 
-    test('what they put on top stays there', async () => {
+    test('rules that they put on top stay there', async () => {
       for (const [table, chain, rule] of neighbours.flatMap(({ onTop }) => onTop))
         await shell(`iptables -t ${table} -D ${chain} ${rule}\niptables -t ${table} -I ${chain} ${rule}`);
       const after = await foreign();
-      // Long enough for a look at what somebody wrote.
+      // Long enough for a check of what somebody wrote.
       await sleep(2500);
       expect(await cluster.whileBusy(() => sleep(200))).toEqual([]);
       expect(await foreign()).toEqual(after);
       expect(logLines(cluster.proxy.log(), 'somebody else changed our rules')).toEqual([]);
     }, 20_000);
 
-    test('clean-up leaves theirs', async () => {
+    test('clean-up leaves their rules', async () => {
       await cluster.proxy.stop();
       const [node = '', script = ''] = cluster.command.filter((word) => /node$|vipwire\.cjs$/.test(word));
       await cluster.lab.run('node', node, [script, 'cleanup']);

@@ -1,10 +1,10 @@
-/** What netlink tells in a fresh network namespace, as JSON. */
+/** What netlink answers in a new network namespace, as JSON. */
 import { execFileSync } from 'node:child_process';
 import { NfGeneration } from '../../src/host/nf-generation';
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from '../../src/host/netlink';
 import { mostInBatch, NetlinkBatch } from '../../src/host/netlink-batch';
 
-/** Addresses of lo, of which the kernel refuses what is there: RTM_NEWADDR with struct ifaddrmsg and IFA_LOCAL. */
+/** Adds addresses to lo: RTM_NEWADDR with struct ifaddrmsg and IFA_LOCAL. The kernel refuses those that are there already. */
 async function tryBatches(): Promise<unknown> {
   const batch = new NetlinkBatch(netlinkProtocols.route, 16);
   const add = (hosts: readonly number[]): Promise<ReadonlyMap<number, string>> =>
@@ -13,7 +13,7 @@ async function tryBatches(): Promise<unknown> {
       return at + 16;
     });
   const all = Array.from({ length: mostInBatch }, (_, i) => i + 1);
-  // At once: they wait for one another.
+  // All at once, so that they wait for one another.
   const [first, second, none] = await Promise.all([add([3, 1, 4, 1]), add(all), add([])]);
   batch.close();
   const closed = await add([9]).catch((error: unknown) => error);

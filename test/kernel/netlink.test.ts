@@ -7,7 +7,7 @@ describeAsRoot('netlink, in a network namespace', () => {
     told = (await runInNetworkNamespace(join(__dirname, 'netlink.guest.ts'))) as Record<string, unknown>;
   });
 
-  test('the nf_tables generation moves with a write, and not with a read', () => {
+  test('the nf_tables generation changes with a write, and not with a read', () => {
     expect(told).toMatchObject({ written: 1, read: 0 });
   });
 
@@ -19,7 +19,7 @@ describeAsRoot('netlink, in a network namespace', () => {
     expect(told['burst']).toBe(true);
   });
 
-  test('a refusal is an error with its name, and the socket goes on', () => {
+  test('a refusal is an error with its name, and the socket stays usable', () => {
     expect(told).toMatchObject({ refused: 'EINVAL', answersAfterRefusal: 1 });
   });
 
@@ -27,7 +27,7 @@ describeAsRoot('netlink, in a network namespace', () => {
     expect(told['afterClose']).toBe('ECANCELED');
   });
 
-  test('of a batch, what was refused is told by its number, and the rest is done', () => {
+  test('the messages of a batch that were refused are known by their numbers, and the others take effect', () => {
     expect(told['batches']).toEqual({
       first: [[3, 'EEXIST']],
       second: [

@@ -1,4 +1,4 @@
-/** Random tables as nft lists them in JSON, beside what we print for the same. */
+/** Random tables as nft lists them in JSON, together with what we print for the same tables. */
 import { execFileSync } from 'node:child_process';
 import { printTableJson } from '../../src/backends/nftables/print-json';
 import { families } from '../../src/model/address';

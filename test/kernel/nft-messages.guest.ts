@@ -1,4 +1,4 @@
-/** What our messages make of a table in a fresh namespace, against what `nft -f` makes of the text that we print. */
+/** The tables that our messages make in a new namespace, compared with those that `nft -f` makes from the text that we print. */
 import { execFileSync } from 'node:child_process';
 import { TableMessages } from '../../src/backends/nftables/driver-messages';
 import { printChain, printElement, printRule, printSet, printTableName } from '../../src/backends/nftables/print';
@@ -22,7 +22,7 @@ async function main(): Promise<unknown> {
       await transactions.commit(messages.slice(at, at + sent));
     }
     const byMessages = listTable(family);
-    // What nft prints of our messages, it takes.
+    // nft accepts what it prints after our messages.
     execFileSync('nft', ['-f', '-'], { input: `flush ruleset\n${nft('list', 'ruleset')}` });
     told[family] = { byText, byMessages, again: listTable(family) };
     nft('flush', 'ruleset');

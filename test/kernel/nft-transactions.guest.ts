@@ -36,10 +36,10 @@ async function main(): Promise<unknown> {
   const transactions = new NfTransactions({ queueBytes: 212_992 });
   await transactions.commit([to.addTable('rules'), to.addChain({ name: 'vipwire-pick-1' }), to.addSet(map, 1)]);
   const before = listed();
-  // As large as they may be, and every message is at fault.
+  // They are as large as possible, and every message has a mistake.
   const large = elementsTo('vipwire-none', 20_000);
   const many = Array.from({ length: transactionLimits.messages }, () => to.deleteChain('vipwire-none'));
-  // An error of this length takes the most memory for its bytes.
+  // An error of this length needs the most memory per byte.
   const range: Statement = { kind: 'address', side: 'source', isNot: true, cidr: '10.0.0.0/9' };
   const rule: Rule = { statements: [range, range, range], comment: 'c'.repeat(100) };
   const rules = Array.from({ length: transactionLimits.messages }, () => to.addRule('vipwire-none', rule));

@@ -8,7 +8,7 @@ describeAsRoot('transactions of nf_tables', () => {
     told = (await runInNetworkNamespace(join(__dirname, 'nft-transactions.guest.ts'))) as typeof told;
   });
 
-  test('the largest whose every message fails: each is named, nothing is done, and the process goes on', () => {
+  test('in the largest one every message fails: each is named, nothing takes effect, and the process goes on', () => {
     const refused = (count: number): unknown => ['ENOENT', Array.from({ length: count }, (_, i) => [i, 'ENOENT'])];
     const { largest } = told;
     expect(largest).toBeGreaterThan(10);

@@ -1,4 +1,4 @@
-/** A proxy's rules in the other iptables variant and of nftables mode go once ours are in force, unless somebody uses them. */
+/** A proxy's rules in the other iptables variant and of nftables mode are removed once ours are in force, unless somebody uses them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyCluster, logLines, throughVIP } from '../support/busy-cluster';
 import { formerRules, kubeletChain, readFormer } from '../support/former-rules';
@@ -36,7 +36,7 @@ describeAsRoot('rules in the other iptables variant', () => {
     });
     afterEach(() => cluster.proxy.stop());
 
-    test('they go when ours are in force, and rules of others stay', async () => {
+    test('they are removed when ours are in force, and rules of others stay', async () => {
       await restoreOther(left);
       await restoreOther('*nat\n:MINE - [0:0]\n-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE\nCOMMIT\n');
       await cluster.startProxy();
@@ -59,7 +59,7 @@ describeAsRoot('rules in the other iptables variant', () => {
     }, 60_000);
   });
 
-  test('legacy tables that nobody has are not loaded by looking', async () => {
+  test('looking does not load legacy tables that nobody has', async () => {
     const cluster = new BusyCluster({ variant: 'nft' });
     try {
       await cluster.setUp();
@@ -74,7 +74,7 @@ describeAsRoot('rules in the other iptables variant', () => {
   }, 60_000);
 });
 
-/** What kube-proxy's nftables mode leaves: here it leads the VIP of the test to a pod that is gone. */
+/** What kube-proxy's nftables mode leaves. Here it leads the test's VIP to a pod that no longer exists. */
 const nftRules = ['ip', 'ip6']
   .map(
     (family) => `table ${family} kube-proxy {
@@ -96,7 +96,7 @@ describeAsRoot('tables of nftables mode', () => {
 
     const tables = async (): Promise<string> => (await cluster.lab.run('node', 'nft', ['list', 'tables'])).stdout;
 
-    test('they go when our rules are in force, and the VIP is answered', async () => {
+    test('they are removed when our rules are in force, and the VIP is answered', async () => {
       await cluster.lab.run('node', 'nft', ['add', 'table', 'inet', 'kube-proxy']);
       await cluster.startProxy();
       await said(cluster, 'removed what nftables mode had left');

@@ -1,4 +1,4 @@
-/** What fails around the proxy: its writes, its API server; and what it finds in the other variant's tables. */
+/** Failures around the proxy, of its writes and of its API server, and what it finds in the tables of the other variant. */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { slice } from '../conformance/objects';
@@ -10,7 +10,7 @@ import { WatchedTools } from '../support/watched-tools';
 import { until } from '../support/until';
 
 const long = process.env['VIPWIRE_LONG'] === '1';
-/** Of the API server; its clients wait up to 30 s between two tries. */
+/** After an outage of the API server, whose clients wait up to 30 s between two tries. */
 const awaySeconds = long ? 60 : 8;
 
 class FailingCluster extends BusyCluster {
@@ -26,7 +26,7 @@ class FailingCluster extends BusyCluster {
     return [...new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)))].sort();
   }
 
-  /** Milliseconds until it is these pods that answer. */
+  /** Milliseconds until these pods answer. */
   reachedMs(address: string, pods: readonly string[], patienceMs: number): Promise<number> {
     let seen: readonly string[] = [];
     const isReached = async (): Promise<boolean> => {
@@ -59,7 +59,7 @@ describeAsRoot('what fails around the proxy', () => {
         cluster.put([slice(['a', 'd'])]);
         await sleep(300);
         expect(await cluster.rules()).toEqual(before);
-        // Another change while it fails, of another Service.
+        // A change of another Service while writes fail.
         cluster.put([slice(['c', 'b'], { service: 'self' })]);
         await cluster.reachedMs('10.96.0.10', ['a', 'd'], 20_000);
       });
@@ -70,7 +70,7 @@ describeAsRoot('what fails around the proxy', () => {
       expect(cluster.logged('somebody else')).toBe(0);
     }, 60_000);
 
-    test('told to stop during a write: the write is finished, and the exit is clean', async () => {
+    test('when it is stopped during a write, it finishes the write and exits without an error', async () => {
       await cluster.proxy.stop();
       cluster.put([slice(['d'])]);
       cluster.tools.slow(1.5);
@@ -87,11 +87,11 @@ describeAsRoot('what fails around the proxy', () => {
       cluster.tools.behave();
     }, 30_000);
 
-    test('writes that fail between two tables: put right, and nobody else is blamed', async () => {
+    test('writes that fail between two tables are repaired, and nobody else is blamed', async () => {
       await cluster.startProxy();
       cluster.tools.fail(2, 'first table');
       const wrong = await cluster.whileBusy(async () => {
-        // Of the Service that goes in filter too: its VIP is refused from now on.
+        // Also in the filter table for the Service whose endpoint is removed: its VIP is refused from now on.
         cluster.put([slice(['b', 'd']), slice([], { service: 'self' })]);
         await cluster.reachedMs('10.96.0.11', ['refused'], 20_000);
         cluster.put([slice(['c'], { service: 'self' })]);

@@ -11,7 +11,7 @@ import { connect } from 'node:net';
 import { clusterIP, plan, service, servicePort } from '../support/plans';
 import { makeConfiguration } from '../support/settings';
 
-/** A NodePort whose endpoint refuses: its first packet is what counts. */
+/** A NodePort whose endpoint refuses connections. Only the first packet is counted. */
 const nodePort = service([
   servicePort('web', {
     frontends: [{ ...clusterIP('', 30080), kind: 'NodePort', masquerade: 'always' }],
@@ -55,7 +55,7 @@ async function main(): Promise<unknown> {
     const inUse = !(await counters.delete(packetCounters.droppedInvalid));
     const again = await write();
     await cleanUp(driver, 'IPv4');
-    // Somebody else removes what no rule uses any more; the next look makes it again.
+    // Somebody else removes a counter that no rule uses any more. The next check makes it again.
     await counters.delete(packetCounters.droppedInvalid);
     const rewritten = await write();
     await cleanUp(driver, 'IPv4');

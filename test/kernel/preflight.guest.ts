@@ -1,4 +1,4 @@
-/** preflight on a node of its own, with an API server beside it; tells what it said and what it left, as JSON. */
+/** preflight on a node of its own with an API server. Prints what it said and what it left, as JSON. */
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,4 +1,4 @@
-/** scripts/kind/record-rules, by the tools, on kernels that hold what kube-proxy wrote: `vipwire compare` takes what it prints. */
+/** scripts/kind/record-rules with the real tools on kernels that have kube-proxy's rules: `vipwire compare` reads what it prints. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ describeAsRoot('record-rules', () => {
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'vipwire-record-'))));
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  /** What `vipwire compare` says of it. */
+  /** What `vipwire compare` says about it. */
   function record(prepare: string, objects: string): string {
     writeFileSync(join(folder, 'objects.json'), objects);
     const script = `set -o pipefail; ${prepare}; scripts/kind/record-rules | tar -x -C ${folder}`;
@@ -45,7 +45,7 @@ describeAsRoot('record-rules', () => {
     expect(readdirSync(folder)).not.toContain('nft.json');
   });
 
-  test('nftables, beside what the kubelet and a CNI wrote', () => {
+  test('nftables, together with what the kubelet and a CNI wrote', () => {
     const { nft = '', objects } = find('nftables');
     writeFileSync(join(folder, 'ruleset'), additions(nft));
     writeFileSync(join(folder, 'rules'), foreign);
@@ -67,7 +67,7 @@ interface Listed {
   readonly chain?: object;
 }
 
-/** A listing as commands: what others refer to comes first. */
+/** Turns a listing into commands. What others refer to comes first. */
 function additions(listing: string): string {
   const { nftables } = JSON.parse(listing) as { readonly nftables: readonly Listed[] };
   const rank = ({ table, chain }: Listed): number => (table !== undefined ? 0 : chain !== undefined ? 1 : 2);

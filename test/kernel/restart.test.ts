@@ -1,4 +1,4 @@
-/** One process that restarts and follows its cluster: nobody who uses a VIP notices. */
+/** A process that restarts and follows its cluster. Nobody who uses a VIP notices it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, slice } from '../conformance/objects';
 import { BusyCluster, busyObjects, idleObjects, idleService, logLines } from '../support/busy-cluster';
@@ -49,11 +49,11 @@ describeAsRoot('restarts and changes while VIPs are in use', () => {
       expect(new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)))).toEqual(
         new Set(['b', 'd']),
       );
-      // What it wrote itself it does not take for the work of others.
+      // It does not take its own writes for those of others.
       expect(logLines(cluster.proxy.log(), 'somebody else')).toEqual([]);
     }, 60_000);
 
-    test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
+    test('its last endpoint is removed and comes back: connections are refused or answered, and none is lost', async () => {
       const wrong = await cluster.whileBusy(async () => {
         for (let n = 0; n < 20; n++) {
           cluster.put([slice(n % 2 === 0 ? [] : ['c'], { service: 'self' })]);

@@ -1,4 +1,4 @@
-/** kube-proxy comes back to a node that vipwire leaves. */
+/** kube-proxy takes back a node from vipwire. */
 import { BusyCluster, busyObjects, idleObjects, idleService } from '../support/busy-cluster';
 import { service } from '../conformance/objects';
 import { busyServices, cleanUp, fullSync, partialSync } from '../support/kube-proxy-node';
@@ -41,7 +41,7 @@ describeAsRoot('the way back to kube-proxy', () => {
         await cluster.forgetRules();
         await fullSync(cluster, busyServices);
         expect(natWithoutCanary(after)).toEqual(natWithoutCanary(await cluster.rules()));
-        // And here again, over what was left of the first time.
+        // Then vipwire again, with what was left of the first time.
         await cluster.forgetRules();
         await cluster.restore(toRestore(after));
         expect(await cluster.whileBusy(() => cluster.startProxy())).toEqual([]);
@@ -76,7 +76,7 @@ describeAsRoot('the way back to kube-proxy', () => {
   );
 });
 
-/** Of its canary kube-proxy asks only that the chain is there. */
+/** kube-proxy only checks that the chain of its canary exists. */
 function natWithoutCanary(rules: readonly string[]): string[] {
   return rules.filter((line) => line.startsWith('nat ') && !line.includes('KUBE-PROXY-CANARY'));
 }

@@ -13,7 +13,7 @@ async function run(...args: readonly string[]): Promise<{ code: number | null; p
 }
 
 describeAsRoot('soak', () => {
-  test('no connection is lost by the rules, through any kind of frontend, over two uplinks', async () => {
+  test('the rules lose no connection, through any kind of frontend, over two uplinks', async () => {
     const { code, pid, said } = await run('--seconds', '30', '--rate', '60');
     expect(said).toMatch(/^vipwire: \d{4} connections, \d+ lost .*, 0 of them by the proxy/m);
     expect(said).toMatch(/^kube-proxy: \d{4} connections/m);

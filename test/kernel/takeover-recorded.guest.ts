@@ -1,4 +1,4 @@
-/** Takes over every recorded node, and is compared with the same cluster on a node without rules. */
+/** Takes over every recorded node. The result is compared with the same cluster on a node without rules. */
 import { IptablesBackend } from '../../src/backends/iptables/backend';
 import { runCommand } from '../../src/host/command';
 import { type Family, families } from '../../src/model/address';

@@ -6,12 +6,12 @@ import { readRecording, recordings } from '../support/kube-proxy-rules';
 import { describeAsRoot, runInNetworkNamespace } from '../support/network-namespace';
 import { sortedRules } from '../support/sorted-rules';
 
-/** Empty, in IPv6; the kubelet has a chain of that name too, so nobody removes it. */
+/** Empty, in IPv6. The kubelet has a chain of that name too, so nobody removes it. */
 const sharedChain = ['filter -A INPUT -j KUBE-FIREWALL', 'filter :KUBE-FIREWALL', 'filter -A OUTPUT -j KUBE-FIREWALL'];
 
 describeAsRoot('taking over from kube-proxy', () => {
   describe.each(['nft', 'legacy'] as const)('%s', (variant) => {
-    test('from each recorded node: afterwards as on a node that had no rules', async () => {
+    test('each recorded node is afterwards like a node that had no rules', async () => {
       const told = await runInNetworkNamespace(join(__dirname, 'takeover-recorded.guest.ts'), variant);
       expect(told).toEqual({
         differences: { 'dual-stack.1 IPv6': { extra: sharedChain, missing: [] } },
@@ -24,7 +24,7 @@ describeAsRoot('taking over from kube-proxy', () => {
       beforeAll(() => cluster.setUp(), 30_000);
       afterAll(() => cluster.stop());
 
-      test('what stands for kube-proxy in these tests writes what the real one wrote', async () => {
+      test('the stand-in for kube-proxy in these tests writes what the real one wrote', async () => {
         await fullSync(cluster, busyServices.slice(0, 1));
         expect(await cluster.rules()).toEqual(sortedRules(readRecording('nodeport.1', 'v4.rules')));
       });

@@ -1,4 +1,4 @@
-/** What a daemon tells on a node whose Services work. */
+/** What a daemon reports on a node whose Services work. */
 import { asInContainer } from '../support/as-in-container';
 import { BusyCluster } from '../support/busy-cluster';
 import { vipwire } from '../support/lab/proxied-node';
@@ -23,10 +23,10 @@ describeAsRoot('a daemon with the rights of its Pod', () => {
   }, 30_000);
   afterAll(() => cluster.stop());
 
-  test('is ready, and vipwire status says that all is well', async () => {
+  test('is ready, and vipwire status says that everything is well', async () => {
     expect(await ask('http://127.0.0.1:10256/readyz')).toBe('{"ready":true,"reasons":[]}');
     const [node = '', script = ''] = vipwire;
-    // It would reject at another exit code than 0.
+    // It would reject if the exit code were not 0.
     const { stdout } = await cluster.lab.run('node', node, [script, 'status']);
     expect(stdout).toMatch(
       /^vipwire \S+ on node, mode iptables, up \d+ s\nthe rules for the present cluster are in force\n/,

@@ -19,7 +19,7 @@ describeWithIpvs('every combination of frontend, policy, source ranges and empti
     const { lab } = cluster;
     const drop = `$tool -A INPUT -i lo -j ACCEPT; $tool -P INPUT DROP`;
     await lab.run('node', 'sh', ['-ec', `tool="iptables -w"; ${drop}`]);
-    // Answers to the node's own packets come to INPUT, in every mode: those are for the administrator to let in.
+    // In every mode, answers to the node's own packets pass INPUT. The administrator has to accept them.
     const clients = probes.filter(({ from, to }) => from !== 'node' && !to.includes(':'));
     expect(await probeCombinations(lab, clients, 10)).toEqual([]);
     const closed = { port: 9999, timeoutMs: 2000 };

@@ -5,7 +5,7 @@ import { describeWithIpvs } from '../../support/ipvs-kernel';
 import { Lab } from '../../support/lab/lab';
 import { vipwire } from '../../support/lab/proxied-node';
 
-// The guest stands still now and then for longer than a connection waits. What failed is printed, and tried once more on a new node.
+// The guest sometimes stands still for longer than a connection waits. What failed is printed, and tried once more on a new node.
 jest.retryTimes(1, { logErrorsBeforeRetry: true });
 
 describeWithIpvs('conformance, ipvs', () => {

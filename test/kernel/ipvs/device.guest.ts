@@ -14,7 +14,7 @@ const shell = (script: string): string => execFileSync('sh', ['-c', script], { e
 const v4 = Array.from({ length: 700 }, (_, n) => `10.96.${n >> 8}.${n & 255}`);
 const vips = { IPv4: ['10.96.0.1', '10.96.0.10'], IPv6: ['fd96::1', 'fd96::10'] } as const;
 
-/** Of `ip -o address`: what differs between what we made and what kube-proxy makes. */
+/** The parts of `ip -o address` that may differ between our device and kube-proxy's. */
 const addressLines = (): string[] =>
   shell('ip -o address show dev kube-ipvs0')
     .split('\n')
@@ -33,7 +33,7 @@ async function tryDevice(): Promise<unknown> {
   const withoutDevice = await read();
   await Promise.all(families.map((family) => device.unbind(family, vips[family])));
   await device.delete();
-  // One family after the other makes the device, as its own backend.
+  // The families make the device one after the other, each with its own backend.
   await Promise.all(families.map((family) => device.bind(family, vips[family])));
   await device.bind('IPv4', vips.IPv4);
   const link = shell('ip -d -o link show dev kube-ipvs0');
@@ -45,7 +45,7 @@ async function tryDevice(): Promise<unknown> {
     families.map((family) => device.unbind(family, [...vips[family].slice(1), ...vips[family].slice(1)])),
   );
   const left = await read();
-  // A multicast address is no interface's.
+  // No interface can have a multicast address.
   const refused = String(await device.bind('IPv6', ['fd96::3', 'ff02::9', 'fd96::4']).catch((error: unknown) => error));
   const afterRefusal = await read();
   await device.bind('IPv4', v4);

@@ -13,7 +13,7 @@ describe.each([
       told = (await runInNetworkNamespace(guest, ...args)) as typeof told;
     }, 240_000);
 
-    test("the device is a dummy that is down, and its addresses are hosts'", () => {
+    test('the device is a dummy that is down, and its addresses have the full prefix length', () => {
       expect(told.device).toMatchObject({ isDown: true, isDummy: true });
       expect(told.device['lines']).toEqual([
         expect.stringMatching(/^kube-ipvs0 inet 10\.96\.0\.1\/32 scope global kube-ipvs0/),
@@ -38,12 +38,12 @@ describe.each([
       expect(told.device['nodeAddresses']).toEqual(['169.254.20.10', '192.168.88.11', 'fd00::11']);
     });
 
-    test('an address that is refused is told, and keeps no other from being bound', () => {
+    test('an address that is refused is reported, and the others are bound all the same', () => {
       expect(told.device['refused']).toMatch(refusal);
       expect(told.device['afterRefusal']).toEqual([['10.96.0.1'], ['fd96::1', 'fd96::3', 'fd96::4']]);
     });
 
-    test('hundreds come and go, and at last the device', () => {
+    test('hundreds are added and removed, and finally the device', () => {
       expect(told.device['most']).toBe(700);
       expect(told.device['last']).toEqual([
         ['10.96.0.0', '10.96.0.1'],

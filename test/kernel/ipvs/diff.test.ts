@@ -1,4 +1,4 @@
-/** As the test of iptables mode, by virtual servers, sets and addresses. */
+/** As the test of iptables mode, but with virtual servers, sets and addresses. */
 import { askNode } from '../../support/ask-node';
 import { BusyCluster, busyObjects, idleObjects } from '../../support/busy-cluster';
 
@@ -23,7 +23,7 @@ test('as it should be', async () => {
   });
 }, 400_000);
 
-test('a hand in servers, sets and addresses', async () => {
+test('servers, sets and addresses that somebody changed', async () => {
   await onNode(`ipvsadm -A -t 10.96.0.10:9999 -s rr
     ipset del KUBE-CLUSTER-IP "$(ipset save KUBE-CLUSTER-IP | sed -n 's/^add KUBE-CLUSTER-IP //p' | grep 10.96.0.10,tcp:80)"
     ip address add 10.96.7.7/32 dev kube-ipvs0`);

@@ -1,4 +1,4 @@
-/** In IPVS mode too: the counters that a packet moves are those of the rules that explain named. */
+/** In IPVS mode too, the counters that a packet increases are those of the rules that explain named. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Explanation } from '../../../src/explain/explain-connection';
@@ -74,7 +74,7 @@ describeWithIpvs('explain, ipvs', () => {
       await lab.run(from, 'bash', ['-c', `echo > /dev/udp/${to}/${number}`]);
       await sleep(300);
       const moved = movedRules(before, await readCounters());
-      // The node's own ICMP goes by OUTPUT.
+      // The node's own ICMP passes OUTPUT.
       const isOwn = (rule: string): boolean => outcome === 'refused' && / OUTPUT /.test(rule);
       expect(new Set(moved.filter((rule) => !isOwn(rule)))).toEqual(named);
     },

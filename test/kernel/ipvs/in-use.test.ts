@@ -69,7 +69,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       expect(await podsOf(throughVIP.to)).toEqual(new Set(['b', 'd']));
     }, 240_000);
 
-    test('its last endpoint goes and comes: connections are refused or answered, none is lost', async () => {
+    test('its last endpoint is removed and comes back: connections are refused or answered, and none is lost', async () => {
       const wrong = await cluster.whileBusy(async () => {
         for (let n = 0; n < 10; n++) {
           cluster.put([slice(n % 2 === 0 ? [] : ['c'], { service: 'self' })]);
@@ -79,7 +79,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       expect(wrong.filter((line) => !/ refused| the long connection/.test(line))).toEqual([]);
     }, 240_000);
 
-    test('a long connection to an endpoint that goes goes on, new ones go elsewhere; then the real server is gone', async () => {
+    test('a long connection to an endpoint that is removed goes on, and new ones go elsewhere; then its server goes', async () => {
       const server = `${stream.vip}:80`;
       const held = await lab.hold('c', { to: stream.vip, port: 80, timeoutMs: 2000 });
       expect(held.answer).toMatchObject({ outcome: 'ok', pod: 'a' });
@@ -94,7 +94,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       expect(await node.weights(server)).toEqual({ '10.244.2.2:8080': 1 });
     }, 240_000);
 
-    test('one that comes back while it drains serves again', async () => {
+    test('an endpoint that comes back while it drains serves again', async () => {
       const held = await lab.hold('c', { to: stream.vip, port: 80, timeoutMs: 2000 });
       await cluster.apply([slice(['a'], { service: stream.name })]);
       expect(await node.weights(`${stream.vip}:80`)).toEqual({ '10.244.1.2:8080': 1, '10.244.2.2:8080': 0 });
@@ -110,7 +110,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       expect(await lab.probe('c', ask)).toMatchObject([{ outcome: 'ok', pod: 'd' }]);
     }, 240_000);
 
-    test('killed while it writes, again and again: no connection fails, and the node ends right', async () => {
+    test('killed again and again while it writes: no connection fails, and the node is right in the end', async () => {
       const many = 300;
       const wrong = await cluster.whileBusy(async () => {
         await cluster.proxy.stop();
@@ -128,7 +128,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
       await cluster.proxy.stop();
       await node.forget();
       await cluster.startProxy();
-      // What drains has weight 0.
+      // A real server that drains has weight 0.
       const fresh = await node.state();
       expect(servers.filter((line) => !line.endsWith(' -w 0'))).toEqual(fresh.servers);
       expect({ ...others, servers: [] }).toEqual({ ...fresh, servers: [] });
@@ -136,7 +136,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
   });
 
   describe('after kube-proxy', () => {
-    // What was recorded has no second Service.
+    // The recording has no second Service.
     const cluster = new BusyCluster({
       mode: 'ipvs',
       clients: clients.filter(({ to }) => to !== toItself.to),
@@ -146,7 +146,7 @@ describeWithIpvs('IPVS mode, while VIPs are in use', () => {
     beforeAll(() => cluster.setUp(busyObjects.slice(0, 2)), 240_000);
     afterAll(() => cluster.stop());
 
-    test('no connection fails, and the node is as one that it never saw', async () => {
+    test('no connection fails, and the node is like one that kube-proxy never worked on', async () => {
       await node.loadRecording('nodeport.1');
       const wrong = await cluster.whileBusy(() => cluster.startProxy());
       expect(wrong).toEqual([]);

@@ -1,4 +1,4 @@
-/** The node gets an address and loses it, and a Service claims one of another Node's. */
+/** The node gets an address and loses it, and a Service claims an address of another Node. */
 import { service, slice } from '../../conformance/objects';
 import { ProxiedCluster } from '../../conformance/proxied-cluster';
 import { describeWithIpvs } from '../../support/ipvs-kernel';
@@ -31,7 +31,7 @@ describeWithIpvs('addresses of the node, ipvs', () => {
   const hasServer = async (): Promise<boolean> =>
     (await lab.run('node', 'ipvsadm', ['-Sn'])).stdout.includes(`${added}:${nodePort}`);
 
-  test('NodePorts answer on a new address soon, and its server goes with it', async () => {
+  test('NodePorts soon answer on a new address, and its server is removed with the address', async () => {
     for (const round of [1, 2]) {
       await lab.run('node', 'ip', ['address', 'add', `${added}/24`, 'dev', 'eth0']);
       const tookMs = await until(answers, { what: `an answer of ${added}`, limitMs: 1000 * slow, everyMs: 50 });
@@ -54,12 +54,12 @@ describeWithIpvs('addresses of the node, ipvs', () => {
       expect(await ask(from, ofNode2, 8080)).toMatchObject({ outcome: 'ok', pod: 'node2' });
       expect(await ask(from, external, 80)).toMatchObject({ outcome: 'ok', pod: 'a' });
     }
-    // The node's own connections meet the virtual server on their way out; those of pods go to the Node that has the address.
+    // The node's own connections pass the virtual server on their way out. Those of pods go to the Node that has the address.
     expect(await ask('node', ofNode2, 80)).toMatchObject({ outcome: 'ok', pod: 'a' });
     expect(await ask('c', ofNode2, 80)).toMatchObject({ outcome: 'ok', pod: 'node2' });
   }, 400_000);
 
-  test('one that was bound, by kube-proxy say, is given back', async () => {
+  test('an address that was bound, for example by kube-proxy, is given back', async () => {
     await lab.run('node', 'ip', ['address', 'add', `${ofNode2}/32`, 'dev', 'kube-ipvs0']);
     await cluster.restart(objects);
     expect(await bound()).not.toContain(ofNode2);

@@ -1,4 +1,4 @@
-/** The mode of a process that runs is changed, there and back, while VIPs are in use. */
+/** The mode of a running process is changed and changed back while VIPs are in use. */
 import { slice } from '../../conformance/objects';
 import { BusyCluster, busyObjects, logLines, throughNodePort, throughVIP, toItself } from '../../support/busy-cluster';
 import { describeWithIpvs, guestRate } from '../../support/ipvs-kernel';
@@ -36,7 +36,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     return new Set(answers.map((answer) => (answer.outcome === 'ok' ? answer.pod : answer.outcome)));
   };
 
-  test('to iptables mode: no connection fails, and those that are open go on behind their servers', async () => {
+  test('to iptables mode: no connection fails, and open ones go on through their virtual servers', async () => {
     const draining = (): string[] => logLines(cluster.proxy.log(), 'connections that began in IPVS mode');
     const wrong = await cluster.whileBusy(async () => {
       await changeMode('iptables');
@@ -46,7 +46,7 @@ describeWithIpvs('a configuration file that changes the mode', () => {
     expect(await ofIptables()).not.toEqual([]);
     expect(draining()).toHaveLength(1);
     const { servers } = await node.state();
-    // What is left of them takes nothing new.
+    // The servers that are left take no new connections.
     for (const line of servers.filter((each) => each.startsWith('-a '))) expect(line).toMatch(/-w 0$/);
     expect(servers.some((line) => line.includes('10.96.0.10:80'))).toBe(true);
     await cluster.apply([slice(['b', 'd'])]);

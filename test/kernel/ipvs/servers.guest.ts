@@ -1,4 +1,4 @@
-/** Virtual servers in a fresh network namespace of a kernel that has IPVS: what the driver does, as JSON. */
+/** What the driver does with virtual servers in a new network namespace of a kernel with IPVS, as JSON. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { openServers, openTool, ServersDriver } from '../../../src/backends/ipvs/servers/driver';
@@ -7,7 +7,7 @@ import type { ServerWrite } from '../../../src/backends/ipvs/servers/virtual-ser
 import { runCommand, type RunCommand } from '../../../src/host/command';
 import { schedulerNames, type SchedulerName } from '../../../src/model/scheduler';
 
-/** As others may put them, and as ours are. */
+/** Servers as others may write them, and as ours are. */
 const texts: readonly (readonly [server: string, text: string])[] = [
   ['FWM 1048577', '-s sh -b sh-fallback\n10.244.1.2:8080 1'],
   ['SCTP 10.96.0.11:9999', '-s wrr\n10.244.1.2:1 3\n10.244.1.3:65535 65535'],
@@ -46,7 +46,7 @@ async function failureOf(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-/** The same of both ways to the kernel. */
+/** The same for both ways to the kernel. */
 async function tryDriver(driver: ServersDriver, driver6: ServersDriver): Promise<unknown> {
   flush();
   await driver.apply(texts.flatMap(writesOf));
@@ -59,7 +59,7 @@ async function tryDriver(driver: ServersDriver, driver6: ServersDriver): Promise
   const read = await driver.read();
   const read6 = await driver6.read();
 
-  // Everything again, edits of what is not there, deletions of what is gone.
+  // Everything again, edits of servers that do not exist, and deletions of servers that are already gone.
   const [server, destination] = ['TCP 10.96.0.20:80', '10.244.1.2:80'];
   await driver.apply([
     ...texts.flatMap(writesOf),
@@ -99,7 +99,7 @@ async function tryDriver(driver: ServersDriver, driver6: ServersDriver): Promise
 
 async function trySchedulers(driver: ServersDriver): Promise<unknown> {
   flush();
-  // A process that was killed while it tried.
+  // What a process leaves that is killed while it tries.
   await driver.apply([{ op: 'add-server', server: 'TCP 198.51.100.0:20000', options: '-s rr' }]);
   const has: string[] = [];
   for (const name of schedulerNames) if (await driver.hasScheduler(name)) has.push(name);
@@ -107,7 +107,7 @@ async function trySchedulers(driver: ServersDriver): Promise<unknown> {
   return { has, missing, left: readFileSync('/proc/net/ip_vs', 'latin1').split('\n').length };
 }
 
-/** Against ipvsadm on the same lines, and against the clock. */
+/** Compares it with ipvsadm on the same lines, and measures the time. */
 async function measure(driver: ServersDriver, services: number): Promise<unknown> {
   const writes = Array.from({ length: services }, (_, i) => {
     const server = `TCP 10.96.${i >> 8}.${i & 255}:80`;
@@ -151,7 +151,7 @@ async function tryWithoutPermission(): Promise<string> {
   }
 }
 
-/** The kernel loads what netlink asks for by itself, by this program. */
+/** The program by which the kernel loads the modules that netlink asks for. */
 const moduleLoader = '/proc/sys/kernel/modprobe';
 
 async function tryWithoutKernel(): Promise<unknown> {

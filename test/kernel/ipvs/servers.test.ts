@@ -45,7 +45,7 @@ describeAsRoot('virtual servers, in a network namespace', () => {
       expect(told[way].isSaved).toBe(true);
     });
 
-    test('what was written is what is read, schedulers’ flags and affinity too', () => {
+    test('what was written is what is read, with the flags of schedulers and affinity', () => {
       expect(told[way].servers).toEqual([
         ['FWM 1048577', '-s sh -b sh-fallback\n10.244.1.2:8080 1'],
         ['FWM 3145729', '-s rr\n[fd00:10:244:1::2]:8080 2'],
@@ -60,7 +60,7 @@ describeAsRoot('virtual servers, in a network namespace', () => {
       ]);
     });
 
-    test('what rests is told, and so are a server’s destinations', () => {
+    test('destinations of weight 0 and all destinations of a server can be read', () => {
       expect(told[way].resting).toEqual([
         { server: 'TCP 10.96.0.10:80', destination: '10.244.1.2:8080', weight: 0, connections: 0 },
       ]);
@@ -72,16 +72,16 @@ describeAsRoot('virtual servers, in a network namespace', () => {
       expect(told[way].destinationsOfNone).toEqual([]);
     });
 
-    test('an addition of what is there edits it, an edit of what is not adds it', () => {
+    test('adding what exists edits it, and editing what does not exist adds it', () => {
       expect(told[way].amended).toEqual(['-s wlc\n10.244.1.2:80 7', '-s lc\n10.244.9.9:53 0']);
     });
 
-    test('a refusal names the line, and keeps nothing else from being written', () => {
+    test('a refusal names the line, and everything else is written', () => {
       expect(told[way].refusal).toContain('IPVS refused 2 of 3 writes: -A -t 10.96.0.30:80 -s nosuch: ');
       expect(told[way].afterRefusal).toEqual(['TCP 10.96.0.32:80']);
     });
 
-    test('a timeout of 0 leaves what is', () => {
+    test('a timeout of 0 leaves the value as it is', () => {
       expect(told[way].timeouts).toMatch(/: 1000 120 77$/);
     });
   });
@@ -95,17 +95,17 @@ describeAsRoot('virtual servers, in a network namespace', () => {
     expect(told[way].left).toBe(4);
   });
 
-  test('netlink takes half of ipvsadm’s time at most', () => {
+  test('netlink takes at most half of the time that ipvsadm takes', () => {
     expect(told.figures.netlinkMs * 2).toBeLessThan(told.figures.toolMs);
   });
 
-  test('reading holds the event loop for a moment', () => {
+  test('reading blocks the event loop only for a moment', () => {
     expect(told.figures.read).toBe(services);
-    // At 5 ms a slice; what else the machine does meanwhile counts too.
+    // A slice takes 5 ms. What else the machine does meanwhile counts too.
     expect(told.figures.held).toBeLessThan(200);
   });
 
-  test('what is missing is one line that says what to do', () => {
+  test('for something that is missing, one line says what to do', () => {
     expect(told.withoutPermission).toBe('UserError: no permission to program IPVS: run as root, with CAP_NET_ADMIN');
     expect(told.withoutTool).toBe(
       'UserError: IPVS mode needs the netlink addon, which cannot be loaded here, or the tool ipvsadm: install ipvsadm',
@@ -115,7 +115,7 @@ describeAsRoot('virtual servers, in a network namespace', () => {
     );
   });
 
-  test('a kernel that cannot load ip_vs by itself gets it by modprobe', () => {
+  test('modprobe loads ip_vs where the kernel cannot load it by itself', () => {
     expect(told.withoutKernel.byModprobe).toBe('none');
   });
 });
