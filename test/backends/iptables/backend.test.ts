@@ -15,7 +15,7 @@ async function write(backend: IptablesBackend): Promise<string> {
   return backend.print(steps);
 }
 
-/** As iptables-save; the order of chains tells who came first. */
+/** As iptables-save prints it, sorted, because the order of chains shows who came first. */
 function lines(tables: FakeIptables): string[] {
   return tables.print().split('\n').sort();
 }
@@ -43,7 +43,7 @@ test('render does not depend on the order of services', () => {
   expect(print([...services].reverse())).toBe(print(services));
 });
 
-test('a second write is empty, and so is that of a fresh process', async () => {
+test('a second write is empty, and so is the write of a new process', async () => {
   const services = everyKind('IPv4');
   const tables = await fromNothing(services);
   const next = new IptablesBackend('IPv4', iptablesSettings, tables);
@@ -52,7 +52,7 @@ test('a second write is empty, and so is that of a fresh process', async () => {
   expect(next.diff()).toBeUndefined();
 });
 
-test('one endpoint that changes writes its chain and nothing else', async () => {
+test('a change of one endpoint writes its chain and nothing else', async () => {
   const pods = Array.from({ length: 10 }, (_, i) => endpoint(`10.244.1.${i}`));
   const web = (endpoints: typeof pods): ServicePlan =>
     service([servicePort('web', { frontends: [clusterIP('10.96.0.10')], clusterEndpoints: endpoints })]);
@@ -73,7 +73,7 @@ test('one endpoint that changes writes its chain and nothing else', async () => 
   expect(text.length).toBeLessThan(4096);
 });
 
-test('any sequence of changes ends in what a fresh start gives, and a failed write loses none', async () => {
+test('any sequence of changes ends in the rules of a new start, and a failed write loses none of them', async () => {
   const kinds = everyKind('IPv4');
   await fc.assert(
     fc.asyncProperty(
@@ -107,9 +107,9 @@ test('any sequence of changes ends in what a fresh start gives, and a failed wri
   );
 });
 
-test('a large write goes in steps, each of which the kernel takes by itself', async () => {
+test('a large write is done in steps, and the kernel takes each by itself', async () => {
   const tables = new FakeIptables();
-  // What somebody left behind: chains that jump to each other, whose names are not wanted any more.
+  // Chains that somebody left behind: they jump to each other, and their names are no longer wanted.
   await tables.restore('*nat\n:KUBE-SVC-OLD - [0:0]\n:KUBE-SEP-OLD - [0:0]\n-A KUBE-SVC-OLD -j KUBE-SEP-OLD\nCOMMIT\n');
   const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   await backend.read();
@@ -125,7 +125,7 @@ test('a large write goes in steps, each of which the kernel takes by itself', as
   expect(backend.diff()).toBeUndefined();
 });
 
-test('stopped, it ends after the step in hand', async () => {
+test('when it is stopped, it ends after the current step', async () => {
   const tables = new FakeIptables();
   const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
   backend.render(plan('IPv4', everyKind('IPv4')));

@@ -58,7 +58,7 @@ test.each([true, false])(
   },
 );
 
-test('every chain has a name that kube-proxy collects, and leads to chains that are there', () => {
+test('every chain has a name that kube-proxy cleans up, and leads to chains that exist', () => {
   for (const hasBpf of [true, false]) {
     const rules = rendered(kinds, {}, { ...iptablesSettings, hasBpf });
     for (const table of ['nat', 'filter'] as const) {
@@ -85,7 +85,7 @@ describe('node ports stand behind every VIP', () => {
     expect(last({}).at(-1)).toBe(`-A KUBE-SERVICES ${note} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`);
   });
 
-  test('but not on the loopback net, unless that is wanted', () => {
+  test('but not on the loopback network, unless that is wanted', () => {
     expect(last({ localhostNodePorts: false }).at(-1)).toBe(
       `-A KUBE-SERVICES ! -d 127.0.0.0/8 ${note} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`,
     );
@@ -103,7 +103,7 @@ describe('node ports stand behind every VIP', () => {
     expect(chain(rules, 'nat', 'KUBE-SERVICES')).toEqual([]);
   });
 
-  test('in IPv6 never on ::1', () => {
+  test('never on ::1 in IPv6', () => {
     const rules = new RuleSet('IPv6', iptablesSettings);
     rules.render(plan('IPv6', []));
     expect(chain(rules, 'nat', 'KUBE-SERVICES')).toEqual([
@@ -137,7 +137,7 @@ test('what the kernel cannot do is left out', () => {
   expect(text({ ...iptablesSettings, hasBpf: false })).toContain('-s 10.244.1.2/32 -d 10.244.1.2/32');
 });
 
-test('an address that two Services claim serves the first by name, whoever came first', () => {
+test('an address that two Services claim belongs to the first by name, whoever came first', () => {
   const claim = (name: string): ServicePlan =>
     service([
       servicePort(name, {
@@ -154,7 +154,7 @@ test('an address that two Services claim serves the first by name, whoever came 
     ]);
 });
 
-test('of the chains of one Service its own are told, for a listing', () => {
+test('a listing gets the chains of one Service', () => {
   const rules = rendered(kinds);
   const [plain] = kinds;
   expect(rules.chainsOf(plain?.key as ServiceKey)).toEqual([expect.stringMatching(/^KUBE-SVC-[A-Z2-7]{16}$/)]);

@@ -9,14 +9,14 @@ function natChains(step: Step): string[] {
   return step.tables.flatMap(({ table, chains }) => (table === 'nat' ? chains.map(([chain]) => chain) : []));
 }
 
-test('nothing that differs is no step', async () => {
+test('without differences there is no step', async () => {
   const tables = new FakeIptables();
   const backend = await backendFor(plan('IPv4', everyKind('IPv4')), { tables });
   await backend.apply(backend.diff() ?? []);
   expect(await largeSteps(backend, tables, 1)).toEqual([]);
 });
 
-test('what fits goes in one call, deletions too', async () => {
+test('what fits is written in one call, with the deletions', async () => {
   const tables = new FakeIptables();
   await tables.restore('*nat\n:KUBE-SVC-OLD - [0:0]\nCOMMIT\n');
   const backend = await backendFor(plan('IPv4', everyKind('IPv4')), { tables });
@@ -78,7 +78,7 @@ test.each([{ hasBpf: true }, { hasBpf: false }])(
   },
 );
 
-test('of stale chains whoever jumps goes first, a chain a call', async () => {
+test('of stale chains those that jump are deleted first, one chain per call', async () => {
   const tables = new FakeIptables();
   const chains = ['KUBE-SEP-A', 'KUBE-SVC-B', 'KUBE-EXT-C', 'KUBE-FW-D'];
   const rules = chains.slice(1).map((chain, i) => `-A ${chain} -j ${chains[i] ?? ''}`);
@@ -125,7 +125,7 @@ describe('KUBE-FIREWALL, which the kubelet shares', () => {
     ['*filter', ':KUBE-FIREWALL - [0:0]', ...rules.map((rule) => `-A KUBE-FIREWALL ${rule}`), 'COMMIT', ''].join('\n');
 
   async function start(tables: FakeIptables): Promise<void> {
-    // As the reconciler does: what is there is read first.
+    // As the reconciler does, it first reads what is there.
     const backend = new IptablesBackend('IPv4', iptablesSettings, tables);
     await backend.read();
     backend.render(plan('IPv4', []));

@@ -17,7 +17,7 @@ function rewrite(): void {
 
 if (process.env.REFRESH_GOLDEN === '1') rewrite();
 
-/** As iptables-save, in an order that does not tell who came first. */
+/** As iptables-save prints it, in an order that does not depend on who came first. */
 async function load(...texts: readonly string[]): Promise<string[]> {
   const kernel = new FakeIptables();
   for (const text of texts) await kernel.restore(withoutComments(text));

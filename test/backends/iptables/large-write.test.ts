@@ -8,7 +8,7 @@ import { clusterIP, endpoint, everyKind, plan, service, servicePort } from '../.
 import { chancesOf, type Packet } from './walk-rules';
 import { backendFor, largeSteps } from './large-write';
 
-/** Plain Services, so that kube-proxy's layout of them is at hand too. */
+/** Plain Services, so that kube-proxy's rules for them are available too. */
 interface Plain {
   readonly endpoints: readonly number[];
   readonly nodePort: boolean;
@@ -67,7 +67,7 @@ async function kubeProxyNode(cluster: PlainCluster): Promise<FakeIptables> {
 
 const outside = '192.168.99.100';
 
-/** Every way in that is forwarded for somebody outside, and the endpoints that may answer. */
+/** Every way in through which clients outside are forwarded, and the endpoints that may answer. */
 function forwarded(services: readonly ServicePlan[]): Map<string, { packet: Packet; endpoints: string[] }> {
   const ways = new Map<string, { packet: Packet; endpoints: string[] }>();
   const text = ({ address, port }: PlanEndpoint): string => `${address}:${port}`;
@@ -85,7 +85,7 @@ function forwarded(services: readonly ServicePlan[]): Map<string, { packet: Pack
   return ways;
 }
 
-/** Writes in small calls; what all of these clusters forward is forwarded after every commit, to endpoints of one of them. */
+/** Writes in small calls. What all of these clusters forward is forwarded after every commit, to endpoints of one of them. */
 async function expectNoGap(
   tables: FakeIptables,
   past: readonly (readonly ServicePlan[])[],
@@ -118,7 +118,7 @@ async function expectNoGap(
   expect((await backendFor(plan('IPv4', to), { tables, hasBpf })).diff()).toBeUndefined();
 }
 
-/** Each Service of everyKind, perhaps with other endpoints, perhaps not there. */
+/** Each Service of everyKind: as it is, with other endpoints, or missing. */
 const kinds = everyKind('IPv4').filter(({ key }) => !/many-[1-3]?\d$/.test(key) || key.endsWith('-1'));
 const anyClusterArb: fc.Arbitrary<ServicePlan[]> = fc
   .array(fc.constantFrom('gone', 'as it is', 'moved'), { minLength: kinds.length, maxLength: kinds.length })
@@ -161,7 +161,7 @@ describe('at every step of a large write', () => {
     );
   }, 30_000);
 
-  test('where a process was killed after some call, the next one goes on without a gap', async () => {
+  test('if a process is killed after some call, the next one goes on without a gap', async () => {
     await fc.assert(
       fc.asyncProperty(plainArb, plainArb, plainArb, fc.nat(30), waysArb, async (from, mid, to, calls, ways) => {
         const tables = await kubeProxyNode(from);

@@ -24,7 +24,7 @@ async function missingJumps(backend: IptablesBackend, tables: FakeIptables) {
   );
 }
 
-/** The write of a cluster so large that few chains fit in a call. */
+/** Writes in calls so small that few chains fit, as for a very large cluster. */
 export async function largeSteps(backend: IptablesBackend, tables: FakeIptables, limit: number): Promise<Step[]> {
   return planSteps(
     backend.rules,

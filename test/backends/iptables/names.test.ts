@@ -29,13 +29,13 @@ test("an endpoint's list of clients is named as kube-proxy names its chain", () 
   expect(affinityListName(identity, endpoint('fd44::1'))).toBe(`KUBE-SEP-${hash16(`${identity}[fd44::1]:8080`)}`);
 });
 
-test('an unnamed port, other protocols', () => {
+test('an unnamed port, and other protocols', () => {
   expect(servicePortIdentity(servicePort('lonly', {}))).toBe('default/lonlytcp');
   expect(servicePortIdentity(servicePort('dns', { portName: 'dns', protocol: 'UDP' }))).toBe('default/dns:dnsudp');
   expect((['TCP', 'UDP', 'SCTP'] as const).map(protocolName)).toEqual(['tcp', 'udp', 'sctp']);
 });
 
-test('16 characters of base32, all bits of 80 in use', () => {
+test('16 characters of base32, which use all of the 80 bits', () => {
   const hashes = Array.from({ length: 400 }, (_, i) => hash16(i.toString()));
   for (const hash of hashes) expect(hash).toMatch(/^[A-Z2-7]{16}$/);
   for (let i = 0; i < 16; i++) expect(new Set(hashes.map((hash) => hash.charAt(i))).size).toBe(32);

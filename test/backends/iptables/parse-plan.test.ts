@@ -1,4 +1,4 @@
-/** Rules to Plan to rules: the same, for every state of random clusters. What somebody else changed is not. */
+/** The Plan that is read from rules gives the same rules, for every state of random clusters, unless somebody else changed them. */
 import fc from 'fast-check';
 import { parsePlan } from '../../../src/backends/iptables/parse-plan';
 import { RuleSet } from '../../../src/backends/iptables/desired-state';

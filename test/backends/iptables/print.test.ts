@@ -34,12 +34,12 @@ test.each(['IPv4', 'IPv6'] as const)(
   },
 );
 
-test('the order of Services does not count', () => {
+test('the order of Services does not matter', () => {
   const services = everyKind('IPv4');
   expect(list([...services].reverse())).toBe(list(services));
 });
 
-test('each Service is under a comment of its own, in order, columns aligned', () => {
+test('each Service has a comment of its own, in order, with aligned columns', () => {
   const services = everyKind('IPv4');
   const comments = list(services).match(/^# default\/.*$/gm) ?? [];
   expect(comments).toHaveLength(services.length);

@@ -1,4 +1,4 @@
-/** The sample of the backend's README is what it prints today. */
+/** The sample in the backend's README is what the backend prints today. */
 import { readFileSync } from 'node:fs';
 import { main } from '../../../src/cli/main';
 

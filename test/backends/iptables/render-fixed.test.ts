@@ -17,7 +17,7 @@ test("the jumps are kube-proxy's, in its order, so that neither inserts the othe
   expect(ours.map(({ table, from, rule }) => [table, from, rule])).toEqual(theirs);
 });
 
-test('without localhost NodePorts nothing is said of KUBE-FIREWALL', () => {
+test('without localhost NodePorts KUBE-FIREWALL does not occur', () => {
   expect(JSON.stringify(renderJumps(false))).not.toContain('KUBE-FIREWALL');
   expect(renderFilterBase('IPv4', iptablesSettings, false).has('KUBE-FIREWALL')).toBe(false);
   expect(renderFilterBase('IPv4', iptablesSettings, true).has('KUBE-FIREWALL')).toBe(true);
@@ -45,7 +45,7 @@ test('hairpin connections are marked first, by a program or by a tree', () => {
 });
 
 describe('the hairpin program', () => {
-  /** Classic BPF, the four instructions that it has. */
+  /** Runs classic BPF, as far as the four instructions that the program uses. */
   function runs(program: string, packet: Buffer): boolean {
     const [count, ...steps] = program.split(',');
     expect(steps).toHaveLength(Number(count));
@@ -71,7 +71,7 @@ describe('the hairpin program', () => {
     expect(runs(program('IPv4'), packet)).toBe(is);
   });
 
-  test('IPv6: every word of the addresses counts', () => {
+  test('IPv6: every word of the addresses is compared', () => {
     const address = Buffer.from('fd440000000000010000000200000003', 'hex');
     const packet = (destination: Buffer): Buffer => Buffer.concat([Buffer.alloc(8), address, destination]);
     expect(runs(program('IPv6'), packet(address))).toBe(true);
@@ -83,14 +83,14 @@ describe('the hairpin program', () => {
   });
 });
 
-test('INVALID is dropped where the kernel would answer it with a reset, and first', () => {
+test('INVALID is dropped first, if the kernel would answer it with a reset', () => {
   const forward = (dropInvalid: boolean): readonly string[] =>
     renderFilterBase('IPv4', { ...iptablesSettings, dropInvalid }, false).get('KUBE-FORWARD') ?? [];
   expect(forward(true)[0]).toBe('-m conntrack --ctstate INVALID -j DROP');
   expect(forward(false)).toEqual(forward(true).slice(1));
 });
 
-test('with counters: what is dropped, and what a NodePort on 127.0.0.1 got, once the mark is cleared', () => {
+test('with counters: packets that are dropped, and packets to a NodePort on 127.0.0.1, once the mark is cleared', () => {
   const counting = { ...iptablesSettings, hasNfacct: true };
   expect(renderFilterBase('IPv4', counting, true).get('KUBE-FORWARD')?.[0]).toBe(
     '-m conntrack --ctstate INVALID -m nfacct --nfacct-name ct_state_invalid_dropped_pkts -j DROP',

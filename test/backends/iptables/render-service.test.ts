@@ -22,7 +22,7 @@ function endpoints(count: number, net = '10.244'): PlanEndpoint[] {
   return Array.from({ length: count }, (_, i) => endpoint(`${net}.${i >> 8}.${i & 255}`));
 }
 
-/** With what each endpoint is chosen by a client, known or not. */
+/** The probability of each endpoint for a client, remembered or not. */
 function chances(port: ServicePortPlan, known: readonly PlanEndpoint[] = []): Chances {
   const chains = new Map([...render(port), ['KUBE-MARK-MASQ', []]]);
   const lists = new Set(known.map((one) => affinityListName(servicePortIdentity(port), one)));
@@ -51,7 +51,7 @@ describe('balancing', () => {
     }
   });
 
-  test('a client that is remembered moves on from an endpoint that is to have nothing new', () => {
+  test('a remembered client leaves an endpoint that should get no new connections', () => {
     const weighted = endpoints(2).map((one, i) => ({ ...one, weight: i }));
     const port = web(2, { clusterEndpoints: weighted, affinitySeconds: 600 });
     expect([...chances(port, weighted.slice(0, 1)).keys()]).toEqual(['10.244.0.1:8080']);
@@ -83,7 +83,7 @@ describe('balancing', () => {
         const after = before.with(at % count, endpoint('10.250.0.1'));
         const [old, now] = [render(web(0, { clusterEndpoints: before })), render(web(0, { clusterEndpoints: after }))];
         const changed = [...now].filter(([chain, rules]) => old.get(chain)?.join() !== rules.join());
-        // The list itself, where the endpoint was, where the new one is.
+        // The list itself, the chain that had the endpoint, and the chain that has the new one.
         expect(changed.length).toBeLessThanOrEqual(3);
         expect(changed.flatMap(([, rules]) => rules).length).toBeLessThan(20 + 6 * Math.sqrt(count));
       }),
@@ -91,7 +91,7 @@ describe('balancing', () => {
     );
   });
 
-  test('the list of this node and that of the cluster have chains of their own', () => {
+  test('the list of this node and the list of the cluster have their own chains', () => {
     const local: Partial<Frontend> = {
       kind: 'NodePort',
       address: '',
@@ -121,7 +121,7 @@ describe('affinity', () => {
     for (const chance of any.values()) expect(Math.abs(chance * count - 1)).toBeLessThan(1e-5);
   });
 
-  test('a client is remembered on while it stays active, and known by its address alone', () => {
+  test('a client is remembered for as long as it stays active, by its address alone', () => {
     const port = affine(2);
     const [first, second] = port.clusterEndpoints.map((one) => affinityListName(servicePortIdentity(port), one));
     expect(render(port).get(serviceChainNames(port).cluster)?.slice(1)).toEqual([
@@ -132,7 +132,7 @@ describe('affinity', () => {
     ]);
   });
 
-  test('in IPv6 by all of 128 bits', () => {
+  test('in IPv6 by all 128 bits', () => {
     const port = web(0, {
       frontends: [clusterIP('fd96::10')],
       clusterEndpoints: [endpoint('fd44::1')],
@@ -171,7 +171,7 @@ describe('marks of a cluster IP', () => {
     expect(marks(detector, over)).toEqual(expected);
   });
 
-  test('stand in the list that serves it alone', () => {
+  test('are only in the list that serves it', () => {
     const node = { kind: 'NodePort', address: '', masquerade: 'always' } as const;
     const port = web(3, {
       localEndpoints: endpoints(1),
@@ -204,7 +204,7 @@ describe('from outside', () => {
   };
   const names = serviceChainNames(web(0));
 
-  test('everyone is masqueraded where any node may answer', () => {
+  test('every client is masqueraded if any node may answer', () => {
     expect(chainOf(external({}), 'external')).toEqual(['-j KUBE-MARK-MASQ', `-j ${names.cluster}`]);
   });
 
@@ -218,14 +218,14 @@ describe('from outside', () => {
     expect(chainOf(frontend, 'external', { kind: 'none' })).toEqual([...own, ...last]);
   });
 
-  test('nobody gets through to a frontend that refuses all', () => {
+  test('nobody reaches a frontend that refuses everyone', () => {
     const refused = external({ masquerade: 'never', verdict: { kind: 'reject', why: 'no endpoints' } });
     expect(isForwarded(refused)).toBe(false);
     expect(chainOf(refused, 'external')).toBeUndefined();
     expect(chainOf({ ...refused, sourceRanges: ['10.0.0.0/8'] }, 'firewall')).toBeUndefined();
   });
 
-  test('source ranges let in whom they name, and the node by the VIP itself', () => {
+  test('source ranges let in the clients that they name, and the node through the VIP itself', () => {
     const ranges = { sourceRanges: ['10.0.0.0/8', '192.168.88.0/24'] };
     expect(chainOf(external(ranges), 'firewall')).toEqual([
       `-s 10.0.0.0/8 -j ${names.external}`,

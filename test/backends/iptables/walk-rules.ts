@@ -1,4 +1,4 @@
-/** Follows a new connection through nat, as far as it matters who answers it. */
+/** Follows a new connection through nat, as far as it decides who answers. */
 import { cidrContains, parseCidr } from '../../../src/model/address';
 import type { FakeIptables } from '../../support/fake-iptables';
 
@@ -7,16 +7,16 @@ export interface Packet {
   readonly dst: string;
   readonly dport: number;
   readonly protocol?: 'tcp' | 'udp' | 'sctp';
-  /** dst is this node's. */
+  /** dst is an address of this node. */
   readonly dstLocal?: boolean;
   readonly srcLocal?: boolean;
-  /** Lists of xt_recent that know the client. */
+  /** The lists of xt_recent that contain the client. */
   readonly known?: ReadonlySet<string>;
 }
 
 type Chains = ReadonlyMap<string, readonly string[]>;
 
-/** Endpoint -> its chance. Chances that add up to less than 1 leave the rest where it wanted to go. */
+/** Endpoint -> its probability. If the sum is less than 1, the rest is not redirected. */
 export type Chances = Map<string, number>;
 
 interface Rule {

@@ -10,7 +10,7 @@ import { ipvsSettings, makeSettings } from '../../support/settings';
 import { change, makeBackend, nodeAddresses, start, vip, web } from './in-memory';
 
 describe('one change writes only itself', () => {
-  test('an endpoint comes', async () => {
+  test('an endpoint is added', async () => {
     const kernel = new FakeIpvs();
     const backend = await start(kernel, plan('IPv4', [web(['10.244.1.2'])], nodeAddresses));
     expect(await change(backend, kernel, web(['10.244.1.2', '10.244.1.3']))).toEqual([
@@ -36,7 +36,7 @@ describe('one change writes only itself', () => {
     ]);
   });
 
-  test('a Service goes: its server, its address, its set entries, in this order', async () => {
+  test('a Service is removed: its server, its address, its set entries, in this order', async () => {
     const kernel = new FakeIpvs();
     const backend = await start(kernel, plan('IPv4', [web(['10.244.1.2'])], nodeAddresses));
     expect(await change(backend, kernel, undefined)).toEqual([
@@ -47,7 +47,7 @@ describe('one change writes only itself', () => {
     ]);
   });
 
-  test('a Service comes: sets, its server with the endpoint, and its address last', async () => {
+  test('a Service is added: sets, its server with the endpoint, and its address last', async () => {
     const kernel = new FakeIpvs();
     const backend = await start(kernel, plan('IPv4', [], nodeAddresses));
     expect(await change(backend, kernel, web(['10.244.1.2']))).toEqual([
@@ -60,7 +60,7 @@ describe('one change writes only itself', () => {
   });
 });
 
-test('a scheduler that the kernel has not is warned of once, and the one of all serves', () => {
+test('a scheduler that the kernel does not have gives one warning, and the default one is used', () => {
   const kernel = new FakeIpvs();
   const backend = makeBackend(kernel, { settings: { ...ipvsSettings, hasScheduler: (name) => name !== 'mh' } });
   backend.render(plan('IPv4', [web(['10.244.1.2'], { scheduler: 'mh,mh-port' as Scheduler })], nodeAddresses));
@@ -75,7 +75,7 @@ test('a scheduler that the kernel has not is warned of once, and the one of all 
   expect(backend.print(backend.diff() ?? [])).toContain('-A -t 10.96.0.10:80 -s rr\n');
 });
 
-test('a look tells whether somebody else wrote, and what is written meanwhile counts as written', async () => {
+test('a check shows whether somebody else wrote, and what is written meanwhile counts as written', async () => {
   const kernel = new FakeIpvs();
   const backend = await start(kernel, plan('IPv4', [web(['10.244.1.2'])], nodeAddresses));
   expect(await backend.read()).toBe(false);
@@ -92,7 +92,7 @@ test('a look tells whether somebody else wrote, and what is written meanwhile co
   expect(await backend.read()).toBe(false);
 });
 
-test('a stop ends between two writes, and a dry run writes none', async () => {
+test('a stop takes effect between two writes, and a dry run writes nothing', async () => {
   const kernel = new FakeIpvs();
   const backend = makeBackend(kernel);
   await backend.read();
@@ -104,8 +104,8 @@ test('a stop ends between two writes, and a dry run writes none', async () => {
   expect(backend.diff()).toBeUndefined();
 });
 
-/** What the last of a history's changes lead to from any state in between, whatever fails on the way. */
-test('however it came about, the kernel holds what a fresh process would write, and then nothing is left to write', async () => {
+/** The state that a history ends in, from any state in between and whatever fails on the way. */
+test('whatever happened before, the kernel has what a new process would write, and nothing is left to write', async () => {
   const withNode = { ...makeSettings(), hostAddresses: ['192.168.88.10', '10.0.0.9'] };
   await fc.assert(
     fc.asyncProperty(historyArb, fc.array(fc.integer({ min: 0, max: 9 })), async (history, failures) => {

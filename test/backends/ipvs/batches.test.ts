@@ -1,4 +1,4 @@
-/** Histories of whole clusters: every write of every batch, given to a kernel that refuses what the real one would refuse. */
+/** Histories of whole clusters. Every write of every batch goes to a kernel in memory that refuses what the real one would refuse. */
 import fc from 'fast-check';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
 import { parseMark, sharedSetLimit } from '../../../src/backends/ipvs/sets/names';
@@ -19,7 +19,7 @@ function makeBackend(kernel: FakeIpvs, family: Family, hasSetMarks: boolean): Ip
   return new IpvsBackend(family, { settings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
 }
 
-/** All that the kernel has, a line for each thing. Which mark a port has depends on who came first: one goes by the first VIP that gives it. */
+/** Everything that the kernel has, one line for each thing. The mark of a port depends on who came first: it is named by the first VIP. */
 function contents(kernel: FakeIpvs): string[] {
   const sets = [...kernel.ipset.sets.keys()].flatMap((set) => kernel.ipset.save(set)).sort();
   const names = new Map<string, string>();
@@ -76,14 +76,14 @@ test.each(families)(
   120_000,
 );
 
-test('a set that outgrows its parameters, and one that fits them again: no rule is without its set', async () => {
+test('while a set outgrows its parameters and fits them again, every rule has its set', async () => {
   const wide = Array.from({ length: sharedSetLimit + 1 }, (_, i) => ({
     ...clusterIP(`198.18.${(i >> 8) & 255}.${i & 255}`, 80 + (i >> 16)),
     kind: 'ExternalIP' as const,
   }));
   const one = (frontends: readonly Frontend[]): ServicePlan => service([servicePort('wide', { frontends })]);
   const kernel = new FakeIpvs();
-  // One call, where the kernel in memory would look after each line.
+  // One call, because the kernel in memory would check after each line.
   kernel.restoreSets = async (input) => {
     await kernel.ipset.run('ipset', ['-exist', 'restore'], { input });
   };

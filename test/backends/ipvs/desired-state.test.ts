@@ -18,7 +18,7 @@ function rendered(services: readonly ServicePlan[], family: Family = 'IPv4', ove
   return state;
 }
 
-/** All that is desired, as text, sorted. Which mark a port has depends on who came first: one goes by the first VIP that gives it. */
+/** Everything that is desired, as sorted text. The mark of a port depends on who came first, so its name is the first VIP that gives it. */
 function contents({ servers, addresses, sets, tables }: DesiredState): string[] {
   const additions = [...(sets.pendingWrites()?.additions ?? [])].sort();
   const names = new Map<string, string>();
@@ -41,7 +41,7 @@ function contents({ servers, addresses, sets, tables }: DesiredState): string[] 
   ].sort();
 }
 
-/** But for the node's addresses, which are there whatever the Services. */
+/** Without the node's addresses, which do not depend on the Services. */
 function elements(state: DesiredState): string[] {
   return [...(state.sets.pendingWrites()?.additions ?? [])]
     .map((element) => element.join(' ').trimEnd())
@@ -65,7 +65,7 @@ const one = (name: string, frontends: readonly Frontend[], over: Partial<Service
 
 test.each(families)('%s: any changes end in what a render from nothing gives, in any order', (family) => {
   const shared = family === 'IPv4' ? '203.0.113.1' : '2001:db8:1::1';
-  // Several want one virtual server, as one kind or another.
+  // Several Services want the same virtual server, for frontends of different kinds.
   const rivals = ['a', 'm', 'z'].map((name, i) =>
     one(name, [loadBalancer(shared, i === 1 ? {} : localHere)], { affinitySeconds: i * 60 }),
   );
@@ -97,7 +97,7 @@ describe('two Services with one load-balancer IP', () => {
     one('second', [loadBalancer('203.0.113.1')]),
   ];
 
-  test('the first by name has it, with all that belongs to it', () => {
+  test('the first by name has it, with everything that belongs to it', () => {
     const state = rendered([second, first]);
     expect(state.servers.getDesired(vip)).toBe('-s rr\n10.244.1.3:8080 1');
     expect(elements(state)).toContain('KUBE-LOAD-BALANCER-LOCAL 203.0.113.1,tcp:80');
@@ -112,7 +112,7 @@ describe('two Services with one load-balancer IP', () => {
     expect(elements(state)).toEqual(['KUBE-IPVS-IPS 203.0.113.1', 'KUBE-LOAD-BALANCER 203.0.113.1,tcp:80']);
   });
 
-  test('on different ports each has its own, and the address is bound until the last goes', () => {
+  test('on different ports each has its own, and the address is bound until the last one is removed', () => {
     const other = one('other', [{ ...loadBalancer('203.0.113.1'), port: 443 }]);
     const state = rendered([second, other]);
     expect([...state.servers.desiredEntries()].map(([server]) => server)).toEqual(['TCP 203.0.113.1:443', vip]);
@@ -130,13 +130,13 @@ test('an external IP that is the node’s own is served and not bound', () => {
   expect(elements(state)).toEqual(['KUBE-EXTERNAL-IP 192.168.88.10,tcp:80']);
 });
 
-test('where nobody here may serve, new connections are dropped, and the sign that we are at work is there', () => {
+test('where no endpoint on this node may serve, new connections are dropped, and the sign that vipwire is at work is there', () => {
   const dropping = loadBalancer('203.0.113.1', { ...localHere, verdict: { kind: 'drop', why: 'no local endpoints' } });
   const state = rendered([one('a', [dropping])]);
   expect(elements(state)).toEqual(
     expect.arrayContaining(['KUBE-IPVS-DROP 203.0.113.1,tcp:80', 'KUBE-LOOP-BACK 203.0.113.1,tcp:80,203.0.113.1']),
   );
-  // Its connections go on.
+  // The connections of the Service go on.
   expect(state.servers.getDesired('TCP 203.0.113.1:80')).toBe('-s rr');
 });
 
@@ -151,7 +151,7 @@ describe('external addresses that Nodes may have', () => {
     elements(state).flatMap((element) => /^KUBE-IPVS-IPS (.*)/.exec(element)?.[1] ?? []);
   const ofNode = (address: string): AddressJudgement => (address === '192.168.88.11' ? 'of a Node' : 'free');
 
-  test('one that a Node has is served and not bound, whenever that is known', () => {
+  test('an address that a Node has is served and not bound, whenever that becomes known', () => {
     const state = rendered(services);
     expect(bound(state)).toContain('192.168.88.11');
     state.judgeAddresses(ofNode);
@@ -164,7 +164,7 @@ describe('external addresses that Nodes may have', () => {
     expect(bound(state)).toContain('192.168.88.11');
   });
 
-  test('while it is not known, what is bound stays, what is new waits, and cluster IPs are bound', () => {
+  test('while that is unknown, bound addresses stay, new ones wait, and cluster IPs are bound', () => {
     const state = rendered([]);
     state.judgeAddresses(() => 'unknown');
     state.addresses.replaceObserved(new Map([['203.0.113.1', 'bound']]));
@@ -192,7 +192,7 @@ describe('clients on this node, under externalTrafficPolicy Local', () => {
   const markServer = (state: DesiredState): string | undefined =>
     [...state.servers.desiredEntries()].find(([server]) => server.startsWith('FWM '))?.[1];
 
-  test('have a virtual server of the whole cluster’s endpoints, by the mark that their set gives', () => {
+  test('have a virtual server with the endpoints of the whole cluster, by the mark that their set gives', () => {
     const state = rendered([web({ localEndpoints: [endpoint('10.244.1.3')] })]);
     const mark = elements(state).find((element) => element.startsWith('KUBE-IPVS-LOCAL '));
     const [, number = ''] = /^KUBE-IPVS-LOCAL 203\.0\.113\.1,tcp:80 skbmark 0x([\da-f]+)$/.exec(mark ?? '') ?? [];
@@ -205,7 +205,7 @@ describe('clients on this node, under externalTrafficPolicy Local', () => {
     expect(markServer(state)).toBe('-s sh -b sh-fallback\n10.244.1.2:8080 1');
   });
 
-  test('see what those outside see where the kernel’s sets give no marks', () => {
+  test('reach what clients outside reach if the kernel’s sets give no marks', () => {
     const state = rendered([web()], 'IPv4', { ...ipvsSettings, hasSetMarks: false });
     expect(markServer(state)).toBeUndefined();
     expect(elements(state).filter((element) => /^KUBE-(IPVS-LOCAL|LOOP-BACK) /.test(element))).toEqual([]);
@@ -215,7 +215,7 @@ describe('clients on this node, under externalTrafficPolicy Local', () => {
   });
 });
 
-test('node ports answer on the addresses that they are to, and on no loopback one', () => {
+test('node ports answer on the configured addresses, and on no loopback address', () => {
   const port = one('web', [{ ...clusterIP('', 30080), kind: 'NodePort', masquerade: 'always' }]);
   const state = new DesiredState('IPv4', ipvsSettings);
   const addresses = ['127.0.0.1', '192.168.88.10', '192.168.89.10'];

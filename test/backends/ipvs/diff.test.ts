@@ -1,4 +1,4 @@
-/** What differs is compared in pieces, and reads come in between. */
+/** The comparison is done in pieces, and reads happen in between. */
 import PQueue from 'p-queue';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
 import type { IpvsBatch } from '../../../src/backends/ipvs/diff';
@@ -50,7 +50,7 @@ function planOf(pods: readonly string[]): Plan {
   return planCluster(store, 'IPv4', nodeSettings);
 }
 
-test('the first write’s comparison may be left between any two servers, and gives what one without a pause gives', () => {
+test('the comparison of the first write may pause between any two servers, and gives the same as one without a pause', () => {
   const backend = makeBackend(new FakeIpvs());
   backend.render(planOf(before));
   let pieces = 0;

@@ -58,7 +58,7 @@ const basics = [
   'net/ipv4/vs/expire_quiescent_template=1',
 ];
 
-test('what differs is written, once', async () => {
+test('what differs is written once', async () => {
   const node = new FakeNode();
   expect(await prepare(node)).toEqual({ error: undefined, warnings: [] });
   expect(node.written).toEqual(basics);
@@ -66,7 +66,7 @@ test('what differs is written, once', async () => {
   expect(node.written).toEqual(basics);
 });
 
-test('strictARP has two more, which stay as they are without it', async () => {
+test('strictARP sets two more sysctls, which stay as they are without it', async () => {
   const node = new FakeNode();
   await prepare(node, true);
   expect(node.written).toEqual([...basics, 'net/ipv4/conf/all/arp_ignore=1', 'net/ipv4/conf/all/arp_announce=2']);
@@ -119,7 +119,7 @@ describe('a sysctl that cannot be written', () => {
     expect(node.written).toHaveLength(5);
   });
 
-  test('one that is right already may be read-only', async () => {
+  test('a sysctl that is already right may be read-only', async () => {
     const node = new FakeNode();
     node.sysctls.set('net/ipv4/ip_forward', '1');
     node.refused.set('net/ipv4/ip_forward', 'read-only');

@@ -12,7 +12,7 @@ export function makeBackend(kernel: FakeIpvs, over: Partial<IpvsOptions> = {}): 
   return new IpvsBackend('IPv4', options, kernel);
 }
 
-/** Reads, renders, writes, as a process that starts. */
+/** Reads, renders and writes, as a process does when it starts. */
 export async function start(kernel: FakeIpvs, wanted: Plan, over: Partial<IpvsOptions> = {}): Promise<IpvsBackend> {
   const backend = makeBackend(kernel, over);
   await backend.read();
@@ -30,7 +30,7 @@ export const web = (pods: readonly string[], over: Partial<ServicePortPlan> = {}
     }),
   ]);
 
-/** The Service becomes another, in a round of its own. */
+/** Changes the Service, in a round of its own. */
 export async function change(
   backend: IpvsBackend,
   kernel: FakeIpvs,

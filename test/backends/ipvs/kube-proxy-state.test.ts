@@ -1,4 +1,4 @@
-/** What kube-proxy 1.36.2 had written for these clusters (recorded), against what we write for them. */
+/** What kube-proxy 1.36.2 wrote for these clusters (recorded), compared with what we write for them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DesiredState } from '../../../src/backends/ipvs/desired-state';
@@ -70,11 +70,11 @@ test.each(cases)('%s, %s: sets', (name, family) => {
   expect(additions).toEqual(elements);
 });
 
-/** Rules of kube-proxy's that we have in other words, or elsewhere. */
+/** kube-proxy's rules that we write in other words or in other places. */
 const reworded = [
-  // A VIP is always an address of this node, and of no bridge port.
+  // A VIP is always an address of this node, and never one of a bridge port.
   /--match-set KUBE-(6-)?EXTERNAL-IP\S* dst,dst (-m physdev .*|-m addrtype --dst-type LOCAL )-j ACCEPT$/,
-  // By sets, in mangle.
+  // We do this with sets, in mangle.
   /^-A KUBE-IPVS-OUT-FILTER /,
   /^-A OUTPUT .* -j KUBE-IPVS-OUT-FILTER$/,
 ];

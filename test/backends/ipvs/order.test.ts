@@ -1,4 +1,4 @@
-/** What clients reach at each moment between two states: a write at a time, on a kernel in memory. */
+/** What clients reach at each moment between two states: after every single write, on a kernel in memory. */
 import fc from 'fast-check';
 import { IpvsBackend } from '../../../src/backends/ipvs/backend';
 import { parseMark } from '../../../src/backends/ipvs/sets/names';
@@ -22,7 +22,7 @@ function makeBackend(kernel: FakeIpvs): IpvsBackend {
   return new IpvsBackend('IPv4', { settings, excludeCIDRs: [], drainLimitMs: 0, now: () => 0 }, kernel);
 }
 
-/** Real servers that a new connection may meet, of weight above 0; none: it is refused. */
+/** The real servers with a weight above 0, which a new connection may reach. Without any it is refused. */
 interface Reached {
   readonly fromOutside: ReadonlySet<string>;
   readonly fromHere: ReadonlySet<string>;
@@ -31,7 +31,7 @@ interface Reached {
 const nobody: Reached = { fromOutside: new Set(), fromHere: new Set() };
 
 /**
- * By `TCP 10.96.0.10:80`, as the kernel looks: by mark where a set gives one and there is such a server, else by address and port.
+ * Looks up `TCP 10.96.0.10:80` as the kernel does: by mark if a set gives one and there is such a server, else by address and port.
  * Packets with a mark are not dropped.
  */
 function whatIsReached(kernel: FakeIpvs): ReadonlyMap<string, Reached> {
@@ -66,7 +66,7 @@ function* findFaults(vip: string, before: Reached, now: Reached, after: Reached)
   }
 }
 
-/** Does the work, and looks after each of its writes. */
+/** Does the work, and checks after each of its writes. */
 async function expectSafe(kernel: FakeIpvs, work: () => Promise<void>): Promise<void> {
   const before = whatIsReached(kernel);
   const moments: { readonly write: string; readonly reached: ReturnType<typeof whatIsReached> }[] = [];
@@ -83,7 +83,7 @@ async function expectSafe(kernel: FakeIpvs, work: () => Promise<void>): Promise<
   expect(faults).toEqual([]);
 }
 
-test('of whatever changes, a VIP that serves before and after serves all the while, and only by its own endpoints', async () => {
+test('whatever changes, a VIP that serves before and after serves all the time, and only with its own endpoints', async () => {
   const settings = { ...makeSettings(), hostAddresses: nodeAddresses };
   await fc.assert(
     fc.asyncProperty(historyArb, async (history) => {
@@ -100,7 +100,7 @@ test('of whatever changes, a VIP that serves before and after serves all the whi
         backend.renderChanges(wanted, difference);
         await expectSafe(kernel, () => backend.apply(backend.diff() ?? []));
       }
-      // A process that has yet to learn what is there.
+      // A process that does not know yet what is there.
       const successor = makeBackend(kernel);
       await successor.read();
       store.apply(history[0] ?? []);
@@ -111,7 +111,7 @@ test('of whatever changes, a VIP that serves before and after serves all the whi
   );
 }, 60_000);
 
-test('a mark that goes from one Service to another: nobody meets the endpoints of the other, or none', async () => {
+test('when a mark moves from one Service to another, no client reaches endpoints of the other Service or none at all', async () => {
   const [first, second, third] = collidingNames();
   const local = (name: string, n: number): ServicePlan =>
     service([

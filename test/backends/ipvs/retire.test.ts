@@ -8,7 +8,7 @@ const mark = 0x1234;
 const [vip, quiet, balancer] = ['10.96.0.10', '10.96.0.11', '203.0.113.1'];
 const pod = '10.244.1.2:8080';
 
-/** What IPVS mode leaves: a VIP with a server a protocol, one without connections, one by a mark, and somebody else's. */
+/** What IPVS mode leaves: a VIP with one server per protocol, one without connections, one by a mark, and one of somebody else. */
 async function leftOver(): Promise<
   FakeIpvs & { readonly filters: FlowFilter[]; deleteUdpFlows(filter: FlowFilter): Promise<number> }
 > {
@@ -34,12 +34,12 @@ const retire = (kernel: Awaited<ReturnType<typeof leftOver>>): Promise<number> =
   retireServers('IPv4', kernel, ['192.168.88.10']);
 const flow = (dst: string, dstPort: number): UdpFlow => ({ dst, dstPort, replySrc: '10.244.1.2', replySrcPort: 8080 });
 
-test('what nobody is connected through goes; what is of others stays', async () => {
+test('servers without connections are removed, and those of others stay', async () => {
   const kernel = await leftOver();
   expect(await retire(kernel)).toBe(0);
   expect([...kernel.servers.keys()]).toEqual(['TCP 192.168.88.10:9000']);
   expect([...kernel.addresses]).toEqual([]);
-  // They tell whose a server is: until the last one is gone.
+  // They tell whose a server is, so they stay until the last one is gone.
   expect(kernel.ipset.sets.size).toBe(1);
 });
 
@@ -58,14 +58,14 @@ test('a server with connections stays for them, with its address, and takes no n
   expect([...kernel.addresses]).toEqual([]);
 });
 
-test("a mark's server keeps the address that the mark is for", async () => {
+test('a server by mark keeps the address that the mark is for', async () => {
   const kernel = await leftOver();
   kernel.connections.set(`FWM ${mark} ${pod}`, 1);
   expect(await retire(kernel)).toBe(1);
   expect([...kernel.addresses]).toEqual([balancer]);
 });
 
-test('UDP is forgotten by the connection tracker before its servers go', async () => {
+test('the connection tracker forgets UDP before its servers are removed', async () => {
   const kernel = await leftOver();
   kernel.connections.set(`UDP ${vip}:53 ${pod}`, 5);
   let there: boolean | undefined;

@@ -62,7 +62,7 @@ test('a refusal names the writes of the lines that nft names', async () => {
   });
 });
 
-test('what ends nft from outside leaves open what is done', async () => {
+test('when something ends nft from outside, it is unknown what has taken effect', async () => {
   const tool = new Tool();
   for (const how of [
     { ...failure, exitCode: undefined, stderr: 'SIGSEGV' },
@@ -74,7 +74,7 @@ test('what ends nft from outside leaves open what is done', async () => {
   }
 });
 
-test('after a crash nft is left alone for a while, for longer after each one, until it runs again', async () => {
+test('after a crash nft is not called for a while, for longer after each crash, until it runs again', async () => {
   const tool = new Tool();
   const crash = { ...failure, exitCode: undefined, stderr: 'SIGSEGV' };
   const waits: number[] = [];

@@ -1,4 +1,4 @@
-/** From plan to plan on a table in memory: what is written, what is reached after each transaction, and what a fresh process finds. */
+/** Changes of plans on a table in memory: what is written, what clients reach after each transaction, and what a new process finds. */
 import fc from 'fast-check';
 import { NftablesBackend } from '../../../src/backends/nftables/backend';
 import { setNames } from '../../../src/backends/nftables/names';
@@ -15,7 +15,7 @@ import { InMemoryTable } from './in-memory';
 
 const settings = { masqueradeMark: 0x4000 };
 
-/** The endpoints of each frontend that new connections may get; 'refused' where they are rejected or dropped. */
+/** The endpoints of each frontend that new connections may get, or 'refused' if they are rejected or dropped. */
 type Reached = ReadonlyMap<string, ReadonlySet<string>>;
 
 const ways = [

@@ -61,7 +61,7 @@ function writesOf(family: Family, seed: number): readonly TableWrite[] {
   ];
 }
 
-/** What encodes to more than was estimated would be refused by the transaction. */
+/** A transaction would refuse what is larger than it was estimated. */
 test.each(families)('%s: steps cut by the estimate fit a transaction, and have all writes in order', (family) => {
   for (let seed = 1; seed <= 20; seed++) {
     const writes = writesOf(family, seed);
@@ -121,7 +121,7 @@ test('what must be done at once stays together', () => {
   expect(steps[0]).toHaveLength(stepLimits.messages);
 });
 
-test('a write that is too large by itself is taken alone, and nothing is nothing', () => {
+test('a write that is too large by itself is a part of its own, and no writes give no parts', () => {
   const large: TableWrite = {
     op: 'set-rules',
     chain: 'vipwire-ranges',

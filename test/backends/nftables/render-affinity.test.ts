@@ -122,7 +122,7 @@ test('an endpoint keeps its number when others come and go', () => {
   for (const [value, id] of fewer) expect(ids.get(value)).toBe(id);
 });
 
-test('a number that two endpoints would have goes to one of them', () => {
+test('a number that two endpoints would have is given to one of them', () => {
   const ids = assignAffinityIds(Array.from({ length: 60_000 }, (_, i) => `10.${i >> 8}.${i & 255}.1 . 80`));
   expect(new Set(ids.values()).size).toBe(60_000);
 });
@@ -141,7 +141,7 @@ describe('clients that kube-proxy remembers', () => {
     );
   });
 
-  test('each stays where it is, as long as it would have', () => {
+  test('each stays with its endpoint for as long as it would have stayed', () => {
     const sets = new Map([
       [
         kubeProxyAffinitySet(port, here),

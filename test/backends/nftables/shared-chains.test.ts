@@ -19,7 +19,7 @@ const random = (slots: number): Balance => ({ by: 'random', slots });
 const pick = { kind: 'pick', isNodePort: false, masquerade: 'never', balance: random(3) } as const;
 const vip = 'ip daddr . meta l4proto . th dport';
 
-test('endpoints are picked by number, and the sources that need it are marked before', () => {
+test('endpoints are picked by number, and sources that must be masqueraded are marked before', () => {
   const dnat = `dnat to ${vip} . numgen random mod 3 map @vipwire-endpoints`;
   expect(printed(pick)).toEqual([dnat]);
   expect(printed({ ...pick, masquerade: 'always' })).toEqual(['mark set mark or 0x4000', dnat]);
@@ -45,7 +45,7 @@ test('NodePorts have maps without an address', () => {
   ]);
 });
 
-test('under policy Local the clients of this node reach every endpoint, and others those that are here', () => {
+test('under policy Local the clients of this node reach every endpoint, and others only those of this node', () => {
   const local = { kind: 'local', isNodePort: false, balance: random(3), localBalance: random(2) } as const;
   const own = [
     'ip saddr 10.244.0.0/16 goto vipwire-pick-3',

@@ -22,7 +22,7 @@ function countsOf(values: readonly string[]): Map<string, number> {
   return counts;
 }
 
-test('without weights every endpoint has one slot, and none where its weight is 0', () => {
+test('without weights every endpoint has one slot, and with weight 0 it has none', () => {
   expect(assignSlots(pods(3), undefined)).toEqual({
     by: 'random',
     values: ['10.244.0.0 . 8080', '10.244.0.1 . 8080', '10.244.0.2 . 8080'],

@@ -1,4 +1,4 @@
-/** Histories of a dispatch tree, each change of it given to tables that refuse what the kernel would refuse. */
+/** Histories of a dispatch tree. Each change goes to tables that refuse what the kernel would refuse. */
 import fc from 'fast-check';
 import type { DispatchEntry } from '../../../../src/backends/iptables/dispatch/keys';
 import {
@@ -58,7 +58,7 @@ function entriesOf({ address, ports, isUDP }: Claimant, owner: number, options: 
 }
 
 const claimantArb: fc.Arbitrary<Claimant> = fc.record({
-  // Near each other, so that the tree branches late, or anywhere.
+  // Addresses are near each other, so that the tree branches late, or anywhere.
   address: fc.oneof(fc.nat(63), fc.nat(63), fc.nat(65535)),
   ports: fc.oneof(
     { weight: 3, arbitrary: fc.constant([80]) },
@@ -68,7 +68,7 @@ const claimantArb: fc.Arbitrary<Claimant> = fc.record({
   isUDP: fc.boolean(),
 });
 
-/** Who comes or goes in each round: a few, or most. */
+/** The Services that are added or removed in each round: a few, or most. */
 const historyArb = fc.array(claimantArb, { minLength: 8, maxLength: 60 }).chain((claimants) => {
   const all = claimants.map((_, i) => i);
   const round = fc.oneof(

@@ -31,7 +31,7 @@ function apply(
   }
 }
 
-/** Follows a packet; gives the action that it meets and how many rules it was held against. */
+/** Follows a packet. Returns the action that it reaches and the number of rules that it was compared with. */
 function walk(
   chains: ReadonlyMap<string, readonly string[]>,
   packet: { address: string; protocol: string; port: number },
@@ -111,7 +111,7 @@ test('the longest names fit the kernel', () => {
   }
 });
 
-test('of several claims the first owner serves, whoever came first, and the next one takes over', () => {
+test('of several claims the first owner by name serves, whoever came first, and the next one takes over', () => {
   const tree = new DispatchTree(options);
   tree.update([], [entry('10.0.0.1', 80, 'b')]);
   expect(
@@ -128,7 +128,7 @@ test('of several claims the first owner serves, whoever came first, and the next
   ).toContain('-j b');
 });
 
-test('10,000 services: no packet is held against more than 40 rules', () => {
+test('10,000 services: no packet is compared with more than 40 rules', () => {
   const entries = Array.from({ length: 10_000 }, (_, i) => entry(`10.96.${i >> 8}.${i & 255}`, 80, `ns/s${i}`));
   const chains = fresh(entries);
   let most = 0;

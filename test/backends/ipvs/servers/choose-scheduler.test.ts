@@ -17,7 +17,7 @@ const weighing = (...weights: (number | undefined)[]): PlanEndpoint[] =>
   weights.map((weight, i) => ({ ...endpoint(`10.244.1.${i + 2}`), ...(weight === undefined ? {} : { weight }) }));
 
 describe('the scheduler', () => {
-  test('is the one of all where the Service asks for none, or for one that the kernel has not', () => {
+  test('is the default one if the Service asks for none, or for one that the kernel does not have', () => {
     expect(chooseScheduler({}, [], kernelWithout())).toBe('rr');
     expect(chooseScheduler(asking('lc'), [], kernelWithout('lc'))).toBe('rr');
     expect(chooseScheduler(asking('mh,mh-port'), [], kernelWithout())).toBe('mh,mh-port');
@@ -31,7 +31,7 @@ describe('the scheduler', () => {
     expect(chooseScheduler({}, weighing(2, 3), kernelWithout('wrr'))).toBe('rr');
   });
 
-  test('of endpoints that weigh the same, or nothing, is the plain one', () => {
+  test('is the plain one if all endpoints have the same weight, or none', () => {
     expect(chooseScheduler({}, weighing(undefined, 0, undefined), kernelWithout())).toBe('rr');
   });
 });
@@ -41,7 +41,7 @@ describe('without persistence, a client stays with its endpoint', () => {
     ['rr', 'sh,sh-fallback'],
     ['sh', 'sh'],
     ['mh,mh-fallback', 'mh,mh-fallback'],
-    // By the client's port too: each connection may go elsewhere.
+    // The client's port counts too, so each connection may go elsewhere.
     ['mh,mh-port', 'sh,sh-fallback'],
     ['sh,sh-fallback,sh-port', 'sh,sh-fallback'],
   ])('%s: %s', (own, chosen) => {
@@ -58,7 +58,7 @@ test('options are in ipvsadm’s words', () => {
   expect(serverOptions('mh,mh-fallback,mh-port' as Scheduler, 10800)).toBe('-s mh -p 10800 -b mh-fallback,mh-port');
 });
 
-test('what is asked for and missing is told once', () => {
+test('a scheduler that is asked for and missing is reported once', () => {
   const ports = [asking('lc'), asking('lc'), asking('sh,sh-port'), asking('rr'), {}];
   expect([...missingSchedulers(ports, kernelWithout('lc', 'sh'))]).toEqual(['lc', 'sh,sh-port']);
 });

@@ -61,7 +61,7 @@ describe('draining', () => {
     expect(kernel.writes).toEqual([`delete-destination ${vip} ${going}`]);
   });
 
-  test('of UDP nothing drains: clients would stay with a pod that is gone', async () => {
+  test('UDP does not drain: clients would stay with a pod that is gone', async () => {
     const kernel = new FakeIpvs();
     const udp = { protocol: 'UDP' } as const;
     const backend = await start(kernel, plan('IPv4', [web(['10.244.1.2', '10.244.1.3'], udp)], nodeAddresses));

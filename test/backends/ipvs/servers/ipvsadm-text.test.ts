@@ -1,7 +1,7 @@
 import { printServer, printServerWrites } from '../../../../src/backends/ipvs/servers/ipvsadm-text';
 
 describe('servers in the words of ipvsadm', () => {
-  test('one write, one line', () => {
+  test('each write is one line', () => {
     const text = printServerWrites(
       [
         { op: 'add-server', server: 'SCTP 10.96.0.11:9999', options: '-s rr' },
@@ -24,7 +24,7 @@ describe('servers in the words of ipvsadm', () => {
 `);
   });
 
-  test('a server that nobody serves', () => {
+  test('a server without destinations', () => {
     expect(printServer('TCP 10.96.0.10:80', '-s rr', 'IPv4')).toBe('-A -t 10.96.0.10:80 -s rr\n');
   });
 });

@@ -6,7 +6,7 @@ describe('what is not ours', () => {
   const foreign = (kernel: FakeIpvs, server: string): void =>
     void kernel.servers.set(server, { options: '-s rr', weights: new Map([['10.1.1.1:80', 1]]) });
 
-  test('stays; what is on kube-ipvs0, or is a node port of ours, goes', async () => {
+  test('stays, and what is on kube-ipvs0 or is a node port of ours is removed', async () => {
     const kernel = new FakeIpvs();
     await start(kernel, plan('IPv4', [web(['10.244.1.2'])], nodeAddresses));
     const ours = ['TCP 10.96.0.10:81', 'TCP 10.96.0.99:80', 'TCP 192.168.88.10:30080'];
@@ -22,7 +22,7 @@ describe('what is not ours', () => {
     expect([...kernel.addresses]).toEqual(['10.96.0.10']);
   });
 
-  test('one whose write was cut short before its address came goes when nobody wants it any more', async () => {
+  test('a server whose write ended before its address was bound is removed when nobody wants it any more', async () => {
     const kernel = new FakeIpvs();
     const backend = makeBackend(kernel);
     await backend.read();
@@ -37,7 +37,7 @@ describe('what is not ours', () => {
     expect([...kernel.servers.keys()]).toEqual([]);
   });
 
-  test('nor does anything go on addresses that are excluded', async () => {
+  test('nothing is removed on excluded addresses either', async () => {
     const kernel = new FakeIpvs();
     foreign(kernel, 'TCP 10.1.0.1:80');
     kernel.addresses.add('10.1.0.1');

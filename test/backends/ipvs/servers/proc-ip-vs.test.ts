@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ProcIpVsParser, type ProcServer, type Resting } from '../../../../src/backends/ipvs/servers/proc-ip-vs';
 import type { Family } from '../../../../src/model/address';
 
-/** Of the state that ipvsadm-save.txt prints, on Linux 6.1 with CONFIG_HZ=100, `cat /proc/net/ip_vs`. */
+/** What `cat /proc/net/ip_vs` printed for the state of ipvsadm-save.txt, on Linux 6.1 with CONFIG_HZ=100. */
 const recorded = readFileSync(join('test', 'recorded', 'ipvsadm', 'proc-net-ip-vs.txt'), 'latin1');
 
 interface Parsed {
@@ -35,7 +35,7 @@ describe('/proc/net/ip_vs', () => {
       ],
       [
         'TCP 10.96.0.10:80',
-        // As the Plan sorts: by text, ':' comes after '0'.
+        // The order of the Plan: it sorts by text, where ':' comes after '0'.
         { scheduler: 'rr', ...plain, destinations: '\n10.244.1.10:8080 5\n10.244.1.2:8080 0\n10.244.1.3:8080 5' },
       ],
       ['TCP 10.96.0.13:80', { scheduler: 'mh', ...plain, persistenceTicks: 8_640_000, destinations: '' }],
@@ -72,7 +72,7 @@ describe('/proc/net/ip_vs', () => {
     expect(servers.get('FWM 1048577')).toBeDefined();
   });
 
-  test('what rests, with its connections, active and inactive', () => {
+  test('destinations of weight 0, with their active and inactive connections', () => {
     expect(parse(recorded, 'IPv4').resting).toEqual([
       { server: 'TCP 10.96.0.10:80', destination: '10.244.1.2:8080', weight: 0, connections: 2 },
     ]);
@@ -90,7 +90,7 @@ describe('/proc/net/ip_vs', () => {
     expect(parse(`${header}\n`, 'IPv4')).toEqual({ servers: new Map(), resting: [] });
   });
 
-  test('destinations of what is no server of ours are nobody else’s', () => {
+  test('destinations of servers that are not ours are not taken for those of another server', () => {
     const text = `${recorded}AH  0A60000A:0000 rr  \n  -> 0AF40109:0000      Masq    1      0          0         \n`;
     expect(parse(text, 'IPv4')).toEqual(parse(recorded, 'IPv4'));
   });

@@ -4,7 +4,7 @@ import type { ServerWrite } from '../../../../src/backends/ipvs/servers/virtual-
 
 const server = 'TCP 10.96.0.10:80';
 
-/** `-s rr`, and each of the numbers below a thousand as a destination of weight 1. */
+/** `-s rr`, and a destination of weight 1 for each number below a thousand. */
 function textOf(numbers: readonly number[]): string {
   return ['-s rr', ...numbers.map((number) => `10.244.${Math.floor(number / 250)}.${(number % 250) + 1}:8080 1`)].join(
     '\n',
@@ -13,7 +13,7 @@ function textOf(numbers: readonly number[]): string {
 
 const thousand = Array.from({ length: 1000 }, (_, i) => i);
 
-/** Every line of both texts read and looked up: what changeServer gives, the slow way. */
+/** What changeServer returns, found the slow way: it reads and looks up every line of both texts. */
 function changeByWholeTexts(desired: string, observed: string | undefined): ReturnType<typeof changeServer> {
   const wanted = parseServerText(desired);
   const seen = observed === undefined ? undefined : parseServerText(observed);
@@ -51,7 +51,7 @@ describe('lines of which two texts are compared', () => {
     expect(lines.observed.length).toBeLessThanOrEqual(mostObserved);
   });
 
-  test('a few, of a thousand of which one changed, whichever it is', () => {
+  test('only a few, if one of a thousand changed, whichever it is', () => {
     for (const number of thousand) {
       const lines = differingLines(textOf(thousand), textOf(thousand.with(number, 2000 + number)));
       expect(lines.desired).toHaveLength(1);
@@ -60,7 +60,7 @@ describe('lines of which two texts are compared', () => {
   });
 });
 
-/** Few letters, so that lines begin and end alike; no destination twice. */
+/** Few letters, so that lines begin and end alike. No destination occurs twice. */
 const serverText = fc
   .record({
     options: fc.constantFrom('-s rr', '-s r', '-s rr -p 10'),

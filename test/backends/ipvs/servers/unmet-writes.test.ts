@@ -12,7 +12,7 @@ function unmet(...writes: readonly ServerWrite[]): ServerWrite[] {
 }
 
 describe('writes that are not in force', () => {
-  test('none, where all are', () => {
+  test('none, if all are in force', () => {
     expect(
       unmet(
         { op: 'add-server', server, options: '-s rr' },

@@ -11,7 +11,7 @@ const wide = (set: SetName, count: number): SetContents => {
   return contents;
 };
 
-/** A kernel that refuses what the real one refuses; returns the most elements that each set had. */
+/** A kernel that refuses what the real one refuses. Returns the largest number of elements that each set had. */
 function write(contents: SetContents, kernel: SavedSets): Map<string, number> {
   const peak = new Map<string, number>();
   const count = (name: string): number =>
@@ -34,7 +34,7 @@ function write(contents: SetContents, kernel: SavedSets): Map<string, number> {
 const emptyKernel = (): SavedSets => ({ sets: new Map(), elements: new Map() });
 const keys = ({ elements }: SavedSets): string[] => [...elements.keys()].sort();
 
-test('every set is made at once, and a second look finds nothing to do', () => {
+test('every set is made at once, and a second comparison finds nothing to do', () => {
   const contents = new SetContents('IPv6');
   const kernel = emptyKernel();
   write(contents, kernel);
@@ -43,7 +43,7 @@ test('every set is made at once, and a second look finds nothing to do', () => {
   expect(contents.pendingWrites()).toBeUndefined();
 });
 
-test('an element goes with the last of those who wanted it', () => {
+test('an element is removed with the last one that wanted it', () => {
   const contents = new SetContents('IPv4');
   const kernel = emptyKernel();
   contents.add('KUBE-LOOP-BACK', '10.244.1.2,tcp:80,10.244.1.2');
@@ -69,7 +69,7 @@ test('an element with another mark is added over the old one', () => {
   expect(writes?.deletions).toEqual([]);
 });
 
-test('what nobody wants is deleted; sets that somebody else emptied are filled again', () => {
+test('elements that nobody wants are deleted, and sets that somebody else emptied are filled again', () => {
   const contents = wide('KUBE-CLUSTER-IP', 2);
   const kernel = emptyKernel();
   kernel.sets.set('KUBE-CLUSTER-IP', 'hash:ip,port family inet maxelem 65536');
@@ -80,7 +80,7 @@ test('what nobody wants is deleted; sets that somebody else emptied are filled a
 });
 
 describe('a set that outgrows its parameters', () => {
-  test('is, whole, in another one, and back when it shrinks', () => {
+  test('moves as a whole to another one, and back when it shrinks', () => {
     const contents = wide('KUBE-CLUSTER-IP', limit);
     const kernel = emptyKernel();
     write(contents, kernel);
@@ -97,7 +97,7 @@ describe('a set that outgrows its parameters', () => {
     expect(contents.pendingWrites()).toBeUndefined();
   });
 
-  test('stale elements make room first, where there would be none', () => {
+  test('stale elements are deleted first if there would be no room', () => {
     const contents = wide('KUBE-CLUSTER-IP', limit);
     const kernel = emptyKernel();
     write(contents, kernel);

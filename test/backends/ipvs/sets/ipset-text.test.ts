@@ -54,7 +54,7 @@ describe('what ipset is given', () => {
     destroys: ['KUBE-CLUSTER-IP-BIG'],
   };
 
-  test('before what relies on it: sets, then elements', () => {
+  test('before the rules that rely on them: sets, then elements', () => {
     expect(printSetAdditions(writes)).toBe(`create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536
 create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 hashsize 1024 maxelem 65536
 create KUBE-IPVS-LOCAL hash:ip,port family inet hashsize 1024 maxelem 1048576 skbinfo
@@ -69,7 +69,7 @@ add KUBE-6-IPVS-IPS ::10.96.0.10
 `);
   });
 
-  test('afterwards: elements, then sets, which take theirs along', () => {
+  test('after the rules: elements, then sets together with their elements', () => {
     expect(printSetRemovals(writes)).toBe('del KUBE-CLUSTER-IP 10.96.0.9,tcp:80\ndestroy KUBE-CLUSTER-IP-BIG\n');
   });
 
@@ -103,7 +103,7 @@ add KUBE-6-IPVS-IPS ::10.96.0.10
 });
 
 describe('what ipset saves', () => {
-  test('of a family: its sets, whatever their hashes grew to, and their elements', () => {
+  test('the sets of one family, whatever the sizes of their hashes are, and their elements', () => {
     expect(parse('IPv4', ...saved)).toEqual({
       sets: new Map([
         ['KUBE-CLUSTER-IP', 'hash:ip,port family inet maxelem 65536'],
@@ -120,7 +120,7 @@ describe('what ipset saves', () => {
     expect([...parse('IPv6', ...saved).elements.keys()]).toEqual(['KUBE-6-CLUSTER-IP fd96::a,tcp:80']);
   });
 
-  test('sets of our names that nobody can use are told', () => {
+  test('sets with our names that nobody can use are reported', () => {
     expect(foreignParameters(parse('IPv4', ...saved))).toEqual([]);
     const odd = parse('IPv4', 'create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 counters');
     expect(foreignParameters(odd)).toEqual([

@@ -5,7 +5,7 @@ import { collidingNames, markSlot } from '../../../support/colliding-marks';
 import { clusterIP, service, servicePort } from '../../../support/plans';
 
 const namesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `local-${i}`);
-/** Two that hash to one place. */
+/** Two that have the same hash. */
 const [first, second] = collidingNames();
 
 function local(name: string, isMarked = true): ServicePlan {
@@ -16,7 +16,7 @@ function local(name: string, isMarked = true): ServicePlan {
 const changesOf = (...services: ServicePlan[]): Map<ServicePlan['key'], ServicePlan> =>
   new Map(services.map((one) => [one.key, one]));
 
-/** Marks after these Services came, in this order, one by one. */
+/** The marks after these Services were added, in this order, one by one. */
 function marksOf(names: readonly string[]): Marks {
   const marks = new Marks('IPv4', 0x4000);
   for (const name of names) marks.update(new Map(), changesOf(local(name)));
@@ -31,7 +31,7 @@ test.each([14, 0, 3, 11, 12, 13, 20, 31])('with masqueradeBit %i, no mark has it
     for (const mark of marks) {
       expect((mark & masqueradeMark) >>> 0).toBe(0);
       expect((mark & mask) >>> 0).toBe(base);
-      // Bits of others: 0x2000, 0x8000 and all from 0x10000 on.
+      // Others use the bits 0x2000, 0x8000 and all from 0x10000 on.
       expect((mark & 0xffffa000) >>> 0).toBe(0);
     }
     return marks;
@@ -50,7 +50,7 @@ test('each gets the place of its hash, or the next free one', () => {
   expect(byPort.get(identity(second))).toBe(markOf((markSlot(second) + 1) % mostMarks));
 });
 
-test('a port keeps its mark, whoever comes or goes, and is not told of as changed', () => {
+test('a port keeps its mark whoever is added or removed, and is not reported as changed', () => {
   const [ours, others] = [local(first), local(second)];
   const marks = marksOf([second]);
   const mark = marks.byPort.get(identity(second));
@@ -60,7 +60,7 @@ test('a port keeps its mark, whoever comes or goes, and is not told of as change
   expect(marks.byPort.get(identity(second))).toBe(mark);
 });
 
-test('a mark that became free goes back to its own port, and to no other while there is one', () => {
+test('a mark that became free goes back to its own port, and to no other one while other marks are free', () => {
   const marks = marksOf([first]);
   marks.update(changesOf(local(first)), new Map([[local(first).key, undefined]]));
   marks.update(new Map(), changesOf(local(second)));
@@ -69,7 +69,7 @@ test('a mark that became free goes back to its own port, and to no other while t
   expect(marks.byPort.get(identity(first))).toBe(markOf(markSlot(first)));
 });
 
-test('after a restart each has what the kernel has of it; what is nobody’s there is not given', () => {
+test('after a restart each port has the mark that it has in the kernel, and marks there that belong to nobody are not given', () => {
   const marks = new Marks('IPv4', 0x4000);
   const [seen, stale] = [markOf(7), markOf(markSlot(second))];
   marks.restart(
@@ -85,7 +85,7 @@ test('after a restart each has what the kernel has of it; what is nobody’s the
   expect(marks.byPort.get(identity('elsewhere'))).toBe(markOf(markSlot('elsewhere')));
 });
 
-test('ports whose clients here see what those outside see have none, and change nothing', () => {
+test('ports whose clients on this node reach what clients outside reach have no mark, and change nothing', () => {
   const marks = marksOf([first]);
   const { byPort } = marks;
   expect(marks.update(changesOf(local(second, false)), changesOf(local(second, false))).size).toBe(0);
@@ -94,7 +94,7 @@ test('ports whose clients here see what those outside see have none, and change 
   expect(marks.byPort.size).toBe(0);
 });
 
-test('where there are too many, the last by name go without', () => {
+test('if there are too many, the last by name get none', () => {
   const names = namesOf(mostMarks + 3);
   const marks = new Marks('IPv6', 0x4000);
   marks.update(new Map(), changesOf(...names.map((name) => local(name))));

@@ -14,7 +14,7 @@ import { SetParser } from '../../../../src/backends/ipvs/sets/ipset-text';
 import { families, type Family, parseCidr } from '../../../../src/model/address';
 
 const folder = join('test', 'recorded', 'ipset');
-/** What `ipset save` printed beside kube-proxy 1.36.2. */
+/** What `ipset save` printed on nodes of kube-proxy 1.36.2. */
 const recordings = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8').split('\n'));
 
 function parseRecording(lines: readonly string[], family: Family): ReturnType<SetParser['result']> {
