@@ -3,7 +3,11 @@ import { existsSync } from 'node:fs';
 import { slice } from '../conformance/objects';
 import { BusyCluster, logLines, throughNodePort, throughVIP, toItself } from '../support/busy-cluster';
 import { describeAsRoot } from '../support/network-namespace';
+import { NodeTables } from '../support/node-tables';
+import { until } from '../support/until';
 
+/** Two modes are in force at once for a while. */
+const slowClients = [throughVIP, toItself, throughNodePort].map((client) => ({ ...client, perSecond: 50 }));
 const hasIpvs = existsSync('/proc/net/ip_vs');
 const applied = /the changed configuration is in force/;
 const refused = /the changed configuration is refused; the one in force stays/;
@@ -58,6 +62,23 @@ describeAsRoot('a changed configuration file', () => {
     await cluster.apply([slice(['a', 'b', 'd'])]);
     await cluster.apply([slice(['a', 'b'])]);
     expect(await cluster.rules()).toEqual(before);
+  }, 60_000);
+
+  test('to nftables mode and back: no connection fails, and nothing of the other mode stays', async () => {
+    const tables = new NodeTables(cluster.lab);
+    const ofIptables = async (): Promise<string[]> =>
+      (await cluster.rules()).filter((line) => /KUBE-(?!FIREWALL)/.test(line));
+    const wrong = await cluster.whileBusy(async () => {
+      expect(await cluster.reconfigure({ mode: 'nftables' })).toMatch(applied);
+      await cluster.apply([slice(['a', 'b'])]);
+      await until(async () => (await ofIptables()).length === 0, { what: 'no chain of iptables mode', everyMs: 100 });
+      expect(await tables.hooks()).toHaveLength(16);
+      expect(await cluster.reconfigure({})).toMatch(applied);
+      await cluster.apply([slice(['a', 'b', 'd'])]);
+      await until(async () => (await tables.list()).length === 0, { what: 'no table of nftables mode', everyMs: 100 });
+      expect(await ofIptables()).not.toEqual([]);
+    }, slowClients);
+    expect(wrong).toEqual([]);
   }, 60_000);
 
   (hasIpvs ? test.skip : test)(
