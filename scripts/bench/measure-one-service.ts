@@ -7,7 +7,7 @@ import { finishWithPauses } from '../../src/model/pieces';
 import type { NodeSettings } from '../../src/planner/plan';
 import { planChangesInPieces, applyPlanChanges } from '../../src/planner/plan-changes';
 import { planCluster, planClusterInPieces } from '../../src/planner/plan-cluster';
-import { timeSlices } from '../../src/reconciler/time-slice';
+import { timeSlices } from '../../src/model/time-slice';
 import { makeEndpoint, makeService, makeSlice } from '../../test/support/cluster-objects';
 import { makeSettings } from '../../test/support/settings';
 import { type Figure, median, printMs } from './figure';

@@ -6,7 +6,7 @@ import type { KernelLooks } from './kernel-looks';
 import type { Pause, ReconcilerOptions } from './reconciler-options';
 import type { RenderedPlan } from './rendered-plan';
 import type { FullReason, SyncReport } from './sync-report';
-import { timeSlices } from './time-slice';
+import { timeSlices } from '../model/time-slice';
 import type { TriggerTimes } from './trigger-times';
 
 /** What a round works with: it belongs to the loop, and stays from round to round. */

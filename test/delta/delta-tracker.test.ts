@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { DeltaTracker } from '../../src/delta/delta-tracker';
+import { finish } from '../../src/model/pieces';
 
 type Key = 'a' | 'b' | 'c';
 type Value = '1' | '2' | '';
@@ -42,6 +43,21 @@ const stepArb: fc.Arbitrary<Step> = fc.oneof(
     model.observed = new Map(entries);
     tracker.replaceObserved(new Map(entries));
   }),
+  // A comparison between whose pieces much changes.
+  fc
+    .tuple(fc.array(fc.tuple(keyArb, valueArb)), keyArb, valueArb, keyArb, fc.boolean())
+    .map<Step>(([entries, key, value, written, isCleared]) => (model, tracker) => {
+      const read = tracker.beginRead();
+      const take = finish(tracker.compareInPieces(new Map(entries), read));
+      if (isCleared) tracker.clearDesired();
+      tracker.setDesired(key, value);
+      tracker.setObserved(written, value);
+      take();
+      tracker.endRead(read);
+      if (isCleared) model.desired.clear();
+      model.desired.set(key, value);
+      model.observed = new Map(entries).set(written, value);
+    }),
   // What a write does.
   fc.constant<Step>((model, tracker) => {
     model.observed = new Map(model.desired);

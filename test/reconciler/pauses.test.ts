@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { ClusterChange } from '../../src/model/cluster';
 import { planCluster } from '../../src/planner/plan-cluster';
-import { timeSlices } from '../../src/reconciler/time-slice';
+import { timeSlices } from '../../src/model/time-slice';
 import { makeEndpoint, makeService, makeSlice } from '../support/cluster-objects';
 import { largeHistoryArb } from '../support/large-histories';
 import { Loop } from './loop';

@@ -1,7 +1,8 @@
 import type { Pending } from '../../delta/delta-tracker';
 import type { Family } from '../../model/address';
 import type { ClusterWarning } from '../../model/cluster';
-import { finish, type Pieces } from '../../model/pieces';
+import { finish, finishWithPauses, type Pieces } from '../../model/pieces';
+import { timeSlices } from '../../model/time-slice';
 import type { Plan, PlanChanges } from '../../planner/plan';
 import type { Backend, BatchSize, RuleCounts } from '../backend';
 import type { RememberedClients } from './adopt-affinity';
@@ -114,19 +115,24 @@ export class NftablesBackend implements Backend<readonly Step[]> {
     };
     try {
       const objects = this.#kernel.canRead ? await this.#kernel.read(readerOf(gatherer, clients)) : undefined;
+      const isRebuilt = !this.#kernel.canRead || this.#hasWrongSets(objects);
+      const known = isRebuilt ? undefined : objects;
+      if (known === undefined) gatherer.clear();
+      const orders = new SlotOrders();
+      const pause = timeSlices();
+      const seen = await finishWithPauses(gatherer.finishInPieces(orders), pause);
+      const takeFrontends = await finishWithPauses(frontends.compareInPieces(seen, reads.frontends), pause);
+      const takeElements = await finishWithPauses(elements.compareInPieces(gatherer.elements, reads.elements), pause);
       // A read that began later has already ended.
       if (number < this.#lastRead) return false;
       this.#lastRead = number;
       const wasSettled = this.#isSettled();
-      this.#isRebuilt = !this.#kernel.canRead || this.#hasWrongSets(objects);
-      const known = this.#isRebuilt ? undefined : objects;
-      if (known === undefined) gatherer.clear();
+      this.#isRebuilt = isRebuilt;
       this.#remembered = clients;
       this.busy.clear();
-      const orders = new SlotOrders();
-      frontends.replaceObserved(gatherer.finish(orders), reads.frontends);
+      takeFrontends();
       this.#orders.replace(orders, reads.frontends);
-      elements.replaceObserved(gatherer.elements, reads.elements);
+      takeElements();
       chains.replaceObserved(new Map(known?.chains), reads.chains);
       sets.replaceObserved(new Map(known?.sets), reads.sets);
       return wasSettled && !this.#isSettled();

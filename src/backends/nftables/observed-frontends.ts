@@ -1,5 +1,6 @@
 /** The frontends as the kernel was seen to hold them, with the slots of their endpoints. */
 import {
+  balanceOf,
   type FrontendElements,
   type LeadName,
   leadNames,
@@ -9,10 +10,13 @@ import {
   printFrontend,
   printSlots,
 } from './frontend-text';
+import type { Pieces } from '../../model/pieces';
 import { type SetName, setNames } from './names';
 import { affinityPrefix, isAffinitySlots } from './render-affinity';
 import { isNodePortKey } from './render-service';
 import { tableSets } from './sets';
+
+const frontendsPerPiece = 200;
 
 type Lists = FrontendElements['lists'];
 
@@ -58,9 +62,7 @@ export class SlotOrders {
   /** Returns the text. */
   take(key: string, frontend: FrontendElements): string {
     const text = isSlotsKey(key) ? printSlots(frontend.lists.main) : printFrontend(frontend);
-    const { lists } = parseFrontend(text);
-    const isPlain = listNames.every((list) => sameSlots(frontend.lists[list], lists[list]));
-    if (isPlain) this.#orders.delete(key);
+    if (areInOrder(frontend) || areSame(frontend.lists, parseFrontend(text).lists)) this.#orders.delete(key);
     else this.#orders.set(key, frontend.lists);
     return text;
   }
@@ -80,6 +82,23 @@ export class SlotOrders {
     for (const key of [...this.#orders.keys()]) if (!except.has(key)) this.#orders.delete(key);
     for (const [key, lists] of other.#orders) if (!except.has(key)) this.#orders.set(key, lists);
   }
+}
+
+/** Whether the slots certainly are those of the text. Most are, and this tells so at less cost than the text does. */
+function areInOrder(frontend: FrontendElements): boolean {
+  return listNames.every((list) => {
+    const values = frontend.lists[list];
+    if (values.length !== (balanceOf(frontend, list)?.slots ?? 0)) return false;
+    for (let slot = 0; slot < values.length; slot++) {
+      const [before, value] = [values[slot - 1], values[slot]];
+      if (value === undefined || (before !== undefined && before > value)) return false;
+    }
+    return true;
+  });
+}
+
+function areSame(a: Lists, b: Lists): boolean {
+  return listNames.every((list) => sameSlots(a[list], b[list]));
 }
 
 function sameSlots(a: readonly (string | undefined)[], b: readonly (string | undefined)[]): boolean {
@@ -122,9 +141,12 @@ export class FrontendGatherer {
   }
 
   /** Returns the text of each frontend. */
-  finish(orders: SlotOrders): Map<string, string> {
+  *finishInPieces(orders: SlotOrders): Pieces<Map<string, string>> {
     const texts = new Map<string, string>();
-    for (const [key, frontend] of this.#gathered) texts.set(key, orders.take(key, frontend));
+    for (const [key, frontend] of this.#gathered) {
+      texts.set(key, orders.take(key, frontend));
+      if (texts.size % frontendsPerPiece === 0) yield;
+    }
     this.#gathered.clear();
     return texts;
   }
