@@ -124,9 +124,16 @@ export class DeltaTracker<K, V> {
   }
 
   pending(): Pending<K, V> {
+    return finish(this.pendingInPieces());
+  }
+
+  /** As pending, in pieces. Nothing may be desired or written between them. */
+  *pendingInPieces(): Pieces<Pending<K, V>> {
+    let done = 0;
     const updates = new Map<K, V>();
     const deletions = new Set<K>();
     for (const key of this.#differing) {
+      if (++done % keysPerPiece === 0) yield;
       const value = this.#desired.get(key);
       if (value === undefined) deletions.add(key);
       else updates.set(key, value);

@@ -92,11 +92,19 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   }
 
   size(steps: readonly Step[]): BatchSize {
+    return finish(this.sizePieces(steps));
+  }
+
+  *sizePieces(steps: readonly Step[]): Pieces<BatchSize> {
     const counts = { rules: 0, elements: 0, bytes: 0 };
-    for (const write of steps.flatMap(({ writes }) => writes)) {
-      if (write.op === 'set-rules') counts.rules += write.rules.length;
-      else if (write.op === 'add-elements' || write.op === 'delete-elements') counts.elements += write.elements.length;
-      counts.bytes += sizeOfWrite(write, this.family).bytes;
+    for (const { writes } of steps) {
+      for (const write of writes) {
+        if (write.op === 'set-rules') counts.rules += write.rules.length;
+        else if (write.op === 'add-elements' || write.op === 'delete-elements')
+          counts.elements += write.elements.length;
+        counts.bytes += sizeOfWrite(write, this.family).bytes;
+      }
+      yield;
     }
     const { rules, elements, bytes } = counts;
     return { rules: { [tableName]: rules }, bytes, tables: [tableName], steps: steps.length, others: { elements } };

@@ -15,6 +15,7 @@ import { affinityListsOf } from './render-service';
 import { type Change, type ElementChange, type Step, StepBuilder } from './steps';
 
 const frontendsPerPiece = 100;
+const elementsPerPiece = 500;
 
 /** Whether the chain is a hook, by its text. */
 function isBaseChain(text: string | undefined): boolean {
@@ -42,9 +43,9 @@ export function* planStepsInPieces(
 ): Pieces<readonly Step[]> {
   const to = new StepBuilder(state.family, limits);
   const pending = {
-    frontends: without(state.frontends.pending(), (wanted) => refusals.hasFrontend(wanted)),
-    elements: state.elements.pending(),
-    chains: without(state.chains.pending(), (wanted) => refusals.hasChain(wanted)),
+    frontends: yield* without(yield* state.frontends.pendingInPieces(), (wanted) => refusals.hasFrontend(wanted)),
+    elements: yield* state.elements.pendingInPieces(),
+    chains: yield* without(state.chains.pending(), (wanted) => refusals.hasChain(wanted)),
     sets: state.sets.pending(),
   };
   const chains = [...pending.chains.updates.keys()]
@@ -53,20 +54,34 @@ export function* planStepsInPieces(
   addSets(to, state, [...pending.sets.updates.keys()], isRebuilt);
   if (remembered.size > 0) yield* adopt(to, state, pending.sets.updates, remembered);
   addChains(to, state, chains);
-  for (const [name, value] of pending.elements.updates) addElement(to, state, name, value);
+  yield* inPieces(pending.elements.updates, ([name, value]) => addElement(to, state, name, value));
   const slots = changeSlots(to, state, orders, pending.frontends);
   setRules(to, state, chains);
   yield* changeFrontends(to, state, orders, pending.frontends);
   changeHooks(to, state, pending.chains);
   for (const change of slots) to.add(change);
-  for (const name of pending.elements.deletions) removeElement(to, state, name);
+  yield* inPieces(pending.elements.deletions, (name) => removeElement(to, state, name));
   return [...to.finish(), ...removeObjects(state, pending, { busy, limits })];
 }
 
 /** What is wanted, without what the kernel refused. */
-function without(pending: Pending<string, string>, isRefused: (wanted: Wanted) => boolean): Pending<string, string> {
-  const updates = new Map([...pending.updates].filter(([key, text]) => !isRefused({ key, text })));
+function* without(
+  pending: Pending<string, string>,
+  isRefused: (wanted: Wanted) => boolean,
+): Pieces<Pending<string, string>> {
+  const updates = new Map<string, string>();
+  yield* inPieces(pending.updates, ([key, text]) => {
+    if (!isRefused({ key, text })) updates.set(key, text);
+  });
   return { ...pending, updates };
+}
+
+function* inPieces<T>(items: Iterable<T>, take: (item: T) => void): Pieces<void> {
+  let done = 0;
+  for (const item of items) {
+    if (++done % elementsPerPiece === 0) yield;
+    take(item);
+  }
 }
 
 function addSets(to: StepBuilder, state: DesiredState, names: readonly string[], isRebuilt: boolean): void {
