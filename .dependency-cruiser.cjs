@@ -28,7 +28,7 @@ module.exports = {
       '^src/(?!(planner|model)/)',
       'The planner knows no backend and no machine.',
     ),
-    layer('delta-is-pure', '^src/delta/', '^src/(?!delta/)'),
+    layer('delta-is-pure', '^src/delta/', '^src/(?!(delta|model)/)'),
     layer(
       'trace-is-pure',
       '^src/trace/',
