@@ -13,9 +13,9 @@ const flags: FlagSettings = {
 
 test.each([
   ['iptables', rulesKinds.iptables, [], true],
-  ['ipvs', rulesKinds.ipvs, [], true],
+  ['ipvs', rulesKinds.ipvs, [], false],
   ['our nftables', kindOfNftTable(['cluster-ips', 'vipwire-vips']), ['primary'], true],
-  // kube-proxy's cannot serve NodePorts on localhost, whatever the configuration says.
+  // kube-proxy's, like those of IPVS mode, cannot serve NodePorts on localhost, whatever the configuration says.
   ["kube-proxy's nftables", kindOfNftTable(['cluster-ips', 'service-ips']), ['primary'], false],
 ] as const)(
   'rules of %s: where NodePorts answer by default',
