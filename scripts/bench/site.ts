@@ -9,6 +9,8 @@ import { clientAddress, nodeAddress, podGateway, realPods, vipNetworks } from '.
 
 export type Place = 'node1' | 'node2' | 'pods' | 'client';
 export type NodeNumber = 1 | 2;
+/** A tool needs long to list or to load the largest clusters. */
+const timeoutMs = 120_000;
 const places: readonly Place[] = ['node1', 'node2', 'pods', 'client'];
 
 /** Names contain the pid of the process that made them, so that another run can tell what a dead one left behind. */
@@ -89,7 +91,7 @@ export class Site {
   /** Runs a command to its end, and returns its standard output. Throws CommandError. */
   async run(place: Place | 'fresh', file: string, args: readonly string[], input?: string): Promise<string> {
     const [command = '', ...rest] = this.#enter(place, [file, ...args]);
-    const { stdout } = await runCommand(command, rest, input === undefined ? {} : { input });
+    const { stdout } = await runCommand(command, rest, { timeoutMs, ...(input === undefined ? {} : { input }) });
     return stdout;
   }
 

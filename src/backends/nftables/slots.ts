@@ -43,6 +43,8 @@ export function assignSlots(endpoints: readonly PlanEndpoint[], scheduler: Sched
   const weights = taken.map(({ weight = 1 }) => (ignoresWeights ? 1 : weight));
   if (by === 'hash') return { by, values: hashTable(values, weights, tableSize(values.length)) };
   const counts = apportion(weights);
+  // Nearly all lists are such, and some are long.
+  if (counts.every((count) => count === 1)) return { by, values: values.sort() };
   return { by, values: values.flatMap((value, i) => Array<string>(counts[i] ?? 1).fill(value)).sort() };
 }
 
