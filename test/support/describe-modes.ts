@@ -16,10 +16,10 @@ function check(which: ModeCase, report: ModeReport): void {
  */
 export function describeModes(kernel: 'host' | 'guest', ...args: readonly string[]): void {
   const runs = Object.values(modeRuns).flatMap((of): readonly ModeRun[] => (of.kernel === kernel ? of.runs : []));
-  describe.each(runs)('mode $mode, iptables $variant', ({ mode, variant, cannot = {} }) => {
+  describe.each(runs)('mode $mode, iptables $variant', ({ mode, variant, args: own = args, cannot = {} }) => {
     let report: ModeReport;
     beforeAll(async () => {
-      report = (await runInNetworkNamespace(guest, mode, variant, ...args)) as ModeReport;
+      report = (await runInNetworkNamespace(guest, mode, variant, ...own)) as ModeReport;
     }, 600_000);
 
     for (const which of Object.keys(modeCases) as ModeCase[]) {

@@ -15,6 +15,8 @@ export type ModeCase = keyof typeof modeCases;
 export interface ModeRun {
   readonly mode: ProxyMode;
   readonly variant: 'nft' | 'legacy';
+  /** The seed, the changes of the largest round, and how many plain Services come last, where they are not the usual ones. */
+  readonly args?: readonly string[];
   /** Cases that it cannot show, with the reason. */
   readonly cannot?: Partial<Record<ModeCase, string>>;
 }
@@ -45,7 +47,7 @@ export const modeRuns: Readonly<
     ],
   },
   // The variant is that of the rules of others.
-  nftables: { kernel: 'host', runs: [{ mode: 'nftables', variant: 'nft' }] },
+  nftables: { kernel: 'host', runs: [{ mode: 'nftables', variant: 'nft', args: ['1', '20', '50'] }] },
 };
 
 /** What the guest program tells. */

@@ -43,10 +43,12 @@ export function* planStepsInPieces(
 ): Pieces<readonly Step[]> {
   const to = new StepBuilder(state.family, limits);
   const pending = {
-    frontends: yield* without(yield* state.frontends.pendingInPieces(), (wanted) => refusals.hasFrontend(wanted)),
-    elements: yield* state.elements.pendingInPieces(),
-    chains: yield* without(state.chains.pending(), (wanted) => refusals.hasChain(wanted)),
-    sets: state.sets.pending(),
+    frontends: yield* without(sorted(yield* state.frontends.pendingInPieces()), (wanted) =>
+      refusals.hasFrontend(wanted),
+    ),
+    elements: sorted(yield* state.elements.pendingInPieces()),
+    chains: yield* without(sorted(state.chains.pending()), (wanted) => refusals.hasChain(wanted)),
+    sets: sorted(state.sets.pending()),
   };
   const chains = [...pending.chains.updates.keys()]
     .flatMap((name) => state.chain(name) ?? [])
@@ -62,6 +64,19 @@ export function* planStepsInPieces(
   for (const change of slots) to.add(change);
   yield* inPieces(pending.elements.deletions, (name) => removeElement(to, state, name));
   return [...to.finish(), ...removeObjects(state, pending, { busy, limits })];
+}
+
+/** So many keys are sorted in a few milliseconds. */
+const mostSorted = 5_000;
+
+/** The same difference gives the same steps, in whatever order it came about. A larger one stays in the order of the Services. */
+function sorted(pending: Pending<string, string>): Pending<string, string> {
+  const { updates, deletions } = pending;
+  if (updates.size + deletions.size > mostSorted) return pending;
+  return {
+    updates: new Map([...updates].sort(([a], [b]) => (a < b ? -1 : 1))),
+    deletions: new Set([...deletions].sort()),
+  };
 }
 
 /** What is wanted, without what the kernel refused. */
