@@ -76,7 +76,7 @@ test.each(cases)('%s, %s: nor where the node itself has some of the endpoints', 
     }),
     { numRuns: 30 },
   );
-  expect(delivered).toBeGreaterThan(20);
+  expect(delivered).toBeGreaterThan(5);
 });
 
 test("an external IP that is a Node's, served and not bound, is a difference that is known", () => {
