@@ -56,11 +56,14 @@ async function main(): Promise<unknown> {
   return { differences, taken };
 }
 
-/** Objects come in the order in which they were made. The table's comment stays as it is: the kernel cannot change it. */
+/**
+ * Objects come in the order in which they were made. The table's comment stays as it is: the kernel cannot change it. Clients that
+ * kube-proxy remembered are taken over, and a node without rules has none.
+ */
 function list(family: Family): string {
   const lines = nft('list', 'table', ...printTableName(family).split(' ')).split('\n');
   return lines
-    .filter((line) => !line.startsWith('\tcomment'))
+    .filter((line) => !line.startsWith('\tcomment') && !line.includes(' expires '))
     .sort()
     .join('\n');
 }
