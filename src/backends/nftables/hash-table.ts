@@ -37,8 +37,12 @@ export function hashTable(values: readonly string[], weights: readonly number[],
   return table;
 }
 
-/** Few endpoints get even shares. With many, exact shares would cost more moves than they are worth. */
+/**
+ * Few endpoints get even shares. With more of them even shares would cost moves, since the room of each changes with their number; chance
+ * alone then makes the shares even enough.
+ */
 function roomBeyond(endpoints: number): number {
+  if (endpoints > 30) return Number.POSITIVE_INFINITY;
   return endpoints <= 8 ? 0 : endpoints <= 16 ? 1 : 2;
 }
 

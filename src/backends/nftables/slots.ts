@@ -15,8 +15,9 @@ export interface Slots {
   readonly values: readonly string[];
 }
 
-/** Tables of a hash: a prime number of slots, at least 8 per endpoint. */
+/** Tables of a hash: at least 8 slots per endpoint. */
 const usualTable = 251;
+const mostInUsualTable = 30;
 const largestTable = 4096;
 const slotsPerEndpoint = 8;
 /** The most endpoints that a table by hash has room for. */
@@ -92,13 +93,7 @@ function roundShares(shares: readonly number[], size: number): number[] {
   return counts;
 }
 
+/** A table of another size would give nearly all clients another endpoint, so there are only two sizes. */
 function tableSize(endpoints: number): number {
-  let size = Math.max(usualTable, Math.min(largestTable, slotsPerEndpoint * endpoints));
-  while (!isPrime(size)) size++;
-  return size;
-}
-
-function isPrime(number: number): boolean {
-  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;
-  return true;
+  return endpoints <= mostInUsualTable ? usualTable : largestTable;
 }
