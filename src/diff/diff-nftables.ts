@@ -43,8 +43,6 @@ export async function diffNftables(
   return { family, mode: 'nftables', nodeName, services: services.size, unread: [], differences: joinPlaces(places) };
 }
 
-const fixedChains: ReadonlySet<string> = new Set([refuseChain, ...Object.values(baseChains)]);
-
 class TableDiff {
   readonly #state: DesiredState;
   readonly #owners: NftablesOwners;

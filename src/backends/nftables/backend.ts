@@ -38,7 +38,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
   /** How often the kernel refused to let one go (a kube-proxy metric). */
   cleanupFailures = 0;
   readonly #refusals = new Refusals();
-  /** What kube-proxy's sets of session affinity had when they were read. Once its table is taken over, they are gone. */
+  /** What kube-proxy's sets of session affinity had when they were read, until its table is taken over. */
   #remembered: RememberedClients = new Map();
   #isRebuilt = false;
   #readsBegun = 0;
@@ -168,6 +168,7 @@ export class NftablesBackend implements Backend<readonly Step[]> {
       }
       this.#noteWritten(step);
     }
+    this.#remembered = new Map();
   }
 
   assumeApplied(steps: readonly Step[]): void {
@@ -194,8 +195,9 @@ export class NftablesBackend implements Backend<readonly Step[]> {
     if (this.#isRebuilt || !elements.inSync) return false;
     if (frontends.inSync && chains.inSync && sets.inSync) return true;
     if (this.busy.size === 0 && this.#refusals.isEmpty) return false;
+    const textOf = (chain: string): string | undefined => chains.getDesired(chain);
     return (
-      this.#isSettledBut(frontends.pending(), (wanted) => this.#refusals.hasFrontend(wanted)) &&
+      this.#isSettledBut(frontends.pending(), (wanted) => this.#refusals.leavesOut(wanted, textOf)) &&
       this.#isSettledBut(chains.pending(), (wanted) => this.#refusals.hasChain(wanted)) &&
       this.#isSettledBut(sets.pending(), () => false)
     );
@@ -232,18 +234,9 @@ export class NftablesBackend implements Backend<readonly Step[]> {
     if (suspects === undefined) return;
     const { chains, frontends } = this.state;
     const guilty = await tryAlone(step, suspects, this.#kernel);
-    for (const key of guilty.chains.keys())
-      if (this.state.chain(key)?.base === undefined)
-        this.#refusals.addChain({ key, text: chains.getDesired(key) ?? '' });
-    for (const [key, code] of new Map([...guilty.frontends, ...this.#leadingTo(guilty.chains)]))
+    for (const [key, code] of guilty.chains) this.#refusals.addChain({ key, text: chains.getDesired(key) ?? '' }, code);
+    for (const [key, code] of guilty.frontends)
       this.#refusals.addFrontend({ key, text: frontends.getDesired(key) ?? '' }, code);
-  }
-
-  /** The frontends that lead to these chains, each with the chain's value. */
-  *#leadingTo(guilty: ReadonlyMap<string, string>): Generator<[string, string]> {
-    if (guilty.size === 0) return;
-    for (const [key, text] of this.state.frontends.desiredEntries())
-      for (const [chain, code] of guilty) if (text.includes(`goto ${chain} `)) yield [key, code];
   }
 
   /** What the kernel refuses to remove stays until `tend` tries again. It delays nothing else. */

@@ -44,7 +44,7 @@ export function* planStepsInPieces(
   const to = new StepBuilder(state.family, limits);
   const pending = {
     frontends: yield* without(sorted(yield* state.frontends.pendingInPieces()), (wanted) =>
-      refusals.hasFrontend(wanted),
+      refusals.leavesOut(wanted, (chain) => state.chains.getDesired(chain)),
     ),
     elements: sorted(yield* state.elements.pendingInPieces()),
     chains: yield* without(sorted(state.chains.pending()), (wanted) => refusals.hasChain(wanted)),
@@ -267,16 +267,27 @@ function removeObjects(
       emptied?.add({ objects: [{ op: 'set-rules', chain, rules: [] }] }, (notes) => notes.chains.set(chain, ''));
     removed?.add({ objects: [{ op: 'delete-chain', chain }] }, (notes) => notes.chains.set(chain, undefined));
   }
+  const elements = bySet(pending.elements.deletions);
   for (const set of pending.sets.deletions) {
     if (busy.has(set)) continue;
     sets?.add({ objects: [{ op: 'delete-set', set }] }, (notes) => {
       notes.sets.set(set, undefined);
       notes.frontends.set(`@${set}`, undefined);
-      for (const name of pending.elements.deletions)
-        if (name.startsWith(`${set} `)) notes.elements.set(name, undefined);
+      for (const name of elements.get(set) ?? []) notes.elements.set(name, undefined);
     });
   }
   return [emptied, sets, removed].flatMap((builder) => builder?.finish() ?? []);
+}
+
+function bySet(names: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+  const grouped = new Map<string, string[]>();
+  for (const name of names) {
+    const { set } = splitName(name);
+    const known = grouped.get(set);
+    if (known === undefined) grouped.set(set, [name]);
+    else known.push(name);
+  }
+  return grouped;
 }
 
 /** Its rules may keep other chains and sets from going. */

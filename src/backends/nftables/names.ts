@@ -66,3 +66,6 @@ const rangesPattern = new RegExp(`^${prefix}ranges-(.+)_[\\da-f]{8}(?:-\\d+)?$`)
 export function readRangesChain(chain: string): string | undefined {
   return rangesPattern.exec(chain)?.[1];
 }
+
+/** Chains that are there whatever the Services are. */
+export const fixedChains: ReadonlySet<string> = new Set([refuseChain, ...Object.values(baseChains)]);

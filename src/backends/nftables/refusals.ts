@@ -1,6 +1,7 @@
 /** What the kernel refused of single Services. Everything else is written without it. */
 import type { ClusterWarning } from '../../model/cluster';
 import { listNames } from './frontend-text';
+import { fixedChains } from './names';
 import type { NftKernel, RefusedWritesError, TableWrite } from './objects';
 import { mapsOfKey } from './observed-frontends';
 import type { Step } from './steps';
@@ -17,7 +18,7 @@ export interface Wanted {
 /** Each refusal holds until something else is wanted. */
 export class Refusals {
   readonly #frontends = new Map<string, string>();
-  readonly #chains = new Map<string, string>();
+  readonly #chains = new Map<string, { readonly text: string; readonly code: string }>();
   readonly #warnings: ClusterWarning[] = [];
 
   get isEmpty(): boolean {
@@ -25,17 +26,25 @@ export class Refusals {
   }
 
   hasChain({ key, text }: Wanted): boolean {
-    return this.#chains.get(key) === text;
+    return this.#chains.get(key)?.text === text;
   }
 
-  /** Whether the kernel refused the frontend, or the chain that it leads to. */
-  hasFrontend({ key, text }: Wanted): boolean {
+  /**
+   * Whether the frontend is left out: the kernel refused it, or the chain that it leads to. The first time, a warning names its Service.
+   * @param textOf the text that a chain should have.
+   */
+  leavesOut({ key, text }: Wanted, textOf: (chain: string) => string | undefined): boolean {
     if (this.#frontends.get(key) === text) return true;
-    return [...this.#chains.keys()].some((chain) => text.includes(`goto ${chain} `));
+    for (const [chain, refused] of this.#chains) {
+      if (!text.includes(`goto ${chain} `) || textOf(chain) !== refused.text) continue;
+      this.addFrontend({ key, text }, refused.code);
+      return true;
+    }
+    return false;
   }
 
-  addChain({ key, text }: Wanted): void {
-    this.#chains.set(key, text);
+  addChain({ key, text }: Wanted, code: string): void {
+    this.#chains.set(key, { text, code });
   }
 
   addFrontend({ key, text }: Wanted, code: string): void {
@@ -64,8 +73,8 @@ export function findSuspects({ writes, notes }: Step, { refused }: RefusedWrites
   const suspects = { frontends: new Map<string, string>(), chains: new Map<string, string>() };
   for (const [index, code] of refused) {
     const write = writes[index];
-    if (write?.op === 'set-rules' || write?.op === 'add-chain') {
-      suspects.chains.set(write.op === 'set-rules' ? write.chain : write.chain.name, code);
+    if (write?.op === 'set-rules' && !fixedChains.has(write.chain)) {
+      suspects.chains.set(write.chain, code);
       continue;
     }
     if (write?.op !== 'add-elements' || notAsSeen.has(code)) return undefined;

@@ -63,6 +63,14 @@ test("a chain that needs what the kernel does not have: a Service's own schedule
   expect(vips(kernel).sort()).toEqual(['10.96.0.2 . tcp . 80', '10.96.0.3 . tcp . 80']);
   expect(backend.takeWarnings().map(({ object }) => object)).toEqual(['Service default/by-hash']);
   expect(backend.diff()).toBeUndefined();
+  // Another Service that needs the same chain is left out at once, and is named too.
+  const now = [named('late', '10.96.0.4', parseScheduler('sh')), named('fine', '10.96.0.5')];
+  backend.renderChanges(plan('IPv4', now), new Map(now.map((one) => [one.key, one])));
+  await backend.apply(backend.diff() ?? []);
+  expect(vips(kernel)).toContain('10.96.0.5 . tcp . 80');
+  expect(vips(kernel)).not.toContain('10.96.0.4 . tcp . 80');
+  expect(backend.takeWarnings().map(({ object }) => object)).toEqual(['Service default/late']);
+  expect(backend.diff()).toBeUndefined();
 });
 
 test('a table that is not as it was seen is nobody in particular', async () => {
