@@ -6,7 +6,7 @@
 import { NftablesBackend } from '../backends/nftables/backend';
 import type { DesiredState } from '../backends/nftables/desired-state';
 import { parseFrontend } from '../backends/nftables/frontend-text';
-import { baseChains, prefix, refuseChain, setNames, readRangesChain } from '../backends/nftables/names';
+import { fixedChains, prefix, setNames, readRangesChain } from '../backends/nftables/names';
 import { affinityPrefix } from '../backends/nftables/render-affinity';
 import type { NftablesSettings } from '../backends/nftables/settings';
 import { readBalances } from '../backends/nftables/shared-chains';
