@@ -59,6 +59,9 @@ class Node {
     return servicePort('web', { protocol, frontends, clusterEndpoints, localEndpoints, affinitySeconds });
   }
 
+  /** The elements that are there. */
+  #served: readonly Extract<TableWrite, { op: 'add-elements' }>[] = [];
+
   /** Writes the rules for these pods over those that are there. */
   async serve(pods: readonly number[], before?: readonly TableWrite[]): Promise<void> {
     const port = this.port(pods);
@@ -71,24 +74,27 @@ class Node {
       const to = { kind: 'address', side: 'destination', isNot: false, cidr: frontend.address } as const;
       return { statements: [to, { kind: 'protocol', protocol: protocolName(this.protocol) }, { kind: 'goto', chain }] };
     });
+    const added = endpoints.map((set) => ({
+      op: 'add-elements' as const,
+      set,
+      elements: elements.get(set.name) ?? (slots.get(set.name) ?? []).map((value, i) => ({ key: `${i}`, value })),
+    }));
     await this.#writer.write([
       { op: 'add-table' },
       { op: 'add-chain', chain: { name: 'nat-output', base: { type: 'nat', hook: 'output', priority: -101 } } },
       ...[...chains.keys()].map((name) => ({ op: 'add-chain' as const, chain: { name } })),
       ...sets.map((set) => ({ op: 'add-set' as const, set })),
-      ...endpoints.map((set) => ({ op: 'flush-set' as const, set })),
-      ...endpoints.map((set) => ({
-        op: 'add-elements' as const,
-        set,
-        elements: elements.get(set.name) ?? (slots.get(set.name) ?? []).map((value, i) => ({ key: `${i}`, value })),
-      })),
+      ...this.#served.map((write) => ({ ...write, op: 'delete-elements' as const })),
+      ...added,
       ...[...chains].map(([chain, rules]) => ({ op: 'set-rules' as const, chain, rules })),
       { op: 'set-rules', chain: 'nat-output', rules: dispatch },
       ...(before ?? []),
     ]);
+    this.#served = added;
   }
 
   async clear(): Promise<void> {
+    this.#served = [];
     await this.#writer.write([{ op: 'delete-table' }]);
   }
 

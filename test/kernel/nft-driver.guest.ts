@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { NetlinkNftKernel } from '../../src/backends/nftables/driver';
 import { NftToolKernel } from '../../src/backends/nftables/driver-nft';
-import { packWrites } from '../../src/backends/nftables/message-size';
 import {
   type NftKernel,
   RefusedWritesError,
@@ -14,6 +13,7 @@ import { runCommand } from '../../src/host/command';
 import type { Family } from '../../src/model/address';
 import { listTable, nft } from '../support/nft-listing';
 import { sampleTable, writesOfTable } from '../support/nft-tables';
+import { packWrites } from '../support/pack-writes';
 
 async function main(): Promise<unknown> {
   const seed = Number(process.argv[2] ?? '1');
@@ -28,10 +28,7 @@ async function main(): Promise<unknown> {
 
 async function driverTold(family: Family, seed: number, writer: NftKernel): Promise<unknown> {
   const table = sampleTable(family, seed);
-  const steps = packWrites(
-    writesOfTable(table).map((write) => [write]),
-    family,
-  );
+  const steps = packWrites(writesOfTable(table), family);
   for (const step of steps) await writer.write(step);
   const listed = listTable(family);
   const others = toolsOfOthers(family);
@@ -68,7 +65,6 @@ function removals(sets: readonly SetObject[]): readonly (readonly TableWrite[])[
     .flatMap((line) => /^\tchain (\S+) \{/.exec(line)?.[1] ?? []);
   return [
     chains.map((chain) => ({ op: 'set-rules', chain, rules: [] })),
-    sets.map((set) => ({ op: 'flush-set', set })),
     sets.map(({ name }) => ({ op: 'delete-set', set: name })),
     chains.filter((chain) => chain !== 'filter-input').map((chain) => ({ op: 'delete-chain', chain })),
   ];

@@ -1,12 +1,12 @@
 /** Reads what is in the kernel: random tables, what others changed in one, and one that is written to meanwhile. */
 import { execFileSync } from 'node:child_process';
 import { NetlinkNftKernel } from '../../src/backends/nftables/driver';
-import { packWrites } from '../../src/backends/nftables/message-size';
 import type { ElementReader, ReadObjects, TableWrite } from '../../src/backends/nftables/objects';
 import { printChainText, printSetText, printTableName, printValue } from '../../src/backends/nftables/print';
 import type { Family } from '../../src/model/address';
 import { nft } from '../support/nft-listing';
 import { type SampleTable, sampleTable, writesOfTable } from '../support/nft-tables';
+import { packWrites } from '../support/pack-writes';
 
 type Texts = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -59,8 +59,7 @@ async function readTexts(kernel: NetlinkNftKernel): Promise<Texts> {
 }
 
 async function writeTable(kernel: NetlinkNftKernel, table: SampleTable, family: Family): Promise<void> {
-  const units = writesOfTable(table).map((write) => [write]);
-  for (const step of packWrites(units, family)) await kernel.write(step);
+  for (const step of packWrites(writesOfTable(table), family)) await kernel.write(step);
 }
 
 async function samplesTold(kernel: NetlinkNftKernel, family: Family): Promise<unknown> {
@@ -145,12 +144,12 @@ async function busyTold(kernel: NetlinkNftKernel): Promise<unknown> {
     key: `10.96.${i >> 12}.${(i >> 4) & 255} . tcp . 80 . ${i & 15}`,
     value: `10.244.${i >> 8}.${i & 255} . 8080`,
   }));
-  const units: readonly (readonly TableWrite[])[] = [
-    [{ op: 'add-table' }],
-    [{ op: 'add-set', set }],
-    [{ op: 'add-elements', set, elements }],
+  const table: readonly TableWrite[] = [
+    { op: 'add-table' },
+    { op: 'add-set', set },
+    { op: 'add-elements', set, elements },
   ];
-  for (const step of packWrites(units, 'IPv4')) await kernel.write(step);
+  for (const step of packWrites(table, 'IPv4')) await kernel.write(step);
   const other = new NetlinkNftKernel('IPv6');
   const over = new AbortController();
   let writes = 0;

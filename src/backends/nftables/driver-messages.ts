@@ -169,11 +169,6 @@ export class TableMessages {
     return this.#named(messageTypes.deleteSet, ofSet.name, name);
   }
 
-  /** All elements of the set. */
-  flushSet(name: string): TableMessage {
-    return this.#named(messageTypes.deleteElements, ofElements.set, name);
-  }
-
   /** As many messages as the elements need. */
   *addElements(set: SetObject, elements: Iterable<SetElement>): Generator<TableMessage> {
     yield* this.#elements(messageTypes.newElements, set, elements);

@@ -61,8 +61,6 @@ function encodeWrite(to: TableMessages, write: TableWrite, id: number): Iterable
       return [to.addSet(write.set, id)];
     case 'delete-set':
       return [to.deleteSet(write.set)];
-    case 'flush-set':
-      return [to.flushSet(write.set.name)];
     case 'add-chain':
       return [to.addChain(write.chain)];
     case 'set-rules':
@@ -104,8 +102,6 @@ function describe(write: TableWrite): string {
       return `${write.op} ${write.set.name}`;
     case 'delete-set':
       return `${write.op} ${write.set}`;
-    case 'flush-set':
-      return `${write.op} ${write.set.name}`;
     case 'add-chain':
       return `${write.op} ${write.chain.name}`;
     case 'set-rules':

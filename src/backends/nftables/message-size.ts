@@ -1,4 +1,4 @@
-/** How many writes fit one transaction, by an upper estimate of their messages that encodes nothing. */
+/** How much of a transaction a change takes: an upper estimate of its messages that encodes nothing. */
 import type { Family } from '../../model/address';
 import {
   type Field,
@@ -30,75 +30,6 @@ export interface Size {
   readonly bytes: number;
 }
 
-/** How many of the writes, from `start` on, fit one transaction; at least one, where there is one. */
-export function takeWrites(writes: readonly TableWrite[], family: Family, start = 0): number {
-  let size: Size = { messages: 0, bytes: 0 };
-  let count = 0;
-  for (let at = start; at < writes.length; at++) {
-    const write = writes[at];
-    if (write === undefined) break;
-    size = sumOf(size, sizeOfWrite(write, family));
-    if (count > 0 && !fits(size)) break;
-    count++;
-  }
-  return count;
-}
-
-/**
- * Splits a write of elements into parts that fit a transaction each. Any other write is its only part. The rules of a chain cannot be
- * split: up to 190 short ones fit.
- */
-export function splitWrite(write: TableWrite, family: Family): readonly TableWrite[] {
-  if ((write.op !== 'add-elements' && write.op !== 'delete-elements') || fits(sizeOfWrite(write, family)))
-    return [write];
-  const parts: TableWrite[] = [];
-  const sizeOfElement = elementSizes(write.set, family);
-  const most = stepLimits.bytes - 2 * listBytes;
-  let bytes = 0;
-  let first = 0;
-  for (const [i, element] of write.elements.entries()) {
-    const more = sizeOfElement(element);
-    if (bytes + more > most) {
-      parts.push({ ...write, elements: write.elements.slice(first, i) });
-      first = i;
-      bytes = 0;
-    }
-    bytes += more;
-  }
-  parts.push({ ...write, elements: write.elements.slice(first) });
-  return parts;
-}
-
-/**
- * Cuts an ordered list into steps that fit a transaction each. What must be done at once, such as the deletion of an element and its new
- * value, is one unit, and stays together; a unit of one write of elements is split where it must be.
- */
-export function packWrites(units: Iterable<readonly TableWrite[]>, family: Family): readonly (readonly TableWrite[])[] {
-  const steps: TableWrite[][] = [];
-  let step: TableWrite[] = [];
-  let size: Size = { messages: 0, bytes: 0 };
-  const add = (unit: readonly TableWrite[]): void => {
-    const more = unit.map((write) => sizeOfWrite(write, family)).reduce(sumOf, { messages: 0, bytes: 0 });
-    const both = sumOf(size, more);
-    if (step.length > 0 && !fits(both)) {
-      steps.push(step);
-      step = [];
-      size = more;
-    } else size = both;
-    step.push(...unit);
-  };
-  for (const unit of units) {
-    const [only, ...others] = unit;
-    if (only !== undefined && others.length === 0) for (const part of splitWrite(only, family)) add([part]);
-    else add(unit);
-  }
-  return step.length > 0 ? [...steps, step] : steps;
-}
-
-function fits({ messages, bytes }: Size): boolean {
-  return messages <= stepLimits.messages && bytes <= stepLimits.bytes;
-}
-
 export function sumOf(a: Size, b: Size): Size {
   return { messages: a.messages + b.messages, bytes: a.bytes + b.bytes };
 }
@@ -115,8 +46,6 @@ export function sizeOfWrite(write: TableWrite, family: Family): Size {
       return { messages: 1, bytes: messageStart + 64 + text(write.chain.name) };
     case 'delete-set':
       return { messages: 1, bytes: messageStart + text(write.set) };
-    case 'flush-set':
-      return { messages: 1, bytes: messageStart + text(write.set.name) };
     case 'delete-chain':
       return { messages: 1, bytes: messageStart + text(write.chain) };
     case 'set-rules': {

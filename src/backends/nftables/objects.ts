@@ -112,8 +112,7 @@ export type TableWrite =
   /** An element that is there with another value must be deleted before, also in the same transaction. */
   | { readonly op: 'add-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
   /** The kernel refuses elements that are not there. */
-  | { readonly op: 'delete-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] }
-  | { readonly op: 'flush-set'; readonly set: Pick<SetObject, 'name' | 'data'> };
+  | { readonly op: 'delete-elements'; readonly set: SetObject; readonly elements: readonly SetElement[] };
 
 /** What a table has besides elements. */
 export interface ReadObjects {
@@ -149,7 +148,7 @@ export interface NftKernel {
   readObjects(): Promise<ReadObjects | undefined>;
   /**
    * One transaction. Throws RefusedWritesError where nothing of it is done, and another error where it cannot be told what is done. The
-   * writes must fit one transaction, as `packWrites` and `takeWrites` see to it: it throws RangeError otherwise.
+   * writes must fit one transaction, as `StepBuilder` sees to it: it throws RangeError otherwise.
    */
   write(writes: readonly TableWrite[]): Promise<void>;
   close(): void;

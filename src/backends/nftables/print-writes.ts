@@ -1,7 +1,7 @@
 /** Changes to a table as `nft -f` takes them. */
 import type { Family } from '../../model/address';
 import { type SetElement, tableComment, type TableWrite } from './objects';
-import { printChain, printElement, printRule, printSet, printTableName, setWord } from './print';
+import { printChain, printElement, printRule, printSet, printTableName } from './print';
 
 /** Elements in one command: nft's time for a command grows faster than the number of its elements. */
 const elementsPerCommand = 2_000;
@@ -22,8 +22,6 @@ function linesOf(write: TableWrite, family: Family): readonly string[] {
       return [printSet(write.set, family)];
     case 'delete-set':
       return [`delete set ${table} ${write.set}`];
-    case 'flush-set':
-      return [`flush ${setWord(write.set)} ${table} ${write.set.name}`];
     case 'add-chain':
       return [printChain(write.chain, family)];
     case 'set-rules': {

@@ -80,10 +80,6 @@ export function isAffinitySlots(name: string): boolean {
   return name.startsWith(affinityPrefix) && name.endsWith('-slots');
 }
 
-export function isClientsSet(name: string): boolean {
-  return name.startsWith(affinityPrefix) && name.endsWith('-clients');
-}
-
 function affinityBase(port: ServicePortPlan): string {
   const identity = `${servicePortName(port)} ${protocolName(port.protocol)}`;
   return `${affinityPrefix}${hash('sha256', identity).slice(0, 16)}`;

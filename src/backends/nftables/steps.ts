@@ -52,7 +52,7 @@ export class StepBuilder {
   /** @param note says what is in force after this change and all that were added before. */
   add(change: Change, note?: (notes: Notes) => void): void {
     const size = this.#sizeOf(change);
-    if (!this.#now.fits(size, this.#limits)) this.#end();
+    if (!this.#now.fits(change, size, this.#limits)) this.#end();
     this.#now.add(change, size);
     if (note !== undefined) note(this.#now.notes);
   }
@@ -84,8 +84,12 @@ export class StepBuilder {
   }
 }
 
-/** Elements of one set are sent together, so that there are few messages: their headers and those of half-empty ones. */
-const elementMessages = { most: 40, bytes: 8 * 1024 } as const;
+/**
+ * Elements of one set are sent together. Each set that a step adds to or deletes from is a message, with its headers and names; and where
+ * there are many elements, a message for every 7,000 bytes of them.
+ */
+const messagePerSet: Size = { messages: 1, bytes: 160 };
+const messagesOfElements: Size = { messages: 16, bytes: 2 * 1024 };
 
 class StepInHand {
   readonly notes: Notes = { frontends: new Map(), elements: new Map(), chains: new Map(), sets: new Map() };
@@ -93,21 +97,30 @@ class StepInHand {
   readonly #hooks: TableWrite[] = [];
   readonly #deletions = new Map<SetObject, SetElement[]>();
   readonly #additions = new Map<SetObject, SetElement[]>();
-  #size: Size = { messages: elementMessages.most, bytes: elementMessages.bytes };
+  #size = messagesOfElements;
   #isEmpty = true;
 
   get isEmpty(): boolean {
     return this.#isEmpty;
   }
 
-  fits(size: Size, limits: Size): boolean {
-    const { messages, bytes } = sumOf(this.#size, size);
+  fits(change: Change, size: Size, limits: Size): boolean {
+    const { messages, bytes } = sumOf(sumOf(this.#size, size), this.#newSets(change));
     return this.#isEmpty || (messages <= limits.messages && bytes <= limits.bytes);
   }
 
-  add({ objects = [], hooks = [], deletions = [], additions = [] }: Change, size: Size): void {
+  /** What the sets take that the step did not have until now. */
+  #newSets({ deletions = [], additions = [] }: Change): Size {
+    let size: Size = { messages: 0, bytes: 0 };
+    for (const { set } of deletions) if (!this.#deletions.has(set)) size = sumOf(size, messagePerSet);
+    for (const { set } of additions) if (!this.#additions.has(set)) size = sumOf(size, messagePerSet);
+    return size;
+  }
+
+  add(change: Change, size: Size): void {
+    const { objects = [], hooks = [], deletions = [], additions = [] } = change;
     this.#isEmpty = false;
-    this.#size = sumOf(this.#size, size);
+    this.#size = sumOf(sumOf(this.#size, size), this.#newSets(change));
     this.#objects.push(...objects);
     this.#hooks.push(...hooks);
     for (const { set, element } of deletions) append(this.#deletions, set, element);

@@ -90,9 +90,6 @@ function change(now: Table, write: TableWrite, before: Table | undefined): strin
     case 'add-chain':
       chains.set(write.chain.name, chains.get(write.chain.name) ?? { ...write.chain, rules: [] });
       return undefined;
-    case 'flush-set':
-      sets.get(write.set.name)?.elements.clear();
-      return sets.has(write.set.name) ? undefined : 'ENOENT';
     case 'delete-set':
       if (usesOf(now, write.set)) return 'EBUSY';
       return sets.delete(write.set) ? undefined : 'ENOENT';
