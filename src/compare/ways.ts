@@ -1,6 +1,6 @@
 /** What happens to a source's new connections to a frontend, by the Plan and by the rules that were read. */
 import { joinHostPort } from '../model/address';
-import type { Frontend, PlanEndpoint, ServicePortPlan } from '../planner/plan';
+import { type Frontend, type PlanEndpoint, type ServicePortPlan, takesNew } from '../planner/plan';
 import type { TracedKernel } from '../trace/kernel';
 import type { RulesKind } from '../trace/rules-kind';
 import type { ProtocolName } from '../model/protocol';
@@ -111,9 +111,7 @@ function forwardTo(
 export function sharesOf(endpoints: readonly PlanEndpoint[]): ReadonlyMap<string, number> {
   const all = endpoints.reduce((sum, { weight = 1 }) => sum + weight, 0);
   return new Map(
-    endpoints.flatMap(({ address, port, weight = 1 }) =>
-      weight === 0 ? [] : [[joinHostPort(address, port), weight / all]],
-    ),
+    endpoints.filter(takesNew).map(({ address, port, weight = 1 }) => [joinHostPort(address, port), weight / all]),
   );
 }
 

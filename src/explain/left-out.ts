@@ -1,7 +1,7 @@
 /** Finds the endpoints of a Service that get no new connections of a client, and says why. */
 import type { EndpointSlice, Service, ServicePort } from '../model/cluster';
 import { type Candidate, mergeSlices, portMatch } from '../planner/merge-slices';
-import type { NodeSettings, Plan } from '../planner/plan';
+import { type NodeSettings, type Plan, takesNew } from '../planner/plan';
 import { podOf } from './question';
 
 export interface ShownEndpoint {
@@ -71,7 +71,7 @@ function reasonOf({ conditions, planned }: Candidate, { list, policy }: Choice, 
   const where = nodeName === '' ? 'on an unknown node' : `on ${nodeName}`;
   if (list !== 'cluster' && !planned.isLocal) return `${where}: ${policy} is Local`;
   if (!ready) return 'terminating; other endpoints are ready';
-  if (planned.weight === 0) return 'its weight is 0 (vipwire.io/weights)';
+  if (!takesNew(planned)) return 'its weight is 0 (vipwire.io/weights)';
   if (nodeHints.length > 0 && !nodeHints.includes(settings.nodeName)) return `hinted to node ${nodeHints.join(', ')}`;
   if (zoneHints.length > 0)
     return `hinted to zone ${zoneHints.join(', ')}; this node is in ${settings.zone || 'no known zone'}`;

@@ -1,5 +1,5 @@
 /** The NodePorts of TCP as clients on the node itself reach them, and the choice of an endpoint for one of their connections. */
-import { type PlanEndpoint, type ServicePlan, type ServicePortPlan, servicePortName } from './plan';
+import { type PlanEndpoint, type ServicePlan, type ServicePortPlan, servicePortName, takesNew } from './plan';
 
 export interface LoopbackPort {
   /** The node port. */
@@ -43,7 +43,7 @@ export function drawEndpoint(
   tried: ReadonlySet<PlanEndpoint>,
   random: number,
 ): PlanEndpoint | undefined {
-  const left = endpoints.filter((endpoint) => !tried.has(endpoint) && endpoint.weight !== 0);
+  const left = endpoints.filter((endpoint) => !tried.has(endpoint) && takesNew(endpoint));
   let at = random * left.reduce((sum, { weight = 1 }) => sum + weight, 0);
   return left.find(({ weight = 1 }) => (at -= weight) < 0);
 }

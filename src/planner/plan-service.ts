@@ -4,15 +4,16 @@ import { finish, type Pieces } from '../model/pieces';
 import { sameValue } from '../model/same-value';
 import { type ChosenEndpoints, chooseEndpoints } from './choose-endpoints';
 import { type Candidate, indexSlices, mergePort, portMatch } from './merge-slices';
-import type {
-  Frontend,
-  Masquerade,
-  NodeSettings,
-  Plan,
-  PlanEndpoint,
-  ServicePlan,
-  ServicePortPlan,
-  Verdict,
+import {
+  type Frontend,
+  type Masquerade,
+  type NodeSettings,
+  type Plan,
+  type PlanEndpoint,
+  type ServicePlan,
+  type ServicePortPlan,
+  takesNew,
+  type Verdict,
 } from './plan';
 
 /** What all of a Service's ports have in common in one family. */
@@ -96,7 +97,7 @@ function planFrontends(port: ServicePort, scope: Scope, chosen: ChosenEndpoints)
 function planEndpoints(candidates: readonly Candidate[]): readonly PlanEndpoint[] {
   if (candidates.length === 0) return noEndpoints;
   const planned = candidates.map((candidate) => candidate.planned);
-  if (planned.some(({ weight }) => weight !== 0)) return planned;
+  if (planned.some(takesNew)) return planned;
   return planned.map(({ address, port, isLocal }) => ({ address, port, isLocal }));
 }
 

@@ -141,6 +141,11 @@ export interface MutablePlan extends Plan {
   readonly services: Map<ServiceKey, ServicePlan>;
 }
 
+/** Whether new connections may go to the endpoint. One with the weight 0 only keeps those that it has. */
+export function takesNew({ weight }: Pick<PlanEndpoint, 'weight'>): boolean {
+  return weight !== 0;
+}
+
 /** kube-proxy's name of a service port: `ns/name`, or `ns/name:port` if the port has a name. */
 export function servicePortName(port: Pick<ServicePortPlan, 'service' | 'portName'>): string {
   return port.portName === '' ? port.service : `${port.service}:${port.portName}`;

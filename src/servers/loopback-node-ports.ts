@@ -10,7 +10,7 @@ import type { ServiceKey } from '../model/cluster';
 import { messageOf } from '../model/error-message';
 import { Claims } from '../planner/claims';
 import { drawEndpoint, type LoopbackPort, loopbackPorts } from '../planner/loopback-ports';
-import type { Plan, PlanEndpoint } from '../planner/plan';
+import { type Plan, type PlanEndpoint, takesNew } from '../planner/plan';
 import type { Logger } from '../telemetry/log';
 import type { ProxyMetrics } from '../telemetry/metrics';
 import { listenTcp, mostOpenFiles, retryAfterMs } from './listener';
@@ -206,7 +206,7 @@ export class LoopbackNodePorts {
   #remembered({ last }: Wanted, claim: LoopbackPort, tried: ReadonlySet<PlanEndpoint>): PlanEndpoint | undefined {
     if (last?.service !== claim.name || this.#options.clock.now() - last.atMs > claim.affinitySeconds * 1000)
       return undefined;
-    return claim.endpoints.find((each) => !tried.has(each) && each.weight !== 0 && textOf(each) === last.endpoint);
+    return claim.endpoints.find((each) => !tried.has(each) && takesNew(each) && textOf(each) === last.endpoint);
   }
 
   #remember(wanted: Wanted, { name, affinitySeconds }: LoopbackPort, endpoint: PlanEndpoint): void {

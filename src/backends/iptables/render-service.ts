@@ -9,7 +9,7 @@
 import { protocolName } from '../../model/protocol';
 import { type Family, hostCidr, joinHostPort } from '../../model/address';
 import type { LocalDetector } from '../../model/local-detector';
-import type { Frontend, PlanEndpoint, ServicePortPlan } from '../../planner/plan';
+import { type Frontend, type PlanEndpoint, type ServicePortPlan, takesNew } from '../../planner/plan';
 import { type Chains, markMasquerade, matchLocalPods } from '../../xtables/common-rules';
 import { affinityListName, hash16, servicePortIdentity } from './names';
 
@@ -111,8 +111,8 @@ function renderFirewall(restricted: readonly Frontend[], names: ServiceChainName
 function renderBalancing(port: ServicePortPlan, list: 'cluster' | 'local', family: Family, chains: Chains): string[] {
   const identity = servicePortIdentity(port);
   const chosen = list === 'cluster' ? port.clusterEndpoints : port.localEndpoints;
-  // Endpoints with weight 0 get no new connections, and remembered clients move on to others.
-  const endpoints = chosen.filter(({ weight }) => weight !== 0);
+  // Clients that are remembered at another one move on, too.
+  const endpoints = chosen.filter(takesNew);
   const rules = {
     port,
     identity,

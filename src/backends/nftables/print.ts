@@ -76,7 +76,7 @@ function printSetType(set: SetObject, family: Family): string {
   return `${word} ${print(key, family)}${value}`;
 }
 
-export function setWord({ data }: Pick<SetObject, 'data'>): 'set' | 'map' {
+function setWord({ data }: Pick<SetObject, 'data'>): 'set' | 'map' {
   return data === undefined ? 'set' : 'map';
 }
 

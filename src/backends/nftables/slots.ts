@@ -3,7 +3,7 @@
  * source, and a map has the endpoint.
  */
 import { type Scheduler, schedulerName } from '../../model/scheduler';
-import type { PlanEndpoint } from '../../planner/plan';
+import { type PlanEndpoint, takesNew } from '../../planner/plan';
 import { hashTable } from './hash-table';
 
 /** `hash`: the same source gets the same number. */
@@ -34,14 +34,12 @@ export function hasScheduler(scheduler: Scheduler, endpoints: number): boolean {
   return by !== undefined && (by !== 'hash' || endpoints <= mostHashed);
 }
 
-/** @param endpoints with weights; those with the weight 0 get nothing new. */
 export function assignSlots(endpoints: readonly PlanEndpoint[], scheduler: Scheduler | undefined): Slots {
-  const taken = endpoints.filter(({ weight }) => weight !== 0);
+  const taken = endpoints.filter(takesNew);
   const values = taken.map(({ address, port }) => `${address} . ${port}`);
   const wanted = (scheduler && pickBy(scheduler)) ?? 'random';
   const by = wanted === 'hash' && (taken.length > mostHashed || taken.length === 0) ? 'random' : wanted;
-  const ignoresWeights = scheduler !== undefined && schedulerName(scheduler) === 'rr';
-  const weights = taken.map(({ weight = 1 }) => (ignoresWeights ? 1 : weight));
+  const weights = taken.map(({ weight = 1 }) => weight);
   if (by === 'hash') return { by, values: hashTable(values, weights, tableSize(values.length)) };
   const counts = apportion(weights);
   // Nearly all lists are such, and some are long.

@@ -63,10 +63,11 @@ test('each share is right within one percentage point, and every endpoint has a 
   );
 });
 
-test('rr takes turns without weights, wrr with them', () => {
+test('rr and wrr take turns, with weights where there are some, as IPVS mode does', () => {
   const weighted = pods(2, (i) => i + 1);
-  expect(assignSlots(weighted, scheduler('rr'))).toMatchObject({ by: 'inc', values: { length: 2 } });
-  expect(assignSlots(weighted, scheduler('wrr'))).toMatchObject({ by: 'inc', values: { length: 3 } });
+  expect(assignSlots(pods(2), scheduler('rr'))).toMatchObject({ by: 'inc', values: { length: 2 } });
+  expect(assignSlots(weighted, scheduler('rr'))).toMatchObject({ by: 'inc', values: { length: 3 } });
+  expect(assignSlots(weighted, scheduler('wrr'))).toEqual(assignSlots(weighted, scheduler('rr')));
 });
 
 describe('by a hash of the source', () => {
