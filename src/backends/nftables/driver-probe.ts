@@ -1,4 +1,7 @@
-/** Finds out whether the kernel has all that our tables use, in a transaction that it always refuses, so that nothing is ever written. */
+/**
+ * Finds out whether the kernel has all that every table of ours uses, in a transaction that it always refuses, so that nothing is ever written.
+ * What single Services need, a hash for example, is found out when it is written: the others are served without it.
+ */
 import type { Family } from '../../model/address';
 import { prefix } from './names';
 import {
@@ -31,7 +34,6 @@ const hook = { type: 'nat', hook: 'postrouting', priority: 300 } as const;
 const noChain: TableWrite = { op: 'delete-chain', chain: `${prefix}probe-none` };
 
 const random: Selector = { kind: 'numgen', mode: 'random', modulus: 2 };
-const hash: Selector = { kind: 'hash', modulus: 2, seed: 1 };
 
 function partsOf(family: Family): readonly Part[] {
   const number = family === 'IPv4' ? '4' : '6';
@@ -56,11 +58,6 @@ function partsOf(family: Family): readonly Part[] {
       option: 'CONFIG_NFT_NUMGEN',
       neededFor: 'the choice of an endpoint',
       writes: rule('numgen', { kind: 'in-set', key: [{ kind: 'destination' }, random], set: map.name }),
-    },
-    {
-      option: 'CONFIG_NFT_HASH',
-      neededFor: 'the schedulers sh and mh',
-      writes: rule('hash', { kind: 'in-set', key: [{ kind: 'destination' }, hash], set: map.name }),
     },
     { option: `CONFIG_NFT_REJECT_IPV${number}`, neededFor: 'refusals', writes: rule('reject', { kind: 'reject' }) },
     { option: 'CONFIG_NFT_NAT', neededFor: 'everything', writes: nat('nat', { kind: 'accept' }) },
